@@ -1,0 +1,284 @@
+//! A trace in memory: one column a field, pages numbered densely.
+
+use hashbrown::HashMap;
+
+use crate::error::CacheError;
+use crate::request::{NEVER, PageId, Request};
+use crate::trace::{NextAccess, Record};
+
+/// The largest number of requests, and of distinct pages, that a [`Trace`] holds.
+const LIMIT: usize = u32::MAX as usize - 1;
+
+/// A trace in memory.
+///
+/// Pages are numbered densely in the order of first appearance, once, while the trace is built:
+/// a simulation indexes arrays and never hashes. A column exists only when the records hold it,
+/// so that a plain trace of n requests takes 4 n bytes.
+///
+/// ```
+/// use septet_cache::trace::Trace;
+///
+/// let trace = Trace::from_ids([70, 20, 70]);
+/// assert_eq!(trace.pages(), [0, 1, 0]);
+/// assert_eq!(trace.page_count(), 2);
+/// assert_eq!(trace.original_id(1), 20);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    pages: Vec<PageId>,
+    original_ids: Vec<u64>,
+    next: Option<Vec<u32>>,
+    sizes: Option<Vec<u32>>,
+    times: Option<Vec<u64>>,
+    pcs: Option<Vec<u64>>,
+    predictions: Option<Vec<f64>>,
+}
+
+impl Trace {
+    /// Reads records to their end.
+    ///
+    /// Sizes are kept when some record has a size other than 1, times when some record has a time
+    /// other than 0, program counters and next accesses when the first record has them.
+    ///
+    /// # Errors
+    /// The first error among the records; [`CacheError::TooLarge`] from 2^32 - 2 requests on.
+    pub fn from_records(
+        records: impl IntoIterator<Item = Result<Record, CacheError>>,
+    ) -> Result<Self, CacheError> {
+        let mut builder = Builder::default();
+        for record in records {
+            builder.push(&record?)?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// A trace of unit-size requests.
+    ///
+    /// # Panics
+    /// From 2^32 - 2 requests on.
+    pub fn from_ids(ids: impl IntoIterator<Item = u64>) -> Self {
+        Self::from_records(ids.into_iter().map(|id| Ok(Record::of(id))))
+            .expect("fewer than 2^32 - 2 requests")
+    }
+
+    /// Number of requests.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Whether there is no request.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
+    /// Number of distinct pages.
+    #[must_use]
+    pub fn page_count(&self) -> usize {
+        self.original_ids.len()
+    }
+
+    /// The requested pages in order.
+    #[must_use]
+    pub fn pages(&self) -> &[PageId] {
+        &self.pages
+    }
+
+    /// The id that a page has in the trace file.
+    ///
+    /// # Panics
+    /// If `page >= page_count()`.
+    #[must_use]
+    pub fn original_id(&self, page: PageId) -> u64 {
+        self.original_ids[page as usize]
+    }
+
+    /// Index of the next request of the same page for every request, [`NEVER`] where there is
+    /// none; `None` for a trace that was not annotated.
+    #[must_use]
+    pub fn next(&self) -> Option<&[u32]> {
+        self.next.as_deref()
+    }
+
+    /// Object sizes; `None` when all are 1.
+    #[must_use]
+    pub fn sizes(&self) -> Option<&[u32]> {
+        self.sizes.as_deref()
+    }
+
+    /// Time stamps; `None` when the trace has none.
+    #[must_use]
+    pub fn times(&self) -> Option<&[u64]> {
+        self.times.as_deref()
+    }
+
+    /// Program counters; `None` when the trace has none.
+    #[must_use]
+    pub fn pcs(&self) -> Option<&[u64]> {
+        self.pcs.as_deref()
+    }
+
+    /// Predicted indices of the next request of the same page; `None` before
+    /// [`Trace::set_predictions`].
+    #[must_use]
+    pub fn predictions(&self) -> Option<&[f64]> {
+        self.predictions.as_deref()
+    }
+
+    /// Attaches one prediction a request.
+    ///
+    /// # Errors
+    /// [`CacheError::Argument`] when there are not as many predictions as requests.
+    pub fn set_predictions(&mut self, predictions: Vec<f64>) -> Result<(), CacheError> {
+        if predictions.len() != self.len() {
+            return Err(CacheError::Argument {
+                name: "predictions",
+                value: format!("{} values", predictions.len()),
+                expected: "one value for each request",
+            });
+        }
+        self.predictions = Some(predictions);
+        Ok(())
+    }
+
+    /// Drops the sizes: every object counts 1.
+    pub fn ignore_sizes(&mut self) {
+        self.sizes = None;
+    }
+
+    /// Computes the next request of each page in one backward pass, O(n); replaces what the
+    /// records said.
+    pub fn annotate(&mut self) {
+        let mut last = vec![NEVER; self.page_count()];
+        let mut next = vec![NEVER; self.len()];
+        for (index, &page) in self.pages.iter().enumerate().rev() {
+            next[index] = last[page as usize];
+            last[page as usize] = index as u32;
+        }
+        self.next = Some(next);
+    }
+
+    /// Forgets the future, so that policies that need it refuse this trace.
+    pub fn forget_future(&mut self) {
+        self.next = None;
+    }
+
+    /// The part of the trace from `start` to `end` (exclusive), with pages numbered anew and the
+    /// future and predictions dropped.
+    ///
+    /// # Panics
+    /// If `start > end` or `end > len()`.
+    #[must_use]
+    pub fn slice(&self, start: usize, end: usize) -> Self {
+        self.select(start..end)
+    }
+
+    /// The requests at these indices, with pages numbered anew and the future and predictions
+    /// dropped.
+    pub(crate) fn select(&self, indices: impl Iterator<Item = usize>) -> Self {
+        let mut builder = Builder::default();
+        for index in indices {
+            // A part of a trace that exists is never too large.
+            let _ = builder.push(&self.record(index, NextAccess::Unknown));
+        }
+        builder.finish()
+    }
+
+    /// One request as a record, with what is known of its next access.
+    ///
+    /// # Panics
+    /// If `index >= len()`.
+    #[must_use]
+    pub fn record_at(&self, index: usize) -> Record {
+        let next = match &self.next {
+            None => NextAccess::Unknown,
+            Some(next) if next[index] == NEVER => NextAccess::Never,
+            Some(next) => NextAccess::At(u64::from(next[index])),
+        };
+        self.record(index, next)
+    }
+
+    fn record(&self, index: usize, next: NextAccess) -> Record {
+        Record {
+            time: self.times.as_ref().map_or(0, |times| times[index]),
+            id: self.original_ids[self.pages[index] as usize],
+            size: self.sizes.as_ref().map_or(1, |sizes| sizes[index]),
+            next,
+            pc: self.pcs.as_ref().map(|pcs| pcs[index]),
+        }
+    }
+
+    /// One request as a policy sees it.
+    #[inline]
+    pub(crate) fn request(&self, index: usize) -> Request {
+        Request {
+            page: self.pages[index],
+            size: self.sizes.as_ref().map_or(1, |sizes| sizes[index]),
+            now: index as u32,
+            next: self.next.as_ref().map_or(NEVER, |next| next[index]),
+            predicted: self
+                .predictions
+                .as_ref()
+                .map_or(f64::INFINITY, |predictions| predictions[index]),
+        }
+    }
+}
+
+/// Collects records into columns.
+#[derive(Default)]
+struct Builder {
+    numbers: HashMap<u64, PageId, foldhash::fast::FixedState>,
+    trace: Trace,
+}
+
+impl Builder {
+    fn push(&mut self, record: &Record) -> Result<(), CacheError> {
+        let trace = &mut self.trace;
+        let index = trace.pages.len();
+        if index >= LIMIT {
+            return Err(CacheError::TooLarge {
+                what: "requests",
+                limit: LIMIT as u64,
+            });
+        }
+        let page = *self.numbers.entry(record.id).or_insert_with(|| {
+            trace.original_ids.push(record.id);
+            (trace.original_ids.len() - 1) as PageId
+        });
+        if record.size != 1 && trace.sizes.is_none() {
+            trace.sizes = Some(vec![1; index]);
+        }
+        if record.time != 0 && trace.times.is_none() {
+            trace.times = Some(vec![0; index]);
+        }
+        if index == 0 {
+            trace.pcs = record.pc.map(|_| Vec::new());
+            trace.next = (record.next != NextAccess::Unknown).then(Vec::new);
+        }
+        if let Some(sizes) = &mut trace.sizes {
+            sizes.push(record.size);
+        }
+        if let Some(times) = &mut trace.times {
+            times.push(record.time);
+        }
+        if let Some(pcs) = &mut trace.pcs {
+            pcs.push(record.pc.unwrap_or(0));
+        }
+        match (&mut trace.next, record.next) {
+            (None, _) => {}
+            (next, NextAccess::Unknown) => *next = None,
+            (Some(next), NextAccess::At(at)) => {
+                next.push(u32::try_from(at).unwrap_or(NEVER));
+            }
+            (Some(next), NextAccess::Never) => next.push(NEVER),
+        }
+        trace.pages.push(page);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Trace {
+        self.trace.pages.shrink_to_fit();
+        self.trace
+    }
+}

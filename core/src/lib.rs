@@ -1,0 +1,3 @@
+//! What the seven systems of Septet share.
+
+pub mod seed;
