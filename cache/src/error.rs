@@ -18,8 +18,13 @@ pub enum CacheError {
     #[error("reading or writing a stream failed: {0}")]
     Stream(#[from] std::io::Error),
     /// The bytes of a trace do not follow its format.
-    #[error("{format} trace, {place}: expected {expected}, found {found}")]
+    #[error(
+        "{}{format} trace, {place}: expected {expected}, found {found}",
+        prefix(path)
+    )]
     TraceFormat {
+        /// The file; `None` for a stream that has no name.
+        path: Option<PathBuf>,
         /// The format that was being read, such as `oracleGeneral`.
         format: &'static str,
         /// Where the reader stopped.
@@ -28,6 +33,14 @@ pub enum CacheError {
         expected: String,
         /// What stood there.
         found: String,
+    },
+    /// A file needs a part of the crate that was not built.
+    #[error("{}: reading it needs the feature `{feature}` of septet-cache", path.display())]
+    NeedsFeature {
+        /// The file.
+        path: PathBuf,
+        /// The feature of the crate.
+        feature: &'static str,
     },
     /// A trace is longer, or has more distinct pages, than a simulation can number.
     #[error("the trace has more than {limit} {what}")]
@@ -85,6 +98,12 @@ pub enum CacheError {
         /// The range.
         expected: &'static str,
     },
+}
+
+/// The name of the file that an error begins with, if it is known.
+fn prefix(path: &Option<PathBuf>) -> String {
+    path.as_ref()
+        .map_or_else(String::new, |path| format!("{}: ", path.display()))
 }
 
 /// A place in a trace.

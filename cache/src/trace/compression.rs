@@ -1,0 +1,72 @@
+//! Compressed files.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::CacheError;
+
+/// A compression that the suffix of a file name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+    Xz,
+}
+
+impl Compression {
+    pub(super) fn of(path: &Path) -> Self {
+        match path.extension().and_then(OsStr::to_str) {
+            Some("gz") => Self::Gzip,
+            Some("zst" | "zstd") => Self::Zstd,
+            Some("xz") => Self::Xz,
+            _ => Self::None,
+        }
+    }
+
+    /// The path without the suffix of a compression.
+    pub(super) fn strip(path: &Path) -> std::path::PathBuf {
+        match Self::of(path) {
+            Self::None => path.to_owned(),
+            _ => path.with_extension(""),
+        }
+    }
+
+    /// The uncompressed stream.
+    #[cfg(feature = "compression")]
+    pub(super) fn decoder<'a>(
+        self,
+        path: &Path,
+        source: impl Read + Send + 'a,
+    ) -> Result<Box<dyn Read + Send + 'a>, CacheError> {
+        let file_error = |source| CacheError::File {
+            path: path.to_owned(),
+            source,
+        };
+        Ok(match self {
+            Self::None => Box::new(source),
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(
+                std::io::BufReader::with_capacity(64 * 1024, source),
+            )),
+            Self::Zstd => Box::new(zstd::Decoder::new(source).map_err(file_error)?),
+            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(source)),
+        })
+    }
+
+    /// The uncompressed stream.
+    #[cfg(not(feature = "compression"))]
+    pub(super) fn decoder<'a>(
+        self,
+        path: &Path,
+        source: impl Read + Send + 'a,
+    ) -> Result<Box<dyn Read + Send + 'a>, CacheError> {
+        match self {
+            Self::None => Ok(Box::new(source)),
+            _ => Err(CacheError::NeedsFeature {
+                path: path.to_owned(),
+                feature: "compression",
+            }),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Memory accesses with the instruction that made them.
+
+use crate::trace::input::Fault;
+use crate::trace::number;
+use crate::trace::record::Record;
+
+pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
+    let fields = memchr::memchr(b',', line).and_then(|comma| {
+        let pc = number::hexadecimal(line[..comma].trim_ascii_end())?;
+        let address = number::hexadecimal(line[comma + 1..].trim_ascii_start())?;
+        Some((pc, address))
+    });
+    let Some((pc, address)) = fields else {
+        return Err(Fault::new("0xPC,0xADDRESS", line));
+    };
+    Ok(Some(Record {
+        pc: Some(pc),
+        ..Record::of(address)
+    }))
+}

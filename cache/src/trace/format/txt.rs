@@ -1,0 +1,25 @@
+//! Plain ids, one a line.
+
+use crate::trace::input::Fault;
+use crate::trace::number;
+use crate::trace::record::Record;
+
+pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
+    Ok(Some(Record::of(id(line)?)))
+}
+
+/// An id: the number that the text is, or else its hash.
+#[inline]
+pub(super) fn id(text: &[u8]) -> Result<u64, Fault> {
+    number::decimal(text).map_or_else(|| named(text), Ok)
+}
+
+fn named(text: &[u8]) -> Result<u64, Fault> {
+    if let Some(id) = number::hexadecimal(text) {
+        return Ok(id);
+    }
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(number::hash(text.as_bytes())),
+        Err(_) => Err(Fault::new("an id in UTF-8", text)),
+    }
+}

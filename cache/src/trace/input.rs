@@ -1,0 +1,179 @@
+//! The bytes that a format decodes: large blocks of the uncompressed stream, with the place in it.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use crate::error::{CacheError, Place};
+
+/// Bytes read at once: few enough to stay in the second-level cache.
+const BLOCK: usize = 256 * 1024;
+
+/// The longest line that a text format accepts, in bytes. It bounds the memory of a reader.
+pub(super) const LONGEST_LINE: usize = 64 * 1024;
+
+/// What is wrong with a piece of a trace; the [`Input`] knows where it stands.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+impl Fault {
+    /// What was expected, and the bytes that stood there instead.
+    #[cold]
+    pub(super) fn new(expected: impl Into<String>, found: &[u8]) -> Self {
+        const SHOWN: usize = 40;
+        let rest = if found.len() > SHOWN { "..." } else { "" };
+        let shown = found[..found.len().min(SHOWN)].escape_ascii();
+        Self {
+            expected: expected.into(),
+            found: format!("\"{shown}{rest}\""),
+        }
+    }
+
+    /// What was expected, and what was found in words.
+    #[cold]
+    pub(super) fn described(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self {
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}
+
+/// A stream of bytes, read in blocks.
+pub(super) struct Input<'a> {
+    source: Box<dyn Read + Send + 'a>,
+    format: &'static str,
+    path: Option<PathBuf>,
+    buffer: Vec<u8>,
+    /// The bytes read and not yet taken are `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// Offset in the stream of `buffer[start]`.
+    offset: u64,
+    /// Number of lines taken.
+    line: u64,
+    ended: bool,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(
+        source: Box<dyn Read + Send + 'a>,
+        format: &'static str,
+        path: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            source,
+            format,
+            path,
+            buffer: vec![0; BLOCK],
+            start: 0,
+            end: 0,
+            offset: 0,
+            line: 0,
+            ended: false,
+        }
+    }
+
+    /// The bytes at hand.
+    #[inline]
+    pub(super) fn window(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Takes bytes off the front of the window.
+    #[inline]
+    pub(super) fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.end - self.start);
+        self.start += count;
+        self.offset += count as u64;
+    }
+
+    /// Reads until the window holds `wanted` bytes (at most a block) or the stream ends; whether
+    /// it holds them.
+    #[inline]
+    pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, CacheError> {
+        if self.end - self.start >= wanted {
+            return Ok(true);
+        }
+        self.refill(wanted)
+    }
+
+    #[cold]
+    fn refill(&mut self, wanted: usize) -> Result<bool, CacheError> {
+        debug_assert!(wanted <= BLOCK);
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        while self.end < wanted && !self.ended {
+            match self.source.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.ended = true,
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(match self.path.clone() {
+                        Some(path) => CacheError::File { path, source },
+                        None => CacheError::Stream(source),
+                    });
+                }
+            }
+        }
+        Ok(self.end >= wanted)
+    }
+
+    /// The next line without its line feed and white space around it, `None` at the end.
+    #[inline]
+    pub(super) fn line(&mut self) -> Result<Option<&[u8]>, CacheError> {
+        let mut searched = 0;
+        let (length, taken) = loop {
+            match memchr::memchr(b'\n', &self.window()[searched..]) {
+                Some(at) => break (searched + at, searched + at + 1),
+                None => {
+                    searched = self.end - self.start;
+                    if searched > LONGEST_LINE {
+                        break (searched, searched);
+                    }
+                    if !self.fill(searched + 1)? {
+                        if searched == 0 {
+                            return Ok(None);
+                        }
+                        break (searched, searched);
+                    }
+                }
+            }
+        };
+        self.line += 1;
+        if length > LONGEST_LINE {
+            return Err(self.fault_on_line(Fault::described(
+                format!("a line of at most {LONGEST_LINE} bytes"),
+                "a longer one",
+            )));
+        }
+        let start = self.start;
+        self.consume(taken);
+        Ok(Some(self.buffer[start..start + length].trim_ascii()))
+    }
+
+    /// The error for a fault that begins `ahead` bytes into the window.
+    #[cold]
+    pub(super) fn fault_at(&self, ahead: usize, fault: Fault) -> CacheError {
+        self.error(Place::Byte(self.offset + ahead as u64), fault)
+    }
+
+    /// The error for a fault in the line that was taken last.
+    #[cold]
+    pub(super) fn fault_on_line(&self, fault: Fault) -> CacheError {
+        self.error(Place::Line(self.line), fault)
+    }
+
+    fn error(&self, place: Place, fault: Fault) -> CacheError {
+        CacheError::TraceFormat {
+            path: self.path.clone(),
+            format: self.format,
+            place,
+            expected: fault.expected,
+            found: fault.found,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Facts about published traces. They are read from the folder that `SEPTET_DATA` names; without
+//! it the tests say so and pass.
+
+#![cfg(feature = "compression")]
+
+use std::path::PathBuf;
+
+use septet_cache::trace::{self, Archive, ReadOptions, Reader, Record, Trace, TraceFormat};
+
+/// The path of a file in the data folder, if there is one.
+fn data(name: &str) -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("SEPTET_DATA") else {
+        println!("skipped: SEPTET_DATA is not set, so {name} cannot be read");
+        return None;
+    };
+    Some(PathBuf::from(folder).join("cache").join(name))
+}
+
+fn open(name: &str, format: TraceFormat) -> Option<Reader<'static>> {
+    let path = data(name)?;
+    Some(trace::open(&path, format, &ReadOptions::default()).unwrap())
+}
+
+/// Checks the number of requests, and of distinct ids where it is known.
+#[track_caller]
+fn check(name: &str, format: TraceFormat, requests: usize, pages: Option<usize>) {
+    let Some(reader) = open(name, format) else {
+        return;
+    };
+    let trace = Trace::from_records(reader).unwrap();
+    assert_eq!(trace.len(), requests, "requests of {name}");
+    if let Some(pages) = pages {
+        assert_eq!(trace.page_count(), pages, "pages of {name}");
+    }
+}
+
+#[test]
+fn arc_traces() {
+    check("OLTP.lis.zst", TraceFormat::Arc, 914_145, Some(186_880));
+    check("P3.lis.zst", TraceFormat::Arc, 3_912_296, Some(762_543));
+}
+
+#[test]
+fn lirs_traces() {
+    for (name, requests, pages) in [
+        ("2_pools", 100_000, 9_939),
+        ("gli", 6_015, 2_529),
+        ("loop", 505_500, 1_011),
+        ("multi3", 30_241, 7_454),
+        ("sprite", 133_996, 7_075),
+    ] {
+        let name = format!("lirs/{name}.trace.gz");
+        check(&name, TraceFormat::Lirs, requests, Some(pages));
+    }
+}
+
+#[test]
+fn instrumented_programs() {
+    for (name, requests) in [
+        ("bzip2", 1_000_000),
+        ("mcf-like", 144_272),
+        ("libq-like", 335_872),
+        ("lbm-like", 110_358),
+        ("astar-like", 106_910),
+    ] {
+        let name = format!("instrumented/{name}.csv.zst");
+        check(&name, TraceFormat::PcAddress, requests, None);
+    }
+}
+
+#[test]
+fn page_lists_in_an_archive() {
+    let Some(path) = data("brightkite_citibike.zip") else {
+        return;
+    };
+    let mut archive = Archive::open(&path).unwrap();
+    let names = archive.names().unwrap();
+    for (prefix, instances, requests) in [("data/bk", 100, 2_100), ("data/citi", 12, 25_000)] {
+        let names: Vec<_> = names.iter().filter(|name| name.starts_with(prefix)).collect();
+        assert_eq!(names.len(), instances, "{prefix}");
+        for name in names {
+            let reader = archive
+                .reader(name, TraceFormat::Txt, &ReadOptions::default())
+                .unwrap();
+            let records: Vec<Record> = reader.map(Result::unwrap).collect();
+            assert_eq!(records.len(), requests, "{name}");
+        }
+    }
+}
