@@ -138,6 +138,7 @@ impl TrustAndDoubt {
                 interval: 1,
                 started: self.marked_pages.len(),
             });
+            self.evict_charged(self.clean.len() - 1, evicted);
         }
         self.doubt(page);
         if first_arrival {
@@ -220,8 +221,7 @@ impl TrustAndDoubt {
         }
     }
 
-    /// Intervals that end now: a doubted charge is trusted again for twice as long, and a charged
-    /// page that is cached makes way for an unmarked one.
+    /// Intervals that end now: a doubted charge is trusted again for twice as long.
     fn end_intervals(&mut self, evicted: &mut Vec<PageId>) {
         let arrivals = self.marked_pages.len();
         for index in 0..self.clean.len() {
@@ -234,26 +234,31 @@ impl TrustAndDoubt {
                 clean.interval *= 2;
                 clean.trusted = true;
             }
-            let Some(charged) = clean.charged else {
-                continue;
-            };
-            if !self.cache.contains(charged) {
-                continue;
-            }
-            let trusted_charge = |page| {
-                self.clean
-                    .iter()
-                    .any(|clean| clean.trusted && clean.charged == Some(page))
-            };
-            let reload = self
-                .unmarked
+            self.evict_charged(index, evicted);
+        }
+    }
+
+    /// A trusted charge that is cached makes way for the unmarked page of highest priority.
+    fn evict_charged(&mut self, index: usize, evicted: &mut Vec<PageId>) {
+        let Some(charged) = self.clean[index].charged else {
+            return;
+        };
+        if !self.cache.contains(charged) {
+            return;
+        }
+        let trusted_charge = |page| {
+            self.clean
                 .iter()
-                .rev()
-                .copied()
-                .find(|&page| !self.cache.contains(page) && !trusted_charge(page));
-            if let Some(page) = reload {
-                self.exchange(charged, page, evicted);
-            }
+                .any(|clean| clean.trusted && clean.charged == Some(page))
+        };
+        let reload = self
+            .unmarked
+            .iter()
+            .rev()
+            .copied()
+            .find(|&page| !self.cache.contains(page) && !trusted_charge(page));
+        if let Some(page) = reload {
+            self.exchange(charged, page, evicted);
         }
     }
 }

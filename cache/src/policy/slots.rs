@@ -120,25 +120,8 @@ impl SlotSet {
         self.index_of.extend(0..count as u32);
     }
 
-    pub(crate) fn clear(&mut self) {
-        for &slot in &self.members {
-            self.index_of[slot as usize] = NONE;
-        }
-        self.members.clear();
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.members.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
-    }
-
-    pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.index_of
-            .get(slot as usize)
-            .is_some_and(|&index| index != NONE)
     }
 
     pub(crate) fn insert(&mut self, slot: u32) {

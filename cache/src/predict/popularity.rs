@@ -14,7 +14,7 @@ impl Predictor for Popularity {
     fn predict(&mut self, access: &Access) -> f64 {
         let requests = grown(&mut self.requests, access.page);
         *requests += 1;
-        let now = f64::from(access.now);
+        let now = f64::from(access.now) + 1.0;
         now + now / f64::from(*requests)
     }
 }
