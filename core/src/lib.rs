@@ -1,3 +1,36 @@
-//! What the seven systems of Septet share.
+//! What the seven systems of Septet share: how randomness is named, how numbers are judged, how
+//! an experiment is run and what it leaves behind.
+//!
+//! - [`seed::SeedTree`] names every generator by a path from one master seed.
+//! - [`stats`] turns samples into estimates with intervals.
+//! - [`data`] (feature `data`) finds named data sets and verifies them by hash; `data::fetch`
+//!   (feature `fetch`) downloads them.
+//! - [`experiment`] (feature `experiment`) runs an [`Experiment`](experiment::Experiment): the
+//!   whole of a `reproduce-<system>` program is one call of [`experiment::main`].
+//! - [`report`] (feature `experiment`) is what a run leaves: a [`Report`](report::Report) as JSON,
+//!   as an HTML page and as a table of claims.
+//! - [`telemetry`] (feature `experiment`) is logging and progress bars for programs.
+//!
+//! Without features there are `seed` and `stats` only, so that a library that depends on the core
+//! stays light.
+//!
+//! ```
+//! use septet_core::seed::SeedTree;
+//! use septet_core::stats;
+//!
+//! let mut rng = SeedTree::new(7).child("resampling").rng();
+//! let ratios = [1.21, 1.19, 1.24, 1.20, 1.22];
+//! let interval = stats::bca(&ratios, stats::mean, 2_000, 0.95, &mut rng).unwrap();
+//! assert!(interval.low < 1.212 && 1.212 < interval.high);
+//! ```
 
+#[cfg(feature = "data")]
+pub mod data;
+#[cfg(feature = "experiment")]
+pub mod experiment;
+#[cfg(feature = "experiment")]
+pub mod report;
 pub mod seed;
+pub mod stats;
+#[cfg(feature = "experiment")]
+pub mod telemetry;

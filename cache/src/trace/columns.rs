@@ -76,6 +76,11 @@ impl Trace {
         self.pages.is_empty()
     }
 
+    /// Whether the trace holds nothing but pages.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.next.is_none() && self.sizes.is_none() && self.predictions.is_none()
+    }
+
     /// Number of distinct pages.
     #[must_use]
     pub fn page_count(&self) -> usize {

@@ -1,0 +1,183 @@
+//! Robust combinations: follow the best of several policies, lazily.
+//!
+//! A [`Combined`] policy runs each of its experts on a virtual cache of its own and follows one of
+//! them, chosen by a [`Rule`], with the real cache. Only the real cache's misses count; nothing is
+//! copied from a virtual cache for free. With a predictor's policy first and a classical one
+//! second, this is the cheap worst-case insurance of Chłędowski et al. (ICML 2021).
+
+mod follower;
+mod rule;
+
+use septet_core::seed::SeedTree;
+
+pub use follower::EvictionOrder;
+pub(crate) use follower::Follower;
+use rule::Choice;
+pub use rule::Rule;
+
+use crate::error::CacheError;
+use crate::policy::{Needs, Policy};
+use crate::request::{PageId, Request};
+
+/// A combination of policies over one real cache. A request costs what the experts cost, and
+/// O(log k) amortised.
+///
+/// ```
+/// use septet_cache::combine::{Combined, Rule};
+/// use septet_cache::learned::FollowPrediction;
+/// use septet_cache::policy::{Lru, Policy};
+/// use septet_cache::predict::{self, Popularity};
+/// use septet_cache::trace::Trace;
+/// use septet_core::seed::SeedTree;
+///
+/// let mut trace = Trace::from_ids((0..1_000).map(|i| i * i % 37));
+/// trace.set_predictions(predict::predictions(&mut Popularity::default(), &trace))?;
+/// let mut policy = Combined::new(
+///     8,
+///     vec![Box::new(FollowPrediction::new(8)), Box::new(Lru::new(8))],
+///     Rule::Doubling { gamma: 0.01 },
+///     &SeedTree::new(0),
+/// )?;
+/// let tally = policy.replay(&trace)?;
+/// assert!(tally.misses <= 1_000);
+/// assert_eq!(policy.expert_misses().len(), 2);
+/// # Ok::<(), septet_cache::CacheError>(())
+/// ```
+#[derive(Debug)]
+pub struct Combined {
+    experts: Vec<Box<dyn Policy>>,
+    rule: Rule,
+    choice: Choice,
+    current: usize,
+    costs: Vec<u64>,
+    missed: Vec<bool>,
+    switches: u64,
+    follower: Follower,
+    virtual_evictions: Vec<PageId>,
+}
+
+impl Combined {
+    /// A combination of experts, each with a capacity of `capacity` pages too; the first is
+    /// followed first by the deterministic rules.
+    ///
+    /// # Errors
+    /// [`CacheError::Argument`] without experts, or when the rule's parameter is out of its range.
+    pub fn new(
+        capacity: usize,
+        experts: Vec<Box<dyn Policy>>,
+        rule: Rule,
+        seed: &SeedTree,
+    ) -> Result<Self, CacheError> {
+        let argument = |name, value: f64, expected| CacheError::Argument {
+            name,
+            value: value.to_string(),
+            expected,
+        };
+        if experts.is_empty() {
+            return Err(argument("experts", 0.0, "at least one"));
+        }
+        match rule {
+            Rule::Doubling { gamma } if !(gamma > 0.0 && gamma.is_finite()) => {
+                return Err(argument("gamma", gamma, "a finite number above 0"));
+            }
+            Rule::BlumBurch { epsilon } if !(epsilon > 0.0 && epsilon < 1.0) => {
+                return Err(argument("epsilon", epsilon, "a number above 0 and below 1"));
+            }
+            Rule::FollowLeader { hysteresis } if !(hysteresis >= 1.0 && hysteresis.is_finite()) => {
+                return Err(argument("hysteresis", hysteresis, "a finite number from 1"));
+            }
+            _ => {}
+        }
+        let (choice, current) = Choice::new(rule, experts.len(), seed);
+        Ok(Self {
+            costs: vec![0; experts.len()],
+            missed: vec![false; experts.len()],
+            experts,
+            rule,
+            choice,
+            current,
+            switches: 0,
+            follower: Follower::new(capacity, EvictionOrder::default()),
+            virtual_evictions: Vec::new(),
+        })
+    }
+
+    /// Chooses the order in which pages that the followed expert does not hold are evicted.
+    #[must_use]
+    pub fn eviction_order(mut self, order: EvictionOrder) -> Self {
+        self.follower = Follower::new(self.follower.capacity(), order);
+        self
+    }
+
+    /// The misses of each expert in its virtual cache.
+    #[must_use]
+    pub fn expert_misses(&self) -> &[u64] {
+        &self.costs
+    }
+
+    /// How often the followed expert was another one after a request than before it.
+    #[must_use]
+    pub fn switches(&self) -> u64 {
+        self.switches
+    }
+
+    /// Index of the expert that is followed now.
+    #[must_use]
+    pub fn followed(&self) -> usize {
+        self.current
+    }
+
+    /// The probability with which each expert is followed now; `None` for deterministic rules.
+    #[must_use]
+    pub fn probabilities(&self) -> Option<&[f64]> {
+        self.choice.probabilities()
+    }
+}
+
+impl Policy for Combined {
+    fn name(&self) -> String {
+        let rule = match self.rule {
+            Rule::Doubling { .. } => "D",
+            Rule::BlumBurch { .. } => "R",
+            Rule::FollowLeader { .. } => "FollowLeader",
+        };
+        let experts: Vec<String> = self.experts.iter().map(|expert| expert.name()).collect();
+        format!("{rule}({})", experts.join(", "))
+    }
+
+    fn needs(&self) -> Needs {
+        self.experts
+            .iter()
+            .fold(Needs::PAGING, |needs, expert| needs.and(expert.needs()))
+    }
+
+    fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        for (index, expert) in self.experts.iter_mut().enumerate() {
+            self.virtual_evictions.clear();
+            let hit = expert.access(request, &mut self.virtual_evictions);
+            self.missed[index] = !hit;
+            self.costs[index] += u64::from(!hit);
+            if index == self.current {
+                for &page in &self.virtual_evictions {
+                    self.follower.note_virtual_eviction(page);
+                }
+            }
+        }
+        let real_miss = !self.follower.contains(request.page);
+        let next = self
+            .choice
+            .update(self.current, &self.costs, &self.missed, real_miss);
+        if next != self.current {
+            self.current = next;
+            self.switches += 1;
+            self.follower.switch();
+        }
+        let followed = &self.experts[self.current];
+        self.follower
+            .serve(request.page, |page| followed.contains(page), evicted)
+    }
+
+    fn contains(&self, page: PageId) -> bool {
+        self.follower.contains(page)
+    }
+}

@@ -1,0 +1,240 @@
+//! F&R: follow the predicted cache while it is as good as the optimum of the past.
+
+use rand_chacha::ChaCha8Rng;
+use septet_core::seed::SeedTree;
+
+use super::follow_prediction::FollowPrediction;
+use crate::combine::{EvictionOrder, Follower};
+use crate::policy::layers::Layers;
+use crate::policy::page_set::PageSet;
+use crate::policy::slots::{SlotSet, Slots};
+use crate::policy::{Needs, Policy};
+use crate::request::{PageId, Request};
+
+/// F&R (Abdel Sadek and Elias, 2024). In the mode *follow* the cache follows a predicted cache, that
+/// of `FtP`, lazily, while the predicted cache has had no more misses than the optimum of the
+/// requests since the mode began. Then comes one *robust* phase of k distinct pages: it begins with
+/// the k pages requested last, evicts unrequested ones drawn uniformly, and at a few arrivals
+/// (k - floor(k / 2^i) + 1) reloads unrequested pages that the predicted cache holds. Optimal with
+/// perfect predictions; the predicted cache is asked for O(log k) times a robust phase. O(k) a
+/// request at the worst.
+#[derive(Clone, Debug)]
+pub struct FollowAndRobust {
+    capacity: usize,
+    predicted: FollowPrediction,
+    predicted_misses: u64,
+    /// The work function since the mode began: the optimum of the past.
+    past: Layers,
+    past_misses: u64,
+    recent: Recent,
+    robust: Option<RobustPhase>,
+    follower: Follower,
+    rng: ChaCha8Rng,
+    virtual_evictions: Vec<PageId>,
+}
+
+impl FollowAndRobust {
+    /// An empty cache of `capacity` slots.
+    #[must_use]
+    pub fn new(capacity: usize, seed: &SeedTree) -> Self {
+        Self {
+            capacity,
+            predicted: FollowPrediction::new(capacity),
+            predicted_misses: 0,
+            past: Layers::new(capacity),
+            past_misses: 0,
+            recent: Recent::new(capacity),
+            robust: None,
+            follower: Follower::new(capacity, EvictionOrder::Recency),
+            rng: seed.child("follow and robust").rng(),
+            virtual_evictions: Vec::new(),
+        }
+    }
+
+    fn follow(&mut self, predicted_hit: bool, page: PageId) {
+        self.predicted_misses += u64::from(!predicted_hit);
+        self.past_misses += u64::from(self.past.request(page));
+        if self.predicted_misses > self.past_misses {
+            self.robust = Some(RobustPhase::new(self.capacity, &self.recent.pages));
+            self.follower.switch();
+        }
+    }
+
+    fn begin_to_follow(&mut self) {
+        self.predicted_misses = 0;
+        self.past_misses = 0;
+        self.past = Layers::new(self.capacity);
+        for page in self.predicted.pages() {
+            self.past.request(page);
+        }
+        self.robust = None;
+        self.follower.switch();
+    }
+}
+
+impl Policy for FollowAndRobust {
+    fn name(&self) -> String {
+        "F&R".into()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::PREDICTED_PAGING
+    }
+
+    fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        let page = request.page;
+        if self.robust.as_ref().is_some_and(|phase| phase.ends_before(page)) {
+            self.begin_to_follow();
+        }
+        self.virtual_evictions.clear();
+        let predicted_hit = self.predicted.access(request, &mut self.virtual_evictions);
+        if self.robust.is_none() {
+            self.follow(predicted_hit, page);
+        }
+        if let Some(phase) = &mut self.robust {
+            self.virtual_evictions.clear();
+            phase.access(
+                page,
+                &self.predicted,
+                &mut self.rng,
+                &mut self.virtual_evictions,
+            );
+        }
+        self.recent.touch(page);
+        for &page in &self.virtual_evictions {
+            self.follower.note_virtual_eviction(page);
+        }
+        match &self.robust {
+            None => {
+                let predicted = &self.predicted;
+                self.follower
+                    .serve(page, |page| predicted.contains(page), evicted)
+            }
+            Some(phase) => self
+                .follower
+                .serve(page, |page| phase.cache.contains(page), evicted),
+        }
+    }
+
+    fn contains(&self, page: PageId) -> bool {
+        self.follower.contains(page)
+    }
+}
+
+/// The k pages requested last, the oldest first.
+#[derive(Clone, Debug)]
+struct Recent {
+    capacity: usize,
+    pages: Vec<PageId>,
+}
+
+impl Recent {
+    fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            pages: Vec::new(),
+        }
+    }
+
+    fn touch(&mut self, page: PageId) {
+        if let Some(index) = self.pages.iter().rposition(|&other| other == page) {
+            self.pages.remove(index);
+        } else if self.pages.len() == self.capacity && self.capacity > 0 {
+            self.pages.remove(0);
+        }
+        self.pages.push(page);
+    }
+}
+
+/// One robust phase.
+#[derive(Clone, Debug)]
+struct RobustPhase {
+    /// The cache of this mode, which the real one follows.
+    cache: Slots,
+    untouched: SlotSet,
+    requested: PageSet,
+    arrivals: usize,
+    /// The pages that the phase began with.
+    initial: Vec<PageId>,
+}
+
+impl RobustPhase {
+    fn new(capacity: usize, initial: &[PageId]) -> Self {
+        let mut cache = Slots::new(capacity);
+        let mut untouched = SlotSet::default();
+        for &page in initial {
+            if let Some(slot) = cache.fill_empty(page) {
+                untouched.insert(slot);
+            }
+        }
+        Self {
+            cache,
+            untouched,
+            requested: PageSet::default(),
+            arrivals: 0,
+            initial: initial.to_vec(),
+        }
+    }
+
+    /// Whether this request is the first of the next phase.
+    fn ends_before(&self, page: PageId) -> bool {
+        self.arrivals >= self.cache.capacity() && !self.requested.contains(page)
+    }
+
+    fn access(
+        &mut self,
+        page: PageId,
+        predicted: &FollowPrediction,
+        rng: &mut ChaCha8Rng,
+        evicted: &mut Vec<PageId>,
+    ) {
+        if self.requested.insert(page) {
+            self.arrivals += 1;
+        }
+        match self.cache.find(page) {
+            Some(slot) => self.untouched.remove(slot),
+            None => {
+                if self.cache.fill_empty(page).is_none()
+                    && let Some(slot) = self.untouched.draw(rng)
+                {
+                    self.cache.replace(slot, page, evicted);
+                    self.untouched.remove(slot);
+                }
+            }
+        }
+        if self.is_reload_arrival() {
+            self.reload(predicted, evicted);
+        }
+    }
+
+    /// The arrivals k - floor(k / 2^i) + 1 for i = 0, 1, ..
+    fn is_reload_arrival(&self) -> bool {
+        let capacity = self.cache.capacity();
+        let rest = (capacity + 1).saturating_sub(self.arrivals);
+        (0..=capacity.max(1).ilog2()).any(|i| capacity >> i == rest)
+    }
+
+    /// Puts unrequested pages that the predicted cache holds in the place of unrequested pages that
+    /// it does not hold.
+    fn reload(&mut self, predicted: &FollowPrediction, evicted: &mut Vec<PageId>) {
+        let mut wanted = self.initial.iter().copied().filter(|&page| {
+            predicted.contains(page)
+                && !self.requested.contains(page)
+                && !self.cache.contains(page)
+        });
+        let unwanted: Vec<u32> = self
+            .untouched
+            .iter()
+            .filter(|&slot| {
+                self.cache
+                    .page(slot)
+                    .is_some_and(|page| !predicted.contains(page))
+            })
+            .collect();
+        let exchanges: Vec<(u32, PageId)> =
+            unwanted.into_iter().zip(wanted.by_ref()).collect();
+        for (slot, page) in exchanges {
+            self.cache.replace(slot, page, evicted);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Marking with predictions on clean misses (LMarker), and on all of them.
+
+use septet_core::seed::SeedTree;
+
+use super::marking::{Marking, Met};
+use crate::policy::{Needs, Policy};
+use crate::request::{PageId, Request};
+
+/// LMarker (Rohatgi, 2020): Marker that evicts the unmarked page predicted to come last when the
+/// requested page is clean (was not cached when the phase began), and a uniformly drawn unmarked
+/// page otherwise. O(log k) amortised.
+#[derive(Clone, Debug)]
+pub struct LMarker {
+    marking: Marking,
+}
+
+impl LMarker {
+    /// An empty cache of `capacity` slots.
+    #[must_use]
+    pub fn new(capacity: usize, seed: &SeedTree) -> Self {
+        Self {
+            marking: Marking::new(capacity, seed),
+        }
+    }
+}
+
+impl Policy for LMarker {
+    fn name(&self) -> String {
+        "LMarker".into()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::PREDICTED_PAGING
+    }
+
+    fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        let slot = match self.marking.meet(request) {
+            Met::Hit => return true,
+            Met::Filled => return false,
+            Met::Full { stale: true, .. } => self.marking.draw_unmarked(),
+            Met::Full { stale: false, .. } => self.marking.furthest_unmarked(),
+        };
+        if let Some(slot) = slot {
+            self.marking.replace(slot, request, evicted);
+        }
+        false
+    }
+
+    fn contains(&self, page: PageId) -> bool {
+        self.marking.slots.contains(page)
+    }
+}
+
+/// Marker that always evicts the unmarked page predicted to come last (FtPMarking): it shows what
+/// the marks alone cost a good predictor. O(log k) amortised.
+#[derive(Clone, Debug)]
+pub struct PredictionMarker {
+    marking: Marking,
+}
+
+impl PredictionMarker {
+    /// An empty cache of `capacity` slots.
+    #[must_use]
+    pub fn new(capacity: usize, seed: &SeedTree) -> Self {
+        Self {
+            marking: Marking::new(capacity, seed),
+        }
+    }
+}
+
+impl Policy for PredictionMarker {
+    fn name(&self) -> String {
+        "FtPMarking".into()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::PREDICTED_PAGING
+    }
+
+    fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        match self.marking.meet(request) {
+            Met::Hit => return true,
+            Met::Filled => {}
+            Met::Full { .. } => {
+                if let Some(slot) = self.marking.furthest_unmarked() {
+                    self.marking.replace(slot, request, evicted);
+                }
+            }
+        }
+        false
+    }
+
+    fn contains(&self, page: PageId) -> bool {
+        self.marking.slots.contains(page)
+    }
+}

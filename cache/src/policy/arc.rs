@@ -1,0 +1,158 @@
+//! ARC.
+
+use super::Policy;
+use super::table::{List, Slot, Table};
+use crate::request::{PageId, Request};
+
+/// ARC (Megiddo and Modha, FAST 2003): objects seen once and objects seen again in two LRU lists,
+/// each with a list of objects evicted from it; a request for a remembered object moves the border
+/// between the two. O(1).
+#[derive(Clone, Debug)]
+pub struct Arc {
+    capacity: u64,
+    /// What the list of objects seen once should hold.
+    target: f64,
+    table: Table<Place>,
+    /// By [`Place`].
+    lists: [List; 4],
+}
+
+/// The list that an object is in: T1, T2, B1, B2 of the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Once,
+    Again,
+    EvictedOnce,
+    EvictedAgain,
+}
+
+impl Arc {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(capacity: u64) -> Self {
+        Self {
+            capacity,
+            target: 0.0,
+            table: Table::default(),
+            lists: Default::default(),
+        }
+    }
+
+    fn size(&self, place: Place) -> u64 {
+        self.lists[place as usize].size()
+    }
+
+    /// Moves a slot into another list.
+    fn relocate(&mut self, slot: Slot, to: Place) {
+        let from = std::mem::replace(&mut self.table.get_mut(slot).data, to);
+        self.table.unlink(&mut self.lists[from as usize], slot);
+        self.table.push_newest(&mut self.lists[to as usize], slot);
+    }
+
+    fn forget(&mut self, slot: Slot) -> PageId {
+        let place = self.table.get(slot).data;
+        self.table.unlink(&mut self.lists[place as usize], slot);
+        self.table.remove(slot)
+    }
+
+    fn forget_oldest(&mut self, place: Place) -> Option<PageId> {
+        let slot = self.lists[place as usize].oldest()?;
+        Some(self.forget(slot))
+    }
+
+    /// Evicts one object and remembers it.
+    fn replace(&mut self, requested_from: Option<Place>, evicted: &mut Vec<PageId>) {
+        let once = self.size(Place::Once) as f64;
+        let again_was_asked = requested_from == Some(Place::EvictedAgain);
+        let from_once = once > self.target || (again_was_asked && once >= self.target);
+        let oldest_once = self.lists[Place::Once as usize].oldest();
+        let oldest_again = self.lists[Place::Again as usize].oldest();
+        let (slot, to) = match (oldest_once, oldest_again) {
+            (Some(slot), again) if from_once || again.is_none() => (Some(slot), Place::EvictedOnce),
+            (_, again) => (again, Place::EvictedAgain),
+        };
+        if let Some(slot) = slot {
+            evicted.push(self.table.get(slot).page);
+            self.relocate(slot, to);
+        }
+    }
+
+    fn make_room(&mut self, size: u64, from: Option<Place>, evicted: &mut Vec<PageId>) {
+        while self.size(Place::Once) + self.size(Place::Again) + size > self.capacity {
+            if from.is_some() {
+                self.replace(from, evicted);
+            } else if self.size(Place::Once) + self.size(Place::EvictedOnce) + size > self.capacity {
+                if self.lists[Place::EvictedOnce as usize].is_empty() {
+                    evicted.extend(self.forget_oldest(Place::Once));
+                } else {
+                    self.forget_oldest(Place::EvictedOnce);
+                    self.replace(from, evicted);
+                }
+            } else {
+                let remembered = self.size(Place::EvictedOnce) + self.size(Place::EvictedAgain);
+                if self.size(Place::Once) + self.size(Place::Again) + remembered >= 2 * self.capacity {
+                    self.forget_oldest(Place::EvictedAgain);
+                }
+                self.replace(from, evicted);
+            }
+        }
+    }
+
+    /// Moves the border after a request for an object evicted from this list.
+    fn adapt(&mut self, place: Place) {
+        let once = self.size(Place::EvictedOnce) as f64;
+        let again = self.size(Place::EvictedAgain) as f64;
+        self.target = match place {
+            Place::EvictedOnce => (self.target + (again / once).max(1.0)).min(self.capacity as f64),
+            _ => (self.target - (once / again).max(1.0)).max(0.0),
+        };
+    }
+}
+
+impl Policy for Arc {
+    fn name(&self) -> String {
+        "ARC".into()
+    }
+
+    fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        let mut from = None;
+        if let Some(slot) = self.table.find(request.page) {
+            match self.table.get(slot).data {
+                Place::Again => {
+                    self.table
+                        .refresh(&mut self.lists[Place::Again as usize], slot);
+                    return true;
+                }
+                Place::Once => {
+                    self.relocate(slot, Place::Again);
+                    return true;
+                }
+                place => {
+                    self.adapt(place);
+                    self.forget(slot);
+                    from = Some(place);
+                }
+            }
+        }
+        let size = u64::from(request.size);
+        if size > self.capacity {
+            return false;
+        }
+        self.make_room(size, from, evicted);
+        let place = if from.is_some() {
+            Place::Again
+        } else {
+            Place::Once
+        };
+        let slot = self.table.insert(request.page, request.size, place);
+        self.table
+            .push_newest(&mut self.lists[place as usize], slot);
+        false
+    }
+
+    fn contains(&self, page: PageId) -> bool {
+        self.table.find(page).is_some_and(|slot| {
+            matches!(self.table.get(slot).data, Place::Once | Place::Again)
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! A set of pages as a bit map: one bit a page, so that the membership of a million pages stays in
+//! the second-level cache.
+
+use crate::request::PageId;
+
+/// A set of pages, one bit each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageSet {
+    words: Vec<u64>,
+}
+
+impl PageSet {
+    #[inline]
+    pub(crate) fn contains(&self, page: PageId) -> bool {
+        self.words
+            .get(page as usize / 64)
+            .is_some_and(|word| word >> (page % 64) & 1 == 1)
+    }
+
+    /// Whether the page was new.
+    #[inline]
+    pub(crate) fn insert(&mut self, page: PageId) -> bool {
+        let word = page as usize / 64;
+        if word >= self.words.len() {
+            self.words.resize((word + 1).next_power_of_two(), 0);
+        }
+        let bit = 1 << (page % 64);
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        new
+    }
+
+    /// Whether the page was in the set.
+    #[inline]
+    pub(crate) fn remove(&mut self, page: PageId) -> bool {
+        let Some(word) = self.words.get_mut(page as usize / 64) else {
+            return false;
+        };
+        let bit = 1 << (page % 64);
+        let present = *word & bit != 0;
+        *word &= !bit;
+        present
+    }
+}

@@ -1,0 +1,55 @@
+//! One bit a request: would the optimum evict the page before its next request?
+
+use rand::Rng;
+use septet_core::seed::SeedTree;
+
+use crate::error::CacheError;
+use crate::policy::{Belady, Policy};
+use crate::trace::Trace;
+
+/// Simulates Belady's policy with `capacity` slots and predicts, for each request, whether it
+/// evicts the page before its next request: infinity if so, the request's own index if not. Each
+/// bit is turned around with probability `flip`.
+///
+/// # Errors
+/// [`CacheError::NeedsFuture`] when the trace was not annotated, [`CacheError::Argument`] when
+/// `flip` is not in 0..=1.
+pub fn belady_bits(
+    trace: &Trace,
+    capacity: usize,
+    flip: f64,
+    seed: &SeedTree,
+) -> Result<Vec<f64>, CacheError> {
+    if !(0.0..=1.0).contains(&flip) {
+        return Err(CacheError::Argument {
+            name: "flip",
+            value: flip.to_string(),
+            expected: "a number from 0 to 1",
+        });
+    }
+    let mut belady = Belady::new(capacity as u64);
+    belady.needs().check("the Belady bit predictor", trace)?;
+    let mut evicts = vec![false; trace.len()];
+    let mut last_request = vec![0; trace.page_count()];
+    let mut evicted = Vec::new();
+    for (index, &page) in trace.pages().iter().enumerate() {
+        belady.access(&trace.request(index), &mut evicted);
+        last_request[page as usize] = index;
+        for victim in evicted.drain(..) {
+            evicts[last_request[victim as usize]] = true;
+        }
+    }
+    let mut rng = seed.child("belady bits").rng();
+    Ok(evicts
+        .into_iter()
+        .enumerate()
+        .map(|(index, bit)| {
+            let flipped = flip > 0.0 && rng.random::<f64>() < flip;
+            if bit != flipped {
+                f64::INFINITY
+            } else {
+                index as f64
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,102 @@
+//! Stating a claim and handing in its measurement.
+
+use super::Context;
+use crate::report::{Claim, Estimate, Expected, Scale, Verdict};
+
+/// A claim that is being stated; [`measured`](Self::measured) judges and records it.
+///
+/// A claim needs a [`scale`](Self::scale) and an [`expect`](Self::expect).
+#[derive(Debug)]
+#[must_use = "a claim is recorded by `measured`"]
+pub struct ClaimBuilder<'a> {
+    context: &'a mut Context,
+    claim: Claim,
+}
+
+impl<'a> ClaimBuilder<'a> {
+    pub(super) fn new(context: &'a mut Context, id: &str, statement: &str) -> Self {
+        let claim = Claim {
+            id: id.to_owned(),
+            statement: statement.to_owned(),
+            paper_ref: None,
+            scale: None,
+            expected: None,
+            source: None,
+            tolerance_because: None,
+            measured: None,
+            required: true,
+            verdict: Verdict::Inconclusive,
+            reason: None,
+            how_to_get: None,
+        };
+        Self { context, claim }
+    }
+
+    /// Where the paper says it: a section, table, figure or equation.
+    pub fn paper_ref(mut self, place: impl Into<String>) -> Self {
+        self.claim.paper_ref = Some(place.into());
+        self
+    }
+
+    /// How near the setting is to the paper's.
+    pub fn scale(mut self, scale: Scale) -> Self {
+        self.claim.scale = Some(scale);
+        self
+    }
+
+    /// The values that reproduce the claim.
+    pub fn expect(mut self, expected: Expected) -> Self {
+        self.claim.expected = Some(expected);
+        self
+    }
+
+    /// Where the expected values come from, when it is not the paper itself.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.claim.source = Some(source.into());
+        self
+    }
+
+    /// Why the expected values leave the room that they leave.
+    pub fn tolerance_because(mut self, reason: impl Into<String>) -> Self {
+        self.claim.tolerance_because = Some(reason.into());
+        self
+    }
+
+    /// The claim is reported, but the run does not fail with it.
+    pub fn optional(mut self) -> Self {
+        self.claim.required = false;
+        self
+    }
+
+    /// Judges the measurement and records the claim. A claim that lacks a scale or an expectation
+    /// is a fault of the experiment, and ends the run with an error.
+    pub fn measured(self, measured: Estimate) -> Verdict {
+        let Self { context, mut claim } = self;
+        match (claim.expected, claim.scale) {
+            (Some(expected), Some(_)) if expected.is_valid() => {
+                (claim.verdict, claim.reason) = expected.judge(&measured);
+            }
+            (Some(_), Some(_)) => {
+                context.fault(format!(
+                    "the claim {} has bounds that make no sense",
+                    claim.id
+                ));
+            }
+            (None, _) => context.fault(format!("the claim {} expects nothing", claim.id)),
+            (_, None) => context.fault(format!("the claim {} has no scale", claim.id)),
+        }
+        claim.measured = Some(measured);
+        let verdict = claim.verdict;
+        context.record(claim);
+        verdict
+    }
+
+    /// Records the claim as skipped.
+    pub(super) fn skipped(self, why: &str, how_to_get_it: &str) {
+        let Self { context, mut claim } = self;
+        claim.verdict = Verdict::Skipped;
+        claim.reason = Some(why.to_owned());
+        claim.how_to_get = Some(how_to_get_it.to_owned());
+        context.record(claim);
+    }
+}
