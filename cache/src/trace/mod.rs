@@ -11,6 +11,7 @@ mod numbering;
 mod options;
 mod reader;
 mod record;
+mod writer;
 
 #[cfg(feature = "compression")]
 pub use archive::Archive;
@@ -19,3 +20,4 @@ pub use format::TraceFormat;
 pub use options::{Column, CsvOptions, ReadOptions};
 pub use reader::{Reader, open};
 pub use record::{NextAccess, Record};
+pub use writer::{write, write_to};
