@@ -2,6 +2,11 @@
 //! it the tests say so and pass.
 
 #![cfg(feature = "compression")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::path::PathBuf;
 
@@ -19,6 +24,13 @@ fn data(name: &str) -> Option<PathBuf> {
 fn open(name: &str, format: TraceFormat) -> Option<Reader<'static>> {
     let path = data(name)?;
     Some(trace::open(&path, format, &ReadOptions::default()).unwrap())
+}
+
+/// The records of a file.
+fn records(name: &str, format: TraceFormat, options: &ReadOptions) -> Option<Vec<Record>> {
+    let path = data(name)?;
+    let reader = trace::open(&path, format, options).unwrap();
+    Some(reader.map(|record| record.unwrap()).collect())
 }
 
 /// Checks the number of requests, and of distinct ids where it is known.
@@ -76,7 +88,10 @@ fn page_lists_in_an_archive() {
     let mut archive = Archive::open(&path).unwrap();
     let names = archive.names().unwrap();
     for (prefix, instances, requests) in [("data/bk", 100, 2_100), ("data/citi", 12, 25_000)] {
-        let names: Vec<_> = names.iter().filter(|name| name.starts_with(prefix)).collect();
+        let names: Vec<_> = names
+            .iter()
+            .filter(|name| name.starts_with(prefix))
+            .collect();
         assert_eq!(names.len(), instances, "{prefix}");
         for name in names {
             let reader = archive
@@ -86,4 +101,81 @@ fn page_lists_in_an_archive() {
             assert_eq!(records.len(), requests, "{name}");
         }
     }
+}
+
+#[test]
+fn binary_ids() {
+    check("w106.trace.xz", TraceFormat::CloudPhysics, 5_292_456, None);
+    check("web07.trace.xz", TraceFormat::Cache2k, 76_118, None);
+}
+
+#[test]
+fn objects_with_sizes() {
+    let name = "tencentBlock.ns1326.sample.csv.zst";
+    let Some(records) = records(name, TraceFormat::TimeIdSize, &ReadOptions::default()) else {
+        return;
+    };
+    assert!(
+        (99_000..101_000).contains(&records.len()),
+        "{}",
+        records.len()
+    );
+    assert!(records.iter().any(|record| record.size == 65_536));
+    check(
+        "adapt_size_request.trace.xz",
+        TraceFormat::TimeIdSize,
+        66_987,
+        None,
+    );
+}
+
+#[test]
+fn addresses() {
+    check(
+        "spec2000_mcf.address.gz",
+        TraceFormat::Address,
+        727_230,
+        None,
+    );
+}
+
+/// One trace in four encodings.
+#[test]
+fn four_encodings_agree() {
+    let columns = "time-col=time, obj-id-col=lbn, obj-size-col=size"
+        .parse()
+        .unwrap();
+    let options = ReadOptions::default().csv(columns);
+    let read = |name: &str, format| {
+        records(
+            &format!("libcachesim/cloudPhysicsIO.{name}"),
+            format,
+            &options,
+        )
+    };
+    let Some(oracle) = read("oracleGeneral.bin", TraceFormat::OracleGeneral) else {
+        return;
+    };
+    let vscsi = read("vscsi.zst", TraceFormat::Vscsi).unwrap();
+    let csv = read("csv.zst", TraceFormat::Csv).unwrap();
+    let txt = read("txt.zst", TraceFormat::Txt).unwrap();
+
+    assert_eq!(oracle.len(), 113_872);
+    // The program that made the oracleGeneral file gave every object one size.
+    let time_and_id = |record: &Record| (record.time, record.id);
+    assert!(
+        oracle
+            .iter()
+            .map(time_and_id)
+            .eq(vscsi.iter().map(time_and_id))
+    );
+    assert_eq!(vscsi, csv);
+    assert!(oracle.iter().map(|record| Record::of(record.id)).eq(txt));
+
+    // What the file says of the future is what annotating finds.
+    let trace = Trace::from_records(oracle.into_iter().map(Ok)).unwrap();
+    assert_eq!(trace.page_count(), 48_974);
+    let mut annotated = trace.clone();
+    annotated.annotate();
+    assert_eq!(trace.next(), annotated.next());
 }

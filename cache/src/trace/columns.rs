@@ -1,6 +1,6 @@
 //! A trace in memory: one column a field, pages numbered densely.
 
-use hashbrown::HashMap;
+use crate::trace::numbering::Numbering;
 
 use crate::error::CacheError;
 use crate::request::{NEVER, PageId, Request};
@@ -38,7 +38,10 @@ impl Trace {
     /// Reads records to their end.
     ///
     /// Sizes are kept when some record has a size other than 1, times when some record has a time
-    /// other than 0, program counters and next accesses when the first record has them.
+    /// other than 0, program counters when the first record has one. When every record says when
+    /// its page is requested next, the trace knows the future; the indices are computed as by
+    /// [`Trace::annotate`], since files count differently, and parts of traces keep the numbers
+    /// of the whole.
     ///
     /// # Errors
     /// The first error among the records; [`CacheError::TooLarge`] from 2^32 - 2 requests on.
@@ -199,7 +202,7 @@ impl Trace {
         let next = match &self.next {
             None => NextAccess::Unknown,
             Some(next) if next[index] == NEVER => NextAccess::Never,
-            Some(next) => NextAccess::At(u64::from(next[index])),
+            Some(next) => NextAccess::At(u64::from(next[index]) + 1),
         };
         self.record(index, next)
     }
@@ -233,8 +236,10 @@ impl Trace {
 /// Collects records into columns.
 #[derive(Default)]
 struct Builder {
-    numbers: HashMap<u64, PageId, foldhash::fast::FixedState>,
+    numbering: Numbering,
     trace: Trace,
+    /// Whether every record so far said when its page is requested next.
+    knows_future: bool,
 }
 
 impl Builder {
@@ -247,10 +252,7 @@ impl Builder {
                 limit: LIMIT as u64,
             });
         }
-        let page = *self.numbers.entry(record.id).or_insert_with(|| {
-            trace.original_ids.push(record.id);
-            (trace.original_ids.len() - 1) as PageId
-        });
+        let page = self.numbering.number(record.id, &mut trace.original_ids);
         if record.size != 1 && trace.sizes.is_none() {
             trace.sizes = Some(vec![1; index]);
         }
@@ -259,7 +261,7 @@ impl Builder {
         }
         if index == 0 {
             trace.pcs = record.pc.map(|_| Vec::new());
-            trace.next = (record.next != NextAccess::Unknown).then(Vec::new);
+            self.knows_future = true;
         }
         if let Some(sizes) = &mut trace.sizes {
             sizes.push(record.size);
@@ -270,20 +272,16 @@ impl Builder {
         if let Some(pcs) = &mut trace.pcs {
             pcs.push(record.pc.unwrap_or(0));
         }
-        match (&mut trace.next, record.next) {
-            (None, _) => {}
-            (next, NextAccess::Unknown) => *next = None,
-            (Some(next), NextAccess::At(at)) => {
-                next.push(u32::try_from(at).unwrap_or(NEVER));
-            }
-            (Some(next), NextAccess::Never) => next.push(NEVER),
-        }
+        self.knows_future &= record.next != NextAccess::Unknown;
         trace.pages.push(page);
         Ok(())
     }
 
     fn finish(mut self) -> Trace {
         self.trace.pages.shrink_to_fit();
+        if self.knows_future {
+            self.trace.annotate();
+        }
         self.trace
     }
 }

@@ -122,7 +122,8 @@ impl<'a> Input<'a> {
         Ok(self.end >= wanted)
     }
 
-    /// The next line without its line feed and white space around it, `None` at the end.
+    /// The next line without its line end (a line feed, perhaps after a carriage return), `None`
+    /// at the end.
     #[inline]
     pub(super) fn line(&mut self) -> Result<Option<&[u8]>, CacheError> {
         let mut searched = 0;
@@ -152,7 +153,8 @@ impl<'a> Input<'a> {
         }
         let start = self.start;
         self.consume(taken);
-        Ok(Some(self.buffer[start..start + length].trim_ascii()))
+        let line = &self.buffer[start..start + length];
+        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
     /// The error for a fault that begins `ahead` bytes into the window.

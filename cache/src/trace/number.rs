@@ -1,5 +1,7 @@
 //! Numbers in text traces, read from bytes without allocating.
 
+use crate::trace::input::Fault;
+
 /// Reads a decimal number without sign; `None` when it is not one or exceeds 64 bits.
 #[inline]
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
@@ -53,6 +55,26 @@ pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// A time stamp: a decimal number from 0, whose fraction is dropped.
+pub(super) fn whole_part(text: &[u8]) -> Result<u64, Fault> {
+    let fault = || Fault::new("a time from 0 below 2^64", text);
+    let (whole, fraction) = match memchr::memchr(b'.', text) {
+        None => (text, &b""[..]),
+        Some(point) => (&text[..point], &text[point + 1..]),
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return Err(fault());
+    }
+    decimal(whole).ok_or_else(fault)
+}
+
+/// The size of an object.
+pub(super) fn size(text: &[u8]) -> Result<u32, Fault> {
+    decimal(text)
+        .and_then(|size| u32::try_from(size).ok())
+        .ok_or_else(|| Fault::new("a size from 0 below 2^32", text))
+}
+
 /// The fixed 64-bit hash of an id that is not a number: FNV-1a, the same on every platform and in
 /// every version.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
@@ -93,7 +115,7 @@ mod tests {
         }
     }
 
-    /// The test vectors of the authors of the hash (http://www.isthe.com/chongo/tech/comp/fnv/).
+    /// The test vectors of the authors of the hash (<http://www.isthe.com/chongo/tech/comp/fnv>).
     #[test]
     fn hash_is_fnv_1a() {
         assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);

@@ -35,6 +35,8 @@ pub enum NextAccess {
     Unknown,
     /// Not again.
     Never,
-    /// At the request with this index, counted from 0 at the start of the trace.
+    /// At the request of this number, counted from 1 at the start of the trace, as the files of
+    /// libCacheSim do. Readers accept files that count from 0 too, so a number read from a file
+    /// tells the order of accesses rather than an index.
     At(u64),
 }

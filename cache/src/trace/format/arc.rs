@@ -22,7 +22,7 @@ impl Decode for Decoder {
                 let Some(line) = input.line()? else {
                     break;
                 };
-                if line.is_empty() {
+                if line.trim_ascii().is_empty() {
                     continue;
                 }
                 match range(line) {

@@ -1,10 +1,16 @@
 //! The formats of trace files, one a file.
 
+mod address;
 mod arc;
+mod binary_ids;
+mod csv;
+mod lcs;
 mod lirs;
 mod oracle_general;
 mod pc_address;
+mod time_id_size;
 mod txt;
+mod vscsi;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -12,8 +18,10 @@ use std::str::FromStr;
 use crate::error::CacheError;
 use crate::trace::compression::Compression;
 use crate::trace::input::{Fault, Input};
+#[cfg(doc)]
+use crate::trace::options::CsvOptions;
 use crate::trace::options::ReadOptions;
-use crate::trace::record::Record;
+use crate::trace::record::{NextAccess, Record};
 
 /// Records decoded at once: their 56 kB stay in the second-level cache.
 pub(super) const BATCH: usize = 1024;
@@ -41,27 +49,57 @@ pub(super) trait Decode: Send {
 #[non_exhaustive]
 pub enum TraceFormat {
     /// `oracleGeneral` of libCacheSim: 24 bytes a request, little-endian: time `u32`, id `u64`,
-    /// size `u32`, index of the next request of the same id `i64` (-1 or `i64::MAX`: never).
+    /// size `u32`, number of the next request of the same id `i64` (from 1; -1 or `i64::MAX`:
+    /// never).
     OracleGeneral,
+    /// `lcs` of libCacheSim: a header with a magic number and a version, then records like those
+    /// of oracleGeneral with further fields.
+    Lcs,
+    /// `vscsi`: the binary traces of `VMware`'s virtual SCSI devices, versions 1 and 2.
+    Vscsi,
+    /// `csv`: columns of text, as [`CsvOptions`] tells.
+    Csv,
     /// `txt`: one id a line, a number (decimal, or hexadecimal after `0x`) or any other text,
     /// which is hashed.
     Txt,
+    /// `time-id-size`: these three, separated by white space, a line; further columns are passed
+    /// over.
+    TimeIdSize,
     /// `arc`: the block lists of the ARC paper, `start count 0 sequence` a line: `count` requests
     /// of consecutive blocks.
     Arc,
     /// `lirs`: the traces of the LIRS paper: one decimal block a line; lines of `*` are marks.
     Lirs,
+    /// `cloud-physics`: block numbers as unsigned 32-bit integers, little-endian.
+    CloudPhysics,
+    /// `cache2k`: ids as signed 32-bit integers, big-endian.
+    Cache2k,
+    /// `corda`: ids as signed 64-bit integers, big-endian.
+    Corda,
+    /// `scarab`: ids as signed 64-bit integers, big-endian.
+    Scarab,
+    /// `address`: `l 0xADDRESS n` for a load or `s 0xADDRESS n` for a store a line.
+    Address,
     /// `pc-address`: `0xPC,0xADDRESS` a line, hexadecimal.
     PcAddress,
 }
 
 impl TraceFormat {
     /// Every format.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 14] = [
         Self::OracleGeneral,
+        Self::Lcs,
+        Self::Vscsi,
+        Self::Csv,
         Self::Txt,
+        Self::TimeIdSize,
         Self::Arc,
         Self::Lirs,
+        Self::CloudPhysics,
+        Self::Cache2k,
+        Self::Corda,
+        Self::Scarab,
+        Self::Address,
         Self::PcAddress,
     ];
 
@@ -70,38 +108,57 @@ impl TraceFormat {
     pub fn name(self) -> &'static str {
         match self {
             Self::OracleGeneral => "oracleGeneral",
+            Self::Lcs => "lcs",
+            Self::Vscsi => "vscsi",
+            Self::Csv => "csv",
             Self::Txt => "txt",
+            Self::TimeIdSize => "time-id-size",
             Self::Arc => "arc",
             Self::Lirs => "lirs",
+            Self::CloudPhysics => "cloud-physics",
+            Self::Cache2k => "cache2k",
+            Self::Corda => "corda",
+            Self::Scarab => "scarab",
+            Self::Address => "address",
             Self::PcAddress => "pc-address",
         }
     }
 
-    /// The format that the name of a file tells, `None` when it is ambiguous. A suffix of a
-    /// compression is passed over.
+    /// The format that the name of a file tells, `None` when it tells none, or more than one. A
+    /// suffix of a compression is passed over.
     #[must_use]
     pub fn detect(path: &Path) -> Option<Self> {
-        let name = Compression::strip(path)
-            .file_name()?
-            .to_str()?
-            .to_ascii_lowercase();
+        let path = Compression::strip(path);
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         if name.contains("oraclegeneral") {
             return Some(Self::OracleGeneral);
         }
         match name.rsplit_once('.')?.1 {
+            "lcs" => Some(Self::Lcs),
+            "vscsi" => Some(Self::Vscsi),
+            "csv" => Some(Self::Csv),
             "txt" => Some(Self::Txt),
             "lis" => Some(Self::Arc),
             "lirs" => Some(Self::Lirs),
+            "address" => Some(Self::Address),
             _ => None,
         }
     }
 
-    pub(super) fn decoder(self, _options: &ReadOptions) -> Box<dyn Decode> {
+    pub(super) fn decoder(self, options: &ReadOptions) -> Box<dyn Decode> {
         match self {
             Self::OracleGeneral => Box::new(oracle_general::Decoder::default()),
+            Self::Lcs => Box::new(lcs::Decoder::default()),
+            Self::Vscsi => Box::new(vscsi::Decoder::default()),
+            Self::Csv => Box::new(csv::Decoder::new(&options.csv)),
             Self::Txt => Box::new(Lines(txt::parse)),
+            Self::TimeIdSize => Box::new(Lines(time_id_size::parse)),
             Self::Arc => Box::new(arc::Decoder::default()),
             Self::Lirs => Box::new(Lines(lirs::parse)),
+            Self::CloudPhysics => Box::new(binary_ids::Decoder(binary_ids::u32_little)),
+            Self::Cache2k => Box::new(binary_ids::Decoder(binary_ids::i32_big)),
+            Self::Corda | Self::Scarab => Box::new(binary_ids::Decoder(binary_ids::i64_big)),
+            Self::Address => Box::new(Lines(address::parse)),
             Self::PcAddress => Box::new(Lines(pc_address::parse)),
         }
     }
@@ -142,6 +199,7 @@ where
             let Some(line) = input.line()? else {
                 break;
             };
+            let line = line.trim_ascii();
             if line.is_empty() {
                 continue;
             }
@@ -185,4 +243,27 @@ fn decode_fixed<const N: usize>(
     }
     input.consume((batch.len() - before) * N);
     fault.map_or(Ok(()), |fault| Err(input.fault_at(0, fault)))
+}
+
+/// The bytes of a field that begins at `start`.
+#[inline]
+fn field<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&bytes[start..start + N]);
+    field
+}
+
+/// What the field of the next access in the request of this index says.
+#[inline]
+fn next_access(value: i64, index: u64) -> Result<NextAccess, Fault> {
+    if value == -1 || value == i64::MAX {
+        return Ok(NextAccess::Never);
+    }
+    match u64::try_from(value) {
+        Ok(next) if next > index => Ok(NextAccess::At(next)),
+        _ => Err(Fault::described(
+            format!("a next access after request {index}, or -1 for never"),
+            value.to_string(),
+        )),
+    }
 }

@@ -1,9 +1,9 @@
 //! The oracleGeneral format of libCacheSim.
 
-use super::{Decode, decode_fixed};
+use super::{Decode, decode_fixed, field, next_access};
 use crate::error::CacheError;
-use crate::trace::input::{Fault, Input};
-use crate::trace::record::{NextAccess, Record};
+use crate::trace::input::Input;
+use crate::trace::record::Record;
 
 /// Bytes of a record.
 const LENGTH: usize = 24;
@@ -27,28 +27,5 @@ impl Decode for Decoder {
             self.index += 1;
             Ok(record)
         })
-    }
-}
-
-/// The bytes of a field that begins at `start`.
-#[inline]
-pub(super) fn field<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
-    let mut field = [0; N];
-    field.copy_from_slice(&bytes[start..start + N]);
-    field
-}
-
-/// What the field of the next access in the request of this index says.
-#[inline]
-pub(super) fn next_access(value: i64, index: u64) -> Result<NextAccess, Fault> {
-    if value == -1 || value == i64::MAX {
-        return Ok(NextAccess::Never);
-    }
-    match u64::try_from(value) {
-        Ok(next) if next > index => Ok(NextAccess::At(next)),
-        _ => Err(Fault::described(
-            format!("a next access after request {index}, or -1 for never"),
-            value.to_string(),
-        )),
     }
 }

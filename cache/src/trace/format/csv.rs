@@ -1,0 +1,309 @@
+//! Columns of text.
+
+use std::borrow::Cow;
+
+use super::{BATCH, Decode, next_access, txt};
+use crate::error::CacheError;
+use crate::trace::input::{Fault, Input};
+use crate::trace::number;
+use crate::trace::options::{Column, CsvOptions};
+use crate::trace::record::{NextAccess, Record};
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Time,
+    Id,
+    Size,
+    Next,
+    Pc,
+}
+
+/// The names by which a header tells what a column holds, in lower case.
+const NAMES: [(Role, &[&str]); 5] = [
+    (Role::Time, &["time", "timestamp", "clock_time"]),
+    (
+        Role::Id,
+        &["id", "obj_id", "object_id", "object", "key", "lbn"],
+    ),
+    (Role::Size, &["size", "obj_size", "object_size"]),
+    (Role::Next, &["next", "next_access_vtime"]),
+    (Role::Pc, &["pc"]),
+];
+
+/// What some programs write in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+pub(super) struct Decoder {
+    options: CsvOptions,
+    /// `None` before the first line.
+    layout: Option<Layout>,
+    /// Index of the next request.
+    index: u64,
+}
+
+/// How to take a line apart.
+struct Layout {
+    delimiter: u8,
+    /// What each column holds, up to the last one that is read.
+    roles: Vec<Option<Role>>,
+    numeric_ids: bool,
+}
+
+impl Decoder {
+    pub(super) fn new(options: &CsvOptions) -> Self {
+        Self {
+            options: options.clone(),
+            layout: None,
+            index: 0,
+        }
+    }
+}
+
+impl Decode for Decoder {
+    fn decode(&mut self, input: &mut Input<'_>, batch: &mut Vec<Record>) -> Result<(), CacheError> {
+        while batch.len() < BATCH {
+            let Some(line) = input.line()? else {
+                break;
+            };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let record = match &self.layout {
+                Some(layout) => layout.record(line, self.index).map(Some),
+                None => {
+                    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+                    Layout::new(&self.options, line).and_then(|(layout, is_header)| {
+                        let layout = self.layout.insert(layout);
+                        if is_header {
+                            return Ok(None);
+                        }
+                        layout.record(line, self.index).map(Some)
+                    })
+                }
+            };
+            match record {
+                Ok(None) => {}
+                Ok(Some(record)) => {
+                    self.index += 1;
+                    batch.push(record);
+                }
+                Err(fault) => return Err(input.fault_on_line(fault)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Layout {
+    /// The layout that the options and the first line tell, and whether that line is a header.
+    fn new(options: &CsvOptions, first: &[u8]) -> Result<(Self, bool), Fault> {
+        let delimiter = options.delimiter.unwrap_or_else(|| guess_delimiter(first));
+        let fields: Vec<_> = Fields::new(first, delimiter).collect::<Result<_, _>>()?;
+        let columns = [
+            (Role::Time, &options.time),
+            (Role::Id, &options.id),
+            (Role::Size, &options.size),
+            (Role::Next, &options.next),
+            (Role::Pc, &options.pc),
+        ];
+        let named = columns
+            .iter()
+            .any(|(_, column)| matches!(column, Some(Column::Name(_))));
+        let is_header = options.header.unwrap_or_else(|| {
+            named
+                || fields.iter().all(|field| {
+                    number::whole_part(field).is_err() && number::hexadecimal(field).is_none()
+                })
+        });
+        let unspecified = columns.iter().all(|(_, column)| column.is_none());
+
+        let mut roles: Vec<Option<Role>> = Vec::new();
+        for (role, column) in columns {
+            let index = match column {
+                Some(Column::Number(number)) => number.get() - 1,
+                Some(Column::Name(name)) if is_header => fields
+                    .iter()
+                    .position(|field| field.as_ref() == name.as_bytes())
+                    .ok_or_else(|| Fault::new(format!("a header with a column {name:?}"), first))?,
+                Some(Column::Name(name)) => {
+                    let expected = format!("a header that names the column {name:?}");
+                    return Err(Fault::described(expected, "a trace without header"));
+                }
+                // Columns that are not spelled out are found by their usual names: all of them
+                // when no column is spelled out, else only the id, which must be somewhere.
+                None if is_header && (unspecified || role == Role::Id) => {
+                    match usual(role, &fields) {
+                        Some(index) => index,
+                        None => continue,
+                    }
+                }
+                None => continue,
+            };
+            if index >= MOST_COLUMNS {
+                return Err(Fault::described(
+                    format!("a column up to {MOST_COLUMNS}"),
+                    (index + 1).to_string(),
+                ));
+            }
+            if roles.len() <= index {
+                roles.resize(index + 1, None);
+            }
+            if let Some(other) = roles[index].replace(role) {
+                return Err(Fault::described(
+                    "a column of its own for every field",
+                    format!("column {} for {other:?} and {role:?}", index + 1),
+                ));
+            }
+        }
+        if !roles.contains(&Some(Role::Id)) {
+            let expected = "a header with a column \"id\", or an option that tells its column";
+            return Err(Fault::new(expected, first));
+        }
+        let layout = Self {
+            delimiter,
+            roles,
+            numeric_ids: options.numeric_ids,
+        };
+        Ok((layout, is_header))
+    }
+
+    #[inline]
+    fn record(&self, line: &[u8], index: u64) -> Result<Record, Fault> {
+        let mut record = Record::of(0);
+        let mut fields = Fields::new(line, self.delimiter);
+        for role in &self.roles {
+            let Some(field) = fields.next() else {
+                let expected = format!("at least {} columns", self.roles.len());
+                return Err(Fault::new(expected, line));
+            };
+            let field = field?;
+            match role {
+                None => {}
+                Some(Role::Time) => record.time = number::whole_part(&field)?,
+                Some(Role::Id) if self.numeric_ids => {
+                    record.id = number::decimal(&field)
+                        .or_else(|| number::hexadecimal(&field))
+                        .ok_or_else(|| Fault::new("a numeric id below 2^64", &field))?;
+                }
+                Some(Role::Id) => record.id = txt::id(&field)?,
+                Some(Role::Size) => record.size = number::size(&field)?,
+                Some(Role::Next) => record.next = next(&field, index)?,
+                Some(Role::Pc) => {
+                    record.pc = Some(
+                        number::hexadecimal(&field)
+                            .or_else(|| number::decimal(&field))
+                            .ok_or_else(|| Fault::new("a program counter", &field))?,
+                    );
+                }
+            }
+        }
+        Ok(record)
+    }
+}
+
+/// The highest column number that is accepted.
+const MOST_COLUMNS: usize = 4096;
+
+fn next(field: &[u8], index: u64) -> Result<NextAccess, Fault> {
+    if field == b"-1" {
+        return Ok(NextAccess::Never);
+    }
+    let value = number::decimal(field).and_then(|value| i64::try_from(value).ok());
+    match value {
+        Some(value) => next_access(value, index),
+        None => Err(Fault::new("the number of the next access, or -1", field)),
+    }
+}
+
+/// The column with a usual name for this role.
+fn usual(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
+    let (_, names) = NAMES.iter().find(|(named, _)| *named == role)?;
+    names.iter().find_map(|name| {
+        fields
+            .iter()
+            .position(|field| field.eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+/// The most frequent of the usual delimiters; a comma when there is none.
+fn guess_delimiter(line: &[u8]) -> u8 {
+    let mut best = (b',', 0);
+    for delimiter in [b',', b'\t', b';', b'|'] {
+        let count = line.iter().filter(|&&byte| byte == delimiter).count();
+        if count > best.1 {
+            best = (delimiter, count);
+        }
+    }
+    best.0
+}
+
+/// The fields of a line, without white space around them and without quotes.
+struct Fields<'a> {
+    /// What is left of the line; `None` behind the last field.
+    rest: Option<&'a [u8]>,
+    delimiter: u8,
+}
+
+impl<'a> Fields<'a> {
+    fn new(line: &'a [u8], delimiter: u8) -> Self {
+        Self {
+            rest: Some(line),
+            delimiter,
+        }
+    }
+
+    /// A field in quotes, in which two quotes stand for one and the delimiter for itself.
+    #[cold]
+    fn quoted(&mut self, rest: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
+        let fault = || Fault::new("a closing quote before the end of the field", rest);
+        let mut end = 1;
+        loop {
+            end += memchr::memchr(b'"', &rest[end..]).ok_or_else(fault)?;
+            if rest.get(end + 1) != Some(&b'"') {
+                break;
+            }
+            end += 2;
+        }
+        let content = &rest[1..end];
+        let behind = rest[end + 1..].trim_ascii_start();
+        self.rest = match behind.split_first() {
+            None if rest[end + 1..].contains(&self.delimiter) => Some(behind),
+            None => None,
+            Some((byte, behind)) if *byte == self.delimiter => Some(behind),
+            Some(_) => return Err(fault()),
+        };
+        if !content.contains(&b'"') {
+            return Ok(Cow::Borrowed(content));
+        }
+        let mut plain = Vec::with_capacity(content.len());
+        let mut escaped = false;
+        for &byte in content {
+            escaped = byte == b'"' && !escaped;
+            if !escaped {
+                plain.push(byte);
+            }
+        }
+        Ok(Cow::Owned(plain))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Cow<'a, [u8]>, Fault>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest.take()?;
+        if rest.first() == Some(&b'"') {
+            return Some(self.quoted(rest));
+        }
+        let field = match rest.iter().position(|&byte| byte == self.delimiter) {
+            None => rest,
+            Some(end) => {
+                self.rest = Some(&rest[end + 1..]);
+                &rest[..end]
+            }
+        };
+        Some(Ok(Cow::Borrowed(field.trim_ascii())))
+    }
+}
