@@ -1,0 +1,164 @@
+//! Set-associative caches: each set is a cache of its own.
+
+use hashbrown::HashMap;
+
+use crate::error::CacheError;
+use crate::policy::{Policy, Tally};
+use crate::predict::{Access, Predictor, accesses};
+use crate::trace::Trace;
+
+/// How an address chooses its set: the bits above those within a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Geometry {
+    /// Bytes of a line; a power of two.
+    pub line_bytes: u64,
+    /// Number of sets; a power of two.
+    pub sets: u64,
+}
+
+impl Geometry {
+    /// The last-level cache of the study: 2 MiB in 2 048 sets of 16 lines of 64 bytes.
+    pub const STUDY: Self = Self {
+        line_bytes: 64,
+        sets: 2_048,
+    };
+
+    fn set_of(self, address: u64) -> u64 {
+        address / self.line_bytes % self.sets
+    }
+}
+
+/// A trace of addresses, split by cache set. Every set that is requested is an independent instance
+/// of paging with a clock of its own; misses are summed over the sets.
+///
+/// ```
+/// use septet_cache::policy::Lru;
+/// use septet_cache::set_associative::{Geometry, SetAssociative};
+/// use septet_cache::trace::Trace;
+///
+/// let geometry = Geometry { line_bytes: 64, sets: 2 };
+/// let trace = Trace::from_ids([0, 64, 128, 0]);
+/// let sets = SetAssociative::split(&trace, geometry)?;
+/// let tally = sets.replay(|_| Ok(Box::new(Lru::new(1))))?;
+/// assert_eq!(tally.misses, 4);
+/// let tally = sets.replay(|_| Ok(Box::new(Lru::new(2))))?;
+/// assert_eq!(tally.misses, 3);
+/// # Ok::<(), septet_cache::CacheError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SetAssociative {
+    /// In the order of first requests.
+    sets: Vec<Trace>,
+    /// By request of the whole trace: its set and its index there.
+    place: Vec<(u32, u32)>,
+}
+
+impl SetAssociative {
+    /// Splits a trace whose ids are byte addresses. O(n).
+    ///
+    /// # Errors
+    /// [`CacheError::Argument`] when the geometry is not of powers of two.
+    pub fn split(trace: &Trace, geometry: Geometry) -> Result<Self, CacheError> {
+        for (name, value) in [
+            ("line_bytes", geometry.line_bytes),
+            ("sets", geometry.sets),
+        ] {
+            if !value.is_power_of_two() {
+                return Err(CacheError::Argument {
+                    name,
+                    value: value.to_string(),
+                    expected: "a power of two",
+                });
+            }
+        }
+        let mut numbers: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
+        let mut indices: Vec<Vec<usize>> = Vec::new();
+        let mut place = Vec::with_capacity(trace.len());
+        for (index, &page) in trace.pages().iter().enumerate() {
+            let set = geometry.set_of(trace.original_id(page));
+            let number = *numbers.entry(set).or_insert_with(|| {
+                indices.push(Vec::new());
+                (indices.len() - 1) as u32
+            });
+            let members = &mut indices[number as usize];
+            place.push((number, members.len() as u32));
+            members.push(index);
+        }
+        let sets = indices
+            .into_iter()
+            .map(|members| trace.select(members.into_iter()))
+            .collect();
+        Ok(Self { sets, place })
+    }
+
+    /// The sets, in the order of their first requests.
+    #[must_use]
+    pub fn sets(&self) -> &[Trace] {
+        &self.sets
+    }
+
+    /// Computes the next request of each page within its set.
+    pub fn annotate(&mut self) {
+        for set in &mut self.sets {
+            set.annotate();
+        }
+    }
+
+    /// Runs one predictor over the requests of all sets in the order of the whole trace, each with
+    /// the clock of its set, and attaches the predictions.
+    ///
+    /// # Errors
+    /// [`CacheError::Argument`] when `whole` is not the trace that was split.
+    pub fn predict(
+        &mut self,
+        predictor: &mut dyn Predictor,
+        whole: &Trace,
+    ) -> Result<(), CacheError> {
+        if whole.len() != self.place.len() {
+            return Err(CacheError::Argument {
+                name: "whole",
+                value: format!("a trace of {} requests", whole.len()),
+                expected: "the trace that was split",
+            });
+        }
+        let mut predictions: Vec<Vec<f64>> = self
+            .sets
+            .iter()
+            .map(|set| Vec::with_capacity(set.len()))
+            .collect();
+        for (access, &(set, now)) in accesses(whole).zip(&self.place) {
+            let predicted = predictor.predict(&Access { now, ..access });
+            predictions[set as usize].push(predicted);
+        }
+        self.predict_each(|set| Ok(std::mem::take(&mut predictions[set])))
+    }
+
+    /// Attaches predictions made for each set alone.
+    ///
+    /// # Errors
+    /// The first error of `make`; [`CacheError::Argument`] when it gives a wrong number of them.
+    pub fn predict_each(
+        &mut self,
+        mut make: impl FnMut(usize) -> Result<Vec<f64>, CacheError>,
+    ) -> Result<(), CacheError> {
+        for (index, set) in self.sets.iter_mut().enumerate() {
+            set.set_predictions(make(index)?)?;
+        }
+        Ok(())
+    }
+
+    /// Replays every set on a policy of its own, and sums up.
+    ///
+    /// # Errors
+    /// The first error of `make`, or what the policy needs and the trace lacks.
+    pub fn replay(
+        &self,
+        mut make: impl FnMut(usize) -> Result<Box<dyn Policy>, CacheError>,
+    ) -> Result<Tally, CacheError> {
+        let mut sum = Tally::default();
+        for (index, set) in self.sets.iter().enumerate() {
+            sum += make(index)?.replay(set)?;
+        }
+        Ok(sum)
+    }
+}
