@@ -6,6 +6,9 @@ pub mod learned;
 pub mod miss_ratio_curve;
 pub mod policy;
 pub mod predict;
+#[cfg(feature = "reproduce")]
+#[doc(hidden)]
+pub mod reproduce;
 pub mod request;
 pub mod set_associative;
 mod spec;
