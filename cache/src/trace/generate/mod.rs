@@ -354,7 +354,10 @@ mod tests {
         });
         let expected = [
             ("Zipf(objects=10000, alpha=1)", "0b83fcb0ac123c1f"),
-            ("DriftingZipf(objects=10000, alpha=1, period=100)", "f30fbd6c40d45154"),
+            (
+                "DriftingZipf(objects=10000, alpha=1, period=100)",
+                "f30fbd6c40d45154",
+            ),
             ("Scan(pages=1000)", "8dab34542273afc5"),
             ("StackDistance(alpha=0.5, pages=10000)", "8fe476efbf444697"),
             ("TwoPools(hot=100, cold=10000)", "9b5fc29c4c45f308"),
