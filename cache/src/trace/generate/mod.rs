@@ -15,9 +15,9 @@
 //! assert_eq!(trace.len(), 5000);
 //!
 //! // A scan interrupts the Zipf requests, which then go on with the same pages.
-//! let phase = |pattern: &Pattern, requests| Phase { pattern: pattern.clone(), requests };
+//! let phase = |pattern, requests| Phase { pattern, requests };
 //! let scan = Pattern::Scan { pages: 3000 };
-//! let requests = phases(&[phase(&zipf, 5000), phase(&scan, 3000), phase(&zipf, 5000)], &seed)?;
+//! let requests = phases(&[phase(zipf, 5000), phase(scan, 3000), phase(zipf, 5000)], &seed)?;
 //! assert_eq!(requests.count(), 13_000);
 //! # Ok::<(), septet_cache::CacheError>(())
 //! ```
@@ -45,7 +45,7 @@ pub use sizes::LogNormalSizes;
 pub type Requests = Box<dyn Iterator<Item = Record> + Send>;
 
 /// How requests are drawn. Pages are numbered from 0.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Pattern {
     /// Independent draws: page r - 1 with a probability in proportion to r^-alpha.

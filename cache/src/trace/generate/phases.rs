@@ -7,7 +7,7 @@ use crate::error::CacheError;
 use crate::trace::record::Record;
 
 /// A part of a trace.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Phase {
     /// How its requests are drawn.
     pub pattern: Pattern,
