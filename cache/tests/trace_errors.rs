@@ -388,7 +388,7 @@ fn lines_of_the_other_text_formats() {
 /// The records of a csv trace with these options in the notation of libCacheSim.
 #[track_caller]
 fn csv(options: &str, text: &str) -> Vec<Record> {
-    let options = ReadOptions::default().csv(options.parse().unwrap());
+    let options = ReadOptions::default().csv(options.parse().expect("legal options"));
     Reader::new(text.as_bytes(), TraceFormat::Csv, &options)
         .collect::<Result<_, _>>()
         .unwrap_or_else(|error| panic!("{error}"))
