@@ -5,10 +5,10 @@ use septet_core::experiment::{
     Column, Context, Expected, ExperimentError, Table, Value,
 };
 
-use crate::predict::Noise;
+use crate::predict::{Noise, PredictorSpec};
 
 use super::families::{Family, Origin};
-use super::predictor::PredictorKind;
+use super::predictor::title;
 use super::runs::{self, Misses};
 use super::tightest::{Candidate, tightest};
 
@@ -31,7 +31,7 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("Q2") && !cx.wants("Q3") {
         return Ok(());
     }
-    let pairs: Vec<(&Family, PredictorKind)> = families
+    let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .flat_map(|&family| {
             predictors(family)
@@ -41,7 +41,7 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         .collect();
     let misses = runs::run(cx, "insurance", &pairs, &POLICIES)?;
     for origin in [Origin::Literature, Origin::Instrumented, Origin::Generated] {
-        let of_origin: Vec<(&Family, PredictorKind, &Misses)> = pairs
+        let of_origin: Vec<(&Family, PredictorSpec, &Misses)> = pairs
             .iter()
             .zip(&misses)
             .filter(|((family, _), _)| family.origin == origin)
@@ -62,20 +62,20 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     Ok(())
 }
 
-fn predictors(family: &Family) -> Vec<PredictorKind> {
-    let negated = PredictorKind::Oracle(Noise::Negated);
+fn predictors(family: &Family) -> Vec<PredictorSpec> {
+    let negated = PredictorSpec::Oracle(Noise::Negated);
     match family.origin {
-        Origin::Literature => vec![PredictorKind::Pleco, PredictorKind::Popu, negated],
+        Origin::Literature => vec![PredictorSpec::Pleco, PredictorSpec::Popularity, negated],
         Origin::Instrumented | Origin::Generated => {
-            vec![PredictorKind::Popu, PredictorKind::ReuseTable, negated]
+            vec![PredictorSpec::Popularity, PredictorSpec::ReuseTable, negated]
         }
     }
 }
 
-fn claims(cx: &mut Context, origin: Origin, runs: &[(&Family, PredictorKind, &Misses)]) {
+fn claims(cx: &mut Context, origin: Origin, runs: &[(&Family, PredictorSpec, &Misses)]) {
     let (mut good, mut marker, mut lru) = (Vec::new(), Vec::new(), Vec::new());
     for (family, predictor, misses) in runs {
-        let place = format!("{} with {}", family.name, predictor.name());
+        let place = format!("{} with {}", family.name, title(*predictor));
         let candidate = |policy: &str, reference: f64, bound: f64| Candidate {
             place: place.clone(),
             expected: Expected::AtMost(bound),
@@ -135,7 +135,7 @@ fn claims(cx: &mut Context, origin: Origin, runs: &[(&Family, PredictorKind, &Mi
 }
 
 /// The layout of the published SPEC table, for the traces that are here.
-fn table(pairs: &[(&Family, PredictorKind)], misses: &[Misses]) -> Table {
+fn table(pairs: &[(&Family, PredictorSpec)], misses: &[Misses]) -> Table {
     let mut table = Table::new(
         "Misses, and the overhead of the combiners over the better of FtP and Marker",
         [
@@ -162,7 +162,7 @@ fn table(pairs: &[(&Family, PredictorKind)], misses: &[Misses]) -> Table {
         let count = |policy| Value::from(misses.mean(policy).round() as u64);
         table.push([
             Value::from(family.name.as_str()),
-            Value::from(predictor.name()),
+            Value::from(title(*predictor)),
             Value::from(family.requests() as u64),
             count("Belady"),
             count("LRU"),

@@ -2,8 +2,10 @@
 
 use septet_core::experiment::{Context, Estimate, Expected, ExperimentError};
 
+use crate::predict::PredictorSpec;
+
 use super::families::{Family, Origin};
-use super::predictor::PredictorKind;
+
 use super::runs;
 
 const POLICIES: [&str; 4] = ["Belady", "FtP", "LMarker", "RobustFtP_D"];
@@ -15,10 +17,10 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("Q4") {
         return Ok(());
     }
-    let pairs: Vec<(&Family, PredictorKind)> = families
+    let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| TRACES.contains(&family.name.as_str()))
-        .map(|&family| (family, PredictorKind::Popu))
+        .map(|&family| (family, PredictorSpec::Popularity))
         .collect();
     let misses = runs::run(cx, "marking", &pairs, &POLICIES)?;
     for ((family, _), misses) in pairs.iter().zip(&misses) {

@@ -5,10 +5,10 @@ use septet_core::experiment::{
     Value,
 };
 
-use crate::predict::Noise;
+use crate::predict::{Noise, PredictorSpec};
 
 use super::families::{Family, Origin};
-use super::predictor::PredictorKind;
+
 use super::runs::{self, Misses};
 use super::tightest::{Candidate, tightest};
 
@@ -73,9 +73,9 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
 }
 
 fn sweep(cx: &mut Context, family: &Family) -> Result<(), ExperimentError> {
-    let pairs: Vec<(&Family, PredictorKind)> = SWEEP
+    let pairs: Vec<(&Family, PredictorSpec)> = SWEEP
         .iter()
-        .map(|&(sigma, ..)| (family, PredictorKind::Oracle(Noise::LogNormal { sigma })))
+        .map(|&(sigma, ..)| (family, PredictorSpec::Oracle(Noise::LogNormal { sigma })))
         .collect();
     let misses = runs::run(
         cx,
