@@ -127,7 +127,7 @@ fn places(found: &DataSet) -> String {
 }
 
 fn path(name: &str, lookup: &Lookup) -> Result<Outcome, CommandError> {
-    let found = lookup.find(name).map_err(failure)?;
+    let found = lookup.find(name).map_err(|error| failure(&error))?;
     for file in found.files() {
         say!("{}", file.path.display());
     }
@@ -156,12 +156,12 @@ fn verify(names: &[String], lookup: &Lookup) -> Outcome {
 }
 
 /// The error with the exit code it deserves.
-fn failure(error: DataError) -> CommandError {
-    let outcome = match &error {
+fn failure(error: &DataError) -> CommandError {
+    let outcome = match error {
         DataError::UnknownSet { .. } | DataError::UnknownFile { .. } => Outcome::Usage,
         _ => Outcome::DataMissing,
     };
-    CommandError::new(outcome, anyhow::Error::msg(explain(&error)))
+    CommandError::new(outcome, anyhow::Error::msg(explain(error)))
 }
 
 /// The error in lines: what is wrong with which file, and what mends it.

@@ -45,7 +45,7 @@ pub(crate) const RUSTFMT: Tool = Tool {
 pub(crate) const CLIPPY: Tool = Tool {
     name: "clippy",
     probe: &["cargo", "clippy", "--version"],
-    needed_for: "`ci --stage clippy`",
+    needed_for: "`ci --stage clippy,features`",
     install: "rustup component add clippy",
 };
 
