@@ -74,7 +74,7 @@ impl Experiment for Pi {
             ],
         );
         let mut spread = Series::new("measured spread");
-        let mut theory = Series::new("theory");
+        let mut theory = Series::theory("theory");
         for &(darts, estimates) in &by_size {
             let deviation = stats::standard_deviation(estimates);
             table.push([

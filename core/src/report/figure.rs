@@ -41,13 +41,25 @@ pub struct Figure {
     pub references: Vec<Reference>,
 }
 
-/// A series of a [`Figure`], drawn as a line with a marker at each point.
+/// A series of a [`Figure`], drawn as a line through its points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// The name in the legend.
     pub name: String,
+    /// Where its points come from.
+    pub kind: SeriesKind,
     /// The points, in ascending order of `x`.
     pub points: Vec<Point>,
+}
+
+/// Where the points of a [`Series`] come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeriesKind {
+    /// Measurements: each point is marked.
+    Measured,
+    /// A formula, or the values of the paper: a dashed line without marks.
+    Theory,
 }
 
 /// A point of a [`Series`].
@@ -171,12 +183,22 @@ impl Figure {
 }
 
 impl Series {
-    /// A series without points.
+    /// A series of measurements, without points yet.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            kind: SeriesKind::Measured,
             points: Vec::new(),
+        }
+    }
+
+    /// A series from a formula or from the paper, without points yet.
+    #[must_use]
+    pub fn theory(name: impl Into<String>) -> Self {
+        Self {
+            kind: SeriesKind::Theory,
+            ..Self::new(name)
         }
     }
 

@@ -16,7 +16,7 @@ mod text;
 
 pub use claim::{Claim, Expected, Scale, Verdict};
 pub use estimate::Estimate;
-pub use figure::{Figure, Point, Reference, Series};
+pub use figure::{Figure, Point, Reference, Series, SeriesKind};
 pub use provenance::Provenance;
 pub use table::{Alignment, Column, Table, Value};
 pub(crate) use text::write_claims;

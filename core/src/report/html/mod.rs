@@ -1,0 +1,416 @@
+//! The report as a page: one file, no scripts, light and dark, readable on a telephone.
+
+mod strip;
+
+use std::collections::BTreeMap;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::claim::{Claim, Short, Verdict};
+use super::figure::{Figure, Point};
+use super::provenance::Provenance;
+use super::svg::{self, Size};
+use super::table::{Alignment, Column, Table};
+use super::{Cell, DataRecord, DataState, Report};
+
+/// A figure's numbers are shown in the page up to this many rows; the CSV file has them all.
+const MOST_ROWS: usize = 500;
+
+/// The report as one self-contained page.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let paper = &report.paper;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (paper.id) " " (report.profile) ": " (paper.title) }
+                // An empty icon keeps browsers from asking for one.
+                link rel="icon" href="data:,";
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                (head(report))
+                main {
+                    (claims(&report.claims))
+                    (section("Figures", report.figures.iter().map(figure)))
+                    (section("Tables", report.tables.iter().map(table)))
+                    (warnings(report))
+                    (section("Data", report.data.iter().map(data_set)))
+                    (section("Work", cells(&report.cells)))
+                    section { h2 { "Provenance" } (provenance(report)) }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(report: &Report) -> Markup {
+    let paper = &report.paper;
+    html! {
+        header {
+            p.kicker { "Reproduction of " b { (paper.id) } ", profile " b { (report.profile) } }
+            h1 { (paper.title) }
+            p.authors {
+                (paper.authors) ". " (paper.venue) " " (paper.year) ". "
+                a href=(paper.url) { (paper.url) }
+            }
+            ul.counts {
+                @for verdict in Verdict::ALL {
+                    @let count = report.count(verdict);
+                    li class=(if count == 0 { "none" } else { verdict.name() }) {
+                        span.number { (count) } " " (verdict.name())
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn claims(claims: &[Claim]) -> Markup {
+    html! {
+        section {
+            h2 { "Claims" }
+            table.claims {
+                thead {
+                    tr { th { "Claim" } th { "Expected" } th { "Measured" } th { "Scale" } th { "Verdict" } }
+                }
+                tbody { @for claim in claims { (claim_row(claim)) } }
+            }
+            details.key {
+                summary { "How to read this" }
+                p {
+                    "A claim is " b { "reproduced" } " when the whole interval of the measurement \
+                    (95 % unless stated otherwise) lies within what is expected, " b { "contradicted" }
+                    " when it lies wholly outside, " b { "inconclusive" } " when it straddles the bound \
+                    or when a single random run has no interval, and " b { "skipped" } " when \
+                    something that it needs is not here."
+                }
+                p {
+                    "Scale: " b { "original" } ": the paper's own data and sizes; " b { "scaled" }
+                    ": the same mechanism on smaller or generated data; " b { "simulated" }
+                    ": hardware or a network is simulated; " b { "analytic" } ": computed from a formula; "
+                    b { "beyond" } ": not measured in the paper."
+                }
+                p {
+                    "In the small drawings the shaded range is what is expected, the line is the interval \
+                    and the dot the measured value."
+                }
+            }
+        }
+    }
+}
+
+fn claim_row(claim: &Claim) -> Markup {
+    html! {
+        tr id=(claim.id) {
+            td.statement {
+                a.id href={ "#" (claim.id) } { (claim.id) }
+                @if !claim.required { " " span.note { "(optional)" } }
+                p { (claim.statement) }
+                @if let Some(place) = &claim.paper_ref { p.note { (place) } }
+            }
+            td.nothing[claim.expected.is_none()] data-label="Expected" {
+                @if let Some(expected) = claim.expected { p.value { (expected) } } @else { "–" }
+                @if let Some(source) = &claim.source { p.note { "from " (source) } }
+                @if let Some(why) = &claim.tolerance_because { p.note { "tolerance: " (why) } }
+            }
+            td.nothing[claim.measured.is_none()] data-label="Measured" {
+                @if let Some(measured) = &claim.measured {
+                    p.value { (measured.show_value()) }
+                    p.note { (measured.show_confidence()) }
+                    @if let Some(expected) = claim.expected { (strip::draw(expected, measured)) }
+                } @else { "–" }
+            }
+            td.nothing[claim.scale.is_none()] data-label="Scale" {
+                (claim.scale.map_or("–", |scale| scale.name()))
+            }
+            td data-label="Verdict" {
+                (badge(claim.verdict))
+                @if let Some(reason) = &claim.reason { p.note { (reason) } }
+                @if let Some(how) = &claim.how_to_get { p.note { "To get it: " code { (how) } } }
+            }
+        }
+    }
+}
+
+/// A verdict with its own sign: colour is not all that tells it.
+fn badge(verdict: Verdict) -> Markup {
+    let sign = match verdict {
+        Verdict::Reproduced => "✓",
+        Verdict::Contradicted => "✗",
+        Verdict::Inconclusive => "?",
+        Verdict::Skipped => "–",
+    };
+    html! {
+        span class={ "badge " (verdict.name()) } {
+            span aria-hidden="true" { (sign) } " " (verdict.name())
+        }
+    }
+}
+
+fn figure(figure: &Figure) -> Markup {
+    let draw = |size| match svg::render(figure, size) {
+        Ok(svg) => PreEscaped(svg),
+        Err(error) => html! { p { (error) } },
+    };
+    let rows = figure.series.iter().flat_map(|series| {
+        let points = series.points.iter();
+        points.map(move |point| (series.name.as_str(), point))
+    });
+    let count = figure
+        .series
+        .iter()
+        .map(|series| series.points.len())
+        .sum::<usize>();
+    let number = |number: f64| {
+        if number.is_nan() {
+            html! { "–" }
+        } else {
+            html! { (Short(number)) }
+        }
+    };
+    let file = |extension| format!("figures/{}.{extension}", figure.id);
+    html! {
+        figure id=(figure.id) {
+            div.wide { (draw(Size::Wide)) }
+            div.narrow { (draw(Size::Narrow)) }
+            figcaption { (figure.caption) }
+            details {
+                summary { "Numbers" }
+                div.scroll {
+                    table {
+                        thead {
+                            tr {
+                                th { "Series" }
+                                th.right { (figure.x_label) }
+                                th.right { (figure.y_label) }
+                                th.right { "Low" }
+                                th.right { "High" }
+                            }
+                        }
+                        tbody {
+                            @for (name, Point { x, y, band }) in rows.take(MOST_ROWS) {
+                                @let (low, high) = band.unwrap_or((f64::NAN, f64::NAN));
+                                tr {
+                                    td { (name) }
+                                    @for value in [*x, *y, low, high] { td.right { (number(value)) } }
+                                }
+                            }
+                            @for reference in &figure.references {
+                                tr {
+                                    td { (reference.name) }
+                                    td.right { "–" }
+                                    td.right { (number(reference.y)) }
+                                    td.right { "–" }
+                                    td.right { "–" }
+                                }
+                            }
+                        }
+                    }
+                }
+                p.note {
+                    @if count > MOST_ROWS { "The first " (MOST_ROWS) " of " (count) " points. " }
+                    "Files: " a href=(file("csv")) { (file("csv")) } ", "
+                    a href=(file("svg")) { (file("svg")) }
+                }
+            }
+        }
+    }
+}
+
+fn table(table: &Table) -> Markup {
+    let class = |column: &Column| match column.alignment {
+        Alignment::Left => "left",
+        Alignment::Right => "right",
+    };
+    html! {
+        div.table {
+            h3 { (table.title) }
+            div.scroll tabindex="0" role="region" aria-label=(table.title) {
+                table {
+                    thead {
+                        tr { @for column in &table.columns { th class=(class(column)) { (column.title) } } }
+                    }
+                    tbody {
+                        @for row in &table.rows {
+                            tr {
+                                @for (column, value) in table.columns.iter().zip(row) {
+                                    td class=(class(column)) { (column.show(value)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if let Some(note) = &table.note { p.note { (note) } }
+        }
+    }
+}
+
+fn warnings(report: &Report) -> Markup {
+    let load = report.provenance.load_warning();
+    let warnings = report.warnings.iter().chain(load.as_ref());
+    section(
+        "Warnings",
+        warnings.map(|warning| html! { p.warning { (warning) } }),
+    )
+}
+
+fn data_set(record: &DataRecord) -> Markup {
+    html! {
+        div.data {
+            h3 {
+                (record.set) " "
+                @match record.state {
+                    DataState::Verified => span.badge.reproduced { "✓ verified" },
+                    DataState::Absent => span.badge.skipped { "– absent" },
+                    DataState::Damaged => span.badge.contradicted { "✗ damaged" },
+                }
+            }
+            @if let Some(how) = &record.how_to_get { p { "To get it: " code { (how) } } }
+            p.note { (record.citation) ". Licence: " (record.licence) "." }
+            details {
+                summary { "Files" }
+                @for file in &record.files {
+                    p.file {
+                        (file.name) ", " (bytes(file.bytes))
+                        @if let Some(place) = &file.found_in { ", from " (place) }
+                        br;
+                        "sha256 " code { (file.sha256) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The work behind the report: a row for each group of cells.
+fn cells(cells: &[Cell]) -> Option<Markup> {
+    let mut groups: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for cell in cells {
+        groups.entry(&cell.group).or_default().push(cell.seconds);
+    }
+    let rows = groups.into_iter().fold(
+        Table::new(
+            "Groups of cells",
+            [
+                Column::text("Group"),
+                Column::integer("Cells"),
+                Column::number("Time of all, s", 1),
+                Column::number("Longest, s", 2),
+            ],
+        ),
+        |table, (group, seconds)| {
+            let longest = seconds.iter().copied().fold(0.0, f64::max);
+            let all: f64 = seconds.iter().sum();
+            table.row([
+                group.into(),
+                seconds.len().into(),
+                all.into(),
+                longest.into(),
+            ])
+        },
+    );
+    (!cells.is_empty()).then(|| table(&rows))
+}
+
+fn provenance(report: &Report) -> Markup {
+    let Provenance {
+        started,
+        command,
+        program_sha256,
+        release_build,
+        git_commit,
+        git_changed,
+        platform,
+        kernel,
+        processor,
+        processors,
+        threads,
+        memory_bytes,
+        load_before,
+        load_after,
+    } = &report.provenance;
+    let program = program_sha256.as_deref();
+    let commit = git_commit.as_ref().map(|commit| match git_changed {
+        Some(true) => format!("{commit} and changes"),
+        _ => commit.clone(),
+    });
+    let machine = [Some(platform), kernel.as_ref(), processor.as_ref()];
+    let machine: Vec<&str> = machine.into_iter().flatten().map(String::as_str).collect();
+    let load = load_before.zip(*load_after);
+    let facts = [
+        ("Started", Some(started.clone())),
+        ("Time", Some(format!("{:.1} s", report.wall_s))),
+        (
+            "Processor time",
+            report.cpu_s.map(|seconds| format!("{seconds:.1} s")),
+        ),
+        ("Peak memory", report.peak_rss_bytes.map(bytes)),
+        (
+            "Seed",
+            Some(format!(
+                "{} ({})",
+                report.seeds.master, report.seeds.derivation
+            )),
+        ),
+        ("Command", Some(command.join(" "))),
+        ("Commit", commit),
+        ("Program", program.map(|hash| format!("sha256 {hash}"))),
+        (
+            "Build",
+            Some(String::from(if *release_build {
+                "release"
+            } else {
+                "with debug assertions"
+            })),
+        ),
+        ("Machine", Some(machine.join(", "))),
+        ("Memory", memory_bytes.map(bytes)),
+        (
+            "Threads",
+            Some(format!("{threads} on {processors} processors")),
+        ),
+        (
+            "Load",
+            load.map(|(before, after)| format!("{before:.2} before, {after:.2} after")),
+        ),
+        ("Form", Some(report.schema.clone())),
+    ];
+    html! {
+        dl {
+            @for (name, fact) in facts {
+                @if let Some(fact) = fact { dt { (name) } dd { (fact) } }
+            }
+        }
+    }
+}
+
+/// A section with a title; nothing when it has no contents.
+fn section(title: &str, contents: impl IntoIterator<Item = Markup>) -> Markup {
+    let contents: Vec<Markup> = contents.into_iter().collect();
+    html! {
+        @if !contents.is_empty() {
+            section {
+                h2 { (title) }
+                @for part in contents { (part) }
+            }
+        }
+    }
+}
+
+/// A number of bytes in the unit that suits it.
+fn bytes(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        ..1e3 => format!("{bytes:.0} B"),
+        1e3..1e6 => format!("{:.1} kB", bytes / 1e3),
+        1e6..1e9 => format!("{:.1} MB", bytes / 1e6),
+        _ => format!("{:.1} GB", bytes / 1e9),
+    }
+}
