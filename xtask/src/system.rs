@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ready_is_what_has_a_folder() {
+        for system in System::ALL {
+            let manifest = crate::cargo::workspace()
+                .join(system.folder())
+                .join("Cargo.toml");
+            assert_eq!(manifest.exists(), system.is_ready(), "{system:?}");
+        }
+    }
+
+    #[test]
     fn names_are_unique() {
         let mut names: Vec<_> = System::ALL
             .iter()

@@ -1,5 +1,7 @@
 //! Which program a command runs, with which arguments, and what becomes of its exit code.
 
+use std::fs;
+
 use crate::runner::{FakeCargo, Run, xtask};
 
 #[test]
@@ -47,9 +49,9 @@ fn nothing_is_wider_than_a_hundred_columns() {
 
 #[test]
 fn an_unknown_paper_is_a_usage_error_that_names_the_known_ones() {
-    let Run { code, stderr, .. } = xtask(["reproduce", "cahce"]).run();
+    let Run { code, stderr, .. } = xtask(["reproduce", "cache2"]).run();
     assert_eq!(code, 3);
-    assert!(stderr.contains("cahce"), "{stderr}");
+    assert!(stderr.contains("cache2"), "{stderr}");
     assert!(
         stderr.contains("all, sketch, cache, robust-stats"),
         "{stderr}"
@@ -82,6 +84,21 @@ fn the_programs_exit_code_is_passed_on() {
         let run = xtask(["reproduce", "cache"]).with_cargo(&cargo).run();
         assert_eq!(run.code, expected, "program exited with {program}");
     }
+}
+
+#[test]
+fn control_c_ends_the_program_and_the_runner_says_so() {
+    let cargo = FakeCargo::whose_programs_go_on();
+    let is_running = || cargo.calls().iter().any(|call| call.starts_with("run "));
+    let run = xtask(["reproduce", "all"])
+        .with_cargo(&cargo)
+        .interrupt_when(is_running);
+    assert_eq!(run.code, 130);
+    assert!(
+        run.stdout.contains("reproduce cache quick: interrupted"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -136,13 +153,23 @@ fn arguments_reach_the_program_through_a_release_build() {
 fn all_runs_what_is_there_and_names_the_rest() {
     let cargo = FakeCargo::whose_programs_exit_with(2);
     let out = tempfile::tempdir().unwrap();
-    let folder = out.path().to_str().unwrap();
-    let run = xtask(["reproduce", "all", "--out", folder])
+    let folder = out.path().join("cache/quick");
+    fs::create_dir_all(&folder).unwrap();
+    let report = r#"{
+        "paper": {"id": "cache"},
+        "profile": "quick",
+        "claims": [{"verdict": "reproduced"}, {"verdict": "inconclusive"}],
+        "wall_s": 12.34
+    }"#;
+    fs::write(folder.join("report.json"), report).unwrap();
+    let run = xtask(["reproduce", "all", "--out", out.path().to_str().unwrap()])
         .with_cargo(&cargo)
         .run();
     assert_eq!(run.code, 2);
     assert!(
-        run.stdout.contains("reproduce cache quick: "),
+        run.stdout.contains(
+            "reproduce cache quick: 1 reproduced, 0 contradicted, 1 inconclusive, 0 skipped (12.3 s)"
+        ),
         "{}",
         run.stdout
     );

@@ -1,8 +1,11 @@
 //! Runs the runner, with a stand-in for cargo where a test wants one.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -34,14 +37,38 @@ impl Runner {
         self.0
             .env("CARGO", program)
             .env("FAKE_CARGO_CALLS", cargo.log())
-            .env("FAKE_CARGO_BUILD", cargo.build.to_string())
-            .env("FAKE_CARGO_RUN", cargo.run.to_string());
+            .env("FAKE_CARGO_BUILD", &cargo.build)
+            .env("FAKE_CARGO_RUN", &cargo.run);
         self
     }
 
     pub(crate) fn run(mut self) -> Run {
-        let output = self.0.output().unwrap();
-        Run {
+        Run::of(self.0.output().unwrap())
+    }
+
+    /// Presses Ctrl-C once the condition holds: like a terminal, the signal goes to the runner and
+    /// to all that it has spawned.
+    pub(crate) fn interrupt_when(mut self, condition: impl Fn() -> bool) -> Run {
+        let child = self
+            .0
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while !condition() {
+            sleep(Duration::from_millis(20));
+        }
+        let group = format!("-{}", child.id());
+        let sent = Command::new("kill").args(["-INT", "--", &group]).status();
+        assert!(sent.unwrap().success());
+        Run::of(child.wait_with_output().unwrap())
+    }
+}
+
+impl Run {
+    fn of(output: Output) -> Self {
+        Self {
             code: output.status.code().unwrap(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
@@ -53,24 +80,33 @@ impl Runner {
 #[derive(Debug)]
 pub(crate) struct FakeCargo {
     folder: TempDir,
-    build: i32,
-    run: i32,
+    build: String,
+    run: String,
 }
 
 impl FakeCargo {
     /// Builds succeed, and what is run exits with this code.
     pub(crate) fn whose_programs_exit_with(code: i32) -> Self {
+        Self::whose_programs(format!("exit {code}"))
+    }
+
+    /// Builds succeed, and what is run does not end by itself.
+    pub(crate) fn whose_programs_go_on() -> Self {
+        Self::whose_programs("exec sleep 600".to_owned())
+    }
+
+    fn whose_programs(run: String) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
-            build: 0,
-            run: code,
+            build: "exit 0".to_owned(),
+            run,
         }
     }
 
     /// Builds fail as cargo's do.
     pub(crate) fn whose_builds_fail() -> Self {
         Self {
-            build: 101,
+            build: "exit 101".to_owned(),
             ..Self::whose_programs_exit_with(0)
         }
     }
