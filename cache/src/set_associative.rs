@@ -97,6 +97,12 @@ impl SetAssociative {
         &self.sets
     }
 
+    /// Takes the sets out.
+    #[must_use]
+    pub fn into_sets(self) -> Vec<Trace> {
+        self.sets
+    }
+
     /// Computes the next request of each page within its set.
     pub fn annotate(&mut self) {
         for set in &mut self.sets {

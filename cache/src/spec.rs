@@ -131,6 +131,35 @@ impl PolicySpec {
         NAMES.iter().map(|(_, names)| names[0])
     }
 
+    /// Whether the policy draws at random, so that its misses depend on the seed.
+    #[must_use]
+    pub fn is_randomised(&self) -> bool {
+        match &self.form {
+            Form::Single(kind) => matches!(
+                kind,
+                Kind::LeCar
+                    | Kind::Random
+                    | Kind::Marker
+                    | Kind::OnlineMin
+                    | Kind::BeladySize
+                    | Kind::PredictiveMarker
+                    | Kind::LMarker
+                    | Kind::LNonMarker
+                    | Kind::TrustAndDoubt
+                    | Kind::TrustAndDoubtKept
+                    | Kind::FollowAndRobust
+                    | Kind::Guard
+                    | Kind::RpbOnlineMin
+                    | Kind::MarkZero
+                    | Kind::MarkPredict
+                    | Kind::AdaptiveQuery
+            ),
+            Form::Combination(rule, experts) => {
+                matches!(rule, Rule::BlumBurch { .. }) || experts.iter().any(Self::is_randomised)
+            }
+        }
+    }
+
     /// An empty cache of this capacity (in the unit of the trace's sizes) under this policy. Paging
     /// policies take a capacity of up to 2^32 - 1 pages.
     ///
@@ -372,6 +401,35 @@ mod tests {
             let spec: PolicySpec = name.parse().unwrap();
             assert_eq!(spec.to_string(), name);
             spec.build(10, &SeedTree::new(0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn exactly_the_randomised_policies_depend_on_the_seed() {
+        let mut trace = crate::trace::Trace::from_ids((0..4_000_u64).map(|i| i * i * 7 % 61));
+        trace.annotate();
+        let mut predictions = vec![f64::INFINITY; trace.len()];
+        for (index, prediction) in predictions.iter_mut().enumerate() {
+            if index % 3 != 0 {
+                *prediction = (index * 31 % 97) as f64;
+            }
+        }
+        trace.set_predictions(predictions).unwrap();
+        for name in PolicySpec::names().chain(["RobustFtP_D", "BlindOracle_D", "BlindOracle_R"]) {
+            let spec: PolicySpec = name.parse().unwrap();
+            let hits = |seed| {
+                let mut policy = spec.build(11, &SeedTree::new(seed)).unwrap();
+                let mut evicted = Vec::new();
+                let hits: Vec<bool> = (0..trace.len())
+                    .map(|index| policy.access(&trace.request(index), &mut evicted))
+                    .collect();
+                hits
+            };
+            // BeladySize draws only from caches of more than 128 objects.
+            if name != "BeladySize" {
+                assert_eq!(hits(1) != hits(2), spec.is_randomised(), "{name}");
+            }
+            assert_eq!(hits(1), hits(1), "{name}");
         }
     }
 

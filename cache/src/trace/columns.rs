@@ -193,6 +193,20 @@ impl Trace {
         builder.finish()
     }
 
+    /// The requests at these indices, with pages numbered anew, predictions kept, and the future
+    /// computed anew if it was known.
+    pub(crate) fn sample(&self, indices: &[usize]) -> Self {
+        let mut sample = self.select(indices.iter().copied());
+        if self.next.is_some() {
+            sample.annotate();
+        }
+        sample.predictions = self
+            .predictions
+            .as_ref()
+            .map(|predictions| indices.iter().map(|&index| predictions[index]).collect());
+        sample
+    }
+
     /// One request as a record, with what is known of its next access.
     ///
     /// # Panics

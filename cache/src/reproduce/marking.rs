@@ -1,0 +1,64 @@
+//! Q4: marking throws away much of what a good predictor gains; the combiner keeps it.
+
+use septet_core::experiment::{Context, Estimate, Expected, ExperimentError};
+
+use super::families::{Family, Origin};
+use super::predictor::PredictorKind;
+use super::runs;
+
+const POLICIES: [&str; 4] = ["Belady", "FtP", "LMarker", "RobustFtP_D"];
+
+/// Traces on which popularity predicts well.
+const TRACES: [&str; 4] = ["mcf-like", "libq-like", "lbm-like", "generated loops"];
+
+pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
+    if !cx.wants("Q4") {
+        return Ok(());
+    }
+    let pairs: Vec<(&Family, PredictorKind)> = families
+        .iter()
+        .filter(|family| TRACES.contains(&family.name.as_str()))
+        .map(|&family| (family, PredictorKind::Popu))
+        .collect();
+    let misses = runs::run(cx, "marking", &pairs, &POLICIES)?;
+    for ((family, _), misses) in pairs.iter().zip(&misses) {
+        let follow = misses.mean("FtP");
+        let lost = |policy: &str| -> Vec<f64> {
+            misses
+                .values(policy)
+                .iter()
+                .map(|misses| misses - follow)
+                .collect()
+        };
+        let ratios: Vec<f64> = lost("LMarker")
+            .iter()
+            .zip(lost("RobustFtP_D"))
+            .map(|(marking, combiner)| marking / combiner.max(1.0))
+            .collect();
+        let mut rng = cx.seed().child("marking").child(&family.name).rng();
+        let estimate = Estimate::of_samples(&ratios, "", &mut rng);
+        cx.claim(
+            &format!("Q4.{}", family.name.replace(' ', "-")),
+            &format!(
+                "On {}, marking (LMarker) loses this many times as much of the predictor's gain as \
+                 RobustFtP_D",
+                family.name
+            ),
+        )
+        .paper_ref("comparison with the algorithms of the literature")
+        .scale(family.scale())
+        .expect(Expected::AtLeast(5.0))
+        .source("published runs: sphinx3 with Parrot, LMarker 2.267 against FtP 1.515")
+        .measured(estimate);
+    }
+    if pairs.iter().all(|(family, _)| family.origin == Origin::Generated) {
+        cx.skip(
+            "Q4.real",
+            "On memory traces of programs, marking loses at least five times as much as the \
+             combiner",
+            "the traces are not here",
+            "name a folder with the instrumented traces with --data or SEPTET_DATA",
+        );
+    }
+    Ok(())
+}
