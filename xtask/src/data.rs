@@ -30,6 +30,18 @@ pub(crate) enum Action {
         #[command(flatten)]
         place: Place,
     },
+    /// Downloads sets, verifies them, and puts them where the other commands find them
+    Fetch {
+        /// The sets
+        #[arg(value_name = "SET", value_parser = names(), required_unless_present = "all")]
+        sets: Vec<String>,
+        /// Every set that has a public address
+        #[arg(long, conflicts_with = "sets")]
+        all: bool,
+        /// Where to put them [default: the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
 }
 
 /// Where the data sets lie.
@@ -52,6 +64,7 @@ pub(crate) fn run(action: &Action) -> Result<Outcome, CommandError> {
         Action::List(place) => Ok(list(&place.lookup())),
         Action::Path { name, place } => path(&name.set, &place.lookup()),
         Action::Verify { sets, place } => Ok(verify(sets, &place.lookup())),
+        Action::Fetch { sets, all, data } => fetch(sets, *all, data.clone()),
     }
 }
 
@@ -153,6 +166,28 @@ fn verify(names: &[String], lookup: &Lookup) -> Outcome {
         }
     }
     outcome
+}
+
+/// Leaves the download to the runner that is built with HTTP and TLS.
+#[cfg(not(feature = "fetch"))]
+fn fetch(_: &[String], _: bool, _: Option<PathBuf>) -> Result<Outcome, CommandError> {
+    Ok(crate::cargo::run_again_with("fetch")?)
+}
+
+#[cfg(feature = "fetch")]
+fn fetch(names: &[String], all: bool, folder: Option<PathBuf>) -> Result<Outcome, CommandError> {
+    let folder = folder.or_else(data::cache_folder).ok_or_else(|| {
+        CommandError::usage("there is no cache folder without a home; name a folder with `--data`")
+    })?;
+    let is_wanted = |set: &&Set| {
+        if all {
+            set.is_downloadable()
+        } else {
+            names.iter().any(|name| name == set.name)
+        }
+    };
+    let sets: Vec<_> = data::sets().iter().filter(is_wanted).collect();
+    crate::fetch::fetch(&sets, &folder)
 }
 
 /// The error with the exit code it deserves.

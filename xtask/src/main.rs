@@ -10,6 +10,8 @@ mod cargo;
 mod ci;
 mod data;
 mod doctor;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod outcome;
 mod packages;
 mod report;

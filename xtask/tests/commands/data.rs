@@ -2,6 +2,8 @@
 
 use std::fs;
 
+#[cfg(not(feature = "fetch"))]
+use crate::runner::FakeCargo;
 use crate::runner::{Run, xtask};
 
 const SET: &str = "cache-cloudphysics";
@@ -62,6 +64,35 @@ fn an_absent_set_is_an_error_only_when_it_is_named() {
         all.stdout.contains(&format!("absent   {SET}")),
         "{}",
         all.stdout
+    );
+}
+
+/// The runner that everybody compiles cannot download: it builds and spawns the one that can.
+#[cfg(not(feature = "fetch"))]
+#[test]
+fn sets_are_downloaded_by_the_runner_that_can() {
+    let cargo = FakeCargo::whose_programs_exit_with(4);
+    let run = xtask(["data", "fetch", SET]).with_cargo(&cargo).run();
+    assert_eq!(run.code, 4);
+    let call = cargo.calls().pop().unwrap();
+    assert!(
+        call.contains("--package xtask --bin xtask --features fetch"),
+        "{call}"
+    );
+    assert!(call.ends_with(&format!("-- data fetch {SET}")), "{call}");
+}
+
+#[cfg(feature = "fetch")]
+#[test]
+fn a_set_without_an_address_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let run = xtask(["data", "fetch", "fashion-mnist", "--data", data]).run();
+    assert_eq!(run.code, 4);
+    assert!(
+        run.stdout.contains("apt-get install dataset-fashion-mnist"),
+        "{}",
+        run.stdout
     );
 }
 

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::runner::{FakeCargo, Run, xtask};
+use crate::runner::xtask;
+#[cfg(not(feature = "report"))]
+use crate::runner::{FakeCargo, Run};
 
 #[test]
 fn a_missing_report_is_an_error_with_the_command_that_makes_it() {
