@@ -61,7 +61,13 @@ pub fn main(experiment: impl Experiment) -> ExitCode {
             };
         }
     };
-    telemetry::init();
+    let _guard = match telemetry::init() {
+        Ok(guard) => guard,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(Exit::Usage as u8);
+        }
+    };
     let run = || run(&experiment, arguments, &mut io::stdout());
     let exit = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(exit)) => exit,
