@@ -227,7 +227,10 @@ fn explain(error: &DataError) -> String {
              mend it:  {mend}",
             file.display()
         ),
-        other => format!("{:#}", anyhow::Error::msg(other.to_string())),
+        other => anyhow::Chain::new(other)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
     }
 }
 
