@@ -13,7 +13,7 @@ use crate::terminal::say;
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The crate [default: every crate that has benchmarks]
-    #[arg(value_name = "CRATE")]
+    #[arg(value_name = "CRATE", hide_possible_values = true)]
     system: Option<System>,
 
     /// Runs beside other implementations; without it, the benchmarks are listed
@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
     peers: bool,
 
     /// Arguments for the benchmark's program, after `--`
-    #[arg(last = true)]
-    passed_on: Vec<OsString>,
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<OsString>,
 }
 
 /// A program of `septet-benches`.
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
             features: None,
             name: comparison.program.to_owned(),
         };
-        worst = worst.max(program.run(&arguments.passed_on)?);
+        worst = worst.max(program.run(&arguments.arguments)?);
         if crate::cargo::interrupted() {
             return Ok(Outcome::Interrupted);
         }

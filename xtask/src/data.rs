@@ -25,15 +25,15 @@ pub(crate) enum Action {
     /// Compares the files with their registered SHA-256
     Verify {
         /// The sets that must be here [default: whatever is here]
-        #[arg(value_name = "SET", value_parser = names())]
+        #[arg(value_name = "SET", value_parser = names(), hide_possible_values = true)]
         sets: Vec<String>,
         #[command(flatten)]
         place: Place,
     },
     /// Downloads sets, verifies them, and puts them where the other commands find them
     Fetch {
-        /// The sets
-        #[arg(value_name = "SET", value_parser = names(), required_unless_present = "all")]
+        /// The sets, as `data list` names them
+        #[arg(value_name = "SET", value_parser = names(), hide_possible_values = true, required_unless_present = "all")]
         sets: Vec<String>,
         /// Every set that has a public address
         #[arg(long, conflicts_with = "sets")]
@@ -47,15 +47,15 @@ pub(crate) enum Action {
 /// Where the data sets lie.
 #[derive(Args, Debug)]
 pub(crate) struct Place {
-    /// The folder of the data sets [default: `$SEPTET_DATA`, else the user's cache folder]
+    /// Where the data sets are [default: `$SEPTET_DATA`, or the user's cache]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Name {
-    /// The set
-    #[arg(value_name = "SET", value_parser = names())]
+    /// The set, as `data list` names it
+    #[arg(value_name = "SET", value_parser = names(), hide_possible_values = true)]
     set: String,
 }
 

@@ -11,10 +11,11 @@ use crate::system::System;
 /// Which reports to build again.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The paper [default: every paper that has a report]
+    /// The paper, by folder or alias [default: every paper that has a report]
+    #[arg(hide_possible_values = true)]
     paper: Option<System>,
 
-    /// The profile [default: every profile that has a report]
+    /// The profile [default: all that have a report]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
 

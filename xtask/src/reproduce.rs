@@ -15,8 +15,8 @@ use crate::terminal::say;
 /// What to reproduce, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The paper, by the folder of its crate or by its alias; `all` for every one
-    #[arg(required_unless_present = "list")]
+    /// The paper, by folder or alias as `--list` shows them; `all` for every one
+    #[arg(required_unless_present = "list", hide_possible_values = true)]
     paper: Option<Selection>,
 
     /// Shows the seven papers: title, claims, what a run needs, how long it takes
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     fresh: bool,
 
-    /// The folder of the data sets [default: `$SEPTET_DATA`, else the user cache]
+    /// Where the data sets are [default: `$SEPTET_DATA`, or the user's cache]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 

@@ -39,6 +39,13 @@ fn nothing_is_wider_than_a_hundred_columns() {
         &["reproduce", "--list"],
         &["data", "list"],
         &["doctor"],
+        &["bench"],
+        &["reproduce", "-h"],
+        &["report", "-h"],
+        &["bench", "-h"],
+        &["data", "fetch", "-h"],
+        &["data", "verify", "-h"],
+        &["ci", "--help"],
     ] {
         let Run { stdout, .. } = xtask(arguments.iter().copied()).run();
         let widest = stdout.lines().max_by_key(|line| line.chars().count());
