@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(required_unless_present = "list", hide_possible_values = true)]
     paper: Option<Selection>,
 
-    /// Shows the seven papers: title, claims, what a run needs, how long it takes
+    /// Shows the seven papers: claims, what a run needs, how long it takes
     #[arg(long, exclusive = true)]
     list: bool,
 
