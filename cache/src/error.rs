@@ -35,12 +35,26 @@ pub enum CacheError {
         found: String,
     },
     /// A file needs a part of the crate that was not built.
-    #[error("{}: reading it needs the feature `{feature}` of septet-cache", path.display())]
+    #[error("{}: it needs the feature `{feature}` of septet-cache", path.display())]
     NeedsFeature {
         /// The file.
         path: PathBuf,
         /// The feature of the crate.
         feature: &'static str,
+    },
+    /// A format has no room for a value of the trace that is to be written.
+    #[error("{format} trace: {field} {value} of request {request} exceeds {limit}")]
+    DoesNotFit {
+        /// The format that was being written.
+        format: &'static str,
+        /// Index of the request, from 0.
+        request: usize,
+        /// What the value is.
+        field: &'static str,
+        /// The value.
+        value: u64,
+        /// The largest value that the format holds.
+        limit: u64,
     },
     /// A trace is longer, or has more distinct pages, than a simulation can number.
     #[error("the trace has more than {limit} {what}")]

@@ -59,10 +59,7 @@ impl SetAssociative {
     /// # Errors
     /// [`CacheError::Argument`] when the geometry is not of powers of two.
     pub fn split(trace: &Trace, geometry: Geometry) -> Result<Self, CacheError> {
-        for (name, value) in [
-            ("line_bytes", geometry.line_bytes),
-            ("sets", geometry.sets),
-        ] {
+        for (name, value) in [("line_bytes", geometry.line_bytes), ("sets", geometry.sets)] {
             if !value.is_power_of_two() {
                 return Err(CacheError::Argument {
                     name,

@@ -103,7 +103,10 @@ const NAMES: [(Kind, &[&str]); 31] = [
     (Kind::Gdsf, &["GDSF"]),
     (Kind::Belady, &["Belady", "OPT", "MIN"]),
     (Kind::BeladySize, &["BeladySize"]),
-    (Kind::FollowPrediction, &["FtP", "BlindOracle", "FollowPrediction"]),
+    (
+        Kind::FollowPrediction,
+        &["FtP", "BlindOracle", "FollowPrediction"],
+    ),
     (Kind::FtpMarking, &["FtPMarking"]),
     (Kind::PredictiveMarker, &["PredictiveMarker"]),
     (Kind::LMarker, &["LMarker"]),
@@ -166,11 +169,7 @@ impl PolicySpec {
     /// # Errors
     /// [`CacheError::Argument`] when the capacity is 0 or too large, or a rule's parameter is out of
     /// its range.
-    pub fn build(
-        &self,
-        capacity: u64,
-        seed: &SeedTree,
-    ) -> Result<Box<dyn Policy>, CacheError> {
+    pub fn build(&self, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, CacheError> {
         if capacity == 0 {
             return Err(CacheError::Argument {
                 name: "capacity",
@@ -377,9 +376,7 @@ impl fmt::Display for PolicySpec {
                 let (name, parameter, value) = match rule {
                     Rule::Doubling { gamma } => ("D", "gamma", gamma),
                     Rule::BlumBurch { epsilon } => ("R", "epsilon", epsilon),
-                    Rule::FollowLeader { hysteresis } => {
-                        ("FollowLeader", "hysteresis", hysteresis)
-                    }
+                    Rule::FollowLeader { hysteresis } => ("FollowLeader", "hysteresis", hysteresis),
                 };
                 write!(f, "{name}(")?;
                 for expert in experts {
@@ -460,7 +457,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_what_was_expected() {
-        for text in ["", "LUR", "D()", "D(LRU", "Q(LRU)", "D(LRU, speed=1)", "D(gamma=0.1)"] {
+        for text in [
+            "",
+            "LUR",
+            "D()",
+            "D(LRU",
+            "Q(LRU)",
+            "D(LRU, speed=1)",
+            "D(gamma=0.1)",
+        ] {
             assert!(text.parse::<PolicySpec>().is_err(), "{text}");
         }
         let deep = format!("{}LRU{}", "D(".repeat(100_000), ")".repeat(100_000));

@@ -179,3 +179,19 @@ fn four_encodings_agree() {
     annotated.annotate();
     assert_eq!(trace.next(), annotated.next());
 }
+
+/// Reading and writing an oracleGeneral file of libCacheSim gives the same bytes, next accesses
+/// included.
+#[test]
+fn oracle_general_is_libcachesims() {
+    let Some(path) = data("libcachesim/cloudPhysicsIO.oracleGeneral.bin") else {
+        return;
+    };
+    let format = TraceFormat::OracleGeneral;
+    let reader = trace::open(&path, format, &ReadOptions::default()).unwrap();
+    let mut trace = Trace::from_records(reader).unwrap();
+    trace.forget_future();
+    let mut written = Vec::new();
+    trace::write_to(&mut written, format, &trace).unwrap();
+    assert!(written == std::fs::read(&path).unwrap());
+}

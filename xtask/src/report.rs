@@ -15,8 +15,8 @@ pub(crate) struct Arguments {
     #[arg(hide_possible_values = true)]
     paper: Option<System>,
 
-    /// The profile [default: all that have a report]
-    #[arg(long, value_enum)]
+    /// The profile: quick, full or gpu [default: all that have a report]
+    #[arg(long, value_enum, hide_possible_values = true)]
     profile: Option<Profile>,
 
     /// The folder for reports and cells [default: target/septet]

@@ -62,7 +62,9 @@ impl Policy for AdaptiveQuery {
         match self.marking.meet(request) {
             Met::Hit => return true,
             Met::Filled => return false,
-            Met::Full { new_phase: true, .. } => self.chain_of.clear(),
+            Met::Full {
+                new_phase: true, ..
+            } => self.chain_of.clear(),
             Met::Full { .. } => {}
         }
         let length = self

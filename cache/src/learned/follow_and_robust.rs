@@ -83,7 +83,11 @@ impl Policy for FollowAndRobust {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         let page = request.page;
-        if self.robust.as_ref().is_some_and(|phase| phase.ends_before(page)) {
+        if self
+            .robust
+            .as_ref()
+            .is_some_and(|phase| phase.ends_before(page))
+        {
             self.begin_to_follow();
         }
         self.virtual_evictions.clear();
@@ -218,9 +222,7 @@ impl RobustPhase {
     /// it does not hold.
     fn reload(&mut self, predicted: &FollowPrediction, evicted: &mut Vec<PageId>) {
         let mut wanted = self.initial.iter().copied().filter(|&page| {
-            predicted.contains(page)
-                && !self.requested.contains(page)
-                && !self.cache.contains(page)
+            predicted.contains(page) && !self.requested.contains(page) && !self.cache.contains(page)
         });
         let unwanted: Vec<u32> = self
             .untouched
@@ -231,8 +233,7 @@ impl RobustPhase {
                     .is_some_and(|page| !predicted.contains(page))
             })
             .collect();
-        let exchanges: Vec<(u32, PageId)> =
-            unwanted.into_iter().zip(wanted.by_ref()).collect();
+        let exchanges: Vec<(u32, PageId)> = unwanted.into_iter().zip(wanted.by_ref()).collect();
         for (slot, page) in exchanges {
             self.cache.replace(slot, page, evicted);
         }

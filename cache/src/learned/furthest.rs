@@ -9,7 +9,11 @@ pub(crate) fn order(predicted: f64) -> u64 {
         return u64::MAX;
     }
     let bits = (predicted + 0.0).to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+    if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | 1 << 63
+    }
 }
 
 /// Which of two slots with equal predictions counts as the further one.
@@ -56,9 +60,7 @@ impl Furthest {
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.key
-            .get(slot as usize)
-            .is_some_and(|key| key.is_some())
+        self.key.get(slot as usize).is_some_and(|key| key.is_some())
     }
 
     /// Takes a slot out.

@@ -81,7 +81,8 @@ impl Arc {
         while self.size(Place::Once) + self.size(Place::Again) + size > self.capacity {
             if from.is_some() {
                 self.replace(from, evicted);
-            } else if self.size(Place::Once) + self.size(Place::EvictedOnce) + size > self.capacity {
+            } else if self.size(Place::Once) + self.size(Place::EvictedOnce) + size > self.capacity
+            {
                 if self.lists[Place::EvictedOnce as usize].is_empty() {
                     evicted.extend(self.forget_oldest(Place::Once));
                 } else {
@@ -90,7 +91,9 @@ impl Arc {
                 }
             } else {
                 let remembered = self.size(Place::EvictedOnce) + self.size(Place::EvictedAgain);
-                if self.size(Place::Once) + self.size(Place::Again) + remembered >= 2 * self.capacity {
+                if self.size(Place::Once) + self.size(Place::Again) + remembered
+                    >= 2 * self.capacity
+                {
                     self.forget_oldest(Place::EvictedAgain);
                 }
                 self.replace(from, evicted);
@@ -151,8 +154,8 @@ impl Policy for Arc {
     }
 
     fn contains(&self, page: PageId) -> bool {
-        self.table.find(page).is_some_and(|slot| {
-            matches!(self.table.get(slot).data, Place::Once | Place::Again)
-        })
+        self.table
+            .find(page)
+            .is_some_and(|slot| matches!(self.table.get(slot).data, Place::Once | Place::Again))
     }
 }

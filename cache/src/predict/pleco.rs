@@ -67,11 +67,8 @@ impl Pleco {
         let elapsed = f64::from(now - state.updated);
         state.updated = now;
         let mut weight = 0.0;
-        for ((sum, &coefficient), &rate) in state
-            .sums
-            .iter_mut()
-            .zip(&self.coefficient)
-            .zip(&self.rate)
+        for ((sum, &coefficient), &rate) in
+            state.sums.iter_mut().zip(&self.coefficient).zip(&self.rate)
         {
             // A request is one step old at its own time.
             *sum = *sum * (-rate * elapsed).exp() + coefficient * (-rate).exp();
@@ -132,7 +129,10 @@ mod tests {
                 .sum();
             let total: f64 = (1..=now + 1).map(|age| age_weight(age as f64)).sum();
             let expected = now as f64 - 1.0 + total / weight;
-            assert!((predicted / expected - 1.0).abs() < 1e-7 || now < 2, "{now}");
+            assert!(
+                (predicted / expected - 1.0).abs() < 1e-7 || now < 2,
+                "{now}"
+            );
         }
     }
 }

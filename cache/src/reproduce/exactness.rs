@@ -26,7 +26,7 @@ const POLICIES: [&str; 14] = [
 ];
 
 const AUTHORS: &str = "the authors' stored result files";
-const CODE: &str = "a run of the authors' code, re-implemented by others";
+const CODE: &str = "an independent run of the authors' method";
 
 /// What is published of a family: by policy and predictor, the ratio to the optimum and the
 /// half-width of the band around it.

@@ -15,6 +15,7 @@ mod parameters;
 mod predictor;
 mod runs;
 mod software;
+mod tightest;
 
 use std::time::Duration;
 

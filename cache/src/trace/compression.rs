@@ -1,7 +1,7 @@
 //! Compressed files.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::error::CacheError;
@@ -54,6 +54,60 @@ impl Compression {
         })
     }
 
+    /// Compresses what `encode` writes, to the end.
+    #[cfg(feature = "compression")]
+    pub(super) fn encode(
+        self,
+        _path: &Path,
+        mut sink: impl Write,
+        encode: impl FnOnce(&mut dyn Write) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
+        match self {
+            Self::None => encode(&mut sink)?,
+            Self::Gzip => {
+                let mut encoder =
+                    flate2::write::GzEncoder::new(&mut sink, flate2::Compression::default());
+                encode(&mut encoder)?;
+                encoder.finish()?;
+            }
+            Self::Zstd => {
+                let level = zstd::DEFAULT_COMPRESSION_LEVEL;
+                let mut encoder = zstd::Encoder::new(&mut sink, level)?;
+                encode(&mut encoder)?;
+                encoder.finish()?;
+            }
+            Self::Xz => {
+                const LEVEL: u32 = 6;
+                let mut encoder = liblzma::write::XzEncoder::new(&mut sink, LEVEL);
+                encode(&mut encoder)?;
+                encoder.finish()?;
+            }
+        }
+        Ok(sink.flush()?)
+    }
+
+    /// Writes what `encode` writes.
+    #[cfg(not(feature = "compression"))]
+    pub(super) fn encode(
+        self,
+        path: &Path,
+        mut sink: impl Write,
+        encode: impl FnOnce(&mut dyn Write) -> Result<(), CacheError>,
+    ) -> Result<(), CacheError> {
+        match self {
+            Self::None => encode(&mut sink),
+            _ => Err(Self::needs_feature(path)),
+        }
+    }
+
+    #[cfg(not(feature = "compression"))]
+    fn needs_feature(path: &Path) -> CacheError {
+        CacheError::NeedsFeature {
+            path: path.to_owned(),
+            feature: "compression",
+        }
+    }
+
     /// The uncompressed stream.
     #[cfg(not(feature = "compression"))]
     pub(super) fn decoder<'a>(
@@ -63,10 +117,7 @@ impl Compression {
     ) -> Result<Box<dyn Read + Send + 'a>, CacheError> {
         match self {
             Self::None => Ok(Box::new(source)),
-            _ => Err(CacheError::NeedsFeature {
-                path: path.to_owned(),
-                feature: "compression",
-            }),
+            _ => Err(Self::needs_feature(path)),
         }
     }
 }

@@ -5,12 +5,15 @@ mod archive;
 mod columns;
 mod compression;
 mod format;
+pub mod generate;
 mod input;
 mod number;
 mod numbering;
 mod options;
 mod reader;
 mod record;
+mod summary;
+mod writer;
 
 #[cfg(feature = "compression")]
 pub use archive::Archive;
@@ -19,3 +22,5 @@ pub use format::TraceFormat;
 pub use options::{Column, CsvOptions, ReadOptions};
 pub use reader::{Reader, open};
 pub use record::{NextAccess, Record};
+pub use summary::{Quantiles, Sets, Summary};
+pub use writer::{write, write_to};

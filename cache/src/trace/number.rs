@@ -56,7 +56,11 @@ pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
 }
 
 /// A time stamp: a decimal number from 0, whose fraction is dropped.
+#[inline]
 pub(super) fn whole_part(text: &[u8]) -> Result<u64, Fault> {
+    if let Some(time) = decimal(text) {
+        return Ok(time);
+    }
     let fault = || Fault::new("a time from 0 below 2^64", text);
     let (whole, fraction) = match memchr::memchr(b'.', text) {
         None => (text, &b""[..]),
@@ -69,6 +73,7 @@ pub(super) fn whole_part(text: &[u8]) -> Result<u64, Fault> {
 }
 
 /// The size of an object.
+#[inline]
 pub(super) fn size(text: &[u8]) -> Result<u32, Fault> {
     decimal(text)
         .and_then(|size| u32::try_from(size).ok())

@@ -1,9 +1,11 @@
 //! Columns of text.
 
 use std::borrow::Cow;
+use std::io::Write;
 
 use super::{BATCH, Decode, next_access, txt};
 use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::input::{Fault, Input};
 use crate::trace::number;
 use crate::trace::options::{Column, CsvOptions};
@@ -171,34 +173,48 @@ impl Layout {
     #[inline]
     fn record(&self, line: &[u8], index: u64) -> Result<Record, Fault> {
         let mut record = Record::of(0);
-        let mut fields = Fields::new(line, self.delimiter);
+        let missing = || {
+            let expected = format!("at least {} columns", self.roles.len());
+            Fault::new(expected, line)
+        };
+        if memchr::memchr(b'"', line).is_some() {
+            let mut fields = Fields::new(line, self.delimiter);
+            for role in &self.roles {
+                let field = fields.next().ok_or_else(missing)??;
+                if let Some(role) = role {
+                    self.set(&mut record, *role, &field, index)?;
+                }
+            }
+            return Ok(record);
+        }
+        let mut fields = line.split(|&byte| byte == self.delimiter);
         for role in &self.roles {
-            let Some(field) = fields.next() else {
-                let expected = format!("at least {} columns", self.roles.len());
-                return Err(Fault::new(expected, line));
-            };
-            let field = field?;
-            match role {
-                None => {}
-                Some(Role::Time) => record.time = number::whole_part(&field)?,
-                Some(Role::Id) if self.numeric_ids => {
-                    record.id = number::decimal(&field)
-                        .or_else(|| number::hexadecimal(&field))
-                        .ok_or_else(|| Fault::new("a numeric id below 2^64", &field))?;
-                }
-                Some(Role::Id) => record.id = txt::id(&field)?,
-                Some(Role::Size) => record.size = number::size(&field)?,
-                Some(Role::Next) => record.next = next(&field, index)?,
-                Some(Role::Pc) => {
-                    record.pc = Some(
-                        number::hexadecimal(&field)
-                            .or_else(|| number::decimal(&field))
-                            .ok_or_else(|| Fault::new("a program counter", &field))?,
-                    );
-                }
+            let field = fields.next().ok_or_else(missing)?;
+            if let Some(role) = role {
+                self.set(&mut record, *role, field.trim_ascii(), index)?;
             }
         }
         Ok(record)
+    }
+
+    #[inline]
+    fn set(&self, record: &mut Record, role: Role, field: &[u8], index: u64) -> Result<(), Fault> {
+        match role {
+            Role::Time => record.time = number::whole_part(field)?,
+            Role::Id if self.numeric_ids => {
+                record.id = number::decimal(field)
+                    .or_else(|| number::hexadecimal(field))
+                    .ok_or_else(|| Fault::new("a numeric id below 2^64", field))?;
+            }
+            Role::Id => record.id = txt::id(field)?,
+            Role::Size => record.size = number::size(field)?,
+            Role::Next => record.next = next(field, index)?,
+            Role::Pc => {
+                let pc = number::hexadecimal(field).or_else(|| number::decimal(field));
+                record.pc = Some(pc.ok_or_else(|| Fault::new("a program counter", field))?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -294,8 +310,8 @@ impl<'a> Iterator for Fields<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
-        if rest.first() == Some(&b'"') {
-            return Some(self.quoted(rest));
+        if rest.trim_ascii_start().first() == Some(&b'"') {
+            return Some(self.quoted(rest.trim_ascii_start()));
         }
         let field = match rest.iter().position(|&byte| byte == self.delimiter) {
             None => rest,
@@ -306,4 +322,40 @@ impl<'a> Iterator for Fields<'a> {
         };
         Some(Ok(Cow::Borrowed(field.trim_ascii())))
     }
+}
+
+/// Writes the columns that the trace holds, with a header.
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    let columns = [
+        (trace.times().is_some(), "time"),
+        (true, "id"),
+        (trace.sizes().is_some(), "size"),
+        (trace.next().is_some(), "next"),
+        (trace.pcs().is_some(), "pc"),
+    ];
+    let names: Vec<_> = columns
+        .iter()
+        .filter_map(|(held, name)| held.then_some(*name))
+        .collect();
+    writeln!(sink, "{}", names.join(","))?;
+    for index in 0..trace.len() {
+        let record = trace.record_at(index);
+        if trace.times().is_some() {
+            write!(sink, "{},", record.time)?;
+        }
+        write!(sink, "{}", record.id)?;
+        if trace.sizes().is_some() {
+            write!(sink, ",{}", record.size)?;
+        }
+        match record.next {
+            NextAccess::Unknown => {}
+            NextAccess::Never => sink.write_all(b",-1")?,
+            NextAccess::At(number) => write!(sink, ",{number}")?,
+        }
+        if let Some(pc) = record.pc {
+            write!(sink, ",{pc:#x}")?;
+        }
+        writeln!(sink)?;
+    }
+    Ok(())
 }

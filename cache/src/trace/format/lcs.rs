@@ -6,18 +6,21 @@
 //! - 1 024 bytes: after the magic number, a description of the record in the notation of Python's
 //!   `struct` module, and the numbers of the fields.
 
-use super::{BATCH, Decode, field, next_access};
+use std::io::Write;
+
+use super::{BATCH, Decode, field, next_access, oracle_general};
 use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::input::{Fault, Input};
 use crate::trace::record::{NextAccess, Record};
 
 /// The first and the last eight bytes of a header.
-pub(super) const MAGIC: u64 = 0x1234_5678_9abc_def0;
+const MAGIC: u64 = 0x1234_5678_9abc_def0;
 /// The length of the header in use today.
-pub(super) const HEADER: usize = 8192;
+const HEADER: usize = 8192;
 const SHORT_HEADER: usize = 1024;
 /// The offset of the version, or of the description.
-pub(super) const VERSION: usize = 8;
+const VERSION: usize = 8;
 
 /// Where the self-describing header holds its fields.
 const DESCRIPTION: std::ops::Range<usize> = VERSION..248;
@@ -240,4 +243,46 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
         }
         Err(fault) => Err(input.fault_at(VERSION, fault)),
     }
+}
+
+/// Writes an annotated trace in version 1, whose records are those of oracleGeneral.
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    const STATISTICS: usize = 16;
+    let mut first_sizes = vec![None; trace.page_count()];
+    let mut requested_bytes = 0;
+    for index in 0..trace.len() {
+        let size = trace.record_at(index).size;
+        first_sizes[trace.pages()[index] as usize].get_or_insert(size);
+        requested_bytes += u64::from(size);
+    }
+    let sizes = || first_sizes.iter().flatten().copied().map(u64::from);
+    let times = trace.times().unwrap_or_default();
+    let statistics = [
+        1, // the version of the statistics
+        trace.len() as u64,
+        trace.page_count() as u64,
+        requested_bytes,
+        sizes().sum(),
+        times.first().copied().unwrap_or_default(),
+        times.last().copied().unwrap_or_default(),
+        0, // reads, writes and deletions are not told apart
+        0,
+        0,
+        sizes().min().unwrap_or_default(),
+        sizes().max().unwrap_or_default(),
+    ];
+    let mut header = vec![0; HEADER];
+    header[..VERSION].copy_from_slice(&MAGIC.to_le_bytes());
+    header[VERSION..STATISTICS].copy_from_slice(&1_u64.to_le_bytes());
+    for (place, value) in header[STATISTICS..]
+        .as_chunks_mut()
+        .0
+        .iter_mut()
+        .zip(statistics)
+    {
+        *place = value.to_le_bytes();
+    }
+    header[HEADER - VERSION..].copy_from_slice(&MAGIC.to_le_bytes());
+    sink.write_all(&header)?;
+    oracle_general::encode_records("lcs", trace, i64::MAX, sink)
 }

@@ -12,10 +12,12 @@ mod time_id_size;
 mod txt;
 mod vscsi;
 
+use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::compression::Compression;
 use crate::trace::input::{Fault, Input};
 #[cfg(doc)]
@@ -164,6 +166,42 @@ impl TraceFormat {
     }
 }
 
+impl TraceFormat {
+    /// The formats that can be written.
+    pub const WRITABLE: [Self; 7] = [
+        Self::OracleGeneral,
+        Self::Lcs,
+        Self::Vscsi,
+        Self::Csv,
+        Self::Txt,
+        Self::TimeIdSize,
+        Self::PcAddress,
+    ];
+
+    /// Writes a trace; it is annotated if [`TraceFormat::holds_future`].
+    pub(super) fn encode(self, trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+        match self {
+            Self::OracleGeneral => oracle_general::encode(trace, sink),
+            Self::Lcs => lcs::encode(trace, sink),
+            Self::Vscsi => vscsi::encode(trace, sink),
+            Self::Csv => csv::encode(trace, sink),
+            Self::Txt => txt::encode(trace, sink),
+            Self::TimeIdSize => time_id_size::encode(trace, sink),
+            Self::PcAddress => pc_address::encode(trace, sink),
+            _ => Err(CacheError::UnknownName {
+                what: "trace format to write",
+                name: self.name().to_owned(),
+                known: Self::WRITABLE.map(Self::name).join(", "),
+            }),
+        }
+    }
+
+    /// Whether every record of the format says when its id is requested next.
+    pub(super) fn holds_future(self) -> bool {
+        matches!(self, Self::OracleGeneral | Self::Lcs)
+    }
+}
+
 impl std::fmt::Display for TraceFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -265,5 +303,33 @@ fn next_access(value: i64, index: u64) -> Result<NextAccess, Fault> {
             format!("a next access after request {index}, or -1 for never"),
             value.to_string(),
         )),
+    }
+}
+
+/// A value that a narrower field of the format can hold.
+fn fits<T: TryFrom<u64>>(
+    format: &'static str,
+    request: usize,
+    field: &'static str,
+    value: u64,
+) -> Result<T, CacheError> {
+    let limit = u64::MAX >> (64 - 8 * size_of::<T>());
+    T::try_from(value).map_err(|_| does_not_fit(format, request, field, value, limit))
+}
+
+#[cold]
+fn does_not_fit(
+    format: &'static str,
+    request: usize,
+    field: &'static str,
+    value: u64,
+    limit: u64,
+) -> CacheError {
+    CacheError::DoesNotFit {
+        format,
+        request,
+        field,
+        value,
+        limit,
     }
 }

@@ -1,9 +1,12 @@
 //! The oracleGeneral format of libCacheSim.
 
-use super::{Decode, decode_fixed, field, next_access};
+use std::io::Write;
+
+use super::{Decode, decode_fixed, field, fits, next_access};
 use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::input::Input;
-use crate::trace::record::Record;
+use crate::trace::record::{NextAccess, Record};
 
 /// Bytes of a record.
 const LENGTH: usize = 24;
@@ -28,4 +31,35 @@ impl Decode for Decoder {
             Ok(record)
         })
     }
+}
+
+/// Writes an annotated trace.
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    encode_records("oracleGeneral", trace, -1, sink)
+}
+
+/// Writes the records of an annotated trace, with this value for pages that are not requested
+/// again.
+pub(super) fn encode_records(
+    format: &'static str,
+    trace: &Trace,
+    never: i64,
+    sink: &mut dyn Write,
+) -> Result<(), CacheError> {
+    for index in 0..trace.len() {
+        let record = trace.record_at(index);
+        let time: u32 = fits(format, index, "time", record.time)?;
+        let next = match record.next {
+            // The numbers of requests are below 2^32.
+            NextAccess::At(number) => number as i64,
+            NextAccess::Unknown | NextAccess::Never => never,
+        };
+        let mut bytes = [0; LENGTH];
+        bytes[..4].copy_from_slice(&time.to_le_bytes());
+        bytes[4..12].copy_from_slice(&record.id.to_le_bytes());
+        bytes[12..16].copy_from_slice(&record.size.to_le_bytes());
+        bytes[16..].copy_from_slice(&next.to_le_bytes());
+        sink.write_all(&bytes)?;
+    }
+    Ok(())
 }

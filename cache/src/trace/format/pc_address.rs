@@ -1,5 +1,9 @@
 //! Memory accesses with the instruction that made them.
 
+use std::io::Write;
+
+use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::input::Fault;
 use crate::trace::number;
 use crate::trace::record::Record;
@@ -17,4 +21,18 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
         pc: Some(pc),
         ..Record::of(address)
     }))
+}
+
+/// Writes the program counters, 0 when the trace has none, and the ids as addresses.
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    for index in 0..trace.len() {
+        let record = trace.record_at(index);
+        writeln!(
+            sink,
+            "{:#x},{:#x}",
+            record.pc.unwrap_or_default(),
+            record.id
+        )?;
+    }
+    Ok(())
 }

@@ -1,5 +1,9 @@
 //! Time, id and size in columns of text.
 
+use std::io::Write;
+
+use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::format::txt;
 use crate::trace::input::Fault;
 use crate::trace::number;
@@ -17,4 +21,12 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
         size: number::size(size)?,
         ..Record::of(txt::id(id)?)
     }))
+}
+
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    for index in 0..trace.len() {
+        let Record { time, id, size, .. } = trace.record_at(index);
+        writeln!(sink, "{time} {id} {size}")?;
+    }
+    Ok(())
 }

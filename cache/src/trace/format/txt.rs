@@ -1,5 +1,9 @@
 //! Plain ids, one a line.
 
+use std::io::Write;
+
+use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::input::Fault;
 use crate::trace::number;
 use crate::trace::record::Record;
@@ -22,4 +26,12 @@ fn named(text: &[u8]) -> Result<u64, Fault> {
         Ok(text) => Ok(number::hash(text.as_bytes())),
         Err(_) => Err(Fault::new("an id in UTF-8", text)),
     }
+}
+
+/// Writes the ids, and nothing else.
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    for &page in trace.pages() {
+        writeln!(sink, "{}", trace.original_id(page))?;
+    }
+    Ok(())
 }

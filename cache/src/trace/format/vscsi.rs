@@ -1,13 +1,16 @@
 //! The traces of `VMware`'s virtual SCSI devices, in both their versions.
 
-use super::{Decode, decode_fixed, field};
+use std::io::Write;
+
+use super::{Decode, decode_fixed, does_not_fit, field};
 use crate::error::CacheError;
+use crate::trace::columns::Trace;
 use crate::trace::input::{Fault, Input};
 use crate::trace::record::Record;
 
 /// Version 1: serial number `u32`, length `u32`, scatter-gather entries `u32`, command `u16`,
 /// version `u16`, block `u64`, microseconds `u64`.
-pub(super) const LENGTH_1: usize = 32;
+const LENGTH_1: usize = 32;
 /// Version 2: command `u16`, version `u16`, serial number `u32`, length `u32`, scatter-gather
 /// entries `u32`, block `u64`, microseconds `u64`, response time `u64`.
 const LENGTH_2: usize = 40;
@@ -17,7 +20,7 @@ const VERSION_BYTE_1: usize = 15;
 const VERSION_BYTE_2: usize = 3;
 
 /// Microseconds in the second, the unit of [`Record::time`].
-pub(super) const MICROSECONDS: u64 = 1_000_000;
+const MICROSECONDS: u64 = 1_000_000;
 
 #[derive(Clone, Copy, Default)]
 pub(super) enum Decoder {
@@ -85,4 +88,27 @@ fn record(length: [u8; 4], block: [u8; 8], microseconds: [u8; 8]) -> Record {
         size: u32::from_le_bytes(length),
         ..Record::of(u64::from_le_bytes(block))
     }
+}
+
+/// Writes read commands in version 1.
+pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
+    const READ_10: u16 = 0x28;
+    const VERSION_1: u16 = 1 << 8;
+    for index in 0..trace.len() {
+        let record = trace.record_at(index);
+        let limit = u64::MAX / MICROSECONDS;
+        let microseconds = (record.time <= limit)
+            .then(|| record.time * MICROSECONDS)
+            .ok_or_else(|| does_not_fit("vscsi", index, "time", record.time, limit))?;
+        let mut bytes = [0; LENGTH_1];
+        bytes[..4].copy_from_slice(&(index as u32).to_le_bytes());
+        bytes[4..8].copy_from_slice(&record.size.to_le_bytes());
+        bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
+        bytes[12..14].copy_from_slice(&READ_10.to_le_bytes());
+        bytes[14..16].copy_from_slice(&VERSION_1.to_le_bytes());
+        bytes[16..24].copy_from_slice(&record.id.to_le_bytes());
+        bytes[24..].copy_from_slice(&microseconds.to_le_bytes());
+        sink.write_all(&bytes)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,9 @@
+//! Reads a trace in the format `oracleGeneral`.
+
+#![no_main]
+
+use septet_cache::trace::{CsvOptions, TraceFormat};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    septet_cache_fuzz::read(TraceFormat::OracleGeneral, input, CsvOptions::default());
+});

@@ -1,0 +1,72 @@
+//! What the fuzz targets share.
+//!
+//! Run one with `cargo +nightly fuzz run oracle_general -- -rss_limit_mb=512` in this folder's
+//! parent.
+
+use std::path::Path;
+
+use septet_cache::CacheError;
+use septet_cache::error::Place;
+use septet_cache::trace::{CsvOptions, ReadOptions, Reader, Trace, TraceFormat, write_to};
+
+/// The most records that a target reads: a range of an ARC trace can ask for 2^64.
+const MAX_RECORDS: u64 = 20_000;
+
+/// Reads a trace. Errors tell a place within the bytes; what is read without error is the same
+/// after it was written and read again.
+///
+/// # Panics
+/// When it is not so: that is what fuzzing looks for.
+pub fn read(format: TraceFormat, bytes: &[u8], csv: CsvOptions) {
+    let reader = Reader::new(bytes, format, &options().csv(csv));
+    let trace = match Trace::from_records(reader) {
+        Ok(trace) => trace,
+        Err(CacheError::TraceFormat { place, .. }) => {
+            match place {
+                Place::Byte(offset) => assert!(offset <= bytes.len() as u64),
+                Place::Line(line) => assert!(line >= 1 && line <= bytes.len() as u64),
+                other => panic!("an unknown kind of place: {other}"),
+            }
+            return;
+        }
+        Err(CacheError::TooLarge { limit, .. }) => return assert_eq!(limit, MAX_RECORDS),
+        Err(error) => panic!("not an error of reading: {error}"),
+    };
+    let mut written = Vec::new();
+    if trace.is_empty() || write_to(&mut written, format, &trace).is_err() {
+        return;
+    }
+    let again = Reader::new(&written[..], format, &options());
+    let again = Trace::from_records(again).expect("what was written is well-formed");
+    let ids = |trace: &Trace| -> Vec<u64> {
+        let pages = trace.pages().iter();
+        pages.map(|&page| trace.original_id(page)).collect()
+    };
+    assert_eq!(ids(&trace), ids(&again));
+    if format == TraceFormat::Csv {
+        assert_eq!(trace, again);
+    }
+}
+
+/// Options with a limit on the number of records.
+pub fn options() -> ReadOptions {
+    ReadOptions::default().max_records(MAX_RECORDS)
+}
+
+/// Puts bytes into a file of this process with this extension.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn with_file(extension: &str, bytes: &[u8], read: impl FnOnce(&Path)) {
+    let name = format!("septet-cache-fuzz-{}.{extension}", std::process::id());
+    // In memory where the system has such a place.
+    let shared = Path::new("/dev/shm");
+    let folder = match shared.is_dir() {
+        true => shared.to_owned(),
+        false => std::env::temp_dir(),
+    };
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).expect("the temporary folder is writable");
+    read(&path);
+    let _ = std::fs::remove_file(&path);
+}

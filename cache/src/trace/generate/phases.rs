@@ -1,0 +1,71 @@
+//! Patterns one after the other.
+
+use septet_core::seed::SeedTree;
+
+use super::Pattern;
+use crate::error::CacheError;
+use crate::trace::record::Record;
+
+/// A part of a trace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Phase {
+    /// How its requests are drawn.
+    pub pattern: Pattern,
+    /// Number of requests.
+    pub requests: usize,
+}
+
+/// The phases one after the other. Phases of equal patterns ask for the same pages (with other
+/// draws), phases of different patterns for different ones.
+///
+/// # Errors
+/// [`CacheError::Argument`] for a parameter of a pattern out of its range.
+pub fn phases(
+    phases: &[Phase],
+    seed: &SeedTree,
+) -> Result<impl Iterator<Item = Record> + Send + use<>, CacheError> {
+    let mut parts = Vec::with_capacity(phases.len());
+    for (index, phase) in phases.iter().enumerate() {
+        let requests = phase.pattern.requests(&seed.index(index as u64))?;
+        let first_alike = phases
+            .iter()
+            .position(|other| other.pattern == phase.pattern)
+            .unwrap_or(index);
+        // Patterns number their pages below 2^40, and addresses of programs below 2^60.
+        let shift = match phase.pattern {
+            Pattern::Program { .. } => 0,
+            _ => (first_alike as u64) << 40,
+        };
+        parts.push(requests.take(phase.requests).map(move |record| Record {
+            id: record.id + shift,
+            ..record
+        }));
+    }
+    Ok(parts.into_iter().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_patterns_share_their_pages() {
+        let phase = |pages| Phase {
+            pattern: Pattern::Uniform { pages },
+            requests: 500,
+        };
+        let mix = [phase(10), phase(20), phase(10)];
+        let records: Vec<Record> = phases(&mix, &SeedTree::new(1)).unwrap().collect();
+        let pages = |part: &[Record]| {
+            let mut ids: Vec<u64> = part.iter().map(|record| record.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        let (first, rest) = records.split_at(500);
+        let (second, third) = rest.split_at(500);
+        assert_eq!(pages(first), pages(third));
+        assert_ne!(first, third, "other draws");
+        assert!(pages(second).iter().all(|id| !pages(first).contains(id)));
+    }
+}

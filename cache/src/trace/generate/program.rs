@@ -1,0 +1,216 @@
+//! Memory accesses of loops over arrays, in the shapes of some programs of SPEC CPU2006: stand-ins
+//! at a small size where no traces of the programs themselves are at hand.
+//!
+//! They are what reaches the last-level cache: one access for each use of a line of 64 bytes. The
+//! lines fall into 64 of the 2 048 sets of a cache of 2 MiB with 16 ways, as in traces of a sample
+//! of the sets, so that the cache holds 1 024 lines.
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::Requests;
+use crate::trace::record::Record;
+
+/// The shape of a program's loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Network simplex: passes over an array of arcs, from which some lead to their two nodes in
+    /// an order that repeats; from time to time a walk up a tree to its root.
+    Mcf,
+    /// Gates on a quantum register: each runs through the whole array.
+    Libquantum,
+    /// A lattice: sweeps from one grid into the other, which then change places.
+    Lbm,
+    /// Path search on a grid: local steps with a heap, from one start to another.
+    Astar,
+}
+
+/// An access as a line number within the arrays, and the loop that makes it.
+type Access = (u64, u64);
+
+/// Adds the accesses of the next round of the program.
+type Rounds = Box<dyn FnMut(&mut Vec<Access>) + Send>;
+
+impl Program {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mcf => "mcf-like",
+            Self::Libquantum => "libquantum-like",
+            Self::Lbm => "lbm-like",
+            Self::Astar => "astar-like",
+        }
+    }
+
+    /// Runs the program forever on arrays of this many lines together, at least 64.
+    pub(super) fn accesses(self, lines: u64, mut rng: ChaCha8Rng) -> Requests {
+        let mut rounds: Rounds = match self {
+            Self::Mcf => {
+                let mut network = Network::new(lines, &mut rng);
+                Box::new(move |accesses| network.pass(&mut rng, accesses))
+            }
+            Self::Libquantum => Box::new(move |accesses| {
+                let gate = rng.random_range(0..3);
+                accesses.extend((0..lines).map(|line| (line, gate)));
+            }),
+            Self::Lbm => {
+                let mut from_first = false;
+                Box::new(move |accesses| {
+                    from_first = !from_first;
+                    sweep(lines / 2, from_first, accesses);
+                })
+            }
+            Self::Astar => {
+                let mut search = Search::new(lines);
+                Box::new(move |accesses| search.run(&mut rng, accesses))
+            }
+        };
+        let round = std::iter::repeat_with(move || {
+            let mut accesses = Vec::new();
+            rounds(&mut accesses);
+            accesses
+        });
+        Box::new(round.flatten().map(|(line, place)| record(line, place)))
+    }
+}
+
+fn record(line: u64, place: u64) -> Record {
+    const SAMPLED_SETS: u64 = 64;
+    const SETS: u64 = 2048;
+    const LINE_BYTES: u64 = 64;
+    const ARRAYS: u64 = 0x1000_0000;
+    const CODE: u64 = 0x40_0000;
+    const CODE_BYTES: u64 = 0x20;
+    let spread = line / SAMPLED_SETS * SETS + line % SAMPLED_SETS;
+    Record {
+        pc: Some(CODE + place * CODE_BYTES),
+        ..Record::of(ARRAYS + spread * LINE_BYTES)
+    }
+}
+
+/// The arrays of the network simplex: arcs in the first two thirds of the lines, then nodes.
+struct Network {
+    arcs: u64,
+    nodes: u64,
+    /// The lines of the two nodes that a line of arcs leads to, where it is looked at.
+    ends: Vec<Option<(u64, u64)>>,
+}
+
+impl Network {
+    fn new(lines: u64, rng: &mut ChaCha8Rng) -> Self {
+        let arcs = lines * 2 / 3;
+        let nodes = lines - arcs;
+        // Tails are spread evenly, heads are the more frequent the lower their number.
+        let mut tails: Vec<u64> = (0..arcs).map(|arc| arc % nodes).collect();
+        tails.shuffle(rng);
+        let ends = tails
+            .into_iter()
+            .map(|tail| {
+                let head = low(nodes, rng);
+                rng.random_bool(0.4).then_some((tail, head))
+            })
+            .collect();
+        Self { arcs, nodes, ends }
+    }
+
+    fn pass(&mut self, rng: &mut ChaCha8Rng, accesses: &mut Vec<Access>) {
+        let between_walks = self.arcs / 8 + 1;
+        for (arc, ends) in (0..self.arcs).zip(&self.ends) {
+            accesses.push((arc, 0));
+            if let Some((tail, head)) = ends {
+                accesses.push((self.arcs + tail, 1));
+                accesses.push((self.arcs + head, 2));
+            }
+            if arc % between_walks == 0 {
+                let mut node = rng.random_range(0..self.nodes);
+                while node > 0 {
+                    accesses.push((self.arcs + node, 3));
+                    node /= 2;
+                }
+            }
+        }
+    }
+}
+
+/// A number below `count`, the more frequent the lower.
+fn low(count: u64, rng: &mut ChaCha8Rng) -> u64 {
+    let first = rng.random_range(0..count);
+    first.min(rng.random_range(0..count))
+}
+
+/// One sweep between two grids of this many lines, which reads a plane ahead and a plane behind.
+fn sweep(grid: u64, from_first: bool, accesses: &mut Vec<Access>) {
+    let plane = grid / 8;
+    let (source, target) = match from_first {
+        true => (0, grid),
+        false => (grid, 0),
+    };
+    for line in 0..grid {
+        accesses.push((source + (line + plane) % grid, 4));
+        accesses.push((source + (line + grid - plane) % grid, 5));
+        accesses.push((target + line, 6));
+    }
+}
+
+/// A square map in all lines but those of a heap.
+struct Search {
+    heap: u64,
+    /// Lines along a side of the map.
+    side: u64,
+    place: (u64, u64),
+}
+
+impl Search {
+    fn new(lines: u64) -> Self {
+        let heap = lines / 16;
+        let side = (lines - heap).isqrt();
+        Self {
+            heap,
+            side,
+            place: (side / 2, side / 2),
+        }
+    }
+
+    /// Goes to a random goal, mostly straight on, looking around at each step.
+    fn run(&mut self, rng: &mut ChaCha8Rng, accesses: &mut Vec<Access>) {
+        let goal = (
+            rng.random_range(0..self.side),
+            rng.random_range(0..self.side),
+        );
+        let mut open = 1;
+        while self.place != goal {
+            let (column, row) = self.place;
+            for (place, row) in [(7, row.saturating_sub(1)), (8, row), (9, row + 1)] {
+                if row < self.side {
+                    accesses.push((self.heap + row * self.side + column, place));
+                }
+            }
+            // The new entry sifts up from the end of the heap.
+            let mut entry = open % self.heap;
+            open += 1;
+            while entry > 0 {
+                accesses.push((entry, 10));
+                entry /= 4;
+            }
+            self.place = if rng.random_bool(0.7) {
+                (towards(column, goal.0), towards(row, goal.1))
+            } else {
+                (wander(column, self.side, rng), wander(row, self.side, rng))
+            };
+        }
+    }
+}
+
+fn towards(from: u64, to: u64) -> u64 {
+    match from.cmp(&to) {
+        std::cmp::Ordering::Less => from + 1,
+        std::cmp::Ordering::Equal => from,
+        std::cmp::Ordering::Greater => from - 1,
+    }
+}
+
+fn wander(from: u64, side: u64, rng: &mut ChaCha8Rng) -> u64 {
+    (from + rng.random_range(0..3))
+        .saturating_sub(1)
+        .min(side - 1)
+}
