@@ -67,3 +67,102 @@ fn derive(parent: &[u8], tag: u8, bytes: &[u8]) -> [u8; 32] {
         .finalize()
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+    use rand_chacha::rand_core::RngCore;
+
+    use super::*;
+
+    fn draw(tree: &SeedTree) -> [u64; 3] {
+        let mut rng = tree.rng();
+        std::array::from_fn(|_| rng.next_u64())
+    }
+
+    // From an independent implementation: Python's hashlib for the path, and ChaCha with eight
+    // rounds written out from RFC 8439, with a 64-bit counter and a nonce of zero.
+    #[test]
+    fn the_streams_are_the_same_for_ever() {
+        let root = SeedTree::new(7);
+        for (tree, expected) in [
+            (
+                SeedTree::new(0),
+                [
+                    0x1556_90f0_fa3c_3597,
+                    0x98eb_957c_949f_e7d9,
+                    0x0d75_eb49_2014_39db,
+                ],
+            ),
+            (
+                root,
+                [
+                    0x4b5a_f38b_0ff8_9e82,
+                    0x54f9_bd75_2658_66c2,
+                    0x0cbb_c2ea_8e0a_1d33,
+                ],
+            ),
+            (
+                root.child("weights"),
+                [
+                    0xd658_0fb8_be60_2548,
+                    0x0c51_6de9_1d12_3f7e,
+                    0xdae8_56e5_e7ee_1c39,
+                ],
+            ),
+            (
+                root.child("weights").index(3),
+                [
+                    0xce7e_c1a4_e998_ed4a,
+                    0xc57e_52ee_d5f4_ce89,
+                    0x32a2_5046_364b_2000,
+                ],
+            ),
+            (
+                root.child("weights").child("3"),
+                [
+                    0xb782_d245_b581_687b,
+                    0xcafe_7a0f_42e2_13d9,
+                    0x031d_ed8e_aab3_ba59,
+                ],
+            ),
+        ] {
+            assert_eq!(draw(&tree), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn siblings_differ(master: u64, names in prop::collection::hash_set(".{0,8}", 2..8)) {
+            let root = SeedTree::new(master);
+            let mut streams: HashSet<[u64; 3]> =
+                names.iter().map(|name| draw(&root.child(name))).collect();
+            prop_assert_eq!(streams.len(), names.len());
+            // A number in letters is another place than the number.
+            for index in 0..4 {
+                prop_assert!(streams.insert(draw(&root.index(index))) );
+                let in_letters = index.to_string();
+                prop_assert!(names.contains(&in_letters) || streams.insert(draw(&root.child(&in_letters))));
+            }
+        }
+
+        #[test]
+        fn paths_do_not_run_together(master: u64, path in "[a-z/]{2,12}", cut in 1_usize..11) {
+            let cut = cut.min(path.len() - 1);
+            let (first, second) = path.split_at(cut);
+            let root = SeedTree::new(master);
+            let whole = root.child(&path);
+            let parts = root.child(first).child(second);
+            let swapped = root.child(second).child(first);
+            prop_assert_ne!(draw(&whole), draw(&parts));
+            prop_assert_eq!(draw(&parts) == draw(&swapped), first == second);
+        }
+
+        #[test]
+        fn masters_differ(a: u64, b: u64) {
+            prop_assert_eq!(draw(&SeedTree::new(a)) == draw(&SeedTree::new(b)), a == b);
+        }
+    }
+}

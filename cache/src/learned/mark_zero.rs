@@ -71,6 +71,10 @@ impl Policy for MarkZero {
             && let Some(slot) = self.slots.find(request.page)
         {
             self.slots.empty(slot, evicted);
+            if !hit {
+                // It was not there before either.
+                evicted.pop();
+            }
         }
         hit
     }

@@ -11,6 +11,7 @@ mod pleco;
 mod popularity;
 mod recency;
 mod reuse_table;
+mod spec;
 
 pub use bits::belady_bits;
 pub use oracle::{Noise, oracle};
@@ -18,6 +19,7 @@ pub use pleco::Pleco;
 pub use popularity::Popularity;
 pub use recency::Recency;
 pub use reuse_table::ReuseTable;
+pub use spec::PredictorSpec;
 
 use crate::request::PageId;
 use crate::trace::Trace;

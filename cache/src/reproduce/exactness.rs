@@ -4,8 +4,10 @@ use septet_core::experiment::{
     Column, Context, Estimate, Expected, ExperimentError, Scale, Table, Value,
 };
 
+use crate::predict::PredictorSpec;
+
 use super::families::{Family, Origin};
-use super::predictor::PredictorKind;
+use super::predictor::title;
 use super::runs::{self, Misses};
 
 const POLICIES: [&str; 14] = [
@@ -26,7 +28,7 @@ const POLICIES: [&str; 14] = [
 ];
 
 const AUTHORS: &str = "the authors' stored result files";
-const CODE: &str = "a run of the authors' code, re-implemented by others";
+const CODE: &str = "an independent run of the authors' method";
 
 /// What is published of a family: by policy and predictor, the ratio to the optimum and the
 /// half-width of the band around it.
@@ -61,13 +63,13 @@ const PUBLISHED: [Published; 2] = [
     },
 ];
 
-const PREDICTORS: [PredictorKind; 2] = [PredictorKind::Pleco, PredictorKind::Popu];
+const PREDICTORS: [PredictorSpec; 2] = [PredictorSpec::Pleco, PredictorSpec::Popularity];
 
 pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
     if !cx.wants("Q1") {
         return Ok(());
     }
-    let pairs: Vec<(&Family, PredictorKind)> = families
+    let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| family.origin == Origin::Literature)
         .flat_map(|&family| PREDICTORS.map(|predictor| (family, predictor)))
@@ -148,10 +150,10 @@ fn claims(cx: &mut Context, published: &Published, [pleco, popu]: [&Misses; 2]) 
     }
 }
 
-fn table(pairs: &[(&Family, PredictorKind)], misses: &[Misses]) -> Table {
+fn table(pairs: &[(&Family, PredictorSpec)], misses: &[Misses]) -> Table {
     let columns = std::iter::once(Column::text("Algorithm")).chain(
         pairs.iter().map(|(family, predictor)| {
-            Column::number(format!("{}, {}", family.name, predictor.name()), 4)
+            Column::number(format!("{}, {}", family.name, title(*predictor)), 4)
         }),
     );
     let mut table = Table::new("Misses over those of the optimum", columns).note(

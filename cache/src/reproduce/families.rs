@@ -82,13 +82,24 @@ impl Family {
     pub(super) fn requests(&self) -> usize {
         self.instances.iter().map(Trace::len).sum()
     }
+}
 
-    /// The scale at which a claim on this family is verified.
-    pub(super) fn scale(&self) -> Scale {
-        match self.origin {
-            Origin::Literature => Scale::Original,
-            Origin::Instrumented => Scale::Scaled,
-            Origin::Generated => Scale::Simulated,
+impl Origin {
+    /// The name in the ids of claims.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Literature => "literature",
+            Self::Instrumented => "programs",
+            Self::Generated => "generated",
+        }
+    }
+
+    /// The scale at which a claim on such traces is verified.
+    pub(super) fn scale(self) -> Scale {
+        match self {
+            Self::Literature => Scale::Original,
+            Self::Instrumented => Scale::Scaled,
+            Self::Generated => Scale::Simulated,
         }
     }
 }
@@ -97,7 +108,7 @@ impl Family {
 pub(super) fn real(cx: &mut Context) -> Result<Vec<Family>, ExperimentError> {
     let mut families = Vec::new();
     if let Some(set) = cx.data("cache-brightkite-citibike") {
-        let path = set.path("cache/brightkite_citibike.zip")?;
+        let path = set.path("brightkite_citibike.zip")?;
         families.push(archived(&path, "BrightKite", "bk", 10)?);
         families.push(archived(&path, "Citi Bike", "citi", 100)?);
     }
@@ -135,7 +146,7 @@ fn archived(
 }
 
 fn instrumented(set: &DataSet, name: &str, profile: Profile) -> Result<Family, ExperimentError> {
-    let path = set.path(&format!("cache/instrumented/{name}.csv.zst"))?;
+    let path = set.path(&format!("{name}.csv.zst"))?;
     let reader = trace::open(&path, TraceFormat::PcAddress, &ReadOptions::default())?;
     let mut whole = Trace::from_records(reader)?;
     if profile == Profile::Quick && whole.len() > QUICK_REQUESTS {

@@ -2,8 +2,10 @@
 
 use septet_core::experiment::{Context, Estimate, Expected, ExperimentError};
 
+use crate::predict::PredictorSpec;
+
 use super::families::{Family, Origin};
-use super::predictor::PredictorKind;
+
 use super::runs;
 
 const POLICIES: [&str; 4] = ["Belady", "FtP", "LMarker", "RobustFtP_D"];
@@ -15,10 +17,10 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("Q4") {
         return Ok(());
     }
-    let pairs: Vec<(&Family, PredictorKind)> = families
+    let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| TRACES.contains(&family.name.as_str()))
-        .map(|&family| (family, PredictorKind::Popu))
+        .map(|&family| (family, PredictorSpec::Popularity))
         .collect();
     let misses = runs::run(cx, "marking", &pairs, &POLICIES)?;
     for ((family, _), misses) in pairs.iter().zip(&misses) {
@@ -38,17 +40,16 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         let mut rng = cx.seed().child("marking").child(&family.name).rng();
         let estimate = Estimate::of_samples(&ratios, "", &mut rng);
         cx.claim(
-            &format!("Q4.{}", family.name.replace(' ', "-")),
+            &format!("Q4.{}", family.name.replace("generated ", "generated-")),
             &format!(
-                "On {}, marking (LMarker) loses this many times as much of the predictor's gain as \
-                 RobustFtP_D",
+                "Marking (LMarker) loses at least 5 times as much of FtP's gain as RobustFtP_D on {}",
                 family.name
             ),
         )
         .paper_ref("comparison with the algorithms of the literature")
-        .scale(family.scale())
+        .scale(family.origin.scale())
         .expect(Expected::AtLeast(5.0))
-        .source("published runs: sphinx3 with Parrot, LMarker 2.267 against FtP 1.515")
+        .source("published runs: sphinx3, LMarker 2.267, FtP 1.515")
         .measured(estimate);
     }
     if pairs.iter().all(|(family, _)| family.origin == Origin::Generated) {

@@ -4,6 +4,7 @@
 //! number of its tables. Each names the origin of its bound: result files that the authors or later
 //! benchmarks published, or a theorem.
 
+mod bits;
 mod bound;
 mod exactness;
 mod families;
@@ -15,6 +16,7 @@ mod parameters;
 mod predictor;
 mod runs;
 mod software;
+mod tightest;
 
 use std::time::Duration;
 
@@ -62,6 +64,7 @@ impl Experiment for RobustCaching {
         bound::run(cx)?;
         if cx.profile() != Profile::Quick {
             parameters::run(cx, &families)?;
+            bits::run(cx, &families)?;
             software::run(cx)?;
         }
         Ok(())

@@ -4,8 +4,10 @@ use septet_core::experiment::{
     Column, Context, ExperimentError, Figure, Series, Table, Value,
 };
 
+use crate::predict::PredictorSpec;
+
 use super::families::{Family, Origin};
-use super::predictor::PredictorKind;
+
 use super::runs;
 
 const VALUES: [f64; 7] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9];
@@ -14,10 +16,10 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("parameters") {
         return Ok(());
     }
-    let pairs: Vec<(&Family, PredictorKind)> = families
+    let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| family.origin != Origin::Generated)
-        .map(|&family| (family, PredictorKind::Popu))
+        .map(|&family| (family, PredictorSpec::Popularity))
         .collect();
     let of_rule = |rule: &str, parameter: &str| -> Vec<String> {
         VALUES

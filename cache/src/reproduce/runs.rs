@@ -7,18 +7,20 @@ use septet_core::stats;
 use serde::{Deserialize, Serialize};
 
 use crate::SeedTree;
+use crate::predict::PredictorSpec;
 use crate::spec::PolicySpec;
 use crate::trace::Trace;
 
 use super::SEEDS;
 use super::families::Family;
-use super::predictor::PredictorKind;
+use super::predictor;
+
 
 /// A unit of work: several policies on one family with one predictor.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Job {
     family: String,
-    predictor: PredictorKind,
+    predictor: PredictorSpec,
     policies: Vec<String>,
 }
 
@@ -63,7 +65,7 @@ impl Misses {
 pub(super) fn run(
     cx: &mut Context,
     group: &str,
-    pairs: &[(&Family, PredictorKind)],
+    pairs: &[(&Family, PredictorSpec)],
     policies: &[&str],
 ) -> Result<Vec<Misses>, ExperimentError> {
     let jobs: Vec<Job> = pairs
@@ -94,9 +96,9 @@ fn work(job: &Job, family: &Family, root: &SeedTree) -> Result<Misses, Experimen
     for seed_index in 0..SEEDS {
         // Equal seeds of different policies and predictors make paired comparisons.
         let seed = root.child("run").index(seed_index);
-        let new_predictions = seed_index == 0 || job.predictor.is_random();
+        let new_predictions = seed_index == 0 || job.predictor.is_randomised();
         if new_predictions {
-            instances = job.predictor.apply(family, &seed)?;
+            instances = predictor::apply(job.predictor, family, &seed)?;
         }
         for name in &job.policies {
             let spec: PolicySpec = name.parse()?;

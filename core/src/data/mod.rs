@@ -8,7 +8,7 @@
 //! 4. the place where a system package installs it,
 //!
 //! and hands it out as a [`DataSet`] only after every file has the registered SHA-256. Nothing is
-//! downloaded here; that is `data::fetch`, with the feature `fetch`.
+//! downloaded here; that is the module `fetch`, behind the feature of the same name.
 //!
 //! ```
 //! use septet_core::data::{DataError, Lookup};
@@ -21,6 +21,8 @@
 //! # Ok::<(), DataError>(())
 //! ```
 
+#[cfg(feature = "fetch")]
+pub mod fetch;
 mod lookup;
 mod registry;
 mod verify;

@@ -29,6 +29,13 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     if let Some(known) = hashed().get(&identity) {
         return Ok(known.clone());
     }
+    let hash = hash_contents(path)?;
+    hashed().insert(identity, hash.clone());
+    Ok(hash)
+}
+
+/// The SHA-256 of a file as it is now, in hexadecimal.
+pub(super) fn hash_contents(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 17];
@@ -38,9 +45,7 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
             length => hasher.update(&buffer[..length]),
         }
     }
-    let hash = hexadecimal(&hasher.finalize());
-    hashed().insert(identity, hash.clone());
-    Ok(hash)
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
 /// Bytes in lower-case hexadecimal.

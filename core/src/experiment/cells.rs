@@ -117,6 +117,7 @@ where
         let (result, seconds) = match kept {
             Some(kept) => kept,
             None => {
+                let _span = tracing::info_span!("cell", group, params = %json).entered();
                 let seed = seed.child(&json.to_string());
                 let start = Instant::now();
                 let result = work(params, &seed).map_err(|error| error.while_doing(doing()))?;
@@ -134,7 +135,7 @@ where
                 (result, seconds)
             }
         };
-        progress.advance();
+        progress.advance(1);
         let cell = Cell {
             group: group.to_owned(),
             params: json.clone(),

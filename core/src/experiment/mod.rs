@@ -59,6 +59,8 @@ mod error;
 mod exit;
 mod header;
 mod program;
+#[cfg(test)]
+mod tests;
 
 pub use claim::ClaimBuilder;
 pub use context::Context;

@@ -1,5 +1,7 @@
 //! The whole program of a reproduction.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,21 +51,41 @@ struct Arguments {
 /// The exit code is 0 when every required claim is reproduced or skipped with a reason, 1 when one
 /// is contradicted, 2 when one is inconclusive, 3 for a wrong command line, 4 when a data set is
 /// damaged or (in the profile `full`) absent, 5 when the experiment stopped.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a program has one experiment and ends with it"
+)]
 pub fn main(experiment: impl Experiment) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let exit = run_program(&experiment, env::args_os(), &mut io::stdout());
+    ExitCode::from(exit as u8)
+}
+
+/// The program with these arguments, the first of which is its name.
+pub(super) fn run_program(
+    experiment: &dyn Experiment,
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // A closed pipe is no reason for another exit code.
             let _ = error.print();
             return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-                _ => ExitCode::from(Exit::Usage as u8),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Reproduced,
+                _ => Exit::Usage,
             };
         }
     };
-    telemetry::init();
-    let run = || run(&experiment, arguments, &mut io::stdout());
-    let exit = match catch_unwind(AssertUnwindSafe(run)) {
+    let _guard = match telemetry::init() {
+        Ok(guard) => guard,
+        Err(error) => {
+            complain(&error);
+            return Exit::Usage;
+        }
+    };
+    let run = || run(experiment, arguments, out);
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
             complain(&error);
@@ -71,13 +93,15 @@ pub fn main(experiment: impl Experiment) -> ExitCode {
         }
         // The panic has been reported where it arose.
         Err(_) => Exit::Crash,
-    };
-    ExitCode::from(exit as u8)
+    }
 }
 
 /// Says on standard error what went wrong.
 fn complain(problem: &dyn std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "error: {problem}");
+    telemetry::above_bars(|| {
+        // There is nowhere else to complain.
+        let _ = writeln!(io::stderr(), "error: {problem}");
+    });
 }
 
 fn run(
@@ -89,12 +113,16 @@ fn run(
     let paper = experiment.paper();
     let profile = arguments.profile;
     let folder = arguments.out.join(paper.id).join(profile.name());
-    let Some(_lock) = lock(&folder)? else {
+    let in_folder = |error| {
+        let error = ExperimentError::from(error);
+        error.while_doing(format!("writing to {}", folder.display()))
+    };
+    let Some(_lock) = lock(&folder).map_err(in_folder)? else {
         complain(&format!("another run is writing to {}", folder.display()));
         return Ok(Exit::Usage);
     };
     if arguments.fresh {
-        remove_if_there(&folder.join("cells"))?;
+        remove_if_there(&folder.join("cells")).map_err(in_folder)?;
     }
     let mut provenance = Provenance::collect();
     let lookup = Lookup::new(arguments.data);
@@ -190,9 +218,18 @@ fn remove_if_there(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// How wide the table of claims may be: as wide as the terminal, within reason.
+fn table_width() -> u16 {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) {
+        return size.ws_col.clamp(80, 160);
+    }
+    100
+}
+
 /// Writes the claims, where the files are, and the last line, which scripts read.
 fn conclude(out: &mut dyn Write, report: &Report, folder: &Path) -> io::Result<()> {
-    report::write_claims(out, &report.claims, 100)?;
+    report::write_claims(out, &report.claims, table_width())?;
     for warning in &report.warnings {
         writeln!(out, "warning: {warning}")?;
     }

@@ -142,4 +142,29 @@ mod tests {
         assert_eq!(student_t(&[1.0], 0.95), None);
         assert_eq!(student_t(&[1.0, f64::INFINITY], 0.95), None);
     }
+
+    #[test]
+    fn wilson_holds_the_truth_as_often_as_it_says() {
+        // The exact coverage for 40 trials, averaged over 99 proportions: Agresti and Coull (The
+        // American Statistician 52, 1998) find about the nominal level.
+        let trials = 40_u64;
+        let probability = |successes: u64, p: f64| {
+            let ways: f64 = (0..successes)
+                .map(|i| (trials - i) as f64 / (successes - i) as f64)
+                .product();
+            ways * p.powi(successes as i32) * (1.0 - p).powi((trials - successes) as i32)
+        };
+        let coverage = |p: f64| -> f64 {
+            (0..=trials)
+                .filter(|&successes| {
+                    let interval = wilson(successes, trials, 0.95).unwrap();
+                    interval.low <= p && p <= interval.high
+                })
+                .map(|successes| probability(successes, p))
+                .sum()
+        };
+        let proportions = (1..100).map(|percent| f64::from(percent) / 100.0);
+        let average = proportions.map(coverage).sum::<f64>() / 99.0;
+        assert!((0.945..0.96).contains(&average), "{average}");
+    }
 }

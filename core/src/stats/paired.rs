@@ -62,3 +62,70 @@ fn compare(
         pairs: pairs.len(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::seed::SeedTree;
+
+    #[test]
+    fn the_soporifics_of_student() {
+        // Student (1908): extra hours of sleep of ten patients under two drugs; the mean
+        // difference is 1.58 hours, and R's t interval (0.70, 2.46).
+        let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0];
+        let second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
+        let mut rng = SeedTree::new(1).rng();
+        let comparison = paired_difference(&second, &first, &mut rng).unwrap();
+        assert!((comparison.value - 1.58).abs() < 1e-12);
+        assert_eq!(comparison.pairs, 10);
+        let Interval { low, high } = comparison.interval;
+        assert!(
+            0.7 < low && low < 1.3 && 2.2 < high && high < 3.2,
+            "{low} {high}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_pair_is_refused() {
+        let mut rng = SeedTree::new(1).rng();
+        assert_eq!(paired_difference(&[1.0, 2.0], &[1.0], &mut rng), None);
+        assert_eq!(paired_difference(&[1.0], &[1.0], &mut rng), None);
+        assert_eq!(
+            paired_difference(&[1.0, f64::NAN], &[1.0, 2.0], &mut rng),
+            None
+        );
+        assert_eq!(paired_ratio(&[1.0, 0.0], &[1.0, 2.0], &mut rng), None);
+        assert_eq!(paired_ratio(&[1.0, 2.0], &[1.0, f64::NAN], &mut rng), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_constant_factor_is_found_exactly(
+            base in prop::collection::vec(0.1_f64..10.0, 3..12),
+            factor in 0.1_f64..10.0,
+        ) {
+            let scaled: Vec<f64> = base.iter().map(|value| value * factor).collect();
+            let mut rng = SeedTree::new(1).rng();
+            let ratio = paired_ratio(&scaled, &base, &mut rng).unwrap();
+            let Interval { low, high } = ratio.interval;
+            for end in [ratio.value, low, high] {
+                prop_assert!((end / factor - 1.0).abs() < 1e-9);
+            }
+        }
+
+        #[test]
+        fn swapping_the_methods_inverts_the_ratio(
+            pairs in prop::collection::vec((0.1_f64..10.0, 0.1_f64..10.0), 3..12),
+        ) {
+            let (first, second): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+            let mut rng = SeedTree::new(1).rng();
+            let there = paired_ratio(&first, &second, &mut rng).unwrap();
+            let back = paired_ratio(&second, &first, &mut rng).unwrap();
+            prop_assert!((there.value * back.value - 1.0).abs() < 1e-9);
+        }
+    }
+}

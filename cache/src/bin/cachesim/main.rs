@@ -3,8 +3,11 @@
 mod analyze;
 mod annotate;
 mod convert;
+mod curve;
 mod generate;
 mod input;
+mod simulate;
+mod sizes;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,6 +35,10 @@ enum Command {
     Convert(convert::Arguments),
     /// Generate a trace.
     Gen(generate::Arguments),
+    /// Print miss-ratio curves.
+    Mrc(curve::Arguments),
+    /// Simulate policies at cache sizes.
+    Sim(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +47,8 @@ fn main() -> ExitCode {
         Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
+        Command::Mrc(arguments) => curve::run(&arguments),
+        Command::Sim(arguments) => simulate::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,7 @@
+//! Septet beside its peers: the same work, on the same machine, in the same run.
+//!
+//! Absolute times say little on a shared machine, so every comparison here interleaves the
+//! contenders, measures CPU time and peak memory of whole processes, and prints ratios with their
+//! spread. [`cache_peers`] compares the cache simulator with libCacheSim.
+
+pub mod cache_peers;

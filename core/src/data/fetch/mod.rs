@@ -1,0 +1,415 @@
+//! Download of data sets over HTTP.
+//!
+//! A download is written to `<file>.part` and renamed when its size and its SHA-256 are the
+//! registered ones: a file that is there is whole and right. A download that was cut is continued
+//! by the next one.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ureq::http::{Response, header};
+use ureq::{Agent, Body};
+
+use super::registry::{self, Set};
+use super::verify::hash_contents;
+
+/// How many redirects are followed.
+const MOST_REDIRECTS: u32 = 8;
+
+/// How long a server may be silent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A file to be downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Download<'a> {
+    /// Its address.
+    pub url: &'a str,
+    /// Its size; no more than this is ever received.
+    pub bytes: u64,
+    /// Its SHA-256 in lower-case hexadecimal.
+    pub sha256: &'a str,
+    /// Where it is put; folders are made as needed.
+    pub to: &'a Path,
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// A file of the set has no address.
+    #[error("the data set `{set}` cannot be downloaded whole ({files}); to get it: {how_to_get}")]
+    NoAddress {
+        /// The set.
+        set: &'static str,
+        /// Its files without an address, separated by commas.
+        files: String,
+        /// How to get it.
+        how_to_get: String,
+    },
+    /// The server could not be reached, or does not speak HTTP.
+    #[error("{url} cannot be reached")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What went wrong.
+        source: Box<ureq::Error>,
+    },
+    /// The server has something else to say.
+    #[error("{url} answers with status {status}")]
+    Status {
+        /// The address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server redirects, again and again.
+    #[error("{url} redirects more than {MOST_REDIRECTS} times")]
+    TooManyRedirects {
+        /// The address.
+        url: String,
+    },
+    /// The server has a file of another size.
+    #[error("{url} has {actual} bytes, expected {expected}")]
+    WrongSize {
+        /// The address.
+        url: String,
+        /// The registered size.
+        expected: u64,
+        /// What the server says; at least so many.
+        actual: u64,
+    },
+    /// The connection broke. What was received is kept, and the next download continues it.
+    #[error("{url} broke off after {received} of {expected} bytes; run it again to continue")]
+    Incomplete {
+        /// The address.
+        url: String,
+        /// The bytes that are here.
+        received: u64,
+        /// The size of the file.
+        expected: u64,
+        /// What went wrong, if more than an early end.
+        source: Option<io::Error>,
+    },
+    /// The file has the right size and other bytes.
+    #[error("{url} has the sha256 {actual}, expected {expected}")]
+    WrongHash {
+        /// The address.
+        url: String,
+        /// The registered SHA-256.
+        expected: String,
+        /// That of the file.
+        actual: String,
+    },
+    /// Another download of the same file is under way.
+    #[error("{} is being downloaded by another process", file.display())]
+    Busy {
+        /// The partial file.
+        file: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("{} cannot be written", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Downloads the files of a set into a data folder, such as
+/// [`cache_folder`](super::cache_folder). Files that are there and right are left alone; several
+/// addresses of a file are tried in turn.
+///
+/// The progress is told as the file and the number of its bytes that are here.
+///
+/// # Errors
+///
+/// The last error of the first file that none of its addresses gives; [`FetchError::NoAddress`]
+/// when the files with an address are here and others have none.
+pub fn fetch_set(
+    set: &Set,
+    data_folder: &Path,
+    mut progress: impl FnMut(&registry::File, u64),
+) -> Result<(), FetchError> {
+    let mut without_address = Vec::new();
+    for file in set.files {
+        let path = data_folder.join(set.folder).join(file.name);
+        if hash_contents(&path).is_ok_and(|hash| hash == file.sha256) {
+            progress(file, file.bytes);
+            continue;
+        }
+        let mut outcome = None;
+        for url in file.urls {
+            let wanted = Download {
+                url,
+                bytes: file.bytes,
+                sha256: file.sha256,
+                to: &path,
+            };
+            let attempt = download(&wanted, |bytes| progress(file, bytes));
+            let is_done = attempt.is_ok();
+            outcome = Some(attempt);
+            if is_done {
+                break;
+            }
+        }
+        match outcome {
+            None => without_address.push(file.name),
+            Some(outcome) => outcome?,
+        }
+    }
+    if without_address.is_empty() {
+        return Ok(());
+    }
+    Err(FetchError::NoAddress {
+        set: set.name,
+        files: without_address.join(", "),
+        how_to_get: set.how_to_get(),
+    })
+}
+
+/// Downloads a file, and tells how many of its bytes are here.
+///
+/// # Errors
+///
+/// Any [`FetchError`] but `NoAddress`. After [`FetchError::Incomplete`] another call continues.
+pub fn download(wanted: &Download<'_>, progress: impl FnMut(u64)) -> Result<(), FetchError> {
+    let agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(MOST_REDIRECTS)
+        .user_agent(concat!("septet/", env!("CARGO_PKG_VERSION")))
+        // The bytes are to arrive as they lie on the server.
+        .accept_encoding("identity")
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .timeout_per_read(Some(PATIENCE))
+        .build()
+        .new_agent();
+    download_through(&agent, wanted, progress)
+}
+
+fn download_through(
+    agent: &Agent,
+    wanted: &Download<'_>,
+    mut progress: impl FnMut(u64),
+) -> Result<(), FetchError> {
+    let mut part = Part::open(wanted)?;
+    let continued = part.received > 0;
+    let outcome = part.complete(agent, &mut progress);
+    match outcome {
+        // The beginning may stem from another version of the file: once more, from the start.
+        Err(FetchError::WrongHash { .. }) if continued => {
+            part.start_over()?;
+            part.complete(agent, &mut progress)?;
+        }
+        other => other?,
+    }
+    fs::rename(&part.path, wanted.to).map_err(|source| FetchError::Write {
+        file: wanted.to.into(),
+        source,
+    })
+}
+
+/// The partial file of a download, which no other process writes to.
+struct Part<'a> {
+    wanted: &'a Download<'a>,
+    path: PathBuf,
+    file: File,
+    received: u64,
+}
+
+impl<'a> Part<'a> {
+    fn open(wanted: &'a Download<'a>) -> Result<Self, FetchError> {
+        let mut path = wanted.to.as_os_str().to_owned();
+        path.push(".part");
+        let path = PathBuf::from(path);
+        let open = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let mut options = OpenOptions::new();
+            let file = options.read(true).append(true).create(true).open(&path)?;
+            let received = file.metadata()?.len();
+            Ok((file, received))
+        };
+        let (file, received) = open().map_err(|source| FetchError::Write {
+            file: path.clone(),
+            source,
+        })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { file: path }),
+            Err(TryLockError::Error(source)) => {
+                return Err(FetchError::Write { file: path, source });
+            }
+        }
+        let mut part = Self {
+            wanted,
+            path,
+            file,
+            received,
+        };
+        if received > wanted.bytes {
+            part.start_over()?;
+        }
+        Ok(part)
+    }
+
+    fn start_over(&mut self) -> Result<(), FetchError> {
+        self.received = 0;
+        let emptied = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        emptied.map(drop).map_err(|source| self.not_written(source))
+    }
+
+    /// Receives what is missing, and verifies the whole.
+    fn complete(
+        &mut self,
+        agent: &Agent,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), FetchError> {
+        if self.received < self.wanted.bytes {
+            let answer = self.request(agent)?;
+            self.receive(answer, progress)?;
+        }
+        let actual = hash_contents(&self.path).map_err(|source| self.not_written(source))?;
+        if actual != self.wanted.sha256 {
+            self.start_over()?;
+            return Err(FetchError::WrongHash {
+                url: self.wanted.url.to_owned(),
+                expected: self.wanted.sha256.to_owned(),
+                actual,
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks for what is missing, and when the server cannot give just that, for everything.
+    fn request(&mut self, agent: &Agent) -> Result<Response<Body>, FetchError> {
+        if self.received > 0 {
+            let answer = self.ask(agent, Some(self.received))?;
+            match answer.status().as_u16() {
+                206 if continues_at(&answer) == Some(self.received) => return Ok(answer),
+                // Not this range, or no ranges at all: from the start.
+                200 => {
+                    self.start_over()?;
+                    return Ok(answer);
+                }
+                206 | 416 => self.start_over()?,
+                status => return Err(self.status(status)),
+            }
+        }
+        let answer = self.ask(agent, None)?;
+        match answer.status().as_u16() {
+            200 => Ok(answer),
+            status => Err(self.status(status)),
+        }
+    }
+
+    fn ask(&self, agent: &Agent, from: Option<u64>) -> Result<Response<Body>, FetchError> {
+        let mut request = agent.get(self.wanted.url);
+        if let Some(from) = from {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        request.call().map_err(|error| match error {
+            ureq::Error::TooManyRedirects => FetchError::TooManyRedirects {
+                url: self.wanted.url.to_owned(),
+            },
+            other => FetchError::Unreachable {
+                url: self.wanted.url.to_owned(),
+                source: Box::new(other),
+            },
+        })
+    }
+
+    /// Appends the body of an answer.
+    fn receive(
+        &mut self,
+        answer: Response<Body>,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<(), FetchError> {
+        let expected = self.wanted.bytes;
+        let mut body = answer.into_body();
+        if let Some(length) = body.content_length() {
+            let announced = self.received.saturating_add(length);
+            if announced != expected {
+                return self.refuse_size(announced);
+            }
+        }
+        let mut reader = body.as_reader();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let length = match reader.read(&mut buffer) {
+                Ok(0) if self.received == expected => return Ok(()),
+                Ok(0) => return Err(self.incomplete(None)),
+                Ok(length) => length,
+                Err(source) => return Err(self.incomplete(Some(source))),
+            };
+            let received = self.received + length as u64;
+            if received > expected {
+                return self.refuse_size(received);
+            }
+            let written = self.file.write_all(&buffer[..length]);
+            written.map_err(|source| self.not_written(source))?;
+            self.received = received;
+            progress(received);
+        }
+    }
+
+    /// The server has another file: nothing of it is kept.
+    fn refuse_size(&mut self, actual: u64) -> Result<(), FetchError> {
+        self.start_over()?;
+        Err(FetchError::WrongSize {
+            url: self.wanted.url.to_owned(),
+            expected: self.wanted.bytes,
+            actual,
+        })
+    }
+
+    fn incomplete(&self, source: Option<io::Error>) -> FetchError {
+        FetchError::Incomplete {
+            url: self.wanted.url.to_owned(),
+            received: self.received,
+            expected: self.wanted.bytes,
+            source,
+        }
+    }
+
+    fn status(&self, status: u16) -> FetchError {
+        FetchError::Status {
+            url: self.wanted.url.to_owned(),
+            status,
+        }
+    }
+
+    fn not_written(&self, source: io::Error) -> FetchError {
+        FetchError::Write {
+            file: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// The partial file of a failed download stays only if there is something to continue.
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        if self.received == 0 {
+            // A file that cannot be removed is found empty by the next download.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Where the range of an answer begins: `Content-Range: bytes 100-199/200`.
+fn continues_at(answer: &Response<Body>) -> Option<u64> {
+    let range = answer.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (start, _) = range.strip_prefix("bytes ")?.split_once('-')?;
+    start.trim().parse().ok()
+}

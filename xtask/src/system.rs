@@ -1,0 +1,227 @@
+//! The seven systems: which paper each one reproduces, and what a run of it needs.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+/// One of the seven systems, named by its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    Sketch,
+    Cache,
+    RobustStats,
+    CodedServing,
+    PipelineTrain,
+    VideoPlan,
+    Biochip,
+}
+
+/// What `reproduce --list` says about a system.
+#[derive(Debug)]
+pub(crate) struct Description {
+    /// The folder, which is also the package name without the prefix `septet-`.
+    pub(crate) folder: &'static str,
+    /// The other name that `reproduce` accepts.
+    pub(crate) alias: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) authors: &'static str,
+    pub(crate) venue: &'static str,
+    pub(crate) status: Status,
+}
+
+/// Whether a system can be run today.
+#[derive(Debug)]
+pub(crate) enum Status {
+    NotYet,
+    Ready(Runs),
+}
+
+/// What the runs of a system show, need and take.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    pub(crate) claims: &'static [&'static str],
+    pub(crate) quick: &'static str,
+    pub(crate) full: &'static str,
+}
+
+impl System {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Sketch,
+        Self::Cache,
+        Self::RobustStats,
+        Self::CodedServing,
+        Self::PipelineTrain,
+        Self::VideoPlan,
+        Self::Biochip,
+    ];
+
+    pub(crate) fn description(self) -> &'static Description {
+        match self {
+            Self::Sketch => &Description {
+                folder: "sketch",
+                alias: "learned-sketch",
+                title: "Putting the \"Learning\" into Learning-Augmented Algorithms for Frequency Estimation",
+                authors: "Du, Wang, Mitzenmacher",
+                venue: "ICML 2021",
+                status: Status::NotYet,
+            },
+            Self::Cache => &Description {
+                folder: "cache",
+                alias: "robust-caching",
+                title: "Robust Learning-Augmented Caching: An Experimental Study",
+                authors: "Chłędowski, Polak, Szabucki, Żołna",
+                venue: "ICML 2021",
+                status: Status::Ready(Runs {
+                    claims: &[
+                        "Q1  exact and reference miss counts on BrightKite and Citi Bike",
+                        "Q2  with a good predictor the combination costs little over the predictor",
+                        "Q3  with a bad predictor it costs little over the classical policy",
+                        "Q4  marker-based methods give away much of a good predictor's gain",
+                        "Q5  noise moves the blind follower smoothly away from the optimum",
+                        "Q6  the proven bound of the combination holds on every instance",
+                    ],
+                    quick: "1 minute on 2 cores; generated traces, and real ones where the data is there",
+                    full: "45 minutes on 2 cores; needs the data sets of `cargo xtask data list`",
+                }),
+            },
+            Self::RobustStats => &Description {
+                folder: "robust-stats",
+                alias: "manipulation",
+                title: "Robust Testing and Estimation under Manipulation Attacks",
+                authors: "Acharya, Sun, Zhang",
+                venue: "ICML 2021",
+                status: Status::NotYet,
+            },
+            Self::CodedServing => &Description {
+                folder: "coded-serving",
+                alias: "coded-invnet",
+                title: "Coded-InvNet for Resilient Prediction Serving Systems",
+                authors: "Dinh, Lee",
+                venue: "ICML 2021",
+                status: Status::NotYet,
+            },
+            Self::PipelineTrain => &Description {
+                folder: "pipeline-train",
+                alias: "pipedream-2bw",
+                title: "Memory-Efficient Pipeline-Parallel DNN Training",
+                authors: "Narayanan, Phanishayee, Shi, Chen, Zaharia",
+                venue: "ICML 2021",
+                status: Status::NotYet,
+            },
+            Self::VideoPlan => &Description {
+                folder: "video-plan",
+                alias: "optimization-planning",
+                title: "Optimization Planning for 3D ConvNets",
+                authors: "Qiu, Yao, Ngo, Mei",
+                venue: "ICML 2021",
+                status: Status::NotYet,
+            },
+            Self::Biochip => &Description {
+                folder: "biochip",
+                alias: "meda-marl",
+                title: "Parallel Droplet Control in MEDA Biochips Using Multi-Agent Reinforcement Learning",
+                authors: "Liang, Zhou, Chan, Ho, Chakrabarty, Lee",
+                venue: "ICML 2021",
+                status: Status::NotYet,
+            },
+        }
+    }
+
+    pub(crate) fn folder(self) -> &'static str {
+        self.description().folder
+    }
+
+    pub(crate) fn is_ready(self) -> bool {
+        matches!(self.description().status, Status::Ready(_))
+    }
+
+    /// The package in Cargo's sense.
+    pub(crate) fn package(self) -> String {
+        format!("septet-{}", self.folder())
+    }
+
+    /// The program that runs the paper's experiment.
+    pub(crate) fn program(self) -> String {
+        format!("reproduce-{}", self.folder())
+    }
+}
+
+impl ValueEnum for System {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let description = self.description();
+        Some(PossibleValue::new(description.folder).alias(description.alias))
+    }
+}
+
+/// What `reproduce` is asked to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    All,
+    One(System),
+}
+
+impl ValueEnum for Selection {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &[
+                Self::All,
+                Self::One(System::ALL[0]),
+                Self::One(System::ALL[1]),
+                Self::One(System::ALL[2]),
+                Self::One(System::ALL[3]),
+                Self::One(System::ALL[4]),
+                Self::One(System::ALL[5]),
+                Self::One(System::ALL[6]),
+            ]
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::All => Some(PossibleValue::new("all")),
+            Self::One(system) => system.to_possible_value(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_and_alias_names_its_system() {
+        for system in System::ALL {
+            let description = system.description();
+            for name in [description.folder, description.alias] {
+                assert_eq!(System::from_str(name, false), Ok(system));
+                assert_eq!(Selection::from_str(name, false), Ok(Selection::One(system)));
+            }
+        }
+        assert_eq!(Selection::from_str("all", false), Ok(Selection::All));
+        assert!(Selection::from_str("caching", false).is_err());
+    }
+
+    #[test]
+    fn what_is_ready_is_what_has_a_folder() {
+        for system in System::ALL {
+            let manifest = crate::cargo::workspace()
+                .join(system.folder())
+                .join("Cargo.toml");
+            assert_eq!(manifest.exists(), system.is_ready(), "{system:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = System::ALL
+            .iter()
+            .flat_map(|system| [system.description().folder, system.description().alias])
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 2 * System::ALL.len());
+    }
+}
