@@ -321,7 +321,7 @@ fn named(text: &str) -> Option<PolicySpec> {
 /// Letters and digits alone, in lower case.
 fn plain(name: &str) -> String {
     name.chars()
-        .filter(|c| c.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect()
 }

@@ -146,7 +146,10 @@ fn the_randomised_combiner_follows_its_distribution() {
             if now % 20 == 19 {
                 let checkpoint = now / 20;
                 counts[checkpoint][combined.followed()] += 1.0;
-                for (sum, p) in expected[checkpoint].iter_mut().zip(combined.probabilities().unwrap()) {
+                for (sum, p) in expected[checkpoint]
+                    .iter_mut()
+                    .zip(combined.probabilities().unwrap())
+                {
                     *sum += p;
                 }
             }
@@ -158,11 +161,18 @@ fn the_randomised_combiner_follows_its_distribution() {
             .zip(expected)
             .map(|(count, expected)| (count - expected).powi(2) / expected)
             .sum();
-        assert!(statistic < limit, "{counts:?} against {expected:?}: {statistic}");
+        assert!(
+            statistic < limit,
+            "{counts:?} against {expected:?}: {statistic}"
+        );
     }
     // The experts differ, or the test would show nothing.
     let last = expected[8];
-    assert!(last.iter().any(|&p| (p / SEEDS as f64 - 1.0 / 3.0).abs() > 0.05), "{last:?}");
+    assert!(
+        last.iter()
+            .any(|&p| (p / SEEDS as f64 - 1.0 / 3.0).abs() > 0.05),
+        "{last:?}"
+    );
 }
 
 /// E[R] <= 1.05 min + 10 k / epsilon on alternating phases, the mean of 20 seeds.
@@ -180,14 +190,21 @@ fn the_randomised_combiner_is_near_the_better_expert() {
         })
         .collect();
     let mut trace = Trace::from_ids(ids);
-    let column = (0..trace.len()).map(|now| ((now * 7) % 1_000) as f64).collect();
+    let column = (0..trace.len())
+        .map(|now| ((now * 7) % 1_000) as f64)
+        .collect();
     trace.set_predictions(column).unwrap();
     let mut mean = 0.0;
     let mut better = u64::MAX;
     for seed in 0..20 {
         let rule = Rule::BlumBurch { epsilon: 0.01 };
-        let mut combined =
-            Combined::new(capacity, experts(capacity, false), rule, &SeedTree::new(seed)).unwrap();
+        let mut combined = Combined::new(
+            capacity,
+            experts(capacity, false),
+            rule,
+            &SeedTree::new(seed),
+        )
+        .unwrap();
         mean += combined.replay(&trace).unwrap().misses as f64 / 20.0;
         better = better.min(*combined.expert_misses().iter().min().unwrap());
     }
@@ -230,10 +247,16 @@ fn robust_algorithms_keep_their_ratio_on_the_uniform_adversary() {
         }
     }
     let [optimum, online_min, guard, marker] = sums.map(|sum| sum as f64);
-    assert!(online_min <= harmonic(capacity) * optimum * 1.05, "{online_min} / {optimum}");
+    assert!(
+        online_min <= harmonic(capacity) * optimum * 1.05,
+        "{online_min} / {optimum}"
+    );
     let guarded = 2.0 * harmonic(capacity - 1) + 2.0;
     assert!(guard <= guarded * optimum * 1.05, "{guard} / {optimum}");
-    assert!(marker <= 2.0 * harmonic(capacity) * optimum * 1.05, "{marker} / {optimum}");
+    assert!(
+        marker <= 2.0 * harmonic(capacity) * optimum * 1.05,
+        "{marker} / {optimum}"
+    );
     // Any algorithm misses one request in k + 1 on average here.
     let share = online_min / (30.0 * 200_000.0) * (capacity as f64 + 1.0);
     assert!((share - 1.0).abs() < 0.01, "{share}");
@@ -250,7 +273,12 @@ fn perfect_predictions_are_optimal_on_long_traces() {
         let optimum = Belady::new(capacity).replay(&trace).unwrap().misses;
         for name in ["FtP", "Guard", "RPB-OM", "F&R"] {
             let spec: PolicySpec = name.parse().unwrap();
-            let misses = spec.build(capacity, &seed).unwrap().replay(&trace).unwrap().misses;
+            let misses = spec
+                .build(capacity, &seed)
+                .unwrap()
+                .replay(&trace)
+                .unwrap()
+                .misses;
             assert_eq!(misses, optimum, "{name} with {capacity} slots");
         }
     }

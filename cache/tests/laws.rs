@@ -1,5 +1,7 @@
 //! Laws that hold for every policy, checked on random traces.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -72,7 +74,11 @@ fn check_conduct(policy: &mut dyn Policy, trace: &Trace, capacity: u64) -> u64 {
         let page = request.page;
         evicted.clear();
         let hit = policy.access(&request, &mut evicted);
-        assert_eq!(hit, resident.contains(&page), "{name}, request {index}: hit");
+        assert_eq!(
+            hit,
+            resident.contains(&page),
+            "{name}, request {index}: hit"
+        );
         misses += u64::from(!hit);
         if !hit {
             size_of[page as usize] = u64::from(request.size);
@@ -94,7 +100,10 @@ fn check_conduct(policy: &mut dyn Policy, trace: &Trace, capacity: u64) -> u64 {
             );
         }
         let used: u64 = resident.iter().map(|&page| size_of[page as usize]).sum();
-        assert!(used <= capacity, "{name}, request {index}: {used} > {capacity}");
+        assert!(
+            used <= capacity,
+            "{name}, request {index}: {used} > {capacity}"
+        );
     }
     misses
 }

@@ -38,7 +38,7 @@ pub(crate) enum Choice {
     BlumBurch {
         epsilon: f64,
         probability: Vec<f64>,
-        rng: ChaCha8Rng,
+        rng: Box<ChaCha8Rng>,
     },
     FollowLeader {
         hysteresis: f64,
@@ -63,7 +63,7 @@ impl Choice {
                     Self::BlumBurch {
                         epsilon,
                         probability: vec![1.0 / experts as f64; experts],
-                        rng,
+                        rng: Box::new(rng),
                     },
                     current,
                 )

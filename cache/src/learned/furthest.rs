@@ -60,7 +60,7 @@ impl Furthest {
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.key.get(slot as usize).is_some_and(|key| key.is_some())
+        self.key.get(slot as usize).is_some_and(Option::is_some)
     }
 
     /// Takes a slot out.

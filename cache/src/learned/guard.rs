@@ -25,7 +25,7 @@ pub enum Relaxation {
 /// Guard (Chen et al., NeurIPS 2025) around `FtP`: evicts the page predicted to come last among the
 /// unguarded ones. When a page evicted in this phase is requested again, the prediction erred: a
 /// page drawn uniformly among those not requested in this phase goes, and the requested page is
-/// guarded until the phase ends. Optimal with perfect predictions, 2 H_(k-1) + 2 competitive with
+/// guarded until the phase ends. Optimal with perfect predictions, 2 `H_(k-1)` + 2 competitive with
 /// any. O(log k), and O(k) at the beginning of a phase.
 #[derive(Clone, Debug)]
 pub struct Guard {

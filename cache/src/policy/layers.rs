@@ -5,10 +5,10 @@ use crate::request::PageId;
 /// No layer: the page is outside the support.
 const OUTSIDE: u32 = u32::MAX;
 
-/// The partition of the requested pages into layers L_1..L_k (Koutsoupias and Papadimitriou; the
+/// The partition of the requested pages into layers `L_1..L_k` (Koutsoupias and Papadimitriou; the
 /// form of Brodal, Moruz and Negoescu, "OnlineMin"): a set of k pages can be the cache of an
-/// optimal algorithm just now if and only if it holds at most i pages of L_1..L_i, for every i.
-/// Pages outside the support (L_0) are in no such cache, so the optimum of the requests so far
+/// optimal algorithm just now if and only if it holds at most i pages of `L_1..L_i`, for every i.
+/// Pages outside the support (`L_0`) are in no such cache, so the optimum of the requests so far
 /// grows by one exactly when a page outside is requested.
 ///
 /// Layers are numbered from 0 here. A request costs O(k) at the worst.

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
 use septet_core::seed::SeedTree;
+use serde::Serialize;
 
-use super::{Noise, Pleco, Popularity, Predictor, Recency, ReuseTable, belady_bits, oracle};
 use super::predictions;
+use super::{Noise, Pleco, Popularity, Predictor, Recency, ReuseTable, belady_bits, oracle};
 use crate::error::CacheError;
 use crate::trace::Trace;
 
@@ -176,9 +176,17 @@ mod tests {
         }
         let mut trace = Trace::from_ids([1, 1]);
         trace.annotate();
-        for text in ["log-normal:-1", "flipped:2", "gaussian:nan", "belady-bits:7"] {
+        for text in [
+            "log-normal:-1",
+            "flipped:2",
+            "gaussian:nan",
+            "belady-bits:7",
+        ] {
             let spec: PredictorSpec = text.parse().unwrap();
-            assert!(spec.predict(&trace, 1, &SeedTree::new(0)).is_err(), "{text}");
+            assert!(
+                spec.predict(&trace, 1, &SeedTree::new(0)).is_err(),
+                "{text}"
+            );
         }
     }
 }

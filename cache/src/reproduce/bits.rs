@@ -30,12 +30,7 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
             .iter()
             .map(|&flip| (*family, PredictorSpec::BeladyBits(flip)))
             .collect();
-        let misses = runs::run(
-            cx,
-            &format!("one bit, {}", family.name),
-            &pairs,
-            &POLICIES,
-        )?;
+        let misses = runs::run(cx, &format!("one bit, {}", family.name), &pairs, &POLICIES)?;
         for policy in &POLICIES[1..] {
             let ratios = misses
                 .iter()

@@ -57,10 +57,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
 }
 
 /// D over `FtP` and LRU with predictions that are arbitrary numbers.
-fn replay(
-    instance: &Instance,
-    rng: &mut impl Rng,
-) -> Result<Outcome, crate::error::CacheError> {
+fn replay(instance: &Instance, rng: &mut impl Rng) -> Result<Outcome, crate::error::CacheError> {
     let capacity = rng.random_range(2..=64_usize);
     let gamma = [0.01, 0.1, 1.0][rng.random_range(0..3)];
     let pages = capacity as u32 + rng.random_range(1..=2 * capacity as u32);

@@ -131,7 +131,10 @@ fn claims(cx: &mut Context, published: &Published, [pleco, popu]: [&Misses; 2]) 
     for (index, (predictor, misses)) in [("pleco", pleco), ("popu", popu)].into_iter().enumerate() {
         cx.claim(
             &id(&format!("ftp-{predictor}")),
-            &format!("FtP with {} over the optimum on {name}", predictor.to_uppercase()),
+            &format!(
+                "FtP with {} over the optimum on {name}",
+                predictor.to_uppercase()
+            ),
         )
         .scale(Scale::Original)
         .expect(Expected::near(published.follow[index], 0.000_5))
@@ -140,7 +143,10 @@ fn claims(cx: &mut Context, published: &Published, [pleco, popu]: [&Misses; 2]) 
         .measured(misses.ratio("FtP", optimum, &seed));
         cx.claim(
             &id(&format!("lmarker-{predictor}")),
-            &format!("LMarker with {} over the optimum on {name}", predictor.to_uppercase()),
+            &format!(
+                "LMarker with {} over the optimum on {name}",
+                predictor.to_uppercase()
+            ),
         )
         .scale(Scale::Original)
         .expect(Expected::near(published.l_marker[index], 0.004))
@@ -151,11 +157,9 @@ fn claims(cx: &mut Context, published: &Published, [pleco, popu]: [&Misses; 2]) 
 }
 
 fn table(pairs: &[(&Family, PredictorSpec)], misses: &[Misses]) -> Table {
-    let columns = std::iter::once(Column::text("Algorithm")).chain(
-        pairs.iter().map(|(family, predictor)| {
-            Column::number(format!("{}, {}", family.name, title(*predictor)), 4)
-        }),
-    );
+    let columns = std::iter::once(Column::text("Algorithm")).chain(pairs.iter().map(
+        |(family, predictor)| Column::number(format!("{}, {}", family.name, title(*predictor)), 4),
+    ));
     let mut table = Table::new("Misses over those of the optimum", columns).note(
         "Ratio of totals, compulsory misses included; means over five seeds where an algorithm is \
          random.",

@@ -1,76 +1,80 @@
 //! Generated traces: the mechanism of the paper without any data.
 
-use rand::Rng;
-use rand_distr::{Distribution, Zipf};
 use septet_core::experiment::{Context, ExperimentError};
 
 use crate::SeedTree;
 use crate::trace::Trace;
+use crate::trace::generate::{Pattern, Phase, Program, phases};
 
 use super::families::{Family, Origin};
 
+/// Requests of a generated program.
+const PROGRAM_REQUESTS: usize = 80_000;
+
+/// Instances of the other families, their requests, and their slots.
 const INSTANCES: u64 = 8;
 const REQUESTS: usize = 20_000;
 const CAPACITY: usize = 16;
 
-/// The three regimes: a predictor that wins, one that loses, and a mixture.
+/// Programs in the place of the instrumented ones, and two mixtures.
 pub(super) fn families(cx: &Context) -> Result<Vec<Family>, ExperimentError> {
     let seed = cx.seed().child("generated traces");
-    let family = |name: &str, make: fn(&SeedTree) -> Result<Vec<u64>, ExperimentError>| {
-        let instances: Result<Vec<Trace>, ExperimentError> = (0..INSTANCES)
-            .map(|index| Ok(Trace::from_ids(make(&seed.child(name).index(index))?)))
-            .collect();
-        Ok::<_, ExperimentError>(Family::new(name, CAPACITY, instances?, Origin::Generated))
+    let mut families = Vec::new();
+    for (name, program, lines) in [
+        ("generated mcf", Program::Mcf, 3_000),
+        ("generated libquantum", Program::Libquantum, 1_200),
+        ("generated lbm", Program::Lbm, 1_200),
+        ("generated astar", Program::Astar, 4_000),
+    ] {
+        let requests = Pattern::Program { program, lines }.requests(&seed.child(name))?;
+        let whole = Trace::from_records(requests.take(PROGRAM_REQUESTS).map(Ok))?;
+        families.push(Family::set_associative(name, whole, Origin::Generated)?);
+    }
+    families.push(instances("generated drift", &seed, drift)?);
+    families.push(instances("generated mixture", &seed, mixture)?);
+    Ok(families)
+}
+
+fn instances(
+    name: &str,
+    seed: &SeedTree,
+    make: fn(&SeedTree) -> Result<Trace, ExperimentError>,
+) -> Result<Family, ExperimentError> {
+    let instances: Result<Vec<Trace>, ExperimentError> = (0..INSTANCES)
+        .map(|index| make(&seed.child(name).index(index)))
+        .collect();
+    Ok(Family::new(name, CAPACITY, instances?, Origin::Generated))
+}
+
+/// Popularity that wanders: what was popular is so no longer, and counts of requests mislead.
+fn drift(seed: &SeedTree) -> Result<Trace, ExperimentError> {
+    let pattern = Pattern::DriftingZipf {
+        objects: 200,
+        alpha: 1.0,
+        period: 40,
     };
-    Ok(vec![
-        family("generated loops", loops)?,
-        family("generated drift", drift)?,
-        family("generated mixture", mixture)?,
-    ])
+    let requests = pattern.requests(seed)?.take(REQUESTS);
+    Ok(Trace::from_records(requests.map(Ok))?)
 }
 
-/// Loops over one to three times as many pages as the cache holds: LRU and Marker miss almost
-/// always, popularity knows that the last page is needed last.
-fn loops(seed: &SeedTree) -> Result<Vec<u64>, ExperimentError> {
-    let mut rng = seed.rng();
-    let mut ids = Vec::with_capacity(REQUESTS);
-    while ids.len() < REQUESTS {
-        let pages = rng.random_range(CAPACITY as u64 + 2..=3 * CAPACITY as u64);
-        for _ in 0..rng.random_range(20..60) {
-            ids.extend(0..pages);
-        }
-    }
-    ids.truncate(REQUESTS);
-    Ok(ids)
-}
-
-/// Zipf popularity over a window of pages that moves on: what was popular is so no longer.
-fn drift(seed: &SeedTree) -> Result<Vec<u64>, ExperimentError> {
-    let mut rng = seed.rng();
-    let popularity = Zipf::new(200.0, 1.0)?;
-    Ok((0..REQUESTS as u64)
-        .map(|now| now / 40 + popularity.sample(&mut rng) as u64)
-        .collect())
-}
-
-/// Phases of loops and of Zipf popularity with pages of their own.
-fn mixture(seed: &SeedTree) -> Result<Vec<u64>, ExperimentError> {
-    let mut rng = seed.rng();
-    let popularity = Zipf::new(300.0, 0.9)?;
-    let mut ids = Vec::with_capacity(REQUESTS);
-    let mut phase = 0;
-    while ids.len() < REQUESTS {
-        phase += 1_000;
-        if rng.random_bool(0.4) {
-            let pages = rng.random_range(8..3 * CAPACITY as u64);
-            for _ in 0..rng.random_range(5..20) {
-                ids.extend(phase..phase + pages);
-            }
-        } else {
-            let length = rng.random_range(500..2_000);
-            ids.extend((0..length).map(|_| phase + popularity.sample(&mut rng) as u64));
-        }
-    }
-    ids.truncate(REQUESTS);
-    Ok(ids)
+/// Scans a little larger than the cache, popularity, and recency, one after the other.
+fn mixture(seed: &SeedTree) -> Result<Trace, ExperimentError> {
+    let patterns = [
+        Pattern::Scan { pages: 20 },
+        Pattern::Zipf {
+            objects: 300,
+            alpha: 0.9,
+        },
+        Pattern::StackDistance {
+            alpha: 0.5,
+            pages: 200,
+        },
+    ];
+    let rounds: Vec<Phase> = (0..REQUESTS / 1_000)
+        .map(|round| Phase {
+            pattern: patterns[round % patterns.len()],
+            requests: 1_000,
+        })
+        .collect();
+    Ok(Trace::from_records(phases(&rounds, seed)?.map(Ok))?)
 }

@@ -1,9 +1,7 @@
 //! Q2 and Q3: the combiner costs little over a good predictor, and little over Marker with a bad
 //! one.
 
-use septet_core::experiment::{
-    Column, Context, Expected, ExperimentError, Table, Value,
-};
+use septet_core::experiment::{Column, Context, Expected, ExperimentError, Table, Value};
 
 use crate::predict::{Noise, PredictorSpec};
 
@@ -49,7 +47,10 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
             .collect();
         claims(cx, origin, &of_origin);
     }
-    if families.iter().all(|family| family.origin == Origin::Generated) {
+    if families
+        .iter()
+        .all(|family| family.origin == Origin::Generated)
+    {
         cx.skip(
             "Q2.real",
             "On real traces the combiner is within 1.5 % of a good predictor, and within 1 % of \
@@ -67,7 +68,11 @@ fn predictors(family: &Family) -> Vec<PredictorSpec> {
     match family.origin {
         Origin::Literature => vec![PredictorSpec::Pleco, PredictorSpec::Popularity, negated],
         Origin::Instrumented | Origin::Generated => {
-            vec![PredictorSpec::Popularity, PredictorSpec::ReuseTable, negated]
+            vec![
+                PredictorSpec::Popularity,
+                PredictorSpec::ReuseTable,
+                negated,
+            ]
         }
     }
 }

@@ -11,7 +11,14 @@ use super::runs;
 const POLICIES: [&str; 4] = ["Belady", "FtP", "LMarker", "RobustFtP_D"];
 
 /// Traces on which popularity predicts well.
-const TRACES: [&str; 4] = ["mcf-like", "libq-like", "lbm-like", "generated loops"];
+const TRACES: [&str; 6] = [
+    "mcf-like",
+    "libq-like",
+    "lbm-like",
+    "generated mcf",
+    "generated libquantum",
+    "generated lbm",
+];
 
 pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
     if !cx.wants("Q4") {
@@ -52,7 +59,10 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         .source("published runs: sphinx3, LMarker 2.267, FtP 1.515")
         .measured(estimate);
     }
-    if pairs.iter().all(|(family, _)| family.origin == Origin::Generated) {
+    if pairs
+        .iter()
+        .all(|(family, _)| family.origin == Origin::Generated)
+    {
         cx.skip(
             "Q4.real",
             "On memory traces of programs, marking loses at least five times as much as the \

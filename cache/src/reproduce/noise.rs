@@ -98,11 +98,8 @@ fn estimate(cx: &Context, misses: &Misses, policy: &str) -> Estimate {
 }
 
 fn published(cx: &mut Context, misses: &[Misses]) {
-    let published: [(&str, &str, f64, fn(&Point) -> f64); 2] = [
-        ("ftp", "FtP", 0.01, |point| point.1),
-        ("td", "Trust&Doubt", 0.02, |point| point.2),
-    ];
-    for (id, policy, width, value) in published {
+    for (id, policy, width) in [("ftp", "FtP", 0.01), ("td", "Trust&Doubt", 0.02)] {
+        let value = |point: &Point| if policy == "FtP" { point.1 } else { point.2 };
         let candidates = SWEEP
             .iter()
             .zip(misses)
@@ -140,7 +137,10 @@ fn mechanism(cx: &mut Context, family: &Family, misses: &[Misses]) {
     let exact = estimate(cx, exact, "FtP");
     cx.claim(
         &format!("Q5.perfect.{slug}"),
-        &format!("With noise exp(0) = 1, FtP is near the optimum on {}", family.name),
+        &format!(
+            "With noise exp(0) = 1, FtP is near the optimum on {}",
+            family.name
+        ),
     )
     .paper_ref("synthetic predictions")
     .scale(family.origin.scale())
@@ -171,7 +171,10 @@ fn table(family: &Family, misses: &[Misses]) -> Table {
             .map(|(sigma, ..)| Column::number(format!("sigma {sigma}"), 3)),
     );
     let mut table = Table::new(
-        format!("Misses over those of the optimum under log-normal noise, {}", family.name),
+        format!(
+            "Misses over those of the optimum under log-normal noise, {}",
+            family.name
+        ),
         columns,
     )
     .note(
@@ -199,7 +202,14 @@ fn figure(cx: &Context, family: &Family, misses: &[Misses]) -> Figure {
         "misses / misses of the optimum",
     )
     .log_x();
-    for policy in ["FtP", "RobustFtP_D", "RobustFtP_R", "LMarker", "Trust&Doubt", "Guard"] {
+    for policy in [
+        "FtP",
+        "RobustFtP_D",
+        "RobustFtP_R",
+        "LMarker",
+        "Trust&Doubt",
+        "Guard",
+    ] {
         let mut series = Series::new(policy);
         for (&(sigma, ..), misses) in SWEEP.iter().zip(misses) {
             let estimate = estimate(cx, misses, policy);

@@ -1,8 +1,6 @@
 //! How the combiners' parameters matter.
 
-use septet_core::experiment::{
-    Column, Context, ExperimentError, Figure, Series, Table, Value,
-};
+use septet_core::experiment::{Column, Context, ExperimentError, Figure, Series, Table, Value};
 
 use crate::predict::PredictorSpec;
 
@@ -37,8 +35,11 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     }
     let misses = runs::run(cx, "parameters", &pairs, &policies)?;
     for (rule, parameter, names) in &rules {
-        let columns = std::iter::once(Column::text("Trace"))
-            .chain(VALUES.iter().map(|value| Column::number(format!("{parameter} {value}"), 4)));
+        let columns = std::iter::once(Column::text("Trace")).chain(
+            VALUES
+                .iter()
+                .map(|value| Column::number(format!("{parameter} {value}"), 4)),
+        );
         let mut table = Table::new(
             format!("{rule}(FtP, Marker): misses over the better of the two, by {parameter}"),
             columns,
@@ -53,7 +54,10 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         .log_x();
         for ((family, _), misses) in pairs.iter().zip(&misses) {
             let better = misses.mean("FtP").min(misses.mean("Marker"));
-            let ratios: Vec<f64> = names.iter().map(|name| misses.mean(name) / better).collect();
+            let ratios: Vec<f64> = names
+                .iter()
+                .map(|name| misses.mean(name) / better)
+                .collect();
             figure = figure.series(
                 Series::new(&*family.name).points(VALUES.into_iter().zip(ratios.iter().copied())),
             );

@@ -15,7 +15,6 @@ use super::SEEDS;
 use super::families::Family;
 use super::predictor;
 
-
 /// A unit of work: several policies on one family with one predictor.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Job {
@@ -43,7 +42,10 @@ impl Misses {
     }
 
     pub(super) fn values(&self, policy: &str) -> Vec<f64> {
-        self.of(policy).iter().map(|&misses| misses as f64).collect()
+        self.of(policy)
+            .iter()
+            .map(|&misses| misses as f64)
+            .collect()
     }
 
     /// The misses over those of the optimum.

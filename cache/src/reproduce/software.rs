@@ -133,7 +133,11 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
 }
 
 fn load(set: &DataSet, source: &Source) -> Result<Trace, ExperimentError> {
-    let reader = trace::open(&set.path(source.file)?, source.format, &ReadOptions::default())?;
+    let reader = trace::open(
+        &set.path(source.file)?,
+        source.format,
+        &ReadOptions::default(),
+    )?;
     let mut trace = Trace::from_records(reader)?;
     trace.ignore_sizes();
     trace.annotate();
@@ -159,9 +163,11 @@ fn rows(
             })
         })
         .collect();
-    let results = cx.cells(&format!("software cache, {}", source.name), &jobs, |job, seed| {
-        miss_ratio(job, trace, seed)
-    })?;
+    let results = cx.cells(
+        &format!("software cache, {}", source.name),
+        &jobs,
+        |job, seed| miss_ratio(job, trace, seed),
+    )?;
     for (&capacity, results) in source.capacities.iter().zip(results.chunks(POLICIES.len())) {
         let mut row = vec![
             Value::from(source.name),
@@ -191,7 +197,10 @@ fn curve(source: &Source, trace: &Trace) -> Figure {
     });
     Figure::new(
         format!("lru-curve-{}", source.name.to_lowercase()),
-        format!("Miss ratio of LRU on {} by capacity, from one pass", source.name),
+        format!(
+            "Miss ratio of LRU on {} by capacity, from one pass",
+            source.name
+        ),
         "capacity (pages)",
         "miss ratio",
     )

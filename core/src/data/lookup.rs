@@ -135,7 +135,7 @@ impl Lookup {
                     file: located.path.clone(),
                     expected: file.sha256,
                     actual,
-                    mend: format!("rm '{}' && {}", located.path.display(), set.how_to_get()),
+                    mend: mend(set, located),
                 });
             }
         }
@@ -185,10 +185,174 @@ impl DataSet {
     }
 }
 
+/// How to get rid of a damaged file and get the right one.
+fn mend(set: &Set, damaged: &LocatedFile) -> String {
+    match (&set.package, damaged.location) {
+        (Some(package), Location::Package) => {
+            format!("sudo apt-get install --reinstall {}", package.name)
+        }
+        _ => format!("rm '{}'; {}", damaged.path.display(), set.how_to_get()),
+    }
+}
+
 /// The user's cache folder for data sets (on Linux `~/.cache/septet`, or below `XDG_CACHE_HOME`);
 /// `None` when the user has no home.
 #[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     let base = etcetera::choose_base_strategy().ok()?;
     Some(base.cache_dir().join(Path::new("septet")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::registry::{File, Package};
+    use super::*;
+
+    /// FIPS 180-4, example "abc".
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    static SET: Set = Set {
+        name: "test-set",
+        title: "A set for this test",
+        folder: "test",
+        licence: "none",
+        citation: "none",
+        package: None,
+        by_hand: Some("write abc into both files"),
+        files: &[file("first"), file("second")],
+    };
+
+    const fn file(name: &'static str) -> File {
+        File {
+            name,
+            bytes: 3,
+            sha256: ABC,
+            urls: &[],
+        }
+    }
+
+    /// A data folder with these files of the set.
+    fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("test")).unwrap();
+        for (name, content) in files {
+            fs::write(folder.path().join("test").join(name), content).unwrap();
+        }
+        folder
+    }
+
+    fn lookup(folders: &[&tempfile::TempDir]) -> Lookup {
+        Lookup::in_folders(folders.iter().map(|folder| folder.path().to_owned()))
+    }
+
+    #[test]
+    fn a_set_is_found_when_every_file_is_right() {
+        let folder = folder_with(&[("first", "abc"), ("second", "abc")]);
+        let data = lookup(&[&folder]).find_set(&SET).unwrap();
+        assert_eq!(
+            data.path("second").unwrap(),
+            folder.path().join("test/second")
+        );
+        assert_eq!(
+            data.path("third").unwrap_err().to_string(),
+            "the data set `test-set` has no file `third`; it has first, second"
+        );
+    }
+
+    #[test]
+    fn the_first_folder_that_has_a_file_counts() {
+        let near = folder_with(&[("first", "abc")]);
+        let far = folder_with(&[("first", "other"), ("second", "abc")]);
+        let data = lookup(&[&near, &far]).find_set(&SET).unwrap();
+        assert_eq!(data.path("first").unwrap(), near.path().join("test/first"));
+        assert_eq!(data.path("second").unwrap(), far.path().join("test/second"));
+        // A damaged file is not passed over in silence for a good one further on.
+        let error = lookup(&[&far, &near]).find_set(&SET).unwrap_err();
+        assert!(matches!(error, DataError::WrongHash { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_how_to_get_it() {
+        let folder = folder_with(&[("first", "abc")]);
+        let error = lookup(&[&folder]).find_set(&SET).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, DataError::Absent { .. }), "{error:?}");
+        assert!(text.contains("second not found in"), "{text}");
+        assert!(
+            text.ends_with("to get it: write abc into both files"),
+            "{text}"
+        );
+        let unknown = lookup(&[]).find("no-such-set").unwrap_err();
+        assert!(
+            matches!(unknown, DataError::UnknownSet { .. }),
+            "{unknown:?}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_both_hashes() {
+        let folder = folder_with(&[("first", "abc"), ("second", "abd")]);
+        let error = lookup(&[&folder]).find_set(&SET).unwrap_err();
+        let DataError::WrongHash {
+            file,
+            expected,
+            actual,
+            mend,
+            ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(file, folder.path().join("test/second"));
+        assert_eq!(expected, ABC);
+        // printf abd | sha256sum
+        let abd = "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9";
+        assert_eq!(actual, abd);
+        assert_eq!(
+            mend,
+            format!("rm '{}'; write abc into both files", file.display())
+        );
+    }
+
+    #[test]
+    fn a_package_is_asked_last_and_mended_by_its_own_command() {
+        let installed = folder_with(&[("first", "abc"), ("second", "abd")]);
+        let place = installed.path().join("test").display().to_string();
+        let set: &'static Set = Box::leak(Box::new(Set {
+            package: Some(Package {
+                name: "dataset-test",
+                install: "sudo apt-get install dataset-test",
+                folder: place.leak(),
+            }),
+            by_hand: None,
+            ..SET
+        }));
+        let error = lookup(&[]).find_set(set).unwrap_err();
+        let DataError::WrongHash { mend, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(mend, "sudo apt-get install --reinstall dataset-test");
+        let own = folder_with(&[("second", "abc")]);
+        let data = lookup(&[&own]).find_set(set).unwrap();
+        assert_eq!(data.files()[0].location, Location::Package);
+        assert_eq!(data.files()[1].location, Location::Argument);
+    }
+
+    #[test]
+    fn registered_sets_that_are_here_are_right() {
+        let lookup = Lookup::new(None);
+        for set in crate::data::sets() {
+            match lookup.find(set.name) {
+                Ok(data) => {
+                    for (located, file) in data.files().iter().zip(set.files) {
+                        assert_eq!(fs::metadata(&located.path).unwrap().len(), file.bytes);
+                    }
+                }
+                Err(DataError::Absent { .. }) => println!("skipped, not here: {}", set.name),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
 }

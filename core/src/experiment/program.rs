@@ -113,12 +113,16 @@ fn run(
     let paper = experiment.paper();
     let profile = arguments.profile;
     let folder = arguments.out.join(paper.id).join(profile.name());
-    let Some(_lock) = lock(&folder)? else {
+    let in_folder = |error| {
+        let error = ExperimentError::from(error);
+        error.while_doing(format!("writing to {}", folder.display()))
+    };
+    let Some(_lock) = lock(&folder).map_err(in_folder)? else {
         complain(&format!("another run is writing to {}", folder.display()));
         return Ok(Exit::Usage);
     };
     if arguments.fresh {
-        remove_if_there(&folder.join("cells"))?;
+        remove_if_there(&folder.join("cells")).map_err(in_folder)?;
     }
     let mut provenance = Provenance::collect();
     let lookup = Lookup::new(arguments.data);

@@ -211,3 +211,106 @@ pub(crate) fn grouped(number: i64) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn interval(low: f64, high: f64) -> Estimate {
+        Estimate::with_interval(f64::midpoint(low, high), (low, high), 5, "")
+    }
+
+    fn verdict(expected: Expected, measured: &Estimate) -> Verdict {
+        expected.judge(measured).0
+    }
+
+    #[test]
+    fn an_interval_is_judged_as_a_whole() {
+        use Verdict::{Contradicted, Inconclusive, Reproduced};
+        for (expected, low, high, judged) in [
+            (Expected::AtMost(1.0), 0.5, 1.0, Reproduced),
+            (Expected::AtMost(1.0), 0.5, 1.1, Inconclusive),
+            (Expected::AtMost(1.0), 1.1, 1.2, Contradicted),
+            (Expected::AtLeast(1.0), 1.0, 2.0, Reproduced),
+            (Expected::AtLeast(1.0), 0.9, 2.0, Inconclusive),
+            (Expected::AtLeast(1.0), 0.8, 0.9, Contradicted),
+            (Expected::Between(1.0, 2.0), 1.0, 2.0, Reproduced),
+            (Expected::Between(1.0, 2.0), 0.9, 2.1, Inconclusive),
+            (Expected::Between(1.0, 2.0), 2.1, 2.2, Contradicted),
+            (Expected::Equals(1.0), 1.0, 1.0, Reproduced),
+            (Expected::Equals(1.0), 0.9, 1.1, Inconclusive),
+        ] {
+            assert_eq!(
+                verdict(expected, &interval(low, high)),
+                judged,
+                "{expected:?} {low} {high}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_random_run_settles_nothing() {
+        let expected = Expected::AtMost(1.0);
+        for measured in [
+            Estimate::single(0.0, ""),
+            Estimate::exact(f64::NAN, ""),
+            Estimate::with_interval(0.0, (0.0, f64::NAN), 5, ""),
+            Estimate::with_interval(0.0, (0.5, -0.5), 5, ""),
+        ] {
+            let (verdict, reason) = expected.judge(&measured);
+            assert_eq!(verdict, Verdict::Inconclusive);
+            assert!(reason.is_some());
+        }
+        assert_eq!(
+            verdict(expected, &Estimate::exact(0.0, "")),
+            Verdict::Reproduced
+        );
+    }
+
+    #[test]
+    fn numbers_are_written_as_a_person_writes_them() {
+        for (number, text) in [
+            (33_990.0, "33\u{2009}990"),
+            (1_848.0, "1848"),
+            (-1e6, "-1\u{2009}000\u{2009}000"),
+            (1.29113, "1.2911"),
+            (0.5, "0.5"),
+            (12_345.678, "12345.7"),
+            (0.000_012, "1.200e-5"),
+            (0.1 + 0.2, "0.3"),
+            (0.0, "0"),
+            (1e16, "1.000e16"),
+        ] {
+            assert_eq!(Short(number).to_string(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_wider_interval_never_settles_more(
+            bound in -2.0_f64..2.0,
+            low in -3.0_f64..3.0,
+            width in 0.0_f64..2.0,
+            wider in 0.0_f64..2.0,
+        ) {
+            let narrow = interval(low, low + width);
+            let wide = interval(low - wider, low + width + wider);
+            for expected in [Expected::AtMost(bound), Expected::AtLeast(bound)] {
+                let judged = verdict(expected, &wide);
+                let settled = judged != Verdict::Inconclusive;
+                prop_assert!(!settled || judged == verdict(expected, &narrow));
+            }
+        }
+
+        #[test]
+        fn a_bound_and_its_opposite_disagree(bound in -2.0_f64..2.0, value in -2.0_f64..2.0) {
+            prop_assume!(bound != value);
+            let measured = Estimate::exact(value, "");
+            let at_most = verdict(Expected::AtMost(bound), &measured);
+            let at_least = verdict(Expected::AtLeast(bound), &measured);
+            prop_assert_ne!(at_most, at_least);
+        }
+    }
+}

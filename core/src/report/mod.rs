@@ -12,6 +12,8 @@ pub(crate) mod json_number;
 pub(crate) mod provenance;
 pub mod svg;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use claim::{Claim, Expected, Scale, Verdict};

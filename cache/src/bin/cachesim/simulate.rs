@@ -175,12 +175,7 @@ fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>
 }
 
 /// Every policy at every number of ways, with each set for itself.
-fn by_sets(
-    arguments: &Arguments,
-    trace: &Trace,
-    sets: u64,
-    sizes: &[u64],
-) -> Result<Vec<Row>> {
+fn by_sets(arguments: &Arguments, trace: &Trace, sets: u64, sizes: &[u64]) -> Result<Vec<Row>> {
     let geometry = Geometry {
         line_bytes: arguments.line_bytes,
         sets,

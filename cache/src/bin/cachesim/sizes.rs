@@ -45,7 +45,7 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     } else {
         number * factor as f64
     };
-    if !(size.is_finite() && size >= 0.0 && size < 9e18) {
+    if !(0.0..9e18).contains(&size) {
         bail!("the cache size {text:?} is out of range");
     }
     if number <= 0.0 {

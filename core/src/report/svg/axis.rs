@@ -40,7 +40,9 @@ impl Axis {
             (axis.low, axis.high) = (0.0, 1.0);
         }
         let extent = axis.high - axis.low;
-        let margin = match extent > 0.0 {
+        // Values that differ in their last bits only are one value on paper.
+        let size = axis.low.abs().max(axis.high.abs()).max(1e-290);
+        let margin = match extent > 1e-12 * size {
             true => 0.04 * extent,
             false if logarithmic => 0.5,
             false => axis.low.abs().max(1.0) * 0.1,
@@ -62,7 +64,8 @@ impl Axis {
         } else {
             value
         };
-        place.is_finite().then_some(place)
+        // Beyond this the extent of an axis would overflow.
+        (place.abs() < 1e300).then_some(place)
     }
 
     /// The value at a place.
@@ -242,6 +245,10 @@ mod tests {
             &[5.0],
             &[0.0, 0.0],
             &[f64::INFINITY, 1.0],
+            &[5e-324, 1e-323],
+            &[-1e308, 1e308],
+            &[1.0, 1.0 + f64::EPSILON],
+            &[1e15, 1e15 + 1.0],
         ] {
             for logarithmic in [false, true] {
                 let axis = Axis::new(values.iter().copied(), logarithmic, 6);
