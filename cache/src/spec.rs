@@ -390,6 +390,8 @@ impl fmt::Display for PolicySpec {
 
 #[cfg(test)]
 mod tests {
+    use rand::Rng;
+
     use super::*;
 
     #[test]
@@ -403,14 +405,19 @@ mod tests {
 
     #[test]
     fn exactly_the_randomised_policies_depend_on_the_seed() {
-        let mut trace = crate::trace::Trace::from_ids((0..4_000_u64).map(|i| i * i * 7 % 61));
+        let mut rng = SeedTree::new(9).rng();
+        let ids: Vec<u64> = (0..4_000).map(|_| rng.random_range(0..25)).collect();
+        let mut trace = crate::trace::Trace::from_ids(ids);
         trace.annotate();
-        let mut predictions = vec![f64::INFINITY; trace.len()];
-        for (index, prediction) in predictions.iter_mut().enumerate() {
-            if index % 3 != 0 {
-                *prediction = (index * 31 % 97) as f64;
-            }
-        }
+        let predictions = (0..trace.len())
+            .map(|_| {
+                if rng.random() {
+                    f64::INFINITY
+                } else {
+                    rng.random()
+                }
+            })
+            .collect();
         trace.set_predictions(predictions).unwrap();
         for name in PolicySpec::names().chain(["RobustFtP_D", "BlindOracle_D", "BlindOracle_R"]) {
             let spec: PolicySpec = name.parse().unwrap();

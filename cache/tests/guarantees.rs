@@ -1,5 +1,10 @@
 //! The guarantees of the combiners and of the robust algorithms.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use proptest::prelude::*;
 use rand::Rng;
 use septet_cache::combine::{Combined, Rule};

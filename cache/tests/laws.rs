@@ -1,6 +1,9 @@
 //! Laws that hold for every policy, checked on random traces.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::collections::BTreeSet;
 

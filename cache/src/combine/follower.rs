@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::policy::page_set::PageSet;
 use crate::request::PageId;
 
 /// Which of the pages that the followed cache does not hold is evicted first.
@@ -20,144 +21,147 @@ pub enum EvictionOrder {
 ///
 /// While it follows one virtual cache, its misses are at most those of the virtual cache plus the
 /// number of pages of the virtual cache that were absent when it began to follow.
+///
+/// Candidates for eviction are kept for each virtual cache, also for those not followed now, so
+/// that changing over costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
     capacity: usize,
     order: EvictionOrder,
-    /// By page: when it was inserted (or requested last), from 1; 0 when it is not resident.
-    stamp_of: Vec<u64>,
-    clock: u64,
-    /// Residents that the followed cache does not hold, oldest first. An entry whose stamp is
-    /// outdated, or whose page the followed cache holds again, is dropped when it surfaces.
-    candidates: BinaryHeap<Reverse<(u64, PageId)>>,
-    /// The candidates belong to a cache that is followed no longer.
+    resident: PageSet,
+    len: usize,
+    /// By page: when it was inserted (or requested last).
+    stamp_of: Vec<u32>,
+    clock: u32,
+    /// By virtual cache.
+    candidates: Vec<Candidates>,
+}
+
+/// Residents that a virtual cache does not hold, oldest first. An entry whose stamp is outdated, or
+/// whose page the virtual cache holds again, is dropped when it surfaces.
+#[derive(Clone, Debug, Default)]
+struct Candidates {
+    heap: BinaryHeap<Reverse<(u32, PageId)>>,
+    /// The heap must be made anew before it is used.
     stale: bool,
-    resident: Vec<PageId>,
-    index_of: Vec<u32>,
 }
 
 impl Follower {
-    pub(crate) fn new(capacity: usize, order: EvictionOrder) -> Self {
+    /// A real cache that follows one of this many virtual caches at a time.
+    pub(crate) fn new(capacity: usize, order: EvictionOrder, virtual_caches: usize) -> Self {
         Self {
             capacity,
             order,
+            resident: PageSet::default(),
+            len: 0,
             stamp_of: Vec::new(),
             clock: 0,
-            candidates: BinaryHeap::new(),
-            stale: false,
-            resident: Vec::new(),
-            index_of: Vec::new(),
+            candidates: vec![Candidates::default(); virtual_caches],
         }
-    }
-
-    #[inline]
-    pub(crate) fn contains(&self, page: PageId) -> bool {
-        self.stamp_of
-            .get(page as usize)
-            .is_some_and(|&stamp| stamp != 0)
     }
 
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Another cache is followed from now on.
-    pub(crate) fn switch(&mut self) {
-        self.stale = true;
+    #[inline]
+    pub(crate) fn contains(&self, page: PageId) -> bool {
+        self.resident.contains(page)
     }
 
-    /// The followed cache dropped this page.
+    /// A virtual cache has become another one.
+    pub(crate) fn reset(&mut self, virtual_cache: usize) {
+        self.candidates[virtual_cache].stale = true;
+    }
+
+    /// A virtual cache dropped this page.
     #[inline]
-    pub(crate) fn note_virtual_eviction(&mut self, page: PageId) {
-        if !self.stale && self.contains(page) {
-            self.candidates
+    pub(crate) fn note_virtual_eviction(&mut self, virtual_cache: usize, page: PageId) {
+        let candidates = &mut self.candidates[virtual_cache];
+        if !candidates.stale && self.resident.contains(page) {
+            candidates
+                .heap
                 .push(Reverse((self.stamp_of[page as usize], page)));
-            if self.candidates.len() > 4 * self.capacity + 64 {
-                self.stale = true;
-            }
+            // Mostly outdated entries: the candidates are residents, of which there are fewer.
+            candidates.stale = candidates.heap.len() > 4 * self.capacity + 64;
         }
     }
 
-    /// Serves a request and says whether it was a hit. `followed` tells which pages the followed
-    /// cache holds after this request. A page that the followed cache holds not, while it holds
-    /// all the others of this cache, is not admitted.
+    /// Serves a request and says whether it was a hit. `holds` tells which pages a virtual cache
+    /// holds after this request. A page that the followed cache does not hold, while it holds all
+    /// the others of this cache, is not admitted.
     #[inline]
     pub(crate) fn serve(
         &mut self,
         page: PageId,
-        followed: impl Fn(PageId) -> bool,
+        followed: usize,
+        holds: impl Fn(usize, PageId) -> bool,
         evicted: &mut Vec<PageId>,
     ) -> bool {
-        if self.contains(page) {
+        if self.resident.contains(page) {
             if self.order == EvictionOrder::Recency {
                 self.stamp(page);
-                if !self.stale && !followed(page) {
-                    self.note_virtual_eviction(page);
-                }
+                self.consider(page, &holds);
             }
             return true;
         }
-        if self.resident.len() == self.capacity {
-            if self.stale {
-                self.collect(&followed);
-            }
-            let Some(victim) = self.pop(&followed) else {
+        if self.len == self.capacity {
+            let Some(victim) = self.pop(followed, &holds) else {
                 return false;
             };
-            self.remove(victim);
+            self.resident.remove(victim);
+            self.len -= 1;
             evicted.push(victim);
         }
-        self.insert(page);
-        if !self.stale && !followed(page) {
-            self.note_virtual_eviction(page);
-        }
+        self.resident.insert(page);
+        self.len += 1;
+        self.stamp(page);
+        self.consider(page, &holds);
         false
     }
 
-    fn pop(&mut self, followed: &impl Fn(PageId) -> bool) -> Option<PageId> {
-        while let Some(Reverse((stamp, page))) = self.candidates.pop() {
-            if self.stamp_of[page as usize] == stamp && !followed(page) {
+    /// Makes a resident a candidate wherever it is not held.
+    fn consider(&mut self, page: PageId, holds: &impl Fn(usize, PageId) -> bool) {
+        for virtual_cache in 0..self.candidates.len() {
+            if !holds(virtual_cache, page) {
+                self.note_virtual_eviction(virtual_cache, page);
+            }
+        }
+    }
+
+    fn pop(
+        &mut self,
+        virtual_cache: usize,
+        holds: &impl Fn(usize, PageId) -> bool,
+    ) -> Option<PageId> {
+        let candidates = &mut self.candidates[virtual_cache];
+        if candidates.stale {
+            candidates.stale = false;
+            candidates.heap.clear();
+            candidates.heap.extend(
+                self.resident
+                    .iter()
+                    .filter(|&page| !holds(virtual_cache, page))
+                    .map(|page| Reverse((self.stamp_of[page as usize], page))),
+            );
+        }
+        while let Some(Reverse((stamp, page))) = candidates.heap.pop() {
+            if self.resident.contains(page)
+                && self.stamp_of[page as usize] == stamp
+                && !holds(virtual_cache, page)
+            {
                 return Some(page);
             }
         }
         None
     }
 
-    fn collect(&mut self, followed: &impl Fn(PageId) -> bool) {
-        let stamp_of = &self.stamp_of;
-        self.candidates.clear();
-        self.candidates.extend(
-            self.resident
-                .iter()
-                .filter(|&&page| !followed(page))
-                .map(|&page| Reverse((stamp_of[page as usize], page))),
-        );
-        self.stale = false;
-    }
-
     fn stamp(&mut self, page: PageId) {
-        self.clock += 1;
-        self.stamp_of[page as usize] = self.clock;
-    }
-
-    fn insert(&mut self, page: PageId) {
         let index = page as usize;
         if index >= self.stamp_of.len() {
-            let len = (index + 1).next_power_of_two();
-            self.stamp_of.resize(len, 0);
-            self.index_of.resize(len, 0);
+            self.stamp_of.resize((index + 1).next_power_of_two(), 0);
         }
-        self.stamp(page);
-        self.index_of[index] = self.resident.len() as u32;
-        self.resident.push(page);
-    }
-
-    fn remove(&mut self, page: PageId) {
-        let index = self.index_of[page as usize] as usize;
-        self.stamp_of[page as usize] = 0;
-        self.resident.swap_remove(index);
-        if let Some(&moved) = self.resident.get(index) {
-            self.index_of[moved as usize] = index as u32;
-        }
+        self.clock += 1;
+        self.stamp_of[index] = self.clock;
     }
 }

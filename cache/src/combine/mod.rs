@@ -90,6 +90,7 @@ impl Combined {
         }
         let (choice, current) = Choice::new(rule, experts.len(), seed);
         Ok(Self {
+            follower: Follower::new(capacity, EvictionOrder::default(), experts.len()),
             costs: vec![0; experts.len()],
             missed: vec![false; experts.len()],
             experts,
@@ -97,7 +98,6 @@ impl Combined {
             choice,
             current,
             switches: 0,
-            follower: Follower::new(capacity, EvictionOrder::default()),
             virtual_evictions: Vec::new(),
         })
     }
@@ -105,7 +105,7 @@ impl Combined {
     /// Chooses the order in which pages that the followed expert does not hold are evicted.
     #[must_use]
     pub fn eviction_order(mut self, order: EvictionOrder) -> Self {
-        self.follower = Follower::new(self.follower.capacity(), order);
+        self.follower = Follower::new(self.follower.capacity(), order, self.experts.len());
         self
     }
 
@@ -157,10 +157,8 @@ impl Policy for Combined {
             let hit = expert.access(request, &mut self.virtual_evictions);
             self.missed[index] = !hit;
             self.costs[index] += u64::from(!hit);
-            if index == self.current {
-                for &page in &self.virtual_evictions {
-                    self.follower.note_virtual_eviction(page);
-                }
+            for &page in &self.virtual_evictions {
+                self.follower.note_virtual_eviction(index, page);
             }
         }
         let real_miss = !self.follower.contains(request.page);
@@ -170,11 +168,14 @@ impl Policy for Combined {
         if next != self.current {
             self.current = next;
             self.switches += 1;
-            self.follower.switch();
         }
-        let followed = &self.experts[self.current];
-        self.follower
-            .serve(request.page, |page| followed.contains(page), evicted)
+        let experts = &self.experts;
+        self.follower.serve(
+            request.page,
+            self.current,
+            |expert, page| experts[expert].contains(page),
+            evicted,
+        )
     }
 
     fn contains(&self, page: PageId) -> bool {

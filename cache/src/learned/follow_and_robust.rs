@@ -11,6 +11,10 @@ use crate::policy::slots::{SlotSet, Slots};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
+/// The virtual caches that the real one follows.
+const PREDICTED: usize = 0;
+const ROBUST: usize = 1;
+
 /// F&R (Abdel Sadek and Elias, 2024). In the mode *follow* the cache follows a predicted cache, that
 /// of `FtP`, lazily, while the predicted cache has had no more misses than the optimum of the
 /// requests since the mode began. Then comes one *robust* phase of k distinct pages: it begins with
@@ -45,7 +49,7 @@ impl FollowAndRobust {
             past_misses: 0,
             recent: Recent::new(capacity),
             robust: None,
-            follower: Follower::new(capacity, EvictionOrder::Recency),
+            follower: Follower::new(capacity, EvictionOrder::Recency, 2),
             rng: seed.child("follow and robust").rng(),
             virtual_evictions: Vec::new(),
         }
@@ -56,7 +60,7 @@ impl FollowAndRobust {
         self.past_misses += u64::from(self.past.request(page));
         if self.predicted_misses > self.past_misses {
             self.robust = Some(RobustPhase::new(self.capacity, &self.recent.pages));
-            self.follower.switch();
+            self.follower.reset(ROBUST);
         }
     }
 
@@ -68,7 +72,6 @@ impl FollowAndRobust {
             self.past.request(page);
         }
         self.robust = None;
-        self.follower.switch();
     }
 }
 
@@ -92,32 +95,34 @@ impl Policy for FollowAndRobust {
         }
         self.virtual_evictions.clear();
         let predicted_hit = self.predicted.access(request, &mut self.virtual_evictions);
+        for page in self.virtual_evictions.drain(..) {
+            self.follower.note_virtual_eviction(PREDICTED, page);
+        }
         if self.robust.is_none() {
             self.follow(predicted_hit, page);
         }
         if let Some(phase) = &mut self.robust {
-            self.virtual_evictions.clear();
             phase.access(
                 page,
                 &self.predicted,
                 &mut self.rng,
                 &mut self.virtual_evictions,
             );
+            for page in self.virtual_evictions.drain(..) {
+                self.follower.note_virtual_eviction(ROBUST, page);
+            }
         }
         self.recent.touch(page);
-        for &page in &self.virtual_evictions {
-            self.follower.note_virtual_eviction(page);
-        }
-        match &self.robust {
-            None => {
-                let predicted = &self.predicted;
-                self.follower
-                    .serve(page, |page| predicted.contains(page), evicted)
-            }
-            Some(phase) => self
-                .follower
-                .serve(page, |page| phase.cache.contains(page), evicted),
-        }
+        let (predicted, robust) = (&self.predicted, &self.robust);
+        let holds = |virtual_cache, page| match virtual_cache {
+            PREDICTED => predicted.contains(page),
+            // Between two phases there is nothing to be a candidate for.
+            _ => robust
+                .as_ref()
+                .is_none_or(|phase| phase.cache.contains(page)),
+        };
+        let followed = if robust.is_some() { ROBUST } else { PREDICTED };
+        self.follower.serve(page, followed, holds, evicted)
     }
 
     fn contains(&self, page: PageId) -> bool {

@@ -67,7 +67,7 @@ impl TrustAndDoubt {
             interval_start,
             predicted: FollowPrediction::new(capacity),
             cache: Slots::new(capacity),
-            follower: Follower::new(capacity, EvictionOrder::Recency),
+            follower: Follower::new(capacity, EvictionOrder::Recency, 1),
             last_request: Vec::new(),
             clock: 0,
             ancient: Vec::new(),
@@ -281,12 +281,12 @@ impl Policy for TrustAndDoubt {
         self.note_request(page);
         self.step(page, &mut virtual_evictions);
         for &page in &virtual_evictions {
-            self.follower.note_virtual_eviction(page);
+            self.follower.note_virtual_eviction(0, page);
         }
         self.virtual_evictions = virtual_evictions;
         let cache = &self.cache;
         self.follower
-            .serve(page, |page| cache.contains(page), evicted)
+            .serve(page, 0, |_, page| cache.contains(page), evicted)
     }
 
     fn contains(&self, page: PageId) -> bool {

@@ -41,4 +41,33 @@ impl PageSet {
         *word &= !bit;
         present
     }
+
+    /// The members in ascending order; O(largest page / 64).
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PageId> + '_ {
+        self.words.iter().enumerate().flat_map(|(index, &word)| {
+            let bits = std::iter::successors((word != 0).then_some(word), |&rest| {
+                let rest = rest & (rest - 1);
+                (rest != 0).then_some(rest)
+            });
+            bits.map(move |rest| index as u32 * 64 + rest.trailing_zeros())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_back_in_order() {
+        let mut set = PageSet::default();
+        let pages = [0, 1, 63, 64, 127, 128, 1_000];
+        for page in pages.into_iter().rev() {
+            assert!(set.insert(page));
+            assert!(!set.insert(page));
+        }
+        assert_eq!(set.iter().collect::<Vec<_>>(), pages);
+        assert!(set.remove(63) && !set.remove(63) && !set.remove(5_000));
+        assert!(!set.contains(63) && set.contains(64) && !set.contains(5_000));
+    }
 }

@@ -1,6 +1,7 @@
 //! SIEVE.
 
 use super::Policy;
+use super::page_set::PageSet;
 use super::table::{List, Slot, Table};
 use crate::request::{PageId, Request};
 
@@ -10,8 +11,12 @@ use crate::request::{PageId, Request};
 #[derive(Clone, Debug)]
 pub struct Sieve {
     capacity: u64,
-    /// The flag says that the object was requested since the hand last passed it.
-    table: Table<bool>,
+    /// Membership and visited bits stand apart from the queue, so that a hit touches two bit maps
+    /// and nothing else.
+    resident: PageSet,
+    /// Objects requested since the hand last passed them.
+    visited: PageSet,
+    table: Table<()>,
     queue: List,
     /// Where the search for a victim goes on; the oldest object when there is no such place.
     hand: Option<Slot>,
@@ -23,6 +28,8 @@ impl Sieve {
     pub fn new(capacity: u64) -> Self {
         Self {
             capacity,
+            resident: PageSet::default(),
+            visited: PageSet::default(),
             table: Table::default(),
             queue: List::default(),
             hand: None,
@@ -33,8 +40,7 @@ impl Sieve {
         let Some(mut victim) = self.hand.or(self.queue.oldest()) else {
             return;
         };
-        while self.table.get(victim).data {
-            self.table.get_mut(victim).data = false;
+        while self.visited.remove(self.table.get(victim).page) {
             victim = match self.table.newer(victim).or(self.queue.oldest()) {
                 Some(slot) => slot,
                 None => return,
@@ -42,7 +48,9 @@ impl Sieve {
         }
         self.hand = self.table.newer(victim);
         self.table.unlink(&mut self.queue, victim);
-        evicted.push(self.table.remove(victim));
+        let page = self.table.remove(victim);
+        self.resident.remove(page);
+        evicted.push(page);
     }
 }
 
@@ -53,8 +61,8 @@ impl Policy for Sieve {
 
     #[inline]
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
-        if let Some(slot) = self.table.find(request.page) {
-            self.table.get_mut(slot).data = true;
+        if self.resident.contains(request.page) {
+            self.visited.insert(request.page);
             return true;
         }
         let size = u64::from(request.size);
@@ -64,12 +72,13 @@ impl Policy for Sieve {
         while self.queue.size() + size > self.capacity {
             self.evict(evicted);
         }
-        let slot = self.table.insert(request.page, request.size, false);
+        let slot = self.table.insert(request.page, request.size, ());
+        self.resident.insert(request.page);
         self.table.push_newest(&mut self.queue, slot);
         false
     }
 
     fn contains(&self, page: PageId) -> bool {
-        self.table.find(page).is_some()
+        self.resident.contains(page)
     }
 }

@@ -27,7 +27,7 @@ impl WTinyLfu {
         let window_capacity = (capacity / 100).max(1).min(capacity);
         let main_capacity = capacity - window_capacity;
         let probation = (main_capacity / 5).max(1);
-        let protected = (main_capacity * 4 / 5).max(1);
+        let protected = main_capacity.saturating_sub(probation).max(1);
         Self {
             capacity,
             window_capacity,
@@ -71,12 +71,13 @@ impl Policy for WTinyLfu {
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         let page = request.page;
         if let Some(slot) = self.table.find(page) {
-            self.sketch.count(page);
+            // Hits in the window are not counted: a burst says nothing about the long run.
             self.table.refresh(&mut self.window, slot);
             return true;
         }
         if let Some(slot) = self.main.find(page) {
             self.sketch.count(page);
+            self.sketch.age();
             self.main.promote(slot, evicted);
             return true;
         }
@@ -99,7 +100,8 @@ impl Policy for WTinyLfu {
 }
 
 /// Recent request frequencies up to 15: a count-min sketch of four rows of 4-bit counters, with
-/// conservative update, halved after ten times as many requests as there are objects in the cache.
+/// conservative update, halved after five times as many hits in the main cache as there are
+/// objects.
 #[derive(Clone, Debug)]
 struct FrequencySketch {
     /// 16 counters a word.
@@ -152,22 +154,27 @@ impl FrequencySketch {
                 }
             }
         }
+    }
+
+    /// Counts a hit in the main cache towards the next halving.
+    fn age(&mut self) {
         self.counted += 1;
-        if self.counted >= 10 * self.objects {
-            self.counted /= 2;
+        if self.counted >= 5 * self.objects {
+            self.counted = 0;
             for word in &mut self.words {
                 *word = *word >> 1 & 0x7777_7777_7777_7777;
             }
         }
     }
 
-    /// Makes the sketch large enough for a cache of this many objects. Growing forgets the counts;
-    /// it happens while the cache fills for the first time.
+    /// Makes the sketch large enough for a cache of this many objects; every estimate stays as it
+    /// was, because a page's word in a sketch of twice the size is the same word or its copy.
     fn fit(&mut self, objects: usize) {
         if objects > self.objects {
             self.objects = objects.next_power_of_two();
-            self.words = vec![0; self.objects];
-            self.counted = 0;
+            while self.words.len() < self.objects {
+                self.words.extend_from_within(..);
+            }
         }
     }
 }

@@ -50,9 +50,9 @@ impl Trace {
     ) -> Result<Self, CacheError> {
         let mut builder = Builder::default();
         for record in records {
-            builder.push(&record?)?;
+            builder.push(record?)?;
         }
-        Ok(builder.finish())
+        builder.finish()
     }
 
     /// A trace of unit-size requests.
@@ -188,9 +188,9 @@ impl Trace {
         let mut builder = Builder::default();
         for index in indices {
             // A part of a trace that exists is never too large.
-            let _ = builder.push(&self.record(index, NextAccess::Unknown));
+            let _ = builder.push(self.record(index, NextAccess::Unknown));
         }
-        builder.finish()
+        builder.finish().unwrap_or_default()
     }
 
     /// The requests at these indices, with pages numbered anew, predictions kept, and the future
@@ -247,55 +247,77 @@ impl Trace {
     }
 }
 
+/// Records that are taken in together.
+const BLOCK: usize = 256;
+
 /// Collects records into columns.
 #[derive(Default)]
 struct Builder {
     numbering: Numbering,
     trace: Trace,
+    block: Vec<Record>,
     /// Whether every record so far said when its page is requested next.
     knows_future: bool,
 }
 
 impl Builder {
-    fn push(&mut self, record: &Record) -> Result<(), CacheError> {
+    #[inline]
+    fn push(&mut self, record: Record) -> Result<(), CacheError> {
+        self.block.push(record);
+        if self.block.len() == BLOCK {
+            self.take_in()?;
+        }
+        Ok(())
+    }
+
+    /// Moves the block into the columns.
+    fn take_in(&mut self) -> Result<(), CacheError> {
+        let block = std::mem::take(&mut self.block);
         let trace = &mut self.trace;
-        let index = trace.pages.len();
-        if index >= LIMIT {
+        let before = trace.pages.len();
+        if block.len() > LIMIT - before {
             return Err(CacheError::TooLarge {
                 what: "requests",
                 limit: LIMIT as u64,
             });
         }
-        let page = self.numbering.number(record.id, &mut trace.original_ids);
-        if record.size != 1 && trace.sizes.is_none() {
-            trace.sizes = Some(vec![1; index]);
+        if before == 0 {
+            self.knows_future = !block.is_empty();
+            let has_pc = block.first().is_some_and(|record| record.pc.is_some());
+            trace.pcs = has_pc.then(Vec::new);
         }
-        if record.time != 0 && trace.times.is_none() {
-            trace.times = Some(vec![0; index]);
+        if trace.sizes.is_none() && block.iter().any(|record| record.size != 1) {
+            trace.sizes = Some(vec![1; before]);
         }
-        if index == 0 {
-            trace.pcs = record.pc.map(|_| Vec::new());
-            self.knows_future = true;
+        if trace.times.is_none() && block.iter().any(|record| record.time != 0) {
+            trace.times = Some(vec![0; before]);
         }
+        let ids = block.iter().map(|record| record.id);
+        self.numbering
+            .number(ids, &mut trace.original_ids, &mut trace.pages);
         if let Some(sizes) = &mut trace.sizes {
-            sizes.push(record.size);
+            sizes.extend(block.iter().map(|record| record.size));
         }
         if let Some(times) = &mut trace.times {
-            times.push(record.time);
+            times.extend(block.iter().map(|record| record.time));
         }
         if let Some(pcs) = &mut trace.pcs {
-            pcs.push(record.pc.unwrap_or(0));
+            pcs.extend(block.iter().map(|record| record.pc.unwrap_or(0)));
         }
-        self.knows_future &= record.next != NextAccess::Unknown;
-        trace.pages.push(page);
+        self.knows_future &= block
+            .iter()
+            .all(|record| record.next != NextAccess::Unknown);
+        self.block = block;
+        self.block.clear();
         Ok(())
     }
 
-    fn finish(mut self) -> Trace {
+    fn finish(mut self) -> Result<Trace, CacheError> {
+        self.take_in()?;
         self.trace.pages.shrink_to_fit();
         if self.knows_future {
             self.trace.annotate();
         }
-        self.trace
+        Ok(self.trace)
     }
 }
