@@ -67,6 +67,9 @@ fn what_is_not_there_is_named() {
     );
     let missing = prepare("OLTP");
     assert!(missing.contains("SEPTET_DATA"), "{missing}");
-    let unreadable = replay(folder.path(), "LUR", 10).expect_err("no such file");
-    assert!(unreadable.to_string().contains("expected"), "{unreadable}");
+    let unreadable = replay(&folder.path().join("nothing.bin"), "LRU", 10).expect_err("no file");
+    assert!(
+        unreadable.to_string().contains("nothing.bin"),
+        "{unreadable}"
+    );
 }
