@@ -50,7 +50,7 @@ struct Arguments {
 ///
 /// The exit code is 0 when every required claim is reproduced or skipped with a reason, 1 when one
 /// is contradicted, 2 when one is inconclusive, 3 for a wrong command line, 4 when a data set is
-/// damaged or (in the profile `full`) absent, 5 when the experiment stopped.
+/// damaged or (beyond the profile `quick`) absent, 5 when the experiment stopped.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a program has one experiment and ends with it"

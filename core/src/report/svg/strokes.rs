@@ -37,12 +37,7 @@ pub(super) fn dashed_line(
     (dash, gap): (u32, u32),
     style: ShapeStyle,
 ) -> Drawn {
-    Ok(canvas.draw(&DashedPathElement::new(
-        places.into_iter(),
-        dash,
-        gap,
-        style,
-    ))?)
+    Ok(canvas.draw(&DashedPathElement::new(places, dash, gap, style))?)
 }
 
 /// The area within an outline.
