@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::error::{CacheError, Place};
 
-/// Bytes read at once: few enough to stay in the second-level cache.
-const BLOCK: usize = 256 * 1024;
+/// Bytes read at once: few enough to stay in the second-level cache, and more than a line.
+const BLOCK: usize = 128 * 1024;
 
 /// The longest line that a text format accepts, in bytes. It bounds the memory of a reader.
 pub(super) const LONGEST_LINE: usize = 64 * 1024;

@@ -53,8 +53,8 @@ pub fn open(
 
 /// The records of a trace, read in blocks from any stream of uncompressed bytes.
 ///
-/// It is an iterator; after the first error it ends. It takes a constant amount of memory, less
-/// than half a megabyte.
+/// It is an iterator; after the first error it ends. It takes a constant amount of memory, about
+/// a quarter of a megabyte.
 ///
 /// ```
 /// use septet_cache::trace::{ReadOptions, Reader, Trace, TraceFormat};
@@ -131,15 +131,20 @@ impl<'a> Reader<'a> {
     pub fn next_batch(&mut self) -> Result<&[Record], CacheError> {
         if self.taken == self.batch.len() {
             self.refill();
-        }
-        if self.taken == self.batch.len()
-            && let State::Failed(_) = self.state
-            && let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended)
-        {
-            return Err(error);
+            if self.batch.is_empty() {
+                return self.take_error().map_or(Ok(&[]), Err);
+            }
         }
         let start = std::mem::replace(&mut self.taken, self.batch.len());
         Ok(&self.batch[start..])
+    }
+
+    /// The error behind the last batch, once.
+    fn take_error(&mut self) -> Option<CacheError> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Failed(error) => Some(error),
+            State::Reading | State::Ended => None,
+        }
     }
 
     /// Decodes the next batch; afterwards, the batch is empty only at the end or before an error.
@@ -173,10 +178,7 @@ impl Iterator for Reader<'_> {
         if self.taken == self.batch.len() {
             self.refill();
             if self.batch.is_empty() {
-                return match std::mem::replace(&mut self.state, State::Ended) {
-                    State::Failed(error) => Some(Err(error)),
-                    State::Reading | State::Ended => None,
-                };
+                return self.take_error().map(Err);
             }
         }
         let record = self.batch[self.taken];

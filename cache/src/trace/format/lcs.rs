@@ -8,7 +8,7 @@
 
 use std::io::Write;
 
-use super::{BATCH, Decode, field, next_access, oracle_general};
+use super::{Decode, decode_records, field, next_access, oracle_general};
 use crate::error::CacheError;
 use crate::trace::columns::Trace;
 use crate::trace::input::{Fault, Input};
@@ -43,31 +43,11 @@ impl Decode for Decoder {
             Some(layout) => layout,
             None => self.layout.insert(read_header(input)?),
         };
-        if !input.fill(layout.length)? {
-            return match input.window() {
-                [] => Ok(()),
-                rest => {
-                    let expected = format!("a record of {} bytes", layout.length);
-                    let found = format!("the end after {}", rest.len());
-                    Err(input.fault_at(0, Fault::described(expected, found)))
-                }
-            };
-        }
-        let mut fault = None;
-        let mut taken = 0;
-        for bytes in input.window().chunks_exact(layout.length).take(BATCH) {
-            match layout.record(bytes, self.index) {
-                Ok(record) => batch.push(record),
-                Err(found) => {
-                    fault = Some(found);
-                    break;
-                }
-            }
+        decode_records(input, batch, layout.length, |bytes| {
+            let record = layout.record(bytes, self.index)?;
             self.index += 1;
-            taken += layout.length;
-        }
-        input.consume(taken);
-        fault.map_or(Ok(()), |fault| Err(input.fault_at(0, fault)))
+            Ok(record)
+        })
     }
 }
 
@@ -93,7 +73,7 @@ enum Kind {
 }
 
 impl Field {
-    /// The number, modulo 2^64, and whether it is negative.
+    /// The number in the field.
     #[inline]
     fn read(self, record: &[u8]) -> i128 {
         let bytes = &record[self.start..];

@@ -257,29 +257,40 @@ fn decode_fixed<const N: usize>(
     batch: &mut Vec<Record>,
     mut parse: impl FnMut(&[u8; N]) -> Result<Record, Fault>,
 ) -> Result<(), CacheError> {
-    if !input.fill(N)? {
+    decode_records(input, batch, N, |bytes| parse(&field(bytes, 0)))
+}
+
+/// Decodes requests of `length` bytes each.
+#[inline]
+fn decode_records(
+    input: &mut Input<'_>,
+    batch: &mut Vec<Record>,
+    length: usize,
+    mut parse: impl FnMut(&[u8]) -> Result<Record, Fault>,
+) -> Result<(), CacheError> {
+    if !input.fill(length)? {
         return match input.window() {
             [] => Ok(()),
             rest => {
+                let expected = format!("a record of {length} bytes");
                 let found = format!("the end after {}", rest.len());
-                Err(input.fault_at(0, Fault::described(format!("a record of {N} bytes"), found)))
+                Err(input.fault_at(0, Fault::described(expected, found)))
             }
         };
     }
-    let (records, _) = input.window().as_chunks::<N>();
-    let wanted = records.len().min(BATCH - batch.len());
     let mut fault = None;
-    let before = batch.len();
-    for record in &records[..wanted] {
-        match parse(record) {
+    let mut taken = 0;
+    for bytes in input.window().chunks_exact(length).take(BATCH) {
+        match parse(bytes) {
             Ok(record) => batch.push(record),
             Err(found) => {
                 fault = Some(found);
                 break;
             }
         }
+        taken += length;
     }
-    input.consume((batch.len() - before) * N);
+    input.consume(taken);
     fault.map_or(Ok(()), |fault| Err(input.fault_at(0, fault)))
 }
 
