@@ -477,3 +477,46 @@ fn csv_parameters() {
         assert!(parsed.is_err(), "{wrong}: {parsed:?}");
     }
 }
+
+/// Compressed files that end early, or that ask for gigabytes, are errors that name the file.
+#[cfg(feature = "compression")]
+#[test]
+fn damaged_compression() {
+    use septet_cache::trace::{self, Trace};
+
+    let folder = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path| -> Result<Trace, CacheError> {
+        let reader = trace::open(path, TraceFormat::Txt, &ReadOptions::default())?;
+        Trace::from_records(reader)
+    };
+    for suffix in ["gz", "zst", "xz"] {
+        let path = folder.path().join(format!("trace.txt.{suffix}"));
+        trace::write(&path, TraceFormat::Txt, &Trace::from_ids(0..5000)).unwrap();
+        assert_eq!(open(&path).unwrap().len(), 5000);
+        let bytes = std::fs::read(&path).unwrap();
+        for damaged in [
+            &bytes[..bytes.len() / 2],
+            &bytes[..bytes.len() - 1],
+            b"1\n2\n",
+        ] {
+            std::fs::write(&path, damaged).unwrap();
+            let error = open(&path).unwrap_err();
+            assert!(
+                matches!(error, CacheError::File { .. }),
+                "{suffix}: {error}"
+            );
+            assert!(error.to_string().contains(suffix), "{error}");
+        }
+        // Files one after the other are one stream.
+        std::fs::write(&path, bytes.repeat(2)).unwrap();
+        assert_eq!(open(&path).unwrap().len(), 10_000, "{suffix}");
+    }
+    // The header of a bare lzma stream with a dictionary of 4 GiB.
+    let path = folder.path().join("bomb.txt.xz");
+    std::fs::write(
+        &path,
+        b"\x5d\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0",
+    )
+    .unwrap();
+    assert!(matches!(open(&path), Err(CacheError::File { .. })));
+}

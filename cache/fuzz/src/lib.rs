@@ -1,7 +1,7 @@
 //! What the fuzz targets share.
 //!
-//! Run one with `cargo +nightly fuzz run oracle_general -- -rss_limit_mb=512` in this folder's
-//! parent.
+//! In this folder's parent, `cargo run --manifest-path fuzz/Cargo.toml --bin seeds` makes inputs to
+//! start from, and `cargo +nightly fuzz run lcs -- -rss_limit_mb=512 -max_len=16384` runs a target.
 
 use std::path::Path;
 

@@ -6,6 +6,11 @@ use std::path::Path;
 
 use crate::error::CacheError;
 
+/// The memory that decoding may take, in bytes: the highest preset, `xz -9`, needs half of it. A
+/// header can ask for 4 GiB. (zstd refuses windows above 128 MiB by itself.)
+#[cfg(feature = "compression")]
+const XZ_MEMORY: u64 = 128 << 20;
+
 /// A compression that the suffix of a file name tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -50,7 +55,14 @@ impl Compression {
                 std::io::BufReader::with_capacity(64 * 1024, source),
             )),
             Self::Zstd => Box::new(zstd::Decoder::new(source).map_err(file_error)?),
-            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(source)),
+            Self::Xz => {
+                let stream = liblzma::stream::Stream::new_stream_decoder(
+                    XZ_MEMORY,
+                    liblzma::stream::CONCATENATED,
+                )
+                .map_err(|error| file_error(error.into()))?;
+                Box::new(liblzma::read::XzDecoder::new_stream(source, stream))
+            }
         })
     }
 

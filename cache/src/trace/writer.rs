@@ -50,7 +50,7 @@ pub fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<(), Cach
 /// Writes a trace, uncompressed, to any sink; it should be buffered.
 ///
 /// # Errors
-/// As [`write`], with [`CacheError::Stream`] when the sink fails.
+/// As [`write()`], with [`CacheError::Stream`] when the sink fails.
 pub fn write_to(
     mut sink: impl Write,
     format: TraceFormat,

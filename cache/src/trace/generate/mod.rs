@@ -127,19 +127,19 @@ const PATTERNS: [Pattern; 10] = [
     Pattern::Uniform { pages: 101 },
     Pattern::Program {
         program: Program::Mcf,
-        lines: 3_000,
+        lines: 2_000,
     },
     Pattern::Program {
         program: Program::Libquantum,
-        lines: 1_200,
+        lines: 9_000,
     },
     Pattern::Program {
         program: Program::Lbm,
-        lines: 1_200,
+        lines: 10_000,
     },
     Pattern::Program {
         program: Program::Astar,
-        lines: 4_000,
+        lines: 40_000,
     },
 ];
 
@@ -362,10 +362,10 @@ mod tests {
             ("StackDistance(alpha=0.5, pages=10000)", "8fe476efbf444697"),
             ("TwoPools(hot=100, cold=10000)", "9b5fc29c4c45f308"),
             ("Uniform(pages=101)", "bceeaa216ca27db9"),
-            ("mcf-like(lines=3000)", "1c2bea1c556b3e54"),
-            ("libquantum-like(lines=1200)", "7c5dfad43eddd715"),
-            ("lbm-like(lines=1200)", "b6eeea7125405c01"),
-            ("astar-like(lines=4000)", "6cd8167dc3c41efb"),
+            ("mcf-like(lines=2000)", "473fd6a787f9375e"),
+            ("libquantum-like(lines=9000)", "7c677ea4fcfbb89d"),
+            ("lbm-like(lines=10000)", "0224fc7f6885ce9d"),
+            ("astar-like(lines=40000)", "200d88573d017a06"),
         ];
         let hashes = hashes
             .each_ref()
