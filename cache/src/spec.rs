@@ -425,7 +425,14 @@ mod tests {
                 let mut policy = spec.build(11, &SeedTree::new(seed)).unwrap();
                 let mut evicted = Vec::new();
                 let hits: Vec<bool> = (0..trace.len())
-                    .map(|index| policy.access(&trace.request(index), &mut evicted))
+                    .map(|index| {
+                        let request = crate::request::Request {
+                            next: trace.next().unwrap()[index],
+                            predicted: trace.predictions().unwrap()[index],
+                            ..crate::request::Request::new(trace.pages()[index], index as u32)
+                        };
+                        policy.access(&request, &mut evicted)
+                    })
                     .collect();
                 hits
             };

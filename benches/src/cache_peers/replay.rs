@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
 use septet_cache::predict::{Popularity, predictions};
-use septet_cache::trace::{self, ReadOptions, Trace, TraceFormat};
+use septet_cache::trace::{self, ReadOptions, Record, Trace, TraceFormat};
 use septet_cache::{PolicySpec, SeedTree};
 
 use super::sample::Sample;
@@ -41,10 +41,9 @@ pub fn replay(path: &Path, policy: &str, capacity: u64) -> anyhow::Result<Sample
 
 fn read(path: &Path) -> anyhow::Result<Trace> {
     let reader = trace::open(path, TraceFormat::OracleGeneral, &ReadOptions::default())?;
-    let mut trace = Trace::from_records(reader)?;
-    trace.ignore_sizes();
-    trace.forget_future();
-    Ok(trace)
+    // What no policy here looks at is not kept.
+    let records = reader.map(|record| record.map(|record| Record::of(record.id)));
+    Ok(Trace::from_records(records)?)
 }
 
 /// CPU time of this process, in user and system mode.

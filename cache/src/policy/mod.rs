@@ -87,34 +87,38 @@ pub trait Policy: std::fmt::Debug + Send {
     /// # Panics
     /// If the range is not within the trace.
     fn replay_range(&mut self, trace: &Trace, range: std::ops::Range<usize>) -> Tally {
+        let needs = self.needs();
         let mut tally = Tally::default();
         let mut evicted = Vec::new();
-        if trace.is_plain() {
+        if trace.sizes().is_none() && !needs.future && !needs.predictions {
             // The common case: only the page is read, 4 bytes a request. The loop stands in a
             // method of the trait so that it is compiled once for each policy, with `access`
             // inlined.
             let (start, count) = (range.start, range.len());
             for (offset, &page) in trace.pages()[range].iter().enumerate() {
-                let request = Request {
-                    page,
-                    size: 1,
-                    now: (start + offset) as u32,
-                    next: NEVER,
-                    predicted: f64::INFINITY,
-                };
+                let request = Request::new(page, (start + offset) as u32);
                 tally.misses += u64::from(!self.access(&request, &mut evicted));
                 evicted.clear();
             }
             tally.requests = count as u64;
             tally.bytes = tally.requests;
             tally.bytes_missed = tally.misses;
-        } else {
-            for index in range {
-                let request = trace.request(index);
-                let hit = self.access(&request, &mut evicted);
-                evicted.clear();
-                tally.count(&request, hit);
-            }
+            return tally;
+        }
+        let sizes = trace.sizes();
+        let next = needs.future.then(|| trace.next()).flatten();
+        let predictions = needs.predictions.then(|| trace.predictions()).flatten();
+        for index in range {
+            let request = Request {
+                page: trace.pages()[index],
+                size: sizes.map_or(1, |sizes| sizes[index]),
+                now: index as u32,
+                next: next.map_or(NEVER, |next| next[index]),
+                predicted: predictions.map_or(f64::INFINITY, |column| column[index]),
+            };
+            let hit = self.access(&request, &mut evicted);
+            evicted.clear();
+            tally.count(&request, hit);
         }
         tally
     }

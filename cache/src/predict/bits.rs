@@ -5,6 +5,7 @@ use septet_core::seed::SeedTree;
 
 use crate::error::CacheError;
 use crate::policy::{Belady, Policy};
+use crate::request::Request;
 use crate::trace::Trace;
 
 /// Simulates Belady's policy with `capacity` slots and predicts, for each request, whether it
@@ -32,8 +33,13 @@ pub fn belady_bits(
     let mut evicts = vec![false; trace.len()];
     let mut last_request = vec![0; trace.page_count()];
     let mut evicted = Vec::new();
-    for (index, &page) in trace.pages().iter().enumerate() {
-        belady.access(&trace.request(index), &mut evicted);
+    let next = trace.next().unwrap_or_default();
+    for (index, (&page, &next)) in trace.pages().iter().zip(next).enumerate() {
+        let request = Request {
+            next,
+            ..Request::new(page, index as u32)
+        };
+        belady.access(&request, &mut evicted);
         last_request[page as usize] = index;
         for victim in evicted.drain(..) {
             evicts[last_request[victim as usize]] = true;

@@ -1,9 +1,11 @@
 //! A trace in memory: one column a field, pages numbered densely.
 
+use std::sync::OnceLock;
+
 use crate::trace::numbering::Numbering;
 
 use crate::error::CacheError;
-use crate::request::{NEVER, PageId, Request};
+use crate::request::{NEVER, PageId};
 use crate::trace::{NextAccess, Record};
 
 /// The largest number of requests, and of distinct pages, that a [`Trace`] holds.
@@ -27,7 +29,7 @@ const LIMIT: usize = u32::MAX as usize - 1;
 pub struct Trace {
     pages: Vec<PageId>,
     original_ids: Vec<u64>,
-    next: Option<Vec<u32>>,
+    future: Future,
     sizes: Option<Vec<u32>>,
     times: Option<Vec<u64>>,
     pcs: Option<Vec<u64>>,
@@ -76,11 +78,6 @@ impl Trace {
         self.pages.is_empty()
     }
 
-    /// Whether the trace holds nothing but pages.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.next.is_none() && self.sizes.is_none() && self.predictions.is_none()
-    }
-
     /// Number of distinct pages.
     #[must_use]
     pub fn page_count(&self) -> usize {
@@ -106,7 +103,10 @@ impl Trace {
     /// none; `None` for a trace that was not annotated.
     #[must_use]
     pub fn next(&self) -> Option<&[u32]> {
-        self.next.as_deref()
+        let next = || self.compute_next();
+        self.future
+            .known
+            .then(|| &**self.future.next.get_or_init(next))
     }
 
     /// Object sizes; `None` when all are 1.
@@ -155,21 +155,25 @@ impl Trace {
         self.sizes = None;
     }
 
-    /// Computes the next request of each page in one backward pass, O(n); replaces what the
-    /// records said.
+    /// Makes the trace know when each page is requested next. The indices are computed in one
+    /// backward pass, O(n), when they are asked for.
     pub fn annotate(&mut self) {
+        self.future.known = true;
+    }
+
+    /// Forgets the future, so that policies that need it refuse this trace.
+    pub fn forget_future(&mut self) {
+        self.future = Future::default();
+    }
+
+    fn compute_next(&self) -> Vec<u32> {
         let mut last = vec![NEVER; self.page_count()];
         let mut next = vec![NEVER; self.len()];
         for (index, &page) in self.pages.iter().enumerate().rev() {
             next[index] = last[page as usize];
             last[page as usize] = index as u32;
         }
-        self.next = Some(next);
-    }
-
-    /// Forgets the future, so that policies that need it refuse this trace.
-    pub fn forget_future(&mut self) {
-        self.next = None;
+        next
     }
 
     /// The part of the trace from `start` to `end` (exclusive), with pages numbered anew and the
@@ -197,9 +201,7 @@ impl Trace {
     /// computed anew if it was known.
     pub(crate) fn sample(&self, indices: &[usize]) -> Self {
         let mut sample = self.select(indices.iter().copied());
-        if self.next.is_some() {
-            sample.annotate();
-        }
+        sample.future.known = self.future.known;
         sample.predictions = self
             .predictions
             .as_ref()
@@ -213,7 +215,7 @@ impl Trace {
     /// If `index >= len()`.
     #[must_use]
     pub fn record_at(&self, index: usize) -> Record {
-        let next = match &self.next {
+        let next = match self.next() {
             None => NextAccess::Unknown,
             Some(next) if next[index] == NEVER => NextAccess::Never,
             Some(next) => NextAccess::At(u64::from(next[index]) + 1),
@@ -230,20 +232,19 @@ impl Trace {
             pc: self.pcs.as_ref().map(|pcs| pcs[index]),
         }
     }
+}
 
-    /// One request as a policy sees it.
-    #[inline]
-    pub(crate) fn request(&self, index: usize) -> Request {
-        Request {
-            page: self.pages[index],
-            size: self.sizes.as_ref().map_or(1, |sizes| sizes[index]),
-            now: index as u32,
-            next: self.next.as_ref().map_or(NEVER, |next| next[index]),
-            predicted: self
-                .predictions
-                .as_ref()
-                .map_or(f64::INFINITY, |predictions| predictions[index]),
-        }
+/// Whether the trace knows when pages are requested next, and the indices once they were asked for.
+#[derive(Clone, Debug, Default)]
+struct Future {
+    known: bool,
+    next: OnceLock<Vec<u32>>,
+}
+
+/// The indices follow from the pages, so that having computed them makes no difference.
+impl PartialEq for Future {
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
     }
 }
 
@@ -315,9 +316,7 @@ impl Builder {
     fn finish(mut self) -> Result<Trace, CacheError> {
         self.take_in()?;
         self.trace.pages.shrink_to_fit();
-        if self.knows_future {
-            self.trace.annotate();
-        }
+        self.trace.future.known = self.knows_future;
         Ok(self.trace)
     }
 }

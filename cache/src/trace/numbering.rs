@@ -4,25 +4,47 @@ use std::hint::black_box;
 
 use crate::request::PageId;
 
-/// Marks a free slot.
+/// Marks a free slot, and an id that was not seen.
 const FREE: PageId = PageId::MAX;
 
-/// From ids to numbers: a table with linear probing, at most two thirds full.
+/// Ids in a block, a power of two.
+const WIDTH: usize = 16;
+
+/// Where a block holds fewer ids than this on average, blocks do not pay.
+const DENSE: usize = 3;
+
+/// From ids to numbers.
 ///
 /// Numbering is most of the time that loading a trace takes, and waiting for memory is most of
-/// numbering. So ids stand in the table itself (one cache line a look-up instead of two), and a
-/// block of ids is numbered in two passes, the first of which has the processor fetch the lines of
-/// all of them at once.
-#[derive(Default)]
+/// numbering. Traces of blocks and addresses run through neighbouring ids: a table with linear
+/// probing leads from a group of 16 ids to the numbers of all 16, so that one look-up serves a run,
+/// and the table is small. Where ids turn out to be scattered, the table leads from each id to its
+/// number. Either way a batch of ids is numbered in two passes, the first of which has the
+/// processor fetch the table's lines for all of them at once.
 pub(super) struct Numbering {
+    /// At most two thirds full.
     slots: Vec<Slot>,
     taken: usize,
+    /// The numbers by block; `None` when ids are scattered.
+    blocks: Option<Vec<[PageId; WIDTH]>>,
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
-    id: u64,
-    page: PageId,
+    /// The id, or the id over the width of a block.
+    key: u64,
+    /// The number, or the index of the block.
+    value: u32,
+}
+
+impl Default for Numbering {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            taken: 0,
+            blocks: Some(Vec::new()),
+        }
+    }
 }
 
 impl Numbering {
@@ -30,73 +52,117 @@ impl Numbering {
     /// place is their number.
     pub(super) fn number(
         &mut self,
-        block: impl Iterator<Item = u64> + Clone,
+        batch: impl Iterator<Item = u64> + Clone,
         ids: &mut Vec<u64>,
         pages: &mut Vec<PageId>,
     ) {
-        let (_, upper) = block.size_hint();
-        self.reserve(upper.unwrap_or(0));
-        let mask = self.slots.len().wrapping_sub(1);
-        let fetched = block
-            .clone()
-            .map(|id| self.slots[home(id, mask)].page)
-            .fold(0, PageId::wrapping_add);
-        black_box(fetched);
-        for id in block {
-            pages.push(self.number_one(id, mask, ids));
+        let (_, upper) = batch.size_hint();
+        self.reserve(upper.unwrap_or(0), ids);
+        let Self {
+            slots,
+            taken,
+            blocks,
+        } = self;
+        if let Some(blocks) = blocks {
+            let keys = batch.clone().map(|id| id / WIDTH as u64);
+            fetch(slots, keys);
+            let mut last = (u64::MAX, 0);
+            for id in batch {
+                let key = id / WIDTH as u64;
+                if key != last.0 {
+                    let next = blocks.len() as u32;
+                    let value = find_or_insert(slots, key, next);
+                    if value == next {
+                        blocks.push([FREE; WIDTH]);
+                        *taken += 1;
+                    }
+                    last = (key, value);
+                }
+                let number = &mut blocks[last.1 as usize][id as usize % WIDTH];
+                if *number == FREE {
+                    *number = ids.len() as PageId;
+                    ids.push(id);
+                }
+                pages.push(*number);
+            }
+        } else {
+            fetch(slots, batch.clone());
+            for id in batch {
+                let next = ids.len() as PageId;
+                let page = find_or_insert(slots, id, next);
+                if page == next {
+                    ids.push(id);
+                    *taken += 1;
+                }
+                pages.push(page);
+            }
         }
     }
 
+    /// Makes room for this many new keys, and gives up the blocks when they are mostly empty.
     #[inline]
-    fn number_one(&mut self, id: u64, mask: usize, ids: &mut Vec<u64>) -> PageId {
-        let mut index = home(id, mask);
-        loop {
-            let slot = &mut self.slots[index];
-            if slot.page == FREE {
-                let page = ids.len() as PageId;
-                *slot = Slot { id, page };
-                ids.push(id);
-                self.taken += 1;
-                return page;
-            }
-            if slot.id == id {
-                return slot.page;
-            }
-            index = (index + 1) & mask;
-        }
-    }
-
-    /// Makes room for this many new ids.
-    fn reserve(&mut self, more: usize) {
-        let needed = (self.taken + more) * 3 / 2 + 1;
+    fn reserve(&mut self, more: usize, ids: &[u64]) {
+        let mut needed = (self.taken + more) * 3 / 2 + 1;
         if needed <= self.slots.len() {
             return;
         }
-        let free = Slot { id: 0, page: FREE };
-        let len = needed.next_power_of_two().max(1 << 12);
-        let old = std::mem::replace(&mut self.slots, vec![free; len]);
-        let mask = len - 1;
-        for slot in old {
-            if slot.page != FREE {
-                let mut index = home(slot.id, mask);
-                while self.slots[index].page != FREE {
-                    index = (index + 1) & mask;
-                }
-                self.slots[index] = slot;
+        let free = Slot {
+            key: 0,
+            value: FREE,
+        };
+        if self.taken > 0 && self.blocks.is_some() && ids.len() < DENSE * self.taken {
+            self.blocks = None;
+            self.taken = ids.len();
+            needed = (self.taken + more) * 3 / 2 + 1;
+            self.slots = vec![free; needed.next_power_of_two()];
+            for (page, &id) in ids.iter().enumerate() {
+                find_or_insert(&mut self.slots, id, page as PageId);
+            }
+            return;
+        }
+        let len = needed.next_power_of_two().max(1 << 11);
+        for slot in std::mem::replace(&mut self.slots, vec![free; len]) {
+            if slot.value != FREE {
+                find_or_insert(&mut self.slots, slot.key, slot.value);
             }
         }
     }
 }
 
-/// The slot where the search for an id begins. Ids that differ in the lowest two bits only begin
-/// at neighbouring slots: traces of blocks run through consecutive ids, which then share cache
-/// lines.
+/// Has the processor fetch the slots where the search for these keys begins.
 #[inline]
-fn home(id: u64, mask: usize) -> usize {
+fn fetch(slots: &[Slot], keys: impl Iterator<Item = u64>) {
+    let mask = slots.len().wrapping_sub(1);
+    let fetched = keys.map(|key| slots[home(key, mask)].value);
+    black_box(fetched.fold(0, u32::wrapping_add));
+}
+
+/// The value of a key; `value` when the key was not there.
+#[inline]
+fn find_or_insert(slots: &mut [Slot], key: u64, value: u32) -> u32 {
+    let mask = slots.len().wrapping_sub(1);
+    let mut index = home(key, mask);
+    loop {
+        let slot = &mut slots[index];
+        if slot.value == FREE {
+            *slot = Slot { key, value };
+            return value;
+        }
+        if slot.key == key {
+            return slot.value;
+        }
+        index = (index + 1) & mask;
+    }
+}
+
+/// The slot where the search for a key begins. Keys that differ in the lowest two bits only begin
+/// at neighbouring slots: neighbouring keys often come together, and then share cache lines.
+#[inline]
+fn home(key: u64, mask: usize) -> usize {
     const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15;
-    let product = u128::from(id >> 2) * MULTIPLIER;
+    let product = u128::from(key >> 2) * MULTIPLIER;
     let mixed = (product as u64) ^ (product >> 64) as u64;
-    ((mixed << 2) | (id & 3)) as usize & mask
+    ((mixed << 2) | (key & 3)) as usize & mask
 }
 
 #[cfg(test)]
