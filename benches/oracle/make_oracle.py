@@ -12,7 +12,6 @@ Every policy runs in a process of its own, so that each starts from the library'
 state and an abort inside the library loses one cell only.
 """
 
-import array
 import gzip
 import importlib.metadata
 import json
@@ -94,9 +93,7 @@ def load(data, name):
                 for block in range(start, start + count):
                     yield block, 1
     elif name == "w106":
-        ids = array.array("I", lzma.open(cache / "w106.trace.xz").read())
-        ids.byteswap()
-        for block in ids:
+        for (block,) in struct.iter_unpack("<I", lzma.open(cache / "w106.trace.xz").read()):
             yield block, 1
     elif name == "cloudPhysicsIO":
         bytes_ = (cache / "libcachesim/cloudPhysicsIO.oracleGeneral.bin").read_bytes()

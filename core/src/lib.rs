@@ -3,13 +3,13 @@
 //!
 //! - [`seed::SeedTree`] names every generator by a path from one master seed.
 //! - [`stats`] turns samples into estimates with intervals.
-//! - [`data`] (feature `data`) finds named data sets and verifies them by hash; `data::fetch`
+//! - `data` (feature `data`) finds named data sets and verifies them by hash; `data::fetch`
 //!   (feature `fetch`) downloads them.
-//! - [`experiment`] (feature `experiment`) runs an [`Experiment`](experiment::Experiment): the
-//!   whole of a `reproduce-<system>` program is one call of [`experiment::main`].
-//! - [`report`] (feature `experiment`) is what a run leaves: a [`Report`](report::Report) as JSON,
-//!   as an HTML page and as a table of claims.
-//! - [`telemetry`] (feature `experiment`) is logging and progress bars for programs.
+//! - `experiment` (feature `experiment`) runs an `Experiment`: the whole of a
+//!   `reproduce-<system>` program is one call of `experiment::main`.
+//! - `report` (feature `experiment`) is what a run leaves: a `Report` as JSON, as an HTML page and
+//!   as a table of claims.
+//! - `telemetry` (feature `experiment`) is logging and progress bars for programs.
 //!
 //! Without features there are `seed` and `stats` only, so that a library that depends on the core
 //! stays light.

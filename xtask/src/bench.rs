@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: runs the comparisons with other implementations.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cargo::Program;
 use crate::outcome::{CommandError, Outcome};
+use crate::reproduce::default_output;
 use crate::system::System;
 use crate::terminal::say;
 
@@ -20,7 +22,15 @@ pub(crate) struct Arguments {
     #[arg(long)]
     peers: bool,
 
-    /// Arguments for the benchmark's program, after `--`
+    /// Where the data sets are [default: `$SEPTET_DATA`]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// The folder for what the run makes [default: target/septet/bench]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Further arguments for the benchmark's program, after `--`
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
@@ -38,6 +48,19 @@ const COMPARISONS: [Comparison; 1] = [Comparison {
     program: "peers-cache",
     what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
 }];
+
+impl Arguments {
+    fn for_program(&self) -> Vec<OsString> {
+        let default_output = || default_output().join("bench");
+        let out = self.out.clone().unwrap_or_else(default_output);
+        let mut passed: Vec<OsString> = vec!["--out".into(), out.into()];
+        if let Some(data) = &self.data {
+            passed.extend(["--data".into(), data.into()]);
+        }
+        passed.extend(self.arguments.iter().cloned());
+        passed
+    }
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
     let chosen: Vec<_> = COMPARISONS
@@ -69,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
             features: None,
             name: comparison.program.to_owned(),
         };
-        worst = worst.max(program.run(&arguments.arguments)?);
+        worst = worst.max(program.run(arguments.for_program())?);
         if crate::cargo::interrupted() {
             return Ok(Outcome::Interrupted);
         }

@@ -1,6 +1,7 @@
 //! Running policies over families.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use septet_core::experiment::{Context, Estimate, ExperimentError};
 use septet_core::stats;
@@ -15,19 +16,25 @@ use super::SEEDS;
 use super::families::Family;
 use super::predictor;
 
-/// A unit of work: several policies on one family with one predictor.
+/// A unit of work: a policy on a family with a predictor, for all seeds.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Job {
+struct Job {
     family: String,
     predictor: PredictorSpec,
-    policies: Vec<String>,
+    policy: String,
 }
 
 /// Misses by policy: one sum over the instances for each seed, or a single one when neither the
 /// policy nor the predictor is random.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Misses {
     by_policy: BTreeMap<String, Vec<u64>>,
+}
+
+/// What a job counted.
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    misses: Vec<u64>,
 }
 
 impl Misses {
@@ -72,49 +79,66 @@ pub(super) fn run(
 ) -> Result<Vec<Misses>, ExperimentError> {
     let jobs: Vec<Job> = pairs
         .iter()
-        .map(|(family, predictor)| Job {
-            family: family.name.clone(),
-            predictor: *predictor,
-            policies: policies.iter().map(ToString::to_string).collect(),
+        .flat_map(|(family, predictor)| {
+            policies.iter().map(|policy| Job {
+                family: family.name.clone(),
+                predictor: *predictor,
+                policy: (*policy).to_string(),
+            })
         })
         .collect();
-    let families: BTreeMap<&str, &Family> = pairs
-        .iter()
-        .map(|(family, _)| (family.name.as_str(), *family))
-        .collect();
+    // Predictions that depend on no seed are made once for all policies, when one asks for them.
+    let shared: Vec<OnceLock<Vec<Trace>>> = pairs.iter().map(|_| OnceLock::new()).collect();
     let root = *cx.seed();
-    cx.cells(group, &jobs, |job, _| {
-        // Every family of a job is in the map: both come from the pairs.
-        match families.get(job.family.as_str()) {
-            Some(family) => work(job, family, &root),
-            None => Err(ExperimentError::new(format!("no family {}", job.family))),
-        }
-    })
+    let counted = cx.cells(group, &jobs, |job, _| {
+        let pair = pairs
+            .iter()
+            .position(|(family, predictor)| {
+                family.name == job.family && *predictor == job.predictor
+            })
+            .ok_or_else(|| ExperimentError::new(format!("no family {}", job.family)))?;
+        work(job, pairs[pair].0, &shared[pair], &root)
+    })?;
+    let mut results = vec![Misses::default(); pairs.len()];
+    for (index, (job, counted)) in jobs.into_iter().zip(counted).enumerate() {
+        results[index / policies.len()]
+            .by_policy
+            .insert(job.policy, counted.misses);
+    }
+    Ok(results)
 }
 
-fn work(job: &Job, family: &Family, root: &SeedTree) -> Result<Misses, ExperimentError> {
-    let mut by_policy: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let mut instances = Vec::new();
+fn work(
+    job: &Job,
+    family: &Family,
+    shared: &OnceLock<Vec<Trace>>,
+    root: &SeedTree,
+) -> Result<Counted, ExperimentError> {
+    let spec: PolicySpec = job.policy.parse()?;
+    let random = job.predictor.is_randomised();
+    let mut misses = Vec::new();
     for seed_index in 0..SEEDS {
         // Equal seeds of different policies and predictors make paired comparisons.
         let seed = root.child("run").index(seed_index);
-        let new_predictions = seed_index == 0 || job.predictor.is_randomised();
-        if new_predictions {
-            instances = predictor::apply(job.predictor, family, &seed)?;
-        }
-        for name in &job.policies {
-            let spec: PolicySpec = name.parse()?;
-            if new_predictions || spec.is_randomised() {
-                let misses = replay(&spec, family.capacity, &instances, &seed)?;
-                by_policy.entry(name.clone()).or_default().push(misses);
-            }
+        if random {
+            let instances = predictor::apply(job.predictor, family, &seed)?;
+            misses.push(replay(&spec, family.capacity, &instances, &seed)?);
+        } else if seed_index == 0 || spec.is_randomised() {
+            let instances = match shared.get() {
+                Some(instances) => instances,
+                None => {
+                    let instances = predictor::apply(job.predictor, family, &seed)?;
+                    shared.get_or_init(|| instances)
+                }
+            };
+            misses.push(replay(&spec, family.capacity, instances, &seed)?);
         }
     }
-    Ok(Misses { by_policy })
+    Ok(Counted { misses })
 }
 
 /// The misses of one policy, summed over instances.
-pub(super) fn replay(
+fn replay(
     spec: &PolicySpec,
     capacity: usize,
     instances: &[Trace],

@@ -31,7 +31,7 @@ pub(super) fn write(
     let threads = provenance.threads;
     writeln!(
         out,
-        "profile {}{time}, seed {seed}, {threads} threads",
+        "profile {}{time}, seed {seed}, threads {threads}",
         profile.name()
     )?;
     for name in experiment.data_sets() {

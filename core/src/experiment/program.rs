@@ -50,7 +50,7 @@ struct Arguments {
 ///
 /// The exit code is 0 when every required claim is reproduced or skipped with a reason, 1 when one
 /// is contradicted, 2 when one is inconclusive, 3 for a wrong command line, 4 when a data set is
-/// damaged or (in the profile `full`) absent, 5 when the experiment stopped.
+/// damaged or (beyond the profile `quick`) absent, 5 when the experiment stopped.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a program has one experiment and ends with it"
@@ -117,7 +117,7 @@ fn run(
         let error = ExperimentError::from(error);
         error.while_doing(format!("writing to {}", folder.display()))
     };
-    let Some(_lock) = lock(&folder).map_err(in_folder)? else {
+    let Some(_lock) = Lock::take(&folder).map_err(in_folder)? else {
         complain(&format!("another run is writing to {}", folder.display()));
         return Ok(Exit::Usage);
     };
@@ -200,14 +200,27 @@ fn run(
     Ok(exit)
 }
 
-/// Takes the folder for this run; `None` when another run has it.
-fn lock(folder: &Path) -> io::Result<Option<File>> {
-    fs::create_dir_all(folder)?;
-    let file = File::create(folder.join(".lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+/// A folder of results that no other run writes to.
+struct Lock(File);
+
+impl Lock {
+    /// Takes the folder for this run; `None` when another run has it.
+    fn take(folder: &Path) -> io::Result<Option<Self>> {
+        fs::create_dir_all(folder)?;
+        let file = File::create(folder.join(".lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Closing the file would not do while a process that was just started shares it.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The end of this process gives the folder free as well.
+        let _ = self.0.unlock();
     }
 }
 

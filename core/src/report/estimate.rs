@@ -87,3 +87,33 @@ impl Estimate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::SeedTree;
+
+    #[test]
+    fn samples_give_their_mean_with_an_interval_around_it() {
+        let mut rng = SeedTree::new(1).rng();
+        let estimate = Estimate::of_samples(&[1.0, 2.0, 3.0, 4.0, 5.5], "s", &mut rng);
+        assert_eq!(
+            (estimate.value, estimate.n, estimate.unit.as_str()),
+            (3.1, 5, "s")
+        );
+        assert!(!estimate.deterministic);
+        let (low, high) = estimate.interval.unwrap();
+        assert!(
+            1.0 < low && low < 3.1 && 3.1 < high && high < 5.5,
+            "{low} {high}"
+        );
+    }
+
+    #[test]
+    fn too_few_samples_give_no_interval() {
+        let mut rng = SeedTree::new(1).rng();
+        assert_eq!(Estimate::of_samples(&[2.0], "", &mut rng).interval, None);
+        assert!(Estimate::of_samples(&[], "", &mut rng).value.is_nan());
+        assert_eq!(Estimate::exact(1.0, "").interval, None);
+    }
+}

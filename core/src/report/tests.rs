@@ -190,7 +190,7 @@ fn the_page_shows_everything_and_needs_nothing_else() {
         "✓</span> reproduced",
         "?</span> inconclusive",
         "≤ 1.015",
-        "[0.25, 0.33333], n = 20",
+        "[0.25, 0.33333], n\u{a0}=\u{a0}20",
         "Misses over noise",
         "12\u{2009}345",
         "Mind the gap.",

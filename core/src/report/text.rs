@@ -8,12 +8,12 @@ use super::claim::{Claim, Short, Verdict};
 use super::estimate::Estimate;
 
 impl Claim {
-    /// What is expected, and where that comes from.
+    /// What is expected, and below it where that comes from.
     pub(crate) fn expectation(&self) -> String {
         let bound = self.expected.map(|expected| expected.to_string());
         let origin = self.source.as_ref().or(self.paper_ref.as_ref());
         match (bound, origin) {
-            (Some(bound), Some(origin)) => format!("{bound} ({origin})"),
+            (Some(bound), Some(origin)) => format!("{bound}\n({origin})"),
             (Some(bound), None) => bound,
             (None, Some(origin)) => format!("({origin})"),
             (None, None) => "–".to_owned(),
@@ -32,9 +32,14 @@ impl Estimate {
     /// The interval and the number of samples, or why there are none.
     pub(crate) fn show_confidence(&self) -> String {
         match self.interval {
-            Some((low, high)) => format!("[{}, {}], n = {}", Short(low), Short(high), self.n),
+            Some((low, high)) => format!(
+                "[{}, {}], n\u{a0}=\u{a0}{}",
+                Short(low),
+                Short(high),
+                self.n
+            ),
             None if self.deterministic => "exact".to_owned(),
-            None => format!("no interval, n = {}", self.n),
+            None => format!("no interval, n\u{a0}=\u{a0}{}", self.n),
         }
     }
 }
@@ -58,7 +63,13 @@ pub(crate) fn write_claims(out: &mut dyn Write, claims: &[Claim], width: u16) ->
     for claim in claims {
         let measured = claim.measured.as_ref().map_or_else(
             || "–".to_owned(),
-            |estimate| format!("{} ({})", estimate.show_value(), estimate.show_confidence()),
+            |estimate| {
+                format!(
+                    "{}\n({})",
+                    estimate.show_value(),
+                    estimate.show_confidence()
+                )
+            },
         );
         table.add_row([
             Cell::new(&claim.id),
@@ -75,8 +86,11 @@ pub(crate) fn write_claims(out: &mut dyn Write, claims: &[Claim], width: u16) ->
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    if let Some(statement) = table.column_mut(1) {
-        statement.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(24)));
+    // Narrower columns would break numbers and words.
+    for (column, least) in [(1, 16), (2, 13), (3, 15)] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+        }
     }
     writeln!(out, "{table}")?;
     for claim in claims {

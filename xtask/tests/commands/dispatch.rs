@@ -157,6 +157,33 @@ fn arguments_reach_the_program_through_a_release_build() {
 }
 
 #[test]
+fn a_comparison_runs_only_when_asked_for() {
+    let cargo = FakeCargo::whose_programs_exit_with(0);
+    let run = xtask(["bench"]).with_cargo(&cargo).run();
+    assert_eq!(run.code, 0);
+    assert!(
+        run.stdout.contains("cargo xtask bench cache --peers"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(cargo.calls(), [""; 0]);
+
+    let arguments = [
+        "bench", "cache", "--peers", "--out", "o", "--", "--traces", "P3",
+    ];
+    let run = xtask(arguments).with_cargo(&cargo).run();
+    assert_eq!(run.code, 0);
+    let call = cargo.calls().pop().unwrap();
+    assert!(
+        call.contains("--package septet-benches --bin peers-cache"),
+        "{call}"
+    );
+    assert!(call.ends_with("-- --out o --traces P3"), "{call}");
+
+    assert_eq!(xtask(["bench", "sketch"]).run().code, 3);
+}
+
+#[test]
 fn all_runs_what_is_there_and_names_the_rest() {
     let cargo = FakeCargo::whose_programs_exit_with(2);
     let out = tempfile::tempdir().unwrap();

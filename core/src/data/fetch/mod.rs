@@ -400,6 +400,8 @@ impl<'a> Part<'a> {
 /// The partial file of a failed download stays only if there is something to continue.
 impl Drop for Part<'_> {
     fn drop(&mut self) {
+        // Closing the file would not do while a process that was just started shares it.
+        let _ = self.file.unlock();
         if self.received == 0 {
             // A file that cannot be removed is found empty by the next download.
             let _ = fs::remove_file(&self.path);

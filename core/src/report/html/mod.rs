@@ -53,7 +53,10 @@ fn head(report: &Report) -> Markup {
     let paper = &report.paper;
     html! {
         header {
-            p.kicker { "Reproduction of " b { (paper.id) } ", profile " b { (report.profile) } }
+            p.kicker {
+                "Reproduction of " b { (paper.id) } ", profile " b { (report.profile) }
+                ", seed " (report.seeds.master) ", " (format!("{:.1} s", report.wall_s))
+            }
             h1 { (paper.title) }
             p.authors {
                 (paper.authors) ". " (paper.venue) " " (paper.year) ". "

@@ -4,20 +4,21 @@
 //! the page; that is why colours have fixed names here.
 
 mod axis;
-mod marker;
+mod legend;
+mod strokes;
 
-use std::error::Error;
 use std::ops::Range;
 
 use maud::html;
-use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged as _;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::ReportError;
-use super::figure::{Figure, Point, Series, SeriesKind};
+use super::figure::{Figure, Point, SeriesKind};
 use axis::Axis;
+use legend::Legend;
+use strokes::{Canvas, Drawn, Pixel};
 
 /// The colour of the ground.
 pub(crate) const GROUND: RGBColor = RGBColor(0xff, 0xff, 0xff);
@@ -68,10 +69,6 @@ impl Size {
 
 /// The height of text, in pixels.
 const TEXT: u32 = 15;
-/// The height of a row of the legend, in pixels.
-const LEGEND_ROW: u32 = 22;
-/// The width of a line's sample in the legend, in pixels.
-const SAMPLE: i32 = 26;
 
 /// Draws a figure as SVG.
 ///
@@ -82,7 +79,7 @@ pub fn render(figure: &Figure, size: Size) -> Result<String, ReportError> {
     let (width, height) = size.extent();
     let legend = Legend::lay_out(figure, width);
     let mut svg = String::new();
-    let draw = |svg: &mut String| -> Result<(), Box<dyn Error>> {
+    let draw = |svg: &mut String| -> Drawn {
         let extent = (width, height + legend.height());
         let root = SVGBackend::with_string(svg, extent).into_drawing_area();
         root.fill(&GROUND)?;
@@ -104,29 +101,19 @@ pub fn render(figure: &Figure, size: Size) -> Result<String, ReportError> {
     ))
 }
 
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
-
-fn draw_chart(area: &Canvas<'_>, figure: &Figure, size: Size) -> Result<(), Box<dyn Error>> {
+fn draw_chart(canvas: &Canvas<'_>, figure: &Figure, size: Size) -> Drawn {
     let (x, y) = axes(figure, size);
-    let (width, height) = area.dim_in_pixel();
-    let widest = y
-        .labels()
-        .map(|label| text_width(&label))
-        .max()
-        .unwrap_or(0);
+    let (width, height) = canvas.dim_in_pixel();
+    let label_widths = y.labels().map(|label| text_width(&label));
+    let widest = label_widths.max().unwrap_or(0);
 
     // The title of the vertical axis stands above it, where it can be read without turning.
-    let style = text(INK);
-    area.draw_text(&figure.y_label, &style, (8, 8))?;
-    let title = text(INK).pos(Pos::new(HPos::Right, VPos::Bottom));
-    area.draw_text(
-        &figure.x_label,
-        &title,
-        (width as i32 - 14, height as i32 - 4),
-    )?;
+    canvas.draw_text(&figure.y_label, &text(INK), (8, 8))?;
+    let lower_right = text(INK).pos(Pos::new(HPos::Right, VPos::Bottom));
+    let corner = (width as i32 - 14, height as i32 - 4);
+    canvas.draw_text(&figure.x_label, &lower_right, corner)?;
 
-    let mut chart: Chart<'_, '_> = ChartBuilder::on(area)
+    let mut chart = ChartBuilder::on(canvas)
         .margin_top(34)
         .margin_right(22)
         .margin_bottom(26)
@@ -137,27 +124,41 @@ fn draw_chart(area: &Canvas<'_>, figure: &Figure, size: Size) -> Result<(), Box<
     chart
         .configure_mesh()
         .disable_x_mesh()
-        .light_line_style(MESH)
         .bold_line_style(MESH)
         .axis_style(FAINT_INK)
         .label_style(text(FAINT_INK))
         .draw()?;
 
+    let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
     let Range { start, end } = x.range();
     for (index, reference) in figure.references.iter().enumerate() {
         if y.holds(reference.y) {
-            let line = [(start, reference.y), (end, reference.y)];
+            let line = vec![place(start, reference.y), place(end, reference.y)];
             let style = FAINT_INK.stroke_width(1);
-            let (dash, gap) = reference_dashes(index);
-            chart.draw_series(DashedLineSeries::new(line, dash, gap, style))?;
+            strokes::dashed_line(canvas, line, strokes::reference(index), style)?;
         }
     }
     // Bands first: no band hides the line of another series.
     for (index, series) in figure.series.iter().enumerate() {
-        draw_band(&mut chart, series, index, &x, &y)?;
+        let ends = |&Point { x: at, y: _, band }: &Point| {
+            let (low, high) = band?;
+            // On a logarithmic axis a band may reach down to zero.
+            let low = if y.holds(low) { low } else { y.range().start };
+            let is_drawn = x.holds(at) && y.holds(high);
+            is_drawn.then(|| (place(at, low), place(at, high)))
+        };
+        for run in runs(series.points.iter().map(ends)) {
+            draw_band(canvas, &run, colour(index))?;
+        }
     }
     for (index, series) in figure.series.iter().enumerate() {
-        draw_line(&mut chart, series, index, &x, &y)?;
+        let points = series.points.iter().map(|point| {
+            let is_drawn = x.holds(point.x) && y.holds(point.y);
+            is_drawn.then(|| place(point.x, point.y))
+        });
+        for run in runs(points) {
+            draw_line(canvas, run, series.kind, index)?;
+        }
     }
     Ok(())
 }
@@ -177,62 +178,28 @@ fn axes(figure: &Figure, size: Size) -> (Axis, Axis) {
     )
 }
 
-fn draw_band(
-    chart: &mut Chart<'_, '_>,
-    series: &Series,
-    index: usize,
-    x: &Axis,
-    y: &Axis,
-) -> Result<(), Box<dyn Error>> {
-    let ends = |point: &Point| {
-        let (low, high) = point.band?;
-        // On a logarithmic axis a band may reach down to zero.
-        let low = if y.holds(low) { low } else { y.range().start };
-        let is_drawn = x.holds(point.x) && y.holds(high);
-        is_drawn.then_some((point.x, low, high))
-    };
-    let colour = SERIES[index % SERIES.len()];
-    for run in runs(series.points.iter().map(ends)) {
-        if let [(x, low, high)] = run[..] {
-            let line = PathElement::new([(x, low), (x, high)], colour.stroke_width(1));
-            chart.draw_series([line])?;
-        } else {
-            let lower = run.iter().map(|&(x, low, _)| (x, low));
-            let upper = run.iter().rev().map(|&(x, _, high)| (x, high));
-            let outline: Vec<(f64, f64)> = lower.chain(upper).collect();
-            chart.draw_series([Polygon::new(outline, colour.mix(0.16).filled())])?;
-        }
+/// Draws a band, given by its lower and upper ends.
+fn draw_band(canvas: &Canvas<'_>, ends: &[(Pixel, Pixel)], colour: RGBColor) -> Drawn {
+    if let &[(low, high)] = ends {
+        return strokes::line(canvas, vec![low, high], colour.stroke_width(1));
     }
-    Ok(())
+    let lower = ends.iter().map(|&(low, _)| low);
+    let upper = ends.iter().rev().map(|&(_, high)| high);
+    let style = colour.mix(0.16).filled();
+    strokes::area(canvas, lower.chain(upper).collect(), style)
 }
 
-fn draw_line(
-    chart: &mut Chart<'_, '_>,
-    series: &Series,
-    index: usize,
-    x: &Axis,
-    y: &Axis,
-) -> Result<(), Box<dyn Error>> {
-    let colour = SERIES[index % SERIES.len()];
-    let place = |point: &Point| {
-        let is_drawn = x.holds(point.x) && y.holds(point.y);
-        is_drawn.then_some((point.x, point.y))
-    };
-    for run in runs(series.points.iter().map(place)) {
-        match series.kind {
-            SeriesKind::Measured => {
-                chart.draw_series([PathElement::new(run.clone(), colour.stroke_width(2))])?;
-                for place in run {
-                    let area = chart.plotting_area();
-                    area.draw(&marker::at(place, index, colour))?;
-                }
-            }
-            SeriesKind::Theory => {
-                chart.draw_series(DashedLineSeries::new(run, 8, 5, colour.stroke_width(2)))?;
-            }
+fn draw_line(canvas: &Canvas<'_>, places: Vec<Pixel>, kind: SeriesKind, index: usize) -> Drawn {
+    let colour = colour(index);
+    let style = colour.stroke_width(2);
+    match kind {
+        SeriesKind::Theory => strokes::dashed_line(canvas, places, strokes::THEORY, style),
+        SeriesKind::Measured => {
+            strokes::line(canvas, places.clone(), style)?;
+            let mut places = places.into_iter();
+            places.try_for_each(|place| strokes::marker(canvas, place, index, colour))
         }
     }
-    Ok(())
 }
 
 /// The uninterrupted parts of a sequence.
@@ -248,120 +215,9 @@ fn runs<T>(sequence: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
     runs
 }
 
-/// The legend below a chart: what each line is.
-struct Legend<'a> {
-    entries: Vec<Entry<'a>>,
-    rows: u32,
-}
-
-/// An entry of the legend, at its place in pixels.
-struct Entry<'a> {
-    name: &'a str,
-    sample: Sample,
-    x: i32,
-    row: i32,
-}
-
-/// What an entry of the legend explains.
-enum Sample {
-    Measured(usize),
-    Theory(usize),
-    Reference(usize),
-}
-
-impl<'a> Legend<'a> {
-    /// Puts the entries into rows of this width.
-    fn lay_out(figure: &'a Figure, width: u32) -> Self {
-        let series = figure.series.iter().enumerate().map(|(index, series)| {
-            let sample = match series.kind {
-                SeriesKind::Measured => Sample::Measured(index),
-                SeriesKind::Theory => Sample::Theory(index),
-            };
-            (series.name.as_str(), sample)
-        });
-        let references = figure.references.iter().enumerate();
-        let references =
-            references.map(|(index, line)| (line.name.as_str(), Sample::Reference(index)));
-        let (left, gap) = (12, 22);
-        let (mut x, mut row) = (left, 0);
-        let mut entries = Vec::new();
-        for (name, sample) in series.chain(references) {
-            let needed = SAMPLE + 6 + text_width(name) as i32;
-            if x > left && x + needed > width as i32 - left {
-                (x, row) = (left, row + 1);
-            }
-            entries.push(Entry {
-                name,
-                sample,
-                x,
-                row,
-            });
-            x += needed + gap;
-        }
-        let rows = if entries.is_empty() {
-            0
-        } else {
-            row as u32 + 1
-        };
-        Self { entries, rows }
-    }
-
-    /// Its height in pixels.
-    fn height(&self) -> u32 {
-        self.rows * LEGEND_ROW + 8
-    }
-
-    fn draw(&self, area: &Canvas<'_>) -> Result<(), Box<dyn Error>> {
-        for entry in &self.entries {
-            let middle = entry.row * LEGEND_ROW as i32 + LEGEND_ROW as i32 / 2;
-            let line = [(entry.x, middle), (entry.x + SAMPLE, middle)];
-            match entry.sample {
-                Sample::Measured(index) => {
-                    let colour = SERIES[index % SERIES.len()];
-                    area.draw(&PathElement::new(line, colour.stroke_width(2)))?;
-                    area.draw(&marker::at((entry.x + SAMPLE / 2, middle), index, colour))?;
-                }
-                Sample::Theory(index) => {
-                    let style = SERIES[index % SERIES.len()].stroke_width(2);
-                    dashes(area, line, (8, 5), style)?;
-                }
-                Sample::Reference(index) => {
-                    dashes(
-                        area,
-                        line,
-                        reference_dashes(index),
-                        FAINT_INK.stroke_width(1),
-                    )?;
-                }
-            }
-            let style = text(INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw_text(entry.name, &style, (entry.x + SAMPLE + 6, middle))?;
-        }
-        Ok(())
-    }
-}
-
-/// The dashes and gaps of the reference line with this index, in pixels.
-fn reference_dashes(index: usize) -> (u32, u32) {
-    match index % 3 {
-        0 => (2, 4),
-        1 => (7, 4),
-        _ => (14, 4),
-    }
-}
-
-/// A horizontal dashed line.
-fn dashes(
-    area: &Canvas<'_>,
-    [(start, y), (end, _)]: [(i32, i32); 2],
-    (dash, gap): (u32, u32),
-    style: ShapeStyle,
-) -> Result<(), Box<dyn Error>> {
-    for from in (start..end).step_by((dash + gap) as usize) {
-        let to = (from + dash as i32).min(end);
-        area.draw(&PathElement::new([(from, y), (to, y)], style))?;
-    }
-    Ok(())
+/// The colour of the series with this index.
+fn colour(index: usize) -> RGBColor {
+    SERIES[index % SERIES.len()]
 }
 
 fn text<'a>(colour: RGBColor) -> TextStyle<'a> {
