@@ -59,6 +59,32 @@ fn oracle(id: u64, next: i64) -> Vec<u8> {
 const EVERY_FORMAT: [TraceFormat; 14] = TraceFormat::ALL;
 
 #[test]
+fn formats_are_known_by_their_names() {
+    for format in TraceFormat::ALL {
+        let name = format.to_string();
+        assert_eq!(name.parse::<TraceFormat>().unwrap(), format);
+        assert_eq!(name.to_uppercase().parse::<TraceFormat>().unwrap(), format);
+    }
+    let error = "oracle".parse::<TraceFormat>().unwrap_err().to_string();
+    assert!(error.contains("cloud-physics"), "{error}");
+    for (path, format) in [
+        ("w1.oracleGeneral.bin.zst", Some(TraceFormat::OracleGeneral)),
+        ("dir.csv/w1.oracleGeneral", Some(TraceFormat::OracleGeneral)),
+        ("w1.lcs.xz", Some(TraceFormat::Lcs)),
+        ("w1.vscsi", Some(TraceFormat::Vscsi)),
+        ("OLTP.lis.gz", Some(TraceFormat::Arc)),
+        ("ids.TXT", Some(TraceFormat::Txt)),
+        ("a.csv", Some(TraceFormat::Csv)),
+        ("spec2000_mcf.address.gz", Some(TraceFormat::Address)),
+        ("w106.trace.xz", None),
+        ("trace.gz", None),
+        ("", None),
+    ] {
+        assert_eq!(TraceFormat::detect(path.as_ref()), format, "{path}");
+    }
+}
+
+#[test]
 fn nothing_is_an_empty_trace_except_for_lcs() {
     for format in EVERY_FORMAT {
         if format == TraceFormat::Lcs {

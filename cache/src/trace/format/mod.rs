@@ -214,6 +214,11 @@ impl FromStr for TraceFormat {
     /// # Errors
     /// [`CacheError::UnknownName`] with the names there are.
     fn from_str(name: &str) -> Result<Self, CacheError> {
+        // libCacheSim has two names for its main format.
+        let name = match name {
+            "oracleGeneralBin" => "oracleGeneral",
+            name => name,
+        };
         Self::ALL
             .into_iter()
             .find(|format| format.name().eq_ignore_ascii_case(name))
