@@ -93,3 +93,8 @@ pub mod trace;
 pub use error::CacheError;
 pub use septet_core::seed::SeedTree;
 pub use spec::PolicySpec;
+
+/// The example of the README, compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
