@@ -7,7 +7,7 @@ use septet_core::experiment::{Context, DataSet, ExperimentError, Profile, Scale}
 use crate::set_associative::{Geometry, SetAssociative};
 use crate::trace::{self, Archive, ReadOptions, Trace, TraceFormat};
 
-/// The data sets that the experiments use.
+/// The data sets that the experiments use; the quick profile uses the first two.
 pub(super) const DATA_SETS: [&str; 5] = [
     "cache-brightkite-citibike",
     "cache-instrumented",

@@ -42,14 +42,17 @@ impl Experiment for RobustCaching {
         &PAPER
     }
 
-    fn data_sets(&self) -> &'static [&'static str] {
-        &families::DATA_SETS
+    fn data_sets(&self, profile: Profile) -> &'static [&'static str] {
+        match profile {
+            Profile::Quick => &families::DATA_SETS[..2],
+            Profile::Full | Profile::Gpu => &families::DATA_SETS,
+        }
     }
 
     fn expected_time(&self, profile: Profile) -> Option<Duration> {
         Some(Duration::from_secs(match profile {
             Profile::Quick => 40,
-            Profile::Full | Profile::Gpu => 600,
+            Profile::Full | Profile::Gpu => 420,
         }))
     }
 

@@ -34,7 +34,7 @@ pub(super) fn write(
         "profile {}{time}, seed {seed}, threads {threads}",
         profile.name()
     )?;
-    for name in experiment.data_sets() {
+    for name in experiment.data_sets(profile) {
         match lookup.find(name) {
             Ok(data) => {
                 let files = data.files().iter().zip(data.set().files);

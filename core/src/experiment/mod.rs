@@ -122,8 +122,8 @@ pub trait Experiment {
     /// The paper.
     fn paper(&self) -> &'static Paper;
 
-    /// The data sets that it uses when they are there; listed before the run.
-    fn data_sets(&self) -> &'static [&'static str] {
+    /// The data sets that a profile uses when they are there; listed before the run.
+    fn data_sets(&self, _profile: Profile) -> &'static [&'static str] {
         &[]
     }
 
