@@ -131,6 +131,9 @@ pub fn sampled_miss_ratios(
             expected: "a number above 0 and up to 1",
         });
     }
+    if trace.is_empty() {
+        return Ok(vec![0.0; capacities.len()]);
+    }
     let sampled: Vec<usize> = (0..trace.len())
         .filter(|&index| is_sampled(trace.original_id(trace.pages()[index]), rate))
         .collect();

@@ -51,6 +51,8 @@ pub struct SetAssociative {
     sets: Vec<Trace>,
     /// By request of the whole trace: its set and its index there.
     place: Vec<(u32, u32)>,
+    /// By set: where its pages begin when those of all sets are numbered one after the other.
+    first_page: Vec<u32>,
 }
 
 impl SetAssociative {
@@ -81,11 +83,23 @@ impl SetAssociative {
             place.push((number, members.len() as u32));
             members.push(index);
         }
-        let sets = indices
+        let sets: Vec<Trace> = indices
             .into_iter()
-            .map(|members| trace.select(members.into_iter()))
+            .map(|members| trace.select_as(members.into_iter(), |id| id / geometry.line_bytes))
             .collect();
-        Ok(Self { sets, place })
+        let first_page = sets
+            .iter()
+            .scan(0, |next, set| {
+                let first = *next;
+                *next += set.page_count() as u32;
+                Some(first)
+            })
+            .collect();
+        Ok(Self {
+            sets,
+            place,
+            first_page,
+        })
     }
 
     /// The sets, in the order of their first requests.
@@ -130,7 +144,14 @@ impl SetAssociative {
             .map(|set| Vec::with_capacity(set.len()))
             .collect();
         for (access, &(set, now)) in accesses(whole).zip(&self.place) {
-            let predicted = predictor.predict(&Access { now, ..access });
+            // Addresses within one line are one page.
+            let page =
+                self.first_page[set as usize] + self.sets[set as usize].pages()[now as usize];
+            let predicted = predictor.predict(&Access {
+                page,
+                now,
+                ..access
+            });
             predictions[set as usize].push(predicted);
         }
         self.predict_each(|set| Ok(std::mem::take(&mut predictions[set])))
@@ -163,5 +184,28 @@ impl SetAssociative {
             sum += make(index)?.replay(set)?;
         }
         Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Lru;
+    use crate::predict::Popularity;
+
+    #[test]
+    fn addresses_within_a_line_are_one_page() {
+        let geometry = Geometry {
+            line_bytes: 64,
+            sets: 1,
+        };
+        let trace = Trace::from_ids([0, 8, 0, 8, 16, 0, 64]);
+        let mut sets = SetAssociative::split(&trace, geometry).unwrap();
+        let tally = sets.replay(|_| Ok(Box::new(Lru::new(1)))).unwrap();
+        assert_eq!(tally.misses, 2);
+        sets.predict(&mut Popularity::default(), &trace).unwrap();
+        let lines = Trace::from_ids([0, 0, 0, 0, 0, 0, 1]);
+        let expected = crate::predict::predictions(&mut Popularity::default(), &lines);
+        assert_eq!(sets.sets()[0].predictions(), Some(&expected[..]));
     }
 }

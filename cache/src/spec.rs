@@ -346,7 +346,7 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 
 fn set_parameter(rule: &mut Rule, key: &str, text: &str) -> Result<(), CacheError> {
     let (name, expected, value) = match rule {
-        Rule::Doubling { gamma } => ("gamma", "a finite number above 0", gamma),
+        Rule::Doubling { gamma } => ("gamma", "a finite number from 1e-6", gamma),
         Rule::BlumBurch { epsilon } => ("epsilon", "a number above 0 and below 1", epsilon),
         Rule::FollowLeader { hysteresis } => ("hysteresis", "a finite number from 1", hysteresis),
     };

@@ -77,8 +77,8 @@ impl Combined {
             return Err(argument("experts", 0.0, "at least one"));
         }
         match rule {
-            Rule::Doubling { gamma } if !(gamma > 0.0 && gamma.is_finite()) => {
-                return Err(argument("gamma", gamma, "a finite number above 0"));
+            Rule::Doubling { gamma } if !(gamma >= 1e-6 && gamma.is_finite()) => {
+                return Err(argument("gamma", gamma, "a finite number from 1e-6"));
             }
             Rule::BlumBurch { epsilon } if !(epsilon > 0.0 && epsilon < 1.0) => {
                 return Err(argument("epsilon", epsilon, "a number above 0 and below 1"));

@@ -10,7 +10,7 @@ pub enum Rule {
     /// D, the deterministic rule of the study: follow an expert until its misses exceed a bound,
     /// then go on to the next one and raise the bound by the factor 1 + gamma / (experts - 1).
     Doubling {
-        /// Above 0; 0.01 in the study.
+        /// From 1e-6; 0.01 in the study.
         gamma: f64,
     },
     /// R, the randomised rule (Blum and Burch): a probability for each expert, multiplied by

@@ -197,9 +197,8 @@ impl RobustPhase {
         rng: &mut ChaCha8Rng,
         evicted: &mut Vec<PageId>,
     ) {
-        if self.requested.insert(page) {
-            self.arrivals += 1;
-        }
+        let arrived = self.requested.insert(page);
+        self.arrivals += usize::from(arrived);
         match self.cache.find(page) {
             Some(slot) => self.untouched.remove(slot),
             None => {
@@ -211,7 +210,7 @@ impl RobustPhase {
                 }
             }
         }
-        if self.is_reload_arrival() {
+        if arrived && self.is_reload_arrival() {
             self.reload(predicted, evicted);
         }
     }

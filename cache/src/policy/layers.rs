@@ -181,3 +181,31 @@ impl Layers {
         self.support -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::{Belady, Policy};
+    use crate::trace::Trace;
+
+    proptest! {
+        #[test]
+        fn the_optimum_misses_where_the_work_function_grows(
+            ids in prop::collection::vec(0..9_u64, 0..80),
+            capacity in 1..6_usize,
+        ) {
+            let mut layers = Layers::new(capacity);
+            let mut misses = 0;
+            for end in 1..=ids.len() {
+                let mut prefix = Trace::from_ids(ids[..end].iter().copied());
+                prefix.annotate();
+                let page = prefix.pages()[end - 1];
+                misses += u64::from(layers.request(page));
+                let optimum = Belady::new(capacity as u64).replay(&prefix).unwrap().misses;
+                prop_assert_eq!(misses, optimum, "after {} requests", end);
+            }
+        }
+    }
+}

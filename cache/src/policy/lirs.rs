@@ -38,7 +38,7 @@ impl Lirs {
         Self {
             lir_capacity: capacity - queue_capacity,
             queue_capacity,
-            stack_capacity: 2 * capacity,
+            stack_capacity: capacity.saturating_mul(2),
             stack_table: Table::default(),
             stack: List::default(),
             lir: 0,

@@ -10,7 +10,7 @@ use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
 /// OnlineMin (Brodal, Moruz, Negoescu): H_k-competitive paging, the best possible. The cache is
-/// always one that an optimal algorithm may have, drawn by random priorities. O(k) a miss.
+/// always one that an optimal algorithm may have, drawn by random priorities. O(k log k) a miss.
 ///
 /// The support (the pages that the optimum may hold) is capped at `support_factor` times k; a new
 /// page at the cap makes the algorithm forget the oldest layer.

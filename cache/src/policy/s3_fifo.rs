@@ -11,7 +11,8 @@ use crate::request::{PageId, Request};
 ///
 /// The defaults are those of libCacheSim: a small queue of 10 % of the capacity (at least 1), a
 /// ghost queue of 90 %, and two requests to move on; while the cache has never been full, objects
-/// that the small queue has no room for enter the main queue.
+/// that the small queue has no room for enter the main queue. Objects larger than the small queue
+/// are not admitted.
 #[derive(Clone, Debug)]
 pub struct S3Fifo {
     capacity: u64,

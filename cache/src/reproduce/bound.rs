@@ -49,7 +49,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
          better expert, plus k for each switch and k + 2; largest share of the bound",
     )
     .paper_ref("combiner D; the bound follows from its rule and lazy following")
-    .scale(Scale::Analytic)
+    .scale(Scale::Simulated)
     .expect(Expected::AtMost(1.0))
     .source("theorem")
     .measured(Estimate::exact(worst, "of the bound"));

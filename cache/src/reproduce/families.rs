@@ -98,8 +98,7 @@ impl Origin {
     pub(super) fn scale(self) -> Scale {
         match self {
             Self::Literature => Scale::Original,
-            Self::Instrumented => Scale::Scaled,
-            Self::Generated => Scale::Simulated,
+            Self::Instrumented | Self::Generated => Scale::Scaled,
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         .paper_ref("comparison with the algorithms of the literature")
         .scale(family.origin.scale())
         .expect(Expected::AtLeast(5.0))
-        .source("published runs: sphinx3, LMarker 2.267, FtP 1.515")
+        .source("this project's bound; published on sphinx3: LMarker 2.267, FtP 1.515")
         .measured(estimate);
     }
     if pairs

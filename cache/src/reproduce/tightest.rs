@@ -1,6 +1,6 @@
 //! One claim for many measurements: the one that comes closest to its bound speaks for all.
 
-use septet_core::experiment::{Estimate, Expected};
+use septet_core::experiment::{Estimate, Expected, Verdict};
 
 /// A measurement with its bound.
 pub(super) struct Candidate {
@@ -14,10 +14,20 @@ pub(super) struct Candidate {
 /// bound, all are.
 pub(super) fn tightest(candidates: Vec<Candidate>) -> Option<(Candidate, usize)> {
     let count = candidates.len();
-    let tightest = candidates
-        .into_iter()
-        .min_by(|a, b| room(a).total_cmp(&room(b)))?;
+    let tightest = candidates.into_iter().min_by(|a, b| {
+        let severity = severity(a).cmp(&severity(b));
+        severity.then(room(a).total_cmp(&room(b)))
+    })?;
     Some((tightest, count))
+}
+
+/// A contradiction outranks doubt, and doubt a small room.
+fn severity(candidate: &Candidate) -> u8 {
+    match candidate.expected.judge(&candidate.measured).0 {
+        Verdict::Contradicted => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Reproduced | Verdict::Skipped => 2,
+    }
 }
 
 /// The distance from the worse end of the interval to the bound, relative to the bound; negative

@@ -189,10 +189,21 @@ impl Trace {
     /// The requests at these indices, with pages numbered anew and the future and predictions
     /// dropped.
     pub(crate) fn select(&self, indices: impl Iterator<Item = usize>) -> Self {
+        self.select_as(indices, |id| id)
+    }
+
+    /// As [`Trace::select`], with other ids: requests whose ids become equal ask for one page.
+    pub(crate) fn select_as(
+        &self,
+        indices: impl Iterator<Item = usize>,
+        rename: impl Fn(u64) -> u64,
+    ) -> Self {
         let mut builder = Builder::default();
         for index in indices {
+            let mut record = self.record(index, NextAccess::Unknown);
+            record.id = rename(record.id);
             // A part of a trace that exists is never too large.
-            let _ = builder.push(self.record(index, NextAccess::Unknown));
+            let _ = builder.push(record);
         }
         builder.finish().unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use septet_cache::miss_ratio_curve::{LruCurve, sampled_miss_ratios};
 use septet_cache::trace::Trace;
@@ -45,6 +45,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     sizes.sort_unstable();
     sizes.dedup();
     let largest = sizes.last().copied().unwrap_or(1);
+    ensure!(
+        !arguments.policies.depend_on_capacity() || sizes.len() == 1,
+        "belady-bits differ from size to size: give one size, or use sim"
+    );
     arguments.policies.prepare(&mut trace, largest)?;
     let seed = arguments.policies.seed();
     let points: Result<Vec<Vec<Point>>> = arguments

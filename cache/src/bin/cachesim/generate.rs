@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use septet_cache::SeedTree;
 use septet_cache::trace::Trace;
@@ -53,8 +53,17 @@ fn parse_phase(text: &str) -> Result<Phase> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let format = input::format_of(&arguments.output, arguments.format)?;
     let seed = SeedTree::new(arguments.seed);
+    let once = arguments
+        .phases
+        .iter()
+        .try_fold(0_usize, |sum, phase| sum.checked_add(phase.requests));
+    let count = once
+        .and_then(|once| once.checked_mul(arguments.repeat))
+        .filter(|&count| count < u32::MAX as usize && arguments.repeat < u32::MAX as usize);
+    let Some(count) = count else {
+        bail!("a trace has fewer than {} requests", u32::MAX);
+    };
     let phases = arguments.phases.repeat(arguments.repeat);
-    let count = phases.iter().map(|phase| phase.requests as u64).sum();
     let mut requests: generate::Requests =
         Box::new(generate::phases(&phases, &seed.child("requests"))?);
     if let Some(median) = arguments.median_size {
@@ -62,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         requests = LogNormalSizes { median, sigma }.give(requests, &seed.child("sizes"))?;
     }
     let template = "generating {wide_bar} {human_pos}/{human_len} {eta:>4} left";
-    let bar = ProgressBar::new(count).with_style(ProgressStyle::with_template(template)?);
+    let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(template)?);
     let trace = Trace::from_records(bar.wrap_iter(requests).map(Ok))?;
     bar.finish_and_clear();
     input::write(&arguments.output, format, &trace)

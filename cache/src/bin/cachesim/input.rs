@@ -23,9 +23,9 @@ pub(crate) struct Input {
     /// Let every object count 1.
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = parse_truth)]
     ignore_obj_size: bool,
-    /// Refuse traces with more requests than this.
-    #[arg(long, value_name = "REQUESTS")]
-    max_records: Option<u64>,
+    /// Refuse traces with more requests than this, so that a small file cannot fill the memory.
+    #[arg(long, value_name = "REQUESTS", default_value_t = 1 << 28)]
+    max_records: u64,
 }
 
 /// A format, if it was told.
@@ -67,7 +67,7 @@ impl Input {
     pub(crate) fn load(&self) -> Result<Trace> {
         let format = format_of(&self.trace, self.format)?;
         let mut options = ReadOptions::default().csv(self.columns.clone());
-        options.max_records = self.max_records;
+        options.max_records = Some(self.max_records);
         let mut reader = trace::open(&self.trace, format, &options)?;
         let length = reader.progress().map_or(0, |(_, length)| length);
         let template = "{msg} {wide_bar} {bytes}/{total_bytes} {eta:>4} left";

@@ -101,7 +101,7 @@ impl Policies {
     }
 
     /// Whether the predictions change with the cache size.
-    fn depend_on_capacity(&self) -> bool {
+    pub(crate) fn depend_on_capacity(&self) -> bool {
         matches!(self.predictor, Some(PredictorSpec::BeladyBits(_)))
     }
 }

@@ -24,6 +24,12 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     let unit_start = text
         .find(|c: char| c.is_ascii_alphabetic())
         .unwrap_or(text.len());
+    // An exponent is no unit.
+    let unit_start = if text.parse::<f64>().is_ok() {
+        text.len()
+    } else {
+        unit_start
+    };
     let (number, unit) = text.split_at(unit_start);
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -40,6 +46,12 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     let Ok(number) = number.trim().parse::<f64>() else {
         bail!("the cache size {text:?} is not a number");
     };
+    if number <= 0.0 {
+        bail!("the cache size {text:?} is not above 0");
+    }
+    if unit.is_empty() && number >= 1.0 && number.fract() != 0.0 {
+        bail!("the cache size {text:?} is neither whole nor a fraction of the working set");
+    }
     let size = if number > 0.0 && number < 1.0 && unit.is_empty() {
         number * working_set(trace) as f64
     } else {
@@ -47,9 +59,6 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     };
     if !(0.0..9e18).contains(&size) {
         bail!("the cache size {text:?} is out of range");
-    }
-    if number <= 0.0 {
-        bail!("the cache size {text:?} is not above 0");
     }
     Ok((size as u64).max(1))
 }
