@@ -1,0 +1,1 @@
+//! Sketches as bytes: the binary format of this crate, and that of Apache DataSketches.

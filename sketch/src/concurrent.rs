@@ -1,0 +1,1 @@
+//! Sketches that several threads update.

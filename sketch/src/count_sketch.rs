@@ -1,0 +1,1 @@
+//! The count-sketch: signed counters, the median of which estimates without bias.

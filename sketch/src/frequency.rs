@@ -1,0 +1,184 @@
+//! What every sketch of frequencies can do.
+
+use crate::error::SketchError;
+use crate::key::Key;
+
+/// How many keys a batch hashes at a time.
+const BATCH: usize = 64;
+
+/// The type of an estimate: counts that are never negative (`u64`) or a real number (`f64`).
+pub trait Estimate: Copy + PartialOrd + Default + core::fmt::Debug {
+    /// The estimate of a key that was counted exactly.
+    fn exact(count: u64) -> Self;
+    /// This estimate and an exact count of other occurrences of the same key.
+    #[must_use]
+    fn plus(self, count: u64) -> Self;
+    /// As a real number.
+    fn to_f64(self) -> f64;
+}
+
+impl Estimate for u64 {
+    fn exact(count: u64) -> Self {
+        count
+    }
+
+    fn plus(self, count: u64) -> Self {
+        self.saturating_add(count)
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts beyond 2^53 lose their last bits"
+    )]
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Estimate for f64 {
+    fn exact(count: u64) -> Self {
+        count.to_f64()
+    }
+
+    fn plus(self, count: u64) -> Self {
+        self + count.to_f64()
+    }
+
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+/// A summary of a stream that estimates how often each key occurred.
+///
+/// The methods that end in `_hash` and `_hashes` take what [`Key::hash64`] gives for the
+/// [`seed`](Self::seed) of the sketch; who asks several sketches of the same seed hashes once.
+/// A batch has the same effect as its items one by one, bit for bit, and is faster.
+pub trait FrequencySketch {
+    /// What an estimate is.
+    type Estimate: Estimate;
+
+    /// The seed under which keys are hashed.
+    fn seed(&self) -> u64;
+
+    /// Counts `by` more occurrences of the key of this hash.
+    fn update_hash(&mut self, hash: u64, by: u64);
+
+    /// Counts one more occurrence of each.
+    fn update_hashes(&mut self, hashes: &[u64]) {
+        for &hash in hashes {
+            self.update_hash(hash, 1);
+        }
+    }
+
+    /// Counts `by[i]` more occurrences of the key of `hashes[i]`.
+    ///
+    /// # Panics
+    ///
+    /// When the slices differ in length.
+    fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
+        assert_eq!(hashes.len(), by.len(), "one weight for each hash");
+        for (&hash, &by) in hashes.iter().zip(by) {
+            self.update_hash(hash, by);
+        }
+    }
+
+    /// The estimated number of occurrences of the key of this hash.
+    fn estimate_hash(&self, hash: u64) -> Self::Estimate;
+
+    /// The estimates of many keys, into `estimates`.
+    ///
+    /// # Panics
+    ///
+    /// When the slices differ in length.
+    fn estimate_hashes(&self, hashes: &[u64], estimates: &mut [Self::Estimate]) {
+        assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
+        for (&hash, estimate) in hashes.iter().zip(estimates) {
+            *estimate = self.estimate_hash(hash);
+        }
+    }
+
+    /// Occurrences counted so far, over all keys.
+    fn total(&self) -> u64;
+
+    /// Bytes of memory that the counters take.
+    fn size_bytes(&self) -> usize;
+
+    /// Forgets everything that was counted.
+    fn clear(&mut self);
+
+    /// Counts one more occurrence of a key.
+    #[inline]
+    fn update<K: Key + ?Sized>(&mut self, key: &K)
+    where
+        Self: Sized,
+    {
+        self.update_hash(key.hash64(self.seed()), 1);
+    }
+
+    /// Counts `by` more occurrences of a key.
+    #[inline]
+    fn update_by<K: Key + ?Sized>(&mut self, key: &K, by: u64)
+    where
+        Self: Sized,
+    {
+        self.update_hash(key.hash64(self.seed()), by);
+    }
+
+    /// Counts one more occurrence of each key.
+    #[inline]
+    fn update_batch<K: Key>(&mut self, keys: &[K])
+    where
+        Self: Sized,
+    {
+        let seed = self.seed();
+        let mut hashes = [0; BATCH];
+        for chunk in keys.chunks(BATCH) {
+            for (hash, key) in hashes.iter_mut().zip(chunk) {
+                *hash = key.hash64(seed);
+            }
+            self.update_hashes(&hashes[..chunk.len()]);
+        }
+    }
+
+    /// The estimated number of occurrences of a key.
+    #[inline]
+    fn estimate<K: Key + ?Sized>(&self, key: &K) -> Self::Estimate
+    where
+        Self: Sized,
+    {
+        self.estimate_hash(key.hash64(self.seed()))
+    }
+
+    /// The estimates of many keys, into `estimates`.
+    ///
+    /// # Panics
+    ///
+    /// When the slices differ in length.
+    #[inline]
+    fn estimate_batch<K: Key>(&self, keys: &[K], estimates: &mut [Self::Estimate])
+    where
+        Self: Sized,
+    {
+        assert_eq!(keys.len(), estimates.len(), "one estimate for each key");
+        let seed = self.seed();
+        let mut hashes = [0; BATCH];
+        for (keys, estimates) in keys.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
+            for (hash, key) in hashes.iter_mut().zip(keys) {
+                *hash = key.hash64(seed);
+            }
+            self.estimate_hashes(&hashes[..keys.len()], estimates);
+        }
+    }
+}
+
+/// Summaries of two streams become the summary of both.
+pub trait Merge {
+    /// Takes in what `other` has counted.
+    ///
+    /// # Errors
+    ///
+    /// [`SketchError::Incompatible`], naming the parameter in which the two differ; nothing is
+    /// changed then.
+    fn merge(&mut self, other: &Self) -> Result<(), SketchError>;
+}

@@ -1,0 +1,1 @@
+//! Which keys are the most frequent?

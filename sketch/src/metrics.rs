@@ -1,0 +1,1 @@
+//! How good are estimates, and how good is an oracle?

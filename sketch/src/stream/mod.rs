@@ -1,0 +1,1 @@
+//! Streams of keys: generators, and readers of files.

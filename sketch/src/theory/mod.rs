@@ -1,0 +1,1 @@
+//! The error of a sketch, predicted from a histogram of counts.
