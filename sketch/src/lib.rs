@@ -68,6 +68,8 @@ pub mod simd;
 pub mod stream;
 #[cfg(feature = "std")]
 pub mod theory;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use count_min::CountMin;
 pub use count_sketch::CountSketch;
