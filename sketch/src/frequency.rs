@@ -153,10 +153,9 @@ pub trait FrequencySketch {
         let seed = self.seed();
         let mut hashes = [0; BATCH];
         for chunk in keys.chunks(BATCH) {
-            for (hash, key) in hashes.iter_mut().zip(chunk) {
-                *hash = key.hash64(seed);
-            }
-            self.update_hashes(&hashes[..chunk.len()]);
+            let hashes = &mut hashes[..chunk.len()];
+            K::hash64_all(chunk, seed, hashes);
+            self.update_hashes(hashes);
         }
     }
 
@@ -183,10 +182,9 @@ pub trait FrequencySketch {
         let seed = self.seed();
         let mut hashes = [0; BATCH];
         for (keys, estimates) in keys.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
-            for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = key.hash64(seed);
-            }
-            self.estimate_hashes(&hashes[..keys.len()], estimates);
+            let hashes = &mut hashes[..keys.len()];
+            K::hash64_all(keys, seed, hashes);
+            self.estimate_hashes(hashes, estimates);
         }
     }
 }

@@ -78,6 +78,15 @@ impl Shape {
         (bytes <= isize::MAX as usize).then_some(bytes / LINE_BYTES)
     }
 
+    /// Rows in which a key has an offset of its own.
+    #[inline(always)]
+    pub(super) fn rows_of_offsets(&self) -> usize {
+        match self.layout {
+            Layout::RowMajor => self.depth,
+            Layout::Blocked => 1,
+        }
+    }
+
     /// The group of counters `row` of a line, of which `choices` picks one.
     #[inline(always)]
     pub(super) fn slot(&self, row: usize, choices: u32) -> usize {

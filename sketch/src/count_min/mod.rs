@@ -7,11 +7,13 @@
 //! [`Update::Plain`] adds up exactly over threads and machines, and [`Layout::Blocked`] is the
 //! fastest where the table is larger than the caches.
 
-mod batch;
+pub(crate) mod batch;
 mod bounds;
 mod builder;
 mod counter;
 mod layout;
+#[cfg(target_arch = "x86_64")]
+mod lines;
 
 use core::fmt;
 
