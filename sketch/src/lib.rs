@@ -39,7 +39,8 @@
 //! # Features
 //!
 //! `std` is on by default; without it the crate is `no_std + alloc` and holds the linear sketches.
-//! `train` trains oracles on candle; `reproduce` builds the paper's experiment.
+//! `theory` predicts errors and plans budgets; `train` trains oracles on candle; `reproduce` builds the
+//! paper's experiment.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -62,8 +63,10 @@ pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
 #[cfg(feature = "std")]
-pub mod stream;
+pub mod simulate;
 #[cfg(feature = "std")]
+pub mod stream;
+#[cfg(feature = "theory")]
 pub mod theory;
 
 pub use count_min::CountMin;
