@@ -45,6 +45,7 @@
 
 extern crate alloc;
 
+pub mod any_key;
 pub mod codec;
 #[cfg(feature = "std")]
 pub mod concurrent;
@@ -66,6 +67,7 @@ pub mod stream;
 #[cfg(feature = "std")]
 pub mod theory;
 
+pub use any_key::{AnyKey, KeyType};
 pub use count_min::CountMin;
 pub use error::SketchError;
 pub use frequency::{Estimate, FrequencySketch, Merge};
