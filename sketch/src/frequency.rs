@@ -4,7 +4,7 @@ use crate::error::SketchError;
 use crate::key::Key;
 
 /// How many keys a batch hashes at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
 
 /// The type of an estimate: counts that are never negative (`u64`) or a real number (`f64`).
 pub trait Estimate: Copy + PartialOrd + Default + core::fmt::Debug {
@@ -80,6 +80,25 @@ pub trait FrequencySketch {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
         for (&hash, &by) in hashes.iter().zip(by) {
             self.update_hash(hash, by);
+        }
+    }
+
+    /// Counts `by` more occurrences of the key of this hash, and gives its new estimate.
+    fn update_hash_and_estimate(&mut self, hash: u64, by: u64) -> Self::Estimate {
+        self.update_hash(hash, by);
+        self.estimate_hash(hash)
+    }
+
+    /// Counts one more occurrence of each; `estimates[i]` becomes the estimate of `hashes[i]` as it
+    /// was right after its own update.
+    ///
+    /// # Panics
+    ///
+    /// When the slices differ in length.
+    fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [Self::Estimate]) {
+        assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
+        for (&hash, estimate) in hashes.iter().zip(estimates) {
+            *estimate = self.update_hash_and_estimate(hash, 1);
         }
     }
 
