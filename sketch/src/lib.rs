@@ -46,6 +46,7 @@
 
 extern crate alloc;
 
+pub mod any_key;
 mod cache_lines;
 pub mod codec;
 #[cfg(feature = "std")]
@@ -72,6 +73,7 @@ pub mod stream;
 #[cfg(feature = "theory")]
 pub mod theory;
 
+pub use any_key::{AnyKey, KeyType};
 pub use count_min::CountMin;
 pub use count_sketch::CountSketch;
 pub use error::SketchError;
