@@ -26,6 +26,19 @@ pub enum SketchError {
         /// Its value in the other sketch.
         right: String,
     },
+    /// Two explicit tables do not fit into one, and the hashes of their keys are not stored.
+    #[error(
+        "bucket {bucket} of the merged explicit table: expected at most {slots} entries with \
+         counts that fit, found {entries}; 16-byte slots can be merged always"
+    )]
+    TableOverflow {
+        /// The bucket.
+        bucket: usize,
+        /// Slots of a bucket.
+        slots: usize,
+        /// Entries that both tables have in this bucket.
+        entries: usize,
+    },
     /// Bytes do not follow their format.
     #[error("{format}, byte {offset}: expected {expected}, found {found}")]
     Decode {
