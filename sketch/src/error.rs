@@ -26,6 +26,19 @@ pub enum SketchError {
         /// Its value in the other sketch.
         right: String,
     },
+    /// Two explicit tables do not fit into one, and the hashes of their keys are not stored.
+    #[error(
+        "bucket {bucket} of the merged explicit table: expected at most {slots} entries with \
+         counts that fit, found {entries}; 16-byte slots can be merged always"
+    )]
+    TableOverflow {
+        /// The bucket.
+        bucket: usize,
+        /// Slots of a bucket.
+        slots: usize,
+        /// Entries that both tables have in this bucket.
+        entries: usize,
+    },
     /// Bytes do not follow their format.
     #[error("{format}, byte {offset}: expected {expected}, found {found}")]
     Decode {
@@ -38,6 +51,23 @@ pub enum SketchError {
         /// What stood there.
         found: String,
     },
+    /// A file does not hold the model that was to be read from it.
+    #[cfg(feature = "std")]
+    #[error("{}, {item}: expected {expected}, found {found}", path.display())]
+    Model {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The part of it: the file, the model, or the name of a tensor.
+        item: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A tensor operation failed.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Tensor(#[from] septet_core::tensor::TensorError),
     /// A file could not be opened, read or written.
     #[cfg(feature = "std")]
     #[error("{}: {source}", path.display())]

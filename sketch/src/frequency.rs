@@ -83,6 +83,25 @@ pub trait FrequencySketch {
         }
     }
 
+    /// Counts `by` more occurrences of the key of this hash, and gives its new estimate.
+    fn update_hash_and_estimate(&mut self, hash: u64, by: u64) -> Self::Estimate {
+        self.update_hash(hash, by);
+        self.estimate_hash(hash)
+    }
+
+    /// Counts one more occurrence of each; `estimates[i]` becomes the estimate of `hashes[i]` as it
+    /// was right after its own update.
+    ///
+    /// # Panics
+    ///
+    /// When the slices differ in length.
+    fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [Self::Estimate]) {
+        assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
+        for (&hash, estimate) in hashes.iter().zip(estimates) {
+            *estimate = self.update_hash_and_estimate(hash, 1);
+        }
+    }
+
     /// The estimated number of occurrences of the key of this hash.
     fn estimate_hash(&self, hash: u64) -> Self::Estimate;
 
