@@ -53,7 +53,7 @@ pub(super) fn comparable(score: f32) -> f32 {
 pub(super) struct Cut {
     pub(super) score: f32,
     /// Of the keys of this score, those are admitted whose 32 bits are below: 0 to 2^32.
-    ties: u64,
+    pub(super) ties: u64,
 }
 
 impl Cut {
@@ -123,9 +123,9 @@ const RENEWED: usize = 128;
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     /// In ascending order.
-    hashes: Vec<u64>,
-    scores: Vec<f32>,
-    added: usize,
+    pub(super) hashes: Vec<u64>,
+    pub(super) scores: Vec<f32>,
+    pub(super) added: usize,
 }
 
 impl Sample {
@@ -236,7 +236,11 @@ mod tests {
         let mut sample = Sample::new();
         for occurrence in 0u64..200_000 {
             // Half of the occurrences are of ten keys.
-            let key = if occurrence % 2 == 0 { occurrence % 20 } else { occurrence };
+            let key = if occurrence % 2 == 0 {
+                occurrence % 20
+            } else {
+                occurrence
+            };
             let hash = hash_integer(key, 5);
             if sample.lacks(hash) {
                 sample.add(hash, (key % 100) as f32);
