@@ -236,7 +236,11 @@ mod tests {
         let mut sample = Sample::new();
         for occurrence in 0u64..200_000 {
             // Half of the occurrences are of ten keys.
-            let key = if occurrence % 2 == 0 { occurrence % 20 } else { occurrence };
+            let key = if occurrence % 2 == 0 {
+                occurrence % 20
+            } else {
+                occurrence
+            };
             let hash = hash_integer(key, 5);
             if sample.lacks(hash) {
                 sample.add(hash, (key % 100) as f32);
