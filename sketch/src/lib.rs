@@ -74,6 +74,8 @@ pub mod simulate;
 pub mod stream;
 #[cfg(feature = "theory")]
 pub mod theory;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use any_key::{AnyKey, KeyType};
 pub use count_min::CountMin;
