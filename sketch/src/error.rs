@@ -51,6 +51,23 @@ pub enum SketchError {
         /// What stood there.
         found: String,
     },
+    /// A file does not hold the model that was to be read from it.
+    #[cfg(feature = "std")]
+    #[error("{}, {item}: expected {expected}, found {found}", path.display())]
+    Model {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The part of it: the file, the model, or the name of a tensor.
+        item: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A tensor operation failed.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Tensor(#[from] septet_core::tensor::TensorError),
     /// A stream of keys does not follow its format.
     #[cfg(feature = "std")]
     #[error("{}{format}, {place}: expected {expected}, found {found}", in_file(path.as_deref()))]

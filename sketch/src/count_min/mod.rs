@@ -7,11 +7,13 @@
 //! [`Update::Plain`] adds up exactly over threads and machines, and [`Layout::Blocked`] is the
 //! fastest where the table is larger than the caches.
 
-mod batch;
+pub(crate) mod batch;
 mod bounds;
 mod builder;
 mod counter;
 mod layout;
+#[cfg(target_arch = "x86_64")]
+mod lines;
 
 use core::fmt;
 
@@ -19,7 +21,7 @@ pub use bounds::{BLOCKED_ERROR_FACTOR, ErrorBound, Interval};
 pub use builder::CountMinBuilder;
 pub use counter::Counter;
 pub use layout::Layout;
-use layout::Shape;
+pub(crate) use layout::Shape;
 
 use crate::cache_lines::CacheLines;
 use crate::error::SketchError;

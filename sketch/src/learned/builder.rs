@@ -50,7 +50,7 @@ enum Division {
 /// Builds a [`Learned`] sketch; see [`Learned::builder`].
 #[derive(Debug)]
 #[must_use]
-pub struct LearnedBuilder<K: ?Sized, O, T: Slot = Slot8> {
+pub struct LearnedBuilder<K: ?Sized, S, O, T: Slot = Slot8> {
     oracle: O,
     bytes: usize,
     division: Division,
@@ -60,10 +60,12 @@ pub struct LearnedBuilder<K: ?Sized, O, T: Slot = Slot8> {
     expected_keys: Option<u64>,
     verdict_bits: Option<Option<u32>>,
     charge_model: bool,
-    types: PhantomData<(fn(&K), T)>,
+    keys: PhantomData<fn(&K)>,
+    sketch: PhantomData<S>,
+    slots: PhantomData<T>,
 }
 
-impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
+impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> LearnedBuilder<K, S, O, T> {
     pub(super) fn new(oracle: O) -> Self {
         Self {
             oracle,
@@ -75,7 +77,9 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
             expected_keys: None,
             verdict_bits: None,
             charge_model: true,
-            types: PhantomData,
+            keys: PhantomData,
+            sketch: PhantomData,
+            slots: PhantomData,
         }
     }
 
@@ -139,7 +143,7 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
     }
 
     /// Counts in another kind of slot.
-    pub fn slot<U: Slot>(self) -> LearnedBuilder<K, O, U> {
+    pub fn slot<U: Slot>(self) -> LearnedBuilder<K, S, O, U> {
         LearnedBuilder {
             oracle: self.oracle,
             bytes: self.bytes,
@@ -150,7 +154,9 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
             expected_keys: self.expected_keys,
             verdict_bits: self.verdict_bits,
             charge_model: self.charge_model,
-            types: PhantomData,
+            keys: PhantomData,
+            sketch: PhantomData,
+            slots: PhantomData,
         }
     }
 
@@ -161,7 +167,7 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
     ///
     /// [`SketchError::Parameter`], naming the parameter that is out of its range or missing, and
     /// what `sketch` gives.
-    pub fn build<S: FrequencySketch>(
+    pub fn build(
         self,
         sketch: impl FnOnce(usize) -> Result<S, SketchError>,
     ) -> Result<Learned<K, S, O, T>, SketchError> {
@@ -183,10 +189,9 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
             0
         };
         let verdicts = verdict_bits.map_or(0, |bits| VERDICT_BYTES << bits);
-        let sample = match self.threshold {
-            Threshold::Adaptive { .. } => Sample::size_bytes(),
-            _ => 0,
-        };
+        let adaptive = matches!(self.threshold, Threshold::Adaptive { .. });
+        let kept = adaptive.then(|| Sample::new(Sample::size_for(self.bytes)));
+        let sample = kept.as_ref().map_or(0, Sample::size_bytes);
         let rest = self
             .bytes
             .checked_sub(model + verdicts + sample)
@@ -194,9 +199,8 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
                 SketchError::parameter(
                     "bytes",
                     format!(
-                        "at least {} for the model, {verdicts} for the verdicts, {sample} for the \
-                         sample of scores",
-                        model
+                        "at least {model} for the model, {verdicts} for the verdicts, {sample} for \
+                         the sample of scores"
                     ),
                     self.bytes,
                 )
@@ -247,6 +251,7 @@ impl<K: ?Sized, O: Oracle<K>, T: Slot> LearnedBuilder<K, O, T> {
             cut,
             self.admission,
             expected_keys,
+            kept,
         ))
     }
 

@@ -94,7 +94,7 @@ enum Standing {
 impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>> Learned<K, S, O> {
     /// A builder: 1 MiB in all, half of it for a table of 8-byte slots, a threshold at the quantile
     /// of validation scores with 1.10 keys a slot, first come first served.
-    pub fn builder(oracle: O) -> LearnedBuilder<K, O, Slot8> {
+    pub fn builder(oracle: O) -> LearnedBuilder<K, S, O, Slot8> {
         LearnedBuilder::new(oracle)
     }
 }
@@ -110,8 +110,8 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
         cut: Cut,
         admission: Admission,
         expected_keys: f64,
+        sample: Option<Sample>,
     ) -> Self {
-        let sample = matches!(threshold, Threshold::Adaptive { .. }).then(Sample::new);
         let mut learned = Self {
             table,
             sketch,
@@ -181,7 +181,7 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
     /// threshold, and the model of the oracle.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let sample = self.sample.as_ref().map_or(0, |_| Sample::size_bytes());
+        let sample = self.sample.as_ref().map_or(0, Sample::size_bytes);
         self.table.size_bytes()
             + self.sketch.size_bytes()
             + self.verdicts.size_bytes()
@@ -429,7 +429,10 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         if !self.oracle_failed && sample.add(hash, score) {
             let keys = self.expected_keys.max(sample.different_keys());
             let share = over * self.table.slots() as f64 / keys;
-            let cut = sample.cut(share).at_least(self.worth);
+            let Some(cut) = sample.better(&self.cut, share) else {
+                return Some(score);
+            };
+            let cut = cut.at_least(self.worth);
             if cut.is_below(&self.cut) {
                 self.late = true;
                 self.verdicts.clear();

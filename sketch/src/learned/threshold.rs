@@ -15,8 +15,10 @@ pub enum Threshold {
     /// This score. A key of exactly this score is not admitted.
     Fixed(f32),
     /// As `Quantile`, but of a sample of the keys that the stream itself brings: the threshold
-    /// follows the stream into a world where scores mean something else, after about a thousand
-    /// different keys. Begins with the quantile of the validation scores, if there are any.
+    /// follows the stream into a world where scores mean something else. At the end of a window it
+    /// is set from the keys of that window. Within a window it moves only when it is far off, after
+    /// a thousand different keys at the earliest; when it falls, keys may be admitted that the
+    /// sketch has counted. Begins with the quantile of the validation scores, if there are any.
     Adaptive {
         /// Keys above the threshold for each slot.
         over: f64,
@@ -111,17 +113,23 @@ impl Cut {
     }
 }
 
-/// Different keys in the sample.
-pub(super) const SAMPLE: usize = 1024;
+/// One new key in the sample for so many that it holds, and the cut is looked at again.
+const LOOKS: usize = 8;
 
-/// New keys in the sample after which the cut is set anew.
-const RENEWED: usize = 128;
+/// How many times more often the first different keys of a window may pass a cut than all do, before
+/// the cut is called too low,
+const EARLY_AT_MOST: f64 = 8.0;
+
+/// and how many times more often they pass the cut that is then chosen (half of that when the cut
+/// was too high: a table that fills too early cannot be mended, one that fills too late can).
+const EARLY: f64 = 4.0;
 
 /// The scores of the different keys of a stream with the smallest hashes: a uniform sample of the
 /// keys, however often each occurs, that also tells how many different keys there are (Z.
 /// Bar-Yossef and others, "Counting distinct elements in a data stream", 2002).
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
+    size: usize,
     /// In ascending order.
     pub(super) hashes: Vec<u64>,
     pub(super) scores: Vec<f32>,
@@ -129,28 +137,37 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn new() -> Self {
+    /// A sample of up to `size` different keys.
+    pub(super) fn new(size: usize) -> Self {
         Self {
-            hashes: Vec::with_capacity(SAMPLE),
-            scores: Vec::with_capacity(SAMPLE),
+            size,
+            hashes: Vec::with_capacity(size),
+            scores: Vec::with_capacity(size),
             added: 0,
         }
     }
 
-    pub(super) const fn size_bytes() -> usize {
-        SAMPLE * (size_of::<u64>() + size_of::<f32>())
+    /// The size for a budget of so many bytes in all: a sixteenth of it, but 128 to 1024 keys.
+    pub(super) fn size_for(budget: usize) -> usize {
+        (budget / 16 / Self::KEY_BYTES).clamp(128, 1024)
+    }
+
+    const KEY_BYTES: usize = size_of::<u64>() + size_of::<f32>();
+
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size * Self::KEY_BYTES
     }
 
     /// Whether the key of this hash belongs into the sample and is not there yet.
     #[inline]
     pub(super) fn lacks(&self, hash: u64) -> bool {
-        (self.hashes.len() < SAMPLE || hash < self.hashes[SAMPLE - 1])
+        (self.hashes.len() < self.size || hash < self.hashes[self.size - 1])
             && self.hashes.binary_search(&hash).is_err()
     }
 
     /// Takes in a key that the sample lacks; whether it is time to set the cut anew.
     pub(super) fn add(&mut self, hash: u64, score: f32) -> bool {
-        if self.hashes.len() == SAMPLE {
+        if self.is_full() {
             self.hashes.pop();
             self.scores.pop();
         }
@@ -158,18 +175,18 @@ impl Sample {
         self.hashes.insert(place, hash);
         self.scores.insert(place, score);
         self.added += 1;
-        self.is_full() && self.added.is_multiple_of(RENEWED)
+        self.is_full() && self.added.is_multiple_of(self.size / LOOKS)
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.hashes.len() == SAMPLE
+        self.hashes.len() == self.size
     }
 
-    /// About how many different keys there were; relative standard error 1 / 32 for many.
+    /// About how many different keys there were; relative standard error `1 / sqrt(size)` for many.
     pub(super) fn different_keys(&self) -> f64 {
         match self.hashes.last() {
             Some(&largest) if self.is_full() => {
-                (SAMPLE - 1) as f64 / ((largest as f64 + 1.0) / 2f64.powi(64))
+                (self.size - 1) as f64 / ((largest as f64 + 1.0) / 2f64.powi(64))
             }
             _ => self.hashes.len() as f64,
         }
@@ -178,6 +195,29 @@ impl Sample {
     /// The cut that this share of the sampled keys passes.
     pub(super) fn cut(&self, share: f64) -> Cut {
         Cut::passed_by(share * self.scores.len() as f64, self.scores.clone())
+    }
+
+    /// A better cut than this one within a window, when this share of all keys is to pass.
+    ///
+    /// Frequent keys come early, and their scores are high: the different keys seen so far pass more
+    /// often than all keys of the window will. So too few of them is a proof that the cut is too
+    /// high, but too many is one only beyond what the most frequent keys can explain.
+    pub(super) fn better(&self, cut: &Cut, share: f64) -> Option<Cut> {
+        let sampled = self.hashes.iter().zip(&self.scores);
+        let passed = sampled
+            .filter(|&(&hash, &score)| cut.admits(score, hash))
+            .count() as f64;
+        let keys = self.scores.len() as f64;
+        let expected = share.min(1.0) * keys;
+        let too_few = passed + 4.0 * expected.sqrt() < expected;
+        let too_many = passed > (EARLY_AT_MOST * expected).min(0.9 * keys) && share < 0.5;
+        if too_few {
+            Some(self.cut(EARLY / 2.0 * share))
+        } else if too_many {
+            Some(self.cut(EARLY * share))
+        } else {
+            None
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -233,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_sample_counts_different_keys() {
-        let mut sample = Sample::new();
+        let mut sample = Sample::new(1024);
         for occurrence in 0u64..200_000 {
             // Half of the occurrences are of ten keys.
             let key = if occurrence % 2 == 0 {
