@@ -62,4 +62,20 @@ impl SketchError {
             found: alloc::format!("{found}"),
         }
     }
+
+    /// Nothing, or [`Incompatible`](Self::Incompatible) when the two values of a parameter differ.
+    pub(crate) fn same<T: PartialEq + core::fmt::Display>(
+        field: &'static str,
+        left: &T,
+        right: &T,
+    ) -> Result<(), Self> {
+        if left == right {
+            return Ok(());
+        }
+        Err(Self::Incompatible {
+            field,
+            left: alloc::format!("{left}"),
+            right: alloc::format!("{right}"),
+        })
+    }
 }

@@ -4,7 +4,7 @@ use crate::error::SketchError;
 use crate::key::Key;
 
 /// How many keys a batch hashes at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
 
 /// The type of an estimate: counts that are never negative (`u64`) or a real number (`f64`).
 pub trait Estimate: Copy + PartialOrd + Default + core::fmt::Debug {

@@ -12,7 +12,7 @@
 //! # The principal types
 //!
 //! * [`CountMin`] counts keys in a fixed number of bytes and never underestimates;
-//!   `CountSketch` has no bias. Both are updated key by key or, faster,
+//!   [`CountSketch`] has no bias. Both are updated key by key or, faster,
 //!   in batches ([`FrequencySketch`]), and merged ([`Merge`]).
 //! * `Learned` (module [`learned`]) puts a table of exact counts in front of a sketch, filled as an
 //!   [`Oracle`](oracle::Oracle) advises.
@@ -45,6 +45,7 @@
 
 extern crate alloc;
 
+mod cache_lines;
 pub mod codec;
 #[cfg(feature = "std")]
 pub mod concurrent;
@@ -61,12 +62,15 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+mod rows;
+pub mod simd;
 #[cfg(feature = "std")]
 pub mod stream;
 #[cfg(feature = "std")]
 pub mod theory;
 
 pub use count_min::CountMin;
+pub use count_sketch::CountSketch;
 pub use error::SketchError;
 pub use frequency::{Estimate, FrequencySketch, Merge};
 pub use key::{FlowKey, Key};

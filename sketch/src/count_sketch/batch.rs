@@ -1,0 +1,77 @@
+//! Batches: all places are found, then asked for, then updated row by row.
+
+use super::counter::SignedCounter;
+use super::median::median;
+use super::{CountSketch, sign};
+use crate::cache_lines::prefetch;
+use crate::rows::{BATCH, MAX_DEPTH, Places};
+
+/// Adds to a counter, and says whether it stopped at an end.
+#[inline(always)]
+pub(super) fn add<C: SignedCounter>(cell: &mut C, sign: i64, by: i64) -> bool {
+    let count = cell.get();
+    let sum = sign.checked_mul(by).and_then(|by| count.checked_add(by));
+    // A sum beyond 64 bits lies on the side of the signed weight.
+    let end = if (by < 0) == (sign < 0) {
+        i64::MAX
+    } else {
+        i64::MIN
+    };
+    *cell = C::saturating_from(sum.unwrap_or(end));
+    sum != Some(cell.get())
+}
+
+impl<C: SignedCounter> CountSketch<C> {
+    /// Adds `by(i)` to the frequency of hash `i`.
+    #[inline]
+    pub(super) fn add_all(&mut self, hashes: &[u64], by: impl Fn(usize) -> i64) {
+        let mut places = Places::new();
+        let mut saturated = false;
+        for (batch, hashes) in hashes.chunks(BATCH).enumerate() {
+            let by = |i| by(batch * BATCH + i);
+            places.find(self.simd, hashes, self.depth, self.width as u32);
+            self.prefetch(&places, hashes.len());
+            for i in 0..hashes.len() {
+                self.total = self.total.saturating_add(by(i));
+            }
+            let rows = self.cells.as_mut_slice().chunks_exact_mut(self.stride);
+            for (row, cells) in rows.enumerate() {
+                let offsets = &places.offsets[row][..hashes.len()];
+                for (i, &offset) in offsets.iter().enumerate() {
+                    let sign = sign(places.choices[i], row);
+                    saturated |= add(&mut cells[offset as usize], sign, by(i));
+                }
+            }
+        }
+        self.saturated |= saturated;
+    }
+
+    pub(super) fn estimate_all(&self, hashes: &[u64], estimates: &mut [f64]) {
+        let mut places = Places::new();
+        let cells = self.cells.as_slice();
+        for (hashes, estimates) in hashes.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
+            places.find(self.simd, hashes, self.depth, self.width as u32);
+            self.prefetch(&places, hashes.len());
+            for (i, estimate) in estimates.iter_mut().enumerate() {
+                let mut counts = [0; MAX_DEPTH];
+                for (row, count) in counts.iter_mut().enumerate().take(self.depth) {
+                    let place = row * self.stride + places.offsets[row][i] as usize;
+                    *count = sign(places.choices[i], row) * cells[place].get();
+                }
+                *estimate = median(&mut counts[..self.depth]);
+            }
+        }
+    }
+
+    fn prefetch(&self, places: &Places, hashes: usize) {
+        for (offsets, cells) in places
+            .offsets
+            .iter()
+            .zip(self.cells.as_slice().chunks_exact(self.stride))
+        {
+            for &offset in &offsets[..hashes] {
+                prefetch(&cells[offset as usize]);
+            }
+        }
+    }
+}
