@@ -7,13 +7,20 @@
 //!
 //! These positions are part of the format of a stored sketch.
 
+#![expect(
+    unsafe_code,
+    reason = "instructions that were detected, and buffers that are not cleared first: measured"
+)]
+
+use core::mem::MaybeUninit;
+
 use crate::simd::Simd;
 
 /// The largest depth.
 pub const MAX_DEPTH: usize = 16;
 
 /// How many hashes a batch takes at a time.
-pub(crate) const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 512;
 
 /// The largest width: offsets are fractions of 2^32.
 pub(crate) const MAX_WIDTH: usize = u32::MAX as usize;
@@ -47,19 +54,23 @@ pub(crate) fn choices(hash: u64) -> u32 {
     upper_half(hash, MAX_DEPTH) as u32
 }
 
-/// The offsets of up to [`BATCH`] hashes, row by row, and their choices.
+/// The places of up to [`BATCH`] hashes. It is large, and not filled before it is used.
 pub(crate) struct Places {
-    /// `offsets[row][i]` is the offset of hash `i` in the row.
-    pub(crate) offsets: [[u32; BATCH]; MAX_DEPTH],
-    /// `choices[i]` are the choices of hash `i`.
-    pub(crate) choices: [u32; BATCH],
+    offsets: [[MaybeUninit<u32>; BATCH]; MAX_DEPTH],
+    choices: [MaybeUninit<u32>; BATCH],
+    /// Rows and hashes that were found last.
+    rows: usize,
+    hashes: usize,
 }
 
 impl Places {
+    #[inline(always)]
     pub(crate) const fn new() -> Self {
         Self {
-            offsets: [[0; BATCH]; MAX_DEPTH],
-            choices: [0; BATCH],
+            offsets: [[MaybeUninit::uninit(); BATCH]; MAX_DEPTH],
+            choices: [MaybeUninit::uninit(); BATCH],
+            rows: 0,
+            hashes: 0,
         }
     }
 
@@ -67,38 +78,55 @@ impl Places {
     #[inline]
     pub(crate) fn find(&mut self, simd: Simd, hashes: &[u64], rows: usize, width: u32) {
         match simd {
-            Simd::Scalar => find(self, hashes, rows, width),
             #[cfg(target_arch = "x86_64")]
-            #[expect(
-                unsafe_code,
-                reason = "instructions that the processor was found to have"
-            )]
             // SAFETY: a `Simd` is used only after `Simd::check` or `Simd::detect`.
             Simd::Avx2 => unsafe { find_avx2(self, hashes, rows, width) },
             #[cfg(target_arch = "x86_64")]
-            #[expect(
-                unsafe_code,
-                reason = "instructions that the processor was found to have"
-            )]
             // SAFETY: as above.
             Simd::Avx512 => unsafe { find_avx512(self, hashes, rows, width) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Simd::Avx2 | Simd::Avx512 => find(self, hashes, rows, width),
+            _ => find(self, hashes, rows, width),
         }
     }
+
+    /// The offsets of the hashes in a row.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &[u32] {
+        assert!(row < self.rows, "only these rows were asked for");
+        // SAFETY: `find` filled this row up to this length.
+        unsafe { initialised(&self.offsets[row][..self.hashes]) }
+    }
+
+    /// The choices of the hashes.
+    #[inline(always)]
+    pub(crate) fn choices(&self) -> &[u32] {
+        // SAFETY: `find` filled them up to this length, which is 0 before.
+        unsafe { initialised(&self.choices[..self.hashes]) }
+    }
+}
+
+/// # Safety
+///
+/// All numbers have been written.
+#[inline(always)]
+unsafe fn initialised(numbers: &[MaybeUninit<u32>]) -> &[u32] {
+    // SAFETY: `MaybeUninit` has the layout of what is in it.
+    unsafe { &*(core::ptr::from_ref(numbers) as *const [u32]) }
 }
 
 /// One text for all instruction sets: the compiler makes vectors of these loops.
 #[inline(always)]
 fn find(places: &mut Places, hashes: &[u64], rows: usize, width: u32) {
-    for (row, offsets) in places.offsets.iter_mut().enumerate().take(rows) {
+    assert!(hashes.len() <= BATCH && rows <= MAX_DEPTH, "one batch");
+    for (row, offsets) in places.offsets[..rows].iter_mut().enumerate() {
         for (place, &hash) in offsets.iter_mut().zip(hashes) {
-            *place = offset(hash, row, width);
+            place.write(offset(hash, row, width));
         }
     }
     for (choice, &hash) in places.choices.iter_mut().zip(hashes) {
-        *choice = choices(hash);
+        choice.write(choices(hash));
     }
+    places.rows = rows;
+    places.hashes = hashes.len();
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -119,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_finds_the_same_places() {
-        let hashes: [u64; BATCH] =
+        let hashes: [u64; 64] =
             core::array::from_fn(|i| crate::key::hash_integer(i as u64, 5) ^ u64::MAX << i);
         for width in [1, 2, 1000, 1 << 20, u32::MAX] {
             for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
@@ -127,11 +155,11 @@ mod tests {
                 places.find(simd, &hashes, MAX_DEPTH, width);
                 for (i, &hash) in hashes.iter().enumerate() {
                     for row in 0..MAX_DEPTH {
-                        let found = places.offsets[row][i];
+                        let found = places.row(row)[i];
                         assert_eq!(found, offset(hash, row, width), "{simd}");
                         assert!(found < width);
                     }
-                    assert_eq!(places.choices[i], choices(hash), "{simd}");
+                    assert_eq!(places.choices()[i], choices(hash), "{simd}");
                 }
             }
         }

@@ -4,6 +4,9 @@
 //!   seed and the name alone, and every order is that of the names.
 //! - [`Optimiser`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
 //!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
+//! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
+//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
+//!   are tested, where candle's are wrong, missing or slow.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
 //! With these, training gives the same bits for the same seed, whatever the number of threads.
@@ -36,6 +39,7 @@ mod file;
 #[cfg(feature = "test-util")]
 mod gradcheck;
 mod initial;
+mod operation;
 mod optimiser;
 mod parameters;
 mod schedule;
@@ -48,6 +52,10 @@ pub use error::TensorError;
 #[cfg(feature = "test-util")]
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
+pub use operation::{
+    Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
+    log_softmax, max_pool2d, rms_norm, softmax,
+};
 pub use optimiser::{Adam, Optimiser, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};

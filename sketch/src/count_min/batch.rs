@@ -11,7 +11,7 @@ use crate::rows::{BATCH, MAX_DEPTH, Places};
 
 /// Tables of at most this many bytes are in the second-level cache anyway, and asking for their
 /// lines costs more than it gains (measured).
-const PREFETCH_ABOVE: usize = 256 * 1024;
+pub(crate) const PREFETCH_ABOVE: usize = 256 * 1024;
 
 /// How often each key of a batch occurred.
 pub(super) trait Weights: Copy {
@@ -68,6 +68,8 @@ impl Weights for Each<'_> {
 
 /// How counters are added to.
 trait Adder {
+    /// Whether no counter can overflow.
+    const FITS: bool;
     fn add<C: Counter>(&mut self, count: C, by: u64) -> C;
 }
 
@@ -75,6 +77,7 @@ trait Adder {
 struct Fits;
 
 impl Adder for Fits {
+    const FITS: bool = true;
     #[inline(always)]
     fn add<C: Counter>(&mut self, count: C, by: u64) -> C {
         C::from_small(count.get() + by)
@@ -87,6 +90,7 @@ struct Saturating {
 }
 
 impl Adder for Saturating {
+    const FITS: bool = false;
     #[inline(always)]
     fn add<C: Counter>(&mut self, count: C, by: u64) -> C {
         let sum = count.get().checked_add(by);
@@ -108,34 +112,40 @@ impl<C: Counter> CountMin<C> {
         }
     }
 
-    fn update_with(&mut self, hashes: &[u64], by: impl Weights, adder: &mut impl Adder) {
+    fn update_with<A: Adder>(&mut self, hashes: &[u64], by: impl Weights, adder: &mut A) {
         let mut places = Places::new();
         let shape = self.shape;
+        let prefetches = self.cells.size_bytes() > PREFETCH_ABOVE;
         for (batch, hashes) in hashes.chunks(BATCH).enumerate() {
-            let by = by.skip(batch * BATCH);
-            self.look_up(&mut places, hashes);
-            let length = hashes.len();
-            let cells = self.cells.as_mut_slice();
-            match (shape.layout, self.rule) {
-                (Layout::RowMajor, Update::Plain) => {
-                    add_to_rows(&shape, cells, &places, length, by, adder);
-                }
-                (Layout::RowMajor, Update::Conservative) => match shape.depth {
-                    2 => raise_rows::<2, C>(&shape, cells, &places, length, by, adder),
-                    3 => raise_rows::<3, C>(&shape, cells, &places, length, by, adder),
-                    4 => raise_rows::<4, C>(&shape, cells, &places, length, by, adder),
-                    _ => raise_rows::<0, C>(&shape, cells, &places, length, by, adder),
-                },
-                (Layout::Blocked, Update::Plain) => match shape.depth {
-                    2 => add_to_lines::<2, C>(&shape, cells, &places, length, by, adder),
-                    4 => add_to_lines::<4, C>(&shape, cells, &places, length, by, adder),
-                    _ => add_to_lines::<0, C>(&shape, cells, &places, length, by, adder),
-                },
-                (Layout::Blocked, Update::Conservative) => match shape.depth {
-                    2 => raise_lines::<2, C>(&shape, cells, &places, length, by, adder),
-                    4 => raise_lines::<4, C>(&shape, cells, &places, length, by, adder),
-                    _ => raise_lines::<0, C>(&shape, cells, &places, length, by, adder),
-                },
+            places.find(self.simd, hashes, shape.rows_of_offsets(), shape.range);
+            let mut table = Table {
+                shape,
+                cells: self.cells.as_mut_slice(),
+                places: &places,
+                prefetches,
+                by: by.skip(batch * BATCH),
+            };
+            #[cfg(target_arch = "x86_64")]
+            if A::FITS
+                && let Some(cells) = C::as_u32(table.cells)
+                && super::lines::update(
+                    self.simd, self.rule, &shape, cells, &places, prefetches, table.by,
+                )
+            {
+                continue;
+            }
+            match (shape.layout, self.rule, shape.depth) {
+                (Layout::RowMajor, Update::Plain, _) => table.add_to_rows(adder),
+                (Layout::RowMajor, Update::Conservative, 2) => table.raise_rows::<2>(adder),
+                (Layout::RowMajor, Update::Conservative, 3) => table.raise_rows::<3>(adder),
+                (Layout::RowMajor, Update::Conservative, 4) => table.raise_rows::<4>(adder),
+                (Layout::RowMajor, Update::Conservative, _) => table.raise_rows::<0>(adder),
+                (Layout::Blocked, Update::Plain, 2) => table.add_to_lines::<2>(adder),
+                (Layout::Blocked, Update::Plain, 4) => table.add_to_lines::<4>(adder),
+                (Layout::Blocked, Update::Plain, _) => table.add_to_lines::<0>(adder),
+                (Layout::Blocked, Update::Conservative, 2) => table.raise_lines::<2>(adder),
+                (Layout::Blocked, Update::Conservative, 4) => table.raise_lines::<4>(adder),
+                (Layout::Blocked, Update::Conservative, _) => table.raise_lines::<0>(adder),
             }
         }
     }
@@ -144,154 +154,182 @@ impl<C: Counter> CountMin<C> {
         let mut places = Places::new();
         let shape = &self.shape;
         let cells = self.cells.as_slice();
+        let prefetches = self.cells.size_bytes() > PREFETCH_ABOVE;
         for (hashes, estimates) in hashes.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
-            self.look_up(&mut places, hashes);
+            places.find(self.simd, hashes, shape.rows_of_offsets(), shape.range);
             match shape.layout {
                 Layout::RowMajor => {
                     estimates.fill(u64::MAX);
-                    let rows = cells.chunks_exact(shape.stride);
-                    for (offsets, row) in places.offsets.iter().zip(rows) {
-                        for (estimate, &offset) in estimates.iter_mut().zip(offsets) {
-                            *estimate = row[offset as usize].get().min(*estimate);
+                    for (row, cells) in cells.chunks_exact(shape.stride).enumerate() {
+                        let offsets = places.row(row);
+                        let ahead = Ahead::new(cells, offsets, 1, prefetches);
+                        for (i, estimate) in estimates.iter_mut().enumerate() {
+                            ahead.of(i, cells);
+                            *estimate = cells[offsets[i] as usize].get().min(*estimate);
                         }
                     }
                 }
                 Layout::Blocked => {
+                    let offsets = places.row(0);
+                    let choices = places.choices();
+                    let ahead = Ahead::new(cells, offsets, shape.stride, prefetches);
                     for (i, estimate) in estimates.iter_mut().enumerate() {
-                        let line = line(shape, cells, &places, i);
-                        let counts = (0..shape.depth)
-                            .map(|row| line[shape.slot(row, places.choices[i])].get());
-                        *estimate = counts.min().unwrap_or_default();
+                        ahead.of(i, cells);
+                        let line = &cells[offsets[i] as usize * shape.stride..][..shape.stride];
+                        let counts = (0..shape.depth).map(|row| line[shape.slot(row, choices[i])]);
+                        *estimate = counts.min().unwrap_or_default().get();
                     }
                 }
             }
         }
     }
+}
 
-    /// Finds the places of a batch, and asks for their lines.
+/// How many lines are asked for before they are needed.
+pub(crate) const AHEAD: usize = 64;
+
+/// Asks for lines some time before they are needed.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead<'a> {
+    offsets: &'a [u32],
+    stride: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// Asks for the first lines. `stride` is the number of counters from one offset to the next.
     #[inline(always)]
-    fn look_up(&self, places: &mut Places, hashes: &[u64]) {
-        let shape = &self.shape;
-        let rows = match shape.layout {
-            Layout::RowMajor => shape.depth,
-            Layout::Blocked => 1,
-        };
-        places.find(self.simd, hashes, rows, shape.range);
-        let cells = self.cells.as_slice();
-        if self.cells.size_bytes() <= PREFETCH_ABOVE {
-            return;
+    pub(crate) fn new<C>(cells: &[C], offsets: &'a [u32], stride: usize, prefetches: bool) -> Self {
+        Self::by(AHEAD, cells, offsets, stride, prefetches)
+    }
+
+    #[inline(always)]
+    fn by<C>(
+        distance: usize,
+        cells: &[C],
+        offsets: &'a [u32],
+        stride: usize,
+        prefetches: bool,
+    ) -> Self {
+        if !prefetches {
+            return Self {
+                offsets: &[],
+                stride,
+            };
         }
-        match shape.layout {
-            Layout::RowMajor => {
-                for (offsets, row) in places.offsets.iter().zip(cells.chunks_exact(shape.stride)) {
-                    for &offset in &offsets[..hashes.len()] {
-                        prefetch(&row[offset as usize]);
-                    }
-                }
+        let (first, rest) = offsets.split_at(distance.min(offsets.len()));
+        for &offset in first {
+            prefetch(cells, offset as usize * stride);
+        }
+        Self {
+            offsets: rest,
+            stride,
+        }
+    }
+
+    /// Before key `i`: asks for a line that is needed later.
+    #[inline(always)]
+    pub(crate) fn of<C>(&self, i: usize, cells: &[C]) {
+        if let Some(&offset) = self.offsets.get(i) {
+            prefetch(cells, offset as usize * self.stride);
+        }
+    }
+}
+
+/// A batch of updates, and the counters that they change.
+struct Table<'a, C, W> {
+    shape: Shape,
+    cells: &'a mut [C],
+    places: &'a Places,
+    prefetches: bool,
+    by: W,
+}
+
+impl<C: Counter, W: Weights> Table<'_, C, W> {
+    /// Plain update of rows: row by row, since the order does not matter.
+    fn add_to_rows(&mut self, adder: &mut impl Adder) {
+        for (row, cells) in self.cells.chunks_exact_mut(self.shape.stride).enumerate() {
+            let offsets = self.places.row(row);
+            let ahead = Ahead::new(cells, offsets, 1, self.prefetches);
+            for (i, &offset) in offsets.iter().enumerate() {
+                ahead.of(i, cells);
+                let cell = &mut cells[offset as usize];
+                *cell = adder.add(*cell, self.by.at(i));
             }
-            Layout::Blocked => {
-                for i in 0..hashes.len() {
-                    prefetch(&line(shape, cells, places, i)[0]);
-                }
+        }
+    }
+
+    /// Conservative update of rows. `DEPTH` is the depth when that is known, or 0.
+    fn raise_rows<const DEPTH: usize>(&mut self, adder: &mut impl Adder) {
+        let depth = if DEPTH == 0 { self.shape.depth } else { DEPTH };
+        let stride = self.shape.stride;
+        let offsets: [&[u32]; MAX_DEPTH] = core::array::from_fn(|row| {
+            if row < depth {
+                self.places.row(row)
+            } else {
+                &[]
+            }
+        });
+        let ahead: [Ahead<'_>; MAX_DEPTH] = core::array::from_fn(|row| {
+            let cells = self.cells.get(row * stride..).unwrap_or_default();
+            Ahead::by(AHEAD / depth, cells, offsets[row], 1, self.prefetches)
+        });
+        for i in 0..offsets[0].len() {
+            for (row, ahead) in ahead[..depth].iter().enumerate() {
+                ahead.of(i, &self.cells[row * stride..]);
+            }
+            let place = |row: usize| row * stride + offsets[row][i] as usize;
+            let mut least = self.cells[place(0)];
+            for row in 1..depth {
+                least = least.min(self.cells[place(row)]);
+            }
+            let raised = adder.add(least, self.by.at(i));
+            for row in 0..depth {
+                let cell = &mut self.cells[place(row)];
+                *cell = raised.max(*cell);
             }
         }
     }
-}
 
-/// The line of key `i`.
-#[inline(always)]
-fn line<'a, C: Counter>(shape: &Shape, cells: &'a [C], places: &Places, i: usize) -> &'a [C] {
-    &cells[places.offsets[0][i] as usize * shape.stride..][..shape.stride]
-}
-
-/// Plain update of rows: row by row, since the order does not matter.
-#[inline(always)]
-fn add_to_rows<C: Counter>(
-    shape: &Shape,
-    cells: &mut [C],
-    places: &Places,
-    length: usize,
-    by: impl Weights,
-    adder: &mut impl Adder,
-) {
-    let rows = cells.chunks_exact_mut(shape.stride);
-    for (offsets, row) in places.offsets.iter().zip(rows) {
-        for (i, &offset) in offsets[..length].iter().enumerate() {
-            let cell = &mut row[offset as usize];
-            *cell = adder.add(*cell, by.at(i));
+    /// Plain update of lines.
+    fn add_to_lines<const DEPTH: usize>(&mut self, adder: &mut impl Adder) {
+        let depth = if DEPTH == 0 { self.shape.depth } else { DEPTH };
+        let stride = self.shape.stride;
+        let (offsets, choices) = (self.places.row(0), self.places.choices());
+        let ahead = Ahead::new(self.cells, offsets, stride, self.prefetches);
+        for (i, (&offset, &choices)) in offsets.iter().zip(choices).enumerate() {
+            ahead.of(i, self.cells);
+            let line = &mut self.cells[offset as usize * stride..][..stride];
+            for row in 0..depth {
+                let cell = &mut line[self.shape.slot(row, choices)];
+                *cell = adder.add(*cell, self.by.at(i));
+            }
         }
     }
-}
 
-/// Conservative update of rows. `DEPTH` is the depth when that is known, or 0.
-#[inline(always)]
-fn raise_rows<const DEPTH: usize, C: Counter>(
-    shape: &Shape,
-    cells: &mut [C],
-    places: &Places,
-    length: usize,
-    by: impl Weights,
-    adder: &mut impl Adder,
-) {
-    let depth = if DEPTH == 0 { shape.depth } else { DEPTH };
-    for i in 0..length {
-        let place = |row: usize| row * shape.stride + places.offsets[row][i] as usize;
-        let mut least = cells[place(0)];
-        for row in 1..depth {
-            least = least.min(cells[place(row)]);
-        }
-        let raised = adder.add(least, by.at(i));
-        for row in 0..depth {
-            let cell = &mut cells[place(row)];
-            *cell = raised.max(*cell);
-        }
-    }
-}
-
-/// Plain update of lines.
-#[inline(always)]
-fn add_to_lines<const DEPTH: usize, C: Counter>(
-    shape: &Shape,
-    cells: &mut [C],
-    places: &Places,
-    length: usize,
-    by: impl Weights,
-    adder: &mut impl Adder,
-) {
-    let depth = if DEPTH == 0 { shape.depth } else { DEPTH };
-    for i in 0..length {
-        let line = &mut cells[places.offsets[0][i] as usize * shape.stride..][..shape.stride];
-        for row in 0..depth {
-            let cell = &mut line[shape.slot(row, places.choices[i])];
-            *cell = adder.add(*cell, by.at(i));
-        }
-    }
-}
-
-/// Conservative update of lines.
-#[inline(always)]
-fn raise_lines<const DEPTH: usize, C: Counter>(
-    shape: &Shape,
-    cells: &mut [C],
-    places: &Places,
-    length: usize,
-    by: impl Weights,
-    adder: &mut impl Adder,
-) {
-    let depth = if DEPTH == 0 { shape.depth } else { DEPTH };
-    for i in 0..length {
-        let line = &mut cells[places.offsets[0][i] as usize * shape.stride..][..shape.stride];
-        let mut slots = [0; MAX_DEPTH];
-        for (row, slot) in slots.iter_mut().enumerate().take(depth) {
-            *slot = shape.slot(row, places.choices[i]);
-        }
-        let mut least = line[slots[0]];
-        for &slot in &slots[1..depth] {
-            least = least.min(line[slot]);
-        }
-        let raised = adder.add(least, by.at(i));
-        for &slot in &slots[..depth] {
-            line[slot] = raised.max(line[slot]);
+    /// Conservative update of lines.
+    fn raise_lines<const DEPTH: usize>(&mut self, adder: &mut impl Adder) {
+        let depth = if DEPTH == 0 { self.shape.depth } else { DEPTH };
+        let stride = self.shape.stride;
+        let (offsets, choices) = (self.places.row(0), self.places.choices());
+        let ahead = Ahead::new(self.cells, offsets, stride, self.prefetches);
+        for (i, (&offset, &choices)) in offsets.iter().zip(choices).enumerate() {
+            ahead.of(i, self.cells);
+            let line = &mut self.cells[offset as usize * stride..][..stride];
+            let slots: [usize; MAX_DEPTH] = core::array::from_fn(|row| {
+                if row < depth {
+                    self.shape.slot(row, choices)
+                } else {
+                    0
+                }
+            });
+            let mut least = line[slots[0]];
+            for &slot in &slots[1..depth] {
+                least = least.min(line[slot]);
+            }
+            let raised = adder.add(least, self.by.at(i));
+            for &slot in &slots[..depth] {
+                line[slot] = raised.max(line[slot]);
+            }
         }
     }
 }

@@ -21,10 +21,15 @@ pub trait Counter: Cell + Ord + Debug + Send + Sync {
     fn from_small(count: u64) -> Self;
     /// The count.
     fn get(self) -> u64;
+    /// The counters, when they are of the type that has instructions of its own.
+    #[doc(hidden)]
+    fn as_u32(_: &mut [Self]) -> Option<&mut [u32]> {
+        None
+    }
 }
 
 macro_rules! counters {
-    ($($integer:ident),*) => {$(
+    ($integer:ident $(, $($as_u32:tt)*)?) => {
         impl Counter for $integer {
             const MAX: u64 = $integer::MAX as u64;
             const NAME: &'static str = stringify!($integer);
@@ -43,7 +48,17 @@ macro_rules! counters {
             fn get(self) -> u64 {
                 self.into()
             }
+            $($($as_u32)*)?
         }
-    )*};
+    };
 }
-counters!(u8, u16, u32, u64);
+counters!(u8);
+counters!(u16);
+counters!(
+    u32,
+    #[inline]
+    fn as_u32(counters: &mut [Self]) -> Option<&mut [u32]> {
+        Some(counters)
+    }
+);
+counters!(u64);

@@ -7,11 +7,14 @@
 //! [`Update::Plain`] adds up exactly over threads and machines, and [`Layout::Blocked`] is the
 //! fastest where the table is larger than the caches.
 
-mod batch;
+pub(crate) mod batch;
 mod bounds;
 mod builder;
 mod counter;
 mod layout;
+#[cfg(target_arch = "x86_64")]
+mod lines;
+mod update_and_estimate;
 
 use core::fmt;
 
@@ -19,7 +22,7 @@ pub use bounds::{BLOCKED_ERROR_FACTOR, ErrorBound, Interval};
 pub use builder::CountMinBuilder;
 pub use counter::Counter;
 pub use layout::Layout;
-use layout::Shape;
+pub(crate) use layout::Shape;
 
 use crate::cache_lines::CacheLines;
 use crate::error::SketchError;
@@ -205,6 +208,11 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
     fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
         self.update_all(hashes, batch::Each(by));
+    }
+
+    fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [u64]) {
+        assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
+        self.update_and_estimate_all(hashes, estimates);
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use super::counter::SignedCounter;
 use super::median::median;
 use super::{CountSketch, sign};
-use crate::cache_lines::prefetch;
+use crate::count_min::batch::{Ahead, PREFETCH_ABOVE};
 use crate::rows::{BATCH, MAX_DEPTH, Places};
 
 /// Adds to a counter, and says whether it stopped at an end.
@@ -30,16 +30,17 @@ impl<C: SignedCounter> CountSketch<C> {
         for (batch, hashes) in hashes.chunks(BATCH).enumerate() {
             let by = |i| by(batch * BATCH + i);
             places.find(self.simd, hashes, self.depth, self.width as u32);
-            self.prefetch(&places, hashes.len());
             for i in 0..hashes.len() {
                 self.total = self.total.saturating_add(by(i));
             }
+            let prefetches = self.cells.size_bytes() > PREFETCH_ABOVE;
             let rows = self.cells.as_mut_slice().chunks_exact_mut(self.stride);
             for (row, cells) in rows.enumerate() {
-                let offsets = &places.offsets[row][..hashes.len()];
-                for (i, &offset) in offsets.iter().enumerate() {
-                    let sign = sign(places.choices[i], row);
-                    saturated |= add(&mut cells[offset as usize], sign, by(i));
+                let offsets = places.row(row);
+                let ahead = Ahead::new(cells, offsets, 1, prefetches);
+                for (i, (&offset, &choices)) in offsets.iter().zip(places.choices()).enumerate() {
+                    ahead.of(i, cells);
+                    saturated |= add(&mut cells[offset as usize], sign(choices, row), by(i));
                 }
             }
         }
@@ -51,26 +52,13 @@ impl<C: SignedCounter> CountSketch<C> {
         let cells = self.cells.as_slice();
         for (hashes, estimates) in hashes.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
             places.find(self.simd, hashes, self.depth, self.width as u32);
-            self.prefetch(&places, hashes.len());
             for (i, estimate) in estimates.iter_mut().enumerate() {
                 let mut counts = [0; MAX_DEPTH];
                 for (row, count) in counts.iter_mut().enumerate().take(self.depth) {
-                    let place = row * self.stride + places.offsets[row][i] as usize;
-                    *count = sign(places.choices[i], row) * cells[place].get();
+                    let place = row * self.stride + places.row(row)[i] as usize;
+                    *count = sign(places.choices()[i], row) * cells[place].get();
                 }
                 *estimate = median(&mut counts[..self.depth]);
-            }
-        }
-    }
-
-    fn prefetch(&self, places: &Places, hashes: usize) {
-        for (offsets, cells) in places
-            .offsets
-            .iter()
-            .zip(self.cells.as_slice().chunks_exact(self.stride))
-        {
-            for &offset in &offsets[..hashes] {
-                prefetch(&cells[offset as usize]);
             }
         }
     }

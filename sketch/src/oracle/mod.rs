@@ -1,4 +1,40 @@
 //! Oracles: which keys will be frequent?
+//!
+//! An [`Oracle`] scores keys; [`Learned`](crate::learned) counts those with the highest scores
+//! exactly. All of these answer without a tensor library, in batches:
+//!
+//! | oracle | knows | memory |
+//! |---|---|---|
+//! | [`HashedLinear`] | a weight for each value of each [feature](Features) | 4 bytes a weight |
+//! | [`HashedEmbedMlp`] | a vector for each value, and a small network over them | tens of kilobytes |
+//! | [`LookupTable`] | the keys that were frequent before, with their counts | 13 bytes a key |
+//! | [`Hybrid`] | a lookup table, and a model for the keys that it lacks | both |
+//! | [`Cascade`] | a cheap oracle, and a costly one for the keys that pass it | both |
+//! | [`Perfect`] | the counts of the very stream: the bound for all others | 13 bytes a key |
+//!
+//! The module `train` (feature `train`) makes the first two from examples, and has recurrent
+//! networks besides.
+
+mod calibration;
+mod cascade;
+mod dense;
+pub mod features;
+mod file;
+mod fingerprint;
+mod hashed_embed_mlp;
+mod hashed_linear;
+mod hybrid;
+mod lookup_table;
+mod perfect;
+
+pub use calibration::Calibration;
+pub use cascade::Cascade;
+pub use features::{BlockFeatures, Features, FlowFeatures, TextFeatures};
+pub use hashed_embed_mlp::HashedEmbedMlp;
+pub use hashed_linear::HashedLinear;
+pub use hybrid::Hybrid;
+pub use lookup_table::LookupTable;
+pub use perfect::Perfect;
 
 /// Scores keys: the higher, the more frequent the key is expected to be.
 ///

@@ -1,0 +1,187 @@
+//! Two learned sketches become one.
+
+use super::sketch::Learned;
+use super::table::{Entry, ExplicitTable, Slot};
+use super::threshold::Threshold;
+use crate::error::SketchError;
+use crate::frequency::{Estimate, FrequencySketch, Merge};
+use crate::key::Key;
+use crate::oracle::Oracle;
+
+/// What the merged table and the merged sketch will be.
+struct Union {
+    /// The tags and entries of each bucket.
+    buckets: Vec<Vec<(u64, Entry)>>,
+    /// Hashes and counts that go into the sketch.
+    spilled: Vec<(u64, u64)>,
+    /// Occurrences that leave the table.
+    uncovered: u64,
+}
+
+impl<K, S, O, T> Merge for Learned<K, S, O, T>
+where
+    K: Key + ?Sized,
+    S: FrequencySketch + Merge,
+    O: Oracle<K>,
+    T: Slot,
+{
+    /// Unites the tables and merges the sketches.
+    ///
+    /// What a key that only one table holds occurred in the other stream is in the other sketch.
+    /// With [`Slot16`](super::Slot16) the other sketch's estimate of it is added to the entry. With
+    /// [`Slot8`](super::Slot8) its hash is not known any more: the entry becomes partial, and its
+    /// estimate is its count and what the merged sketch says. So the merged sketch does not
+    /// underestimate where `S` does not.
+    ///
+    /// When a bucket would hold more entries than it has slots, the smallest ones are moved into
+    /// the sketch (`Slot16`), or nothing is merged and an error is given (`Slot8`).
+    ///
+    /// # Errors
+    ///
+    /// [`SketchError::Incompatible`] when tables, sketches, oracles or thresholds differ (adaptive
+    /// thresholds may stand at different scores), [`SketchError::TableOverflow`] as said above.
+    /// Nothing is changed then.
+    fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
+        self.compatible(other)?;
+        let union = self.union(other)?;
+        self.sketch.merge(&other.sketch)?;
+        for (bucket, entries) in union.buckets.iter().enumerate() {
+            self.table.set_bucket(bucket, entries);
+        }
+        for &(hash, count) in &union.spilled {
+            self.sketch.update_hash(hash, count);
+        }
+        let (mine, theirs) = (&mut self.stats, &other.stats);
+        mine.total = mine.total.saturating_add(theirs.total);
+        mine.explicit = mine
+            .explicit
+            .saturating_add(theirs.explicit)
+            .saturating_sub(union.uncovered);
+        mine.admitted += theirs.admitted;
+        mine.late += theirs.late;
+        mine.questions += theirs.questions;
+        mine.not_finite += theirs.not_finite;
+        mine.panics += theirs.panics;
+        mine.spilled += theirs.spilled + union.spilled.len() as u64;
+        // The sketch may have counted keys, on either side, that are admitted from now on.
+        self.late = true;
+        Ok(())
+    }
+}
+
+impl<K, S, O, T> Learned<K, S, O, T>
+where
+    K: Key + ?Sized,
+    S: FrequencySketch,
+    O: Oracle<K>,
+    T: Slot,
+{
+    fn compatible(&self, other: &Self) -> Result<(), SketchError> {
+        let same = |field, left: String, right: String| {
+            if left == right {
+                Ok(())
+            } else {
+                Err(SketchError::Incompatible { field, left, right })
+            }
+        };
+        let slots = |learned: &Self| learned.table.slots().to_string();
+        same("explicit slots", slots(self), slots(other))?;
+        let seed = |learned: &Self| learned.sketch.seed().to_string();
+        same("seed", seed(self), seed(other))?;
+        let oracle = |learned: &Self| {
+            let fingerprint = learned.oracle.fingerprint();
+            format!("{:032x}", u128::from_be_bytes(fingerprint))
+        };
+        same("oracle", oracle(self), oracle(other))?;
+        let threshold = |learned: &Self| match learned.threshold {
+            Threshold::Adaptive { .. } => learned.threshold.kind().to_string(),
+            _ => format!("{} {}", learned.threshold.kind(), learned.cut.score),
+        };
+        same("threshold", threshold(self), threshold(other))
+    }
+
+    /// The union of the tables; nothing is changed yet.
+    fn union(&self, other: &Self) -> Result<Union, SketchError> {
+        let slots = ExplicitTable::<T>::slots_of_a_bucket();
+        let mut union = Union {
+            buckets: Vec::with_capacity(self.table.buckets()),
+            spilled: Vec::new(),
+            uncovered: 0,
+        };
+        for bucket in 0..self.table.buckets() {
+            let mut entries: Vec<(u64, Option<u64>, Entry, Sides)> = self
+                .table
+                .bucket(bucket)
+                .map(|(tag, hash, entry)| (tag, hash, entry, Sides::Left))
+                .collect();
+            for (tag, hash, entry) in other.table.bucket(bucket) {
+                match entries.iter_mut().find(|(other, ..)| *other == tag) {
+                    Some((_, _, mine, sides)) => {
+                        // Flags of either side hold for the sum.
+                        mine.count = mine.count.saturating_add(entry.count);
+                        mine.partial |= entry.partial;
+                        mine.late |= entry.late;
+                        *sides = Sides::Both;
+                    }
+                    None => entries.push((tag, hash, entry, Sides::Right)),
+                }
+            }
+            if entries.len() > slots {
+                entries.sort_by_key(|&(tag, _, entry, _)| (std::cmp::Reverse(entry.count), tag));
+                for (_, hash, entry, _) in entries.drain(slots..).collect::<Vec<_>>() {
+                    let Some(hash) = hash else {
+                        return Err(SketchError::TableOverflow {
+                            bucket,
+                            slots,
+                            entries: slots + 1,
+                        });
+                    };
+                    union.spilled.push((hash, entry.count));
+                    union.uncovered = union.uncovered.saturating_add(entry.count);
+                }
+            }
+            let mut kept = Vec::with_capacity(entries.len());
+            for (tag, hash, mut entry, sides) in entries {
+                match (sides, hash) {
+                    (Sides::Both, _) => {}
+                    (_, None) => entry.partial = true,
+                    (Sides::Left, Some(hash)) => include(&mut entry, &other.sketch, hash),
+                    (Sides::Right, Some(hash)) => include(&mut entry, &self.sketch, hash),
+                }
+                let most = ExplicitTable::<T>::max_count();
+                if entry.count > most {
+                    let Some(hash) = hash else {
+                        return Err(SketchError::TableOverflow {
+                            bucket,
+                            slots,
+                            entries: slots,
+                        });
+                    };
+                    union.spilled.push((hash, entry.count - most));
+                    entry.count = most;
+                    entry.partial = true;
+                }
+                kept.push((tag, entry));
+            }
+            union.buckets.push(kept);
+        }
+        Ok(union)
+    }
+}
+
+/// Which of the tables hold a key.
+#[derive(Clone, Copy)]
+enum Sides {
+    Left,
+    Right,
+    Both,
+}
+
+/// Adds what the sketch of the other side may have counted of the key.
+fn include<S: FrequencySketch>(entry: &mut Entry, sketch: &S, hash: u64) {
+    let there = sketch.estimate_hash(hash).to_f64();
+    if there > 0.0 {
+        entry.count = entry.count.saturating_add(there.ceil() as u64);
+        entry.late = true;
+    }
+}
