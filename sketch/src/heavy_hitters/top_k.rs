@@ -24,11 +24,17 @@ const BATCH: usize = 64;
 /// which is never above the `k`-th largest estimate. When no estimate is too large by more than
 /// `e`, every key above `N / k + e` is therefore listed.
 ///
+/// Choose the sketch for the largest errors, not for the mean one: of a million rare keys some share
+/// all their counters with frequent ones, and each of these takes a frequent key's place in the
+/// list. A count-min sketch of three independent rows leaves hardly any; two rows, or counters in
+/// one cache line, leave one in a hundred and more (10 million updates, Zipf's law, 1.4 MB,
+/// `k` = 1000: 1000, 989 and 896 right ones).
+///
 /// ```
 /// use septet_sketch::CountMin;
 /// use septet_sketch::heavy_hitters::TopK;
 ///
-/// let sketch = CountMin::<u32>::builder().bytes(4096).build()?;
+/// let sketch = CountMin::<u32>::builder().depth(3).bytes(4096).build()?;
 /// let mut flows = TopK::<u64, _>::new(2, sketch)?;
 /// flows.update_batch(&[5, 7, 5, 9, 5, 7]);
 /// let keys: Vec<u64> = flows.list().into_iter().map(|flow| flow.key).collect();
