@@ -26,6 +26,7 @@ mod hashed_linear;
 mod hybrid;
 mod lookup_table;
 mod perfect;
+mod proportional_fit;
 
 pub use calibration::Calibration;
 pub use cascade::Cascade;
