@@ -4,7 +4,7 @@ use crate::error::SketchError;
 use crate::key::Key;
 
 /// How many keys a batch hashes at a time.
-const BATCH: usize = 512;
+pub(crate) const HASHES: usize = 512;
 
 /// The type of an estimate: counts that are never negative (`u64`) or a real number (`f64`).
 pub trait Estimate: Copy + PartialOrd + Default + core::fmt::Debug {
@@ -151,8 +151,8 @@ pub trait FrequencySketch {
         Self: Sized,
     {
         let seed = self.seed();
-        let mut hashes = [0; BATCH];
-        for chunk in keys.chunks(BATCH) {
+        let mut hashes = [0; HASHES];
+        for chunk in keys.chunks(HASHES) {
             let hashes = &mut hashes[..chunk.len()];
             K::hash64_all(chunk, seed, hashes);
             self.update_hashes(hashes);
@@ -180,8 +180,8 @@ pub trait FrequencySketch {
     {
         assert_eq!(keys.len(), estimates.len(), "one estimate for each key");
         let seed = self.seed();
-        let mut hashes = [0; BATCH];
-        for (keys, estimates) in keys.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
+        let mut hashes = [0; HASHES];
+        for (keys, estimates) in keys.chunks(HASHES).zip(estimates.chunks_mut(HASHES)) {
             let hashes = &mut hashes[..keys.len()];
             K::hash64_all(keys, seed, hashes);
             self.estimate_hashes(hashes, estimates);

@@ -8,7 +8,6 @@ use super::layout::{Layout, Shape};
 use super::{CountMin, Update};
 use crate::cache_lines::prefetch;
 use crate::rows::{BATCH, MAX_DEPTH, Places};
-use crate::simd::Simd;
 
 /// Tables of at most this many bytes are in the second-level cache anyway, and asking for their
 /// lines costs more than it gains (measured).
@@ -187,7 +186,7 @@ impl<C: Counter> CountMin<C> {
 }
 
 /// How many lines are asked for before they are needed.
-const AHEAD: usize = 64;
+pub(crate) const AHEAD: usize = 64;
 
 /// Asks for lines some time before they are needed.
 #[derive(Clone, Copy)]
@@ -270,7 +269,7 @@ impl<C: Counter, W: Weights> Table<'_, C, W> {
                 &[]
             }
         });
-        let ahead: [Ahead; MAX_DEPTH] = core::array::from_fn(|row| {
+        let ahead: [Ahead<'_>; MAX_DEPTH] = core::array::from_fn(|row| {
             let cells = self.cells.get(row * stride..).unwrap_or_default();
             Ahead::by(AHEAD / depth, cells, offsets[row], 1, self.prefetches)
         });

@@ -146,26 +146,11 @@ impl<C: Counter> CountMin<C> {
                 self.rule,
             ));
         }
-        let product = |(&a, &b): (&C, &C)| u128::from(a.get()) * u128::from(b.get());
+        let product = |(a, b): (C, C)| u128::from(a.get()) * u128::from(b.get());
         let row = |row: usize| -> u128 {
-            match self.shape.layout {
-                Layout::RowMajor => {
-                    let pairs = self.cells().zip(other.cells()).nth(row);
-                    pairs.map_or(0, |(a, b)| {
-                        a.iter().zip(b).map(product).fold(0, u128::saturating_add)
-                    })
-                }
-                Layout::Blocked => {
-                    let group = 1 << self.shape.group_bits;
-                    let part = row * group..(row + 1) * group;
-                    let lines = self.cells.as_slice().chunks_exact(self.shape.stride);
-                    let pairs = lines.zip(other.cells.as_slice().chunks_exact(self.shape.stride));
-                    pairs
-                        .flat_map(|(a, b)| a[part.clone()].iter().zip(&b[part.clone()]))
-                        .map(product)
-                        .fold(0, u128::saturating_add)
-                }
-            }
+            let ours = self.shape.cells_of_row(row, self.cells.as_slice());
+            let theirs = self.shape.cells_of_row(row, other.cells.as_slice());
+            ours.zip(theirs).map(product).fold(0, u128::saturating_add)
         };
         Ok((0..self.shape.depth).map(row).min().unwrap_or_default())
     }

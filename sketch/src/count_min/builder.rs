@@ -122,7 +122,7 @@ impl<C: Counter> CountMinBuilder<C> {
             seed: self.seed,
             total: 0,
             saturated: false,
-            simd: self.simd.map_or_else(|| Ok(Simd::detect()), Simd::check)?,
+            simd: self.chosen_simd()?,
             cells: CacheLines::zeroed(lines),
         })
     }
@@ -172,8 +172,25 @@ impl<C: Counter> CountMinBuilder<C> {
         Ok(sketch)
     }
 
+    /// The update rule.
+    #[cfg(feature = "std")]
+    pub(crate) fn chosen_rule(&self) -> Update {
+        self.rule
+    }
+
+    /// The seed.
+    #[cfg(feature = "std")]
+    pub(crate) fn chosen_seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The vector instructions: those that were asked for, or the widest.
+    pub(crate) fn chosen_simd(&self) -> Result<Simd, SketchError> {
+        self.simd.map_or_else(|| Ok(Simd::detect()), Simd::check)
+    }
+
     /// The measures of the table, and its cache lines.
-    fn shape(&self) -> Result<(Shape, usize), SketchError> {
+    pub(crate) fn shape(&self) -> Result<(Shape, usize), SketchError> {
         let counter = size_of::<C>();
         let (depth, factor) = match self.size {
             Size::Error { epsilon, delta } => {

@@ -20,23 +20,23 @@ pub enum Layout {
 
 /// The measures of a table of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) layout: Layout,
-    pub(super) depth: usize,
+pub(crate) struct Shape {
+    pub(crate) layout: Layout,
+    pub(crate) depth: usize,
     /// Counters in a row; with blocks, the counters of one group in all lines.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// Counters from the beginning of a row to that of the next; with blocks, counters in a line.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// What offsets are below: the width, or with blocks the number of lines.
-    pub(super) range: u32,
+    pub(crate) range: u32,
     /// With blocks, the binary logarithm of the counters in a group.
-    pub(super) group_bits: u32,
+    pub(crate) group_bits: u32,
 }
 
 impl Shape {
     /// Rows of `width` counters of `counter_bytes` bytes, each row padded to whole cache lines.
     /// `None` when the width is 0 or too large.
-    pub(super) fn row_major(depth: usize, width: usize, counter_bytes: usize) -> Option<Self> {
+    pub(crate) fn row_major(depth: usize, width: usize, counter_bytes: usize) -> Option<Self> {
         if width == 0 || width > MAX_WIDTH {
             return None;
         }
@@ -52,7 +52,7 @@ impl Shape {
 
     /// So many lines, each cut into `depth` groups. `None` when there is no line, or there are too
     /// many, or the depth does not cut a line into groups of at least two.
-    pub(super) fn blocked(depth: usize, lines: usize, counter_bytes: usize) -> Option<Self> {
+    pub(crate) fn blocked(depth: usize, lines: usize, counter_bytes: usize) -> Option<Self> {
         let per_line = LINE_BYTES / counter_bytes;
         let group = per_line.checked_div(depth)?;
         if lines == 0 || lines > MAX_WIDTH || !depth.is_power_of_two() || group < 2 {
@@ -69,7 +69,7 @@ impl Shape {
     }
 
     /// Cache lines of the whole table; `None` when their bytes are more than memory can hold.
-    pub(super) fn lines(&self, counter_bytes: usize) -> Option<usize> {
+    pub(crate) fn lines(&self, counter_bytes: usize) -> Option<usize> {
         let cells = match self.layout {
             Layout::RowMajor => self.stride.checked_mul(self.depth)?,
             Layout::Blocked => self.stride.checked_mul(self.range as usize)?,
@@ -80,16 +80,43 @@ impl Shape {
 
     /// Rows in which a key has an offset of its own.
     #[inline(always)]
-    pub(super) fn rows_of_offsets(&self) -> usize {
+    pub(crate) fn rows_of_offsets(&self) -> usize {
         match self.layout {
             Layout::RowMajor => self.depth,
             Layout::Blocked => 1,
         }
     }
 
+    /// Counters from one offset to the next.
+    #[inline(always)]
+    pub(crate) fn offset_stride(&self) -> usize {
+        match self.layout {
+            Layout::RowMajor => 1,
+            Layout::Blocked => self.stride,
+        }
+    }
+
+    /// The counters of one row: with blocks, one group of each line.
+    pub(crate) fn cells_of_row<'a, C: Copy>(
+        &self,
+        row: usize,
+        cells: &'a [C],
+    ) -> impl Iterator<Item = C> + use<'a, C> {
+        let (begin, run, stride, runs) = match self.layout {
+            Layout::RowMajor => (row * self.stride, self.width, self.stride, 1),
+            Layout::Blocked => {
+                let group = 1 << self.group_bits;
+                (row * group, group, self.stride, self.range as usize)
+            }
+        };
+        let runs = (0..runs).map(move |i| begin + i * stride);
+        runs.flat_map(move |begin| &cells[begin..begin + run])
+            .copied()
+    }
+
     /// The group of counters `row` of a line, of which `choices` picks one.
     #[inline(always)]
-    pub(super) fn slot(&self, row: usize, choices: u32) -> usize {
+    pub(crate) fn slot(&self, row: usize, choices: u32) -> usize {
         let group = 1_usize << self.group_bits;
         // At most 32 bits are used: 16 groups of 4 take 2 bits each, 8 of 8 take 3.
         let choice = (choices >> (row as u32 * self.group_bits)) as usize & (group - 1);
@@ -98,7 +125,7 @@ impl Shape {
 
     /// The place of a key's counter of this row.
     #[inline(always)]
-    pub(super) fn place(&self, row: usize, hash: u64) -> usize {
+    pub(crate) fn place(&self, row: usize, hash: u64) -> usize {
         match self.layout {
             Layout::RowMajor => row * self.stride + offset(hash, row, self.range) as usize,
             Layout::Blocked => {

@@ -22,7 +22,7 @@ pub use bounds::{BLOCKED_ERROR_FACTOR, ErrorBound, Interval};
 pub use builder::CountMinBuilder;
 pub use counter::Counter;
 pub use layout::Layout;
-use layout::Shape;
+pub(crate) use layout::Shape;
 
 use crate::cache_lines::CacheLines;
 use crate::error::SketchError;
