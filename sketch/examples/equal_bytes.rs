@@ -12,9 +12,9 @@
 
 use septet_core::seed::SeedTree;
 use septet_sketch::learned::{Learned, Threshold};
-use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle};
+use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantisedLinear};
 use septet_sketch::stream::{FlowScore, FlowWindow, HeteroFlows};
-use septet_sketch::{CountMin, FrequencySketch, SketchError};
+use septet_sketch::{CountMin, FlowKey, FrequencySketch, SketchError};
 
 /// Flows are counted under their numbers, so that scores are computed once for all settings.
 struct Scored<'a> {
@@ -110,9 +110,9 @@ fn best(
     bytes: usize,
 ) -> Result<Setting, SketchError> {
     let mut best = None;
-    for depth in 1..=3 {
-        for share in [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] {
-            for over in [1.1, 1.5, 2.0, 3.0, 5.0, 1000.0] {
+    for depth in 2..=3 {
+        for share in [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8] {
+            for over in [1.1, 2.0, 3.0, 1000.0] {
                 let setting = Setting { depth, share, over };
                 let Ok((error, _)) = learned(window, scores, scores, model_bytes, bytes, setting)
                 else {
@@ -142,6 +142,18 @@ fn best(
     })
 }
 
+/// A name, the bytes of the model, and the scores of the flows of each window.
+type Scores = (String, usize, Vec<Vec<f32>>);
+
+fn scored(name: String, oracle: &dyn Oracle<FlowKey>, windows: &[FlowWindow]) -> Scores {
+    let scores = windows.iter().map(|window| {
+        let mut scores = vec![0.0; window.keys().len()];
+        oracle.score(&window.keys().iter().collect::<Vec<_>>(), &mut scores);
+        scores
+    });
+    (name, oracle.model_bytes(), scores.collect())
+}
+
 fn main() -> Result<(), SketchError> {
     let flows = std::env::args()
         .nth(1)
@@ -156,8 +168,7 @@ fn main() -> Result<(), SketchError> {
         packed[0].packets.len()
     );
 
-    type Oracles = Vec<(String, usize, Vec<Vec<f32>>)>;
-    let mut oracles: Oracles = Vec::new();
+    let mut oracles: Vec<Scores> = Vec::new();
     for (name, score) in [("coverage-optimal", FlowScore::Mean), ("log-MSE-optimal", FlowScore::MeanLog)] {
         let scores = windows
             .iter()
@@ -172,23 +183,17 @@ fn main() -> Result<(), SketchError> {
     ));
     let keys: Vec<_> = train.iter().flat_map(|w| w.keys().iter().copied()).collect();
     let counts: Vec<_> = train.iter().flat_map(|w| w.counts().iter().copied()).collect();
-    for rows in [64, 128, 256, 512, 1024, 4096] {
+    for rows in [64, 128, 256, 512, 1024] {
         let features = FlowFeatures::new(&[16])?;
         let oracle = HashedLinear::fit(features, rows, &keys, &counts, 12)?;
-        let bytes = Oracle::<septet_sketch::FlowKey>::model_bytes(&oracle);
-        let scores: Vec<Vec<f32>> = windows
-            .iter()
-            .map(|window| {
-                let mut scores = vec![0.0; flows];
-                oracle.score(&window.keys().iter().collect::<Vec<_>>(), &mut scores);
-                scores
-            })
-            .collect();
-        oracles.push((format!("HashedLinear, {rows} rows, f32"), bytes, scores.clone()));
+        let quantised = QuantisedLinear::new(&oracle);
+        oracles.push(scored(format!("linear, {rows} rows, f32"), &oracle, &windows));
+        oracles.push(scored(format!("linear, {rows} rows, i8"), &quantised, &windows));
     }
 
-    for kib in [16, 32, 64, 128, 256, 512, 1024, 2048] {
-        let bytes = kib * 1024;
+    for bytes_a_flow in [1, 2, 4, 6] {
+        let bytes = bytes_a_flow * flows;
+        let kib = bytes / 1024;
         let mut depth = 1;
         let mut least = f64::INFINITY;
         for candidate in 1..=4 {
