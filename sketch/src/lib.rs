@@ -64,6 +64,8 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
 mod rows;
 pub mod simd;
 #[cfg(feature = "std")]
@@ -72,6 +74,8 @@ pub mod simulate;
 pub mod stream;
 #[cfg(feature = "theory")]
 pub mod theory;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use any_key::{AnyKey, KeyType};
 pub use count_min::CountMin;
