@@ -14,7 +14,6 @@ mod counter;
 mod layout;
 #[cfg(target_arch = "x86_64")]
 mod lines;
-mod update_and_estimate;
 
 use core::fmt;
 
@@ -203,11 +202,6 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
     fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [u64]) {
         assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
         self.update_all(hashes, batch::Once, &mut batch::Asked(estimates));
-    }
-
-    fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [u64]) {
-        assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
-        self.update_and_estimate_all(hashes, estimates);
     }
 
     #[inline]
