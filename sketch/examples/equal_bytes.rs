@@ -96,7 +96,12 @@ fn learned(
         .verdict_bits(None)
         .threshold(Threshold::Quantile { over: setting.over })
         .validation_scores(validation)
-        .build(|bytes| CountMin::builder().depth(setting.depth).bytes(bytes).build())?;
+        .build(|bytes| {
+            CountMin::builder()
+                .depth(setting.depth)
+                .bytes(bytes)
+                .build()
+        })?;
     sketch.push_batch(&window.packets);
     let error = window.aafe(|flow| sketch.estimate(&flow).value);
     Ok((error, sketch.coverage()))
@@ -169,7 +174,10 @@ fn main() -> Result<(), SketchError> {
     );
 
     let mut oracles: Vec<Scores> = Vec::new();
-    for (name, score) in [("coverage-optimal", FlowScore::Mean), ("log-MSE-optimal", FlowScore::MeanLog)] {
+    for (name, score) in [
+        ("coverage-optimal", FlowScore::Mean),
+        ("log-MSE-optimal", FlowScore::MeanLog),
+    ] {
         let scores = windows
             .iter()
             .map(|window| window.scores(score).iter().map(|&s| s as f32).collect())
@@ -181,14 +189,28 @@ fn main() -> Result<(), SketchError> {
         0,
         windows.iter().map(|_| vec![0.0; flows]).collect(),
     ));
-    let keys: Vec<_> = train.iter().flat_map(|w| w.keys().iter().copied()).collect();
-    let counts: Vec<_> = train.iter().flat_map(|w| w.counts().iter().copied()).collect();
+    let keys: Vec<_> = train
+        .iter()
+        .flat_map(|w| w.keys().iter().copied())
+        .collect();
+    let counts: Vec<_> = train
+        .iter()
+        .flat_map(|w| w.counts().iter().copied())
+        .collect();
     for rows in [64, 128, 256, 512, 1024] {
         let features = FlowFeatures::new(&[16])?;
         let oracle = HashedLinear::fit(features, rows, &keys, &counts, 12)?;
         let quantised = QuantisedLinear::new(&oracle);
-        oracles.push(scored(format!("linear, {rows} rows, f32"), &oracle, &windows));
-        oracles.push(scored(format!("linear, {rows} rows, i8"), &quantised, &windows));
+        oracles.push(scored(
+            format!("linear, {rows} rows, f32"),
+            &oracle,
+            &windows,
+        ));
+        oracles.push(scored(
+            format!("linear, {rows} rows, i8"),
+            &quantised,
+            &windows,
+        ));
     }
 
     for bytes_a_flow in [1, 2, 4, 6] {

@@ -33,7 +33,11 @@ impl<F: Clone> QuantisedLinear<F> {
             let step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             steps.push(step);
             // A cast saturates, and makes 0 of what is not a number.
-            weights.extend(of_feature.iter().map(|&weight| (weight / step).round() as i8));
+            weights.extend(
+                of_feature
+                    .iter()
+                    .map(|&weight| (weight / step).round() as i8),
+            );
         }
         Self {
             features: features.clone(),
@@ -82,7 +86,9 @@ mod tests {
     #[test]
     fn scores_are_off_by_half_a_step_a_feature_at_most() {
         let features = BlockFeatures::new(&[0, 4]).expect("in range");
-        let weights: Vec<f32> = (0..4 * 64).map(|i| ((i * 37 % 101) as f32 - 50.0) / 25.0).collect();
+        let weights: Vec<f32> = (0..4 * 64)
+            .map(|i| ((i * 37 % 101) as f32 - 50.0) / 25.0)
+            .collect();
         let linear = HashedLinear::new::<u64>(features, weights, 0.5).expect("four features");
         let quantised = QuantisedLinear::new(&linear);
         let keys: Vec<u64> = (0..500).collect();
