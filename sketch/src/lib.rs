@@ -64,6 +64,8 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
 mod rows;
 pub mod simd;
 #[cfg(feature = "std")]

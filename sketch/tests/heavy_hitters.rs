@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use septet_sketch::count_min::{Layout, Update};
 use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving, TopK};
 use septet_sketch::{CountMin, FrequencySketch, Merge, SketchError};
 
@@ -127,7 +128,7 @@ proptest! {
     #[test]
     fn top_k_misses_nothing_above_its_smallest_estimate(
         k in 1usize..20,
-        bytes in 16usize..2000,
+        bytes in 128usize..2000,
         a in stream(),
         b in stream(),
     ) {
@@ -258,4 +259,41 @@ fn what_differs_is_named() {
             ..
         })
     ));
+}
+
+/// A sketch that is updated and asked in one step is the sketch that is updated and then asked.
+#[test]
+fn estimates_of_updates_are_estimates_after_updates() {
+    for layout in [Layout::RowMajor, Layout::Blocked] {
+        for rule in [Update::Plain, Update::Conservative] {
+            for depth in [1, 2, 4] {
+                for bytes in [640, 1 << 20] {
+                    let sketch = || {
+                        CountMin::<u8>::builder()
+                            .layout(layout)
+                            .depth(depth)
+                            .update_rule(rule)
+                            .bytes(bytes)
+                            .build()
+                            .expect("in range")
+                    };
+                    let hashes: Vec<u64> = (0..2000u64)
+                        .map(|i| septet_sketch::Key::hash64(&(i * i % 97 * (i % 7)), 0))
+                        .chain(std::iter::repeat_n(77, 300))
+                        .collect();
+                    let mut one = sketch();
+                    let mut expected = Vec::new();
+                    for &hash in &hashes {
+                        one.update_hash(hash, 1);
+                        expected.push(one.estimate_hash(hash));
+                    }
+                    let mut batch = sketch();
+                    let mut estimates = vec![0; hashes.len()];
+                    batch.update_hashes_and_estimate(&hashes, &mut estimates);
+                    assert_eq!(estimates, expected);
+                    assert_eq!(one, batch);
+                }
+            }
+        }
+    }
 }

@@ -55,7 +55,7 @@ pub(super) fn comparable(score: f32) -> f32 {
 pub(super) struct Cut {
     pub(super) score: f32,
     /// Of the keys of this score, those are admitted whose 32 bits are below: 0 to 2^32.
-    ties: u64,
+    pub(super) ties: u64,
 }
 
 impl Cut {
@@ -129,11 +129,11 @@ const EARLY: f64 = 4.0;
 /// Bar-Yossef and others, "Counting distinct elements in a data stream", 2002).
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    size: usize,
+    pub(super) size: usize,
     /// In ascending order.
-    hashes: Vec<u64>,
-    scores: Vec<f32>,
-    added: usize,
+    pub(super) hashes: Vec<u64>,
+    pub(super) scores: Vec<f32>,
+    pub(super) added: usize,
 }
 
 impl Sample {

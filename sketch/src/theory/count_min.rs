@@ -4,8 +4,8 @@ use super::content::Content;
 use super::histogram::Histogram;
 use crate::error::SketchError;
 
-/// What a group of keys may at most be off, as a share of the error, for not leaving out its own counts.
-const NEGLIGIBLE: f64 = 2e-5;
+/// By which share the error may be too large because some keys meet their own counts.
+const NEGLIGIBLE: f64 = 1e-3;
 
 /// The average absolute frequency error of a count-min sketch with one row of `width` counters that
 /// holds the keys of `residual`, over a stream of `total` occurrences (those of explicit keys
@@ -52,17 +52,9 @@ pub fn aafe(
     let excess = content.integrate(all_rows_exceed);
     // A key's own count weighs at most as much as it does in one of the rows.
     let reach = content.integrate(|survival| survival.powi(depth as i32 - 1));
-    let mut error = 0.0;
-    for (count, mass) in residual.groups() {
-        let own = depth as f64 / width as f64 * reach.min(count as f64);
-        let is_negligible = own * mass < NEGLIGIBLE * excess * residual.total();
-        error += mass
-            * if is_negligible {
-                excess
-            } else {
-                content.integrate_without(count, width, all_rows_exceed)
-            };
-    }
+    let own = |count: u64| depth as f64 / width as f64 * reach.min(count as f64);
+    let without = |count| content.integrate_without(count, width, all_rows_exceed);
+    let error = without_own_counts(residual, excess, NEGLIGIBLE, own, without);
     Ok(error / total as f64)
 }
 
@@ -75,6 +67,31 @@ pub(super) fn aafe_quickly(residual: &Histogram, total: u64, depth: usize, width
     }
     let content = Content::plain(residual, width);
     residual.total() * content.integrate(|survival| survival.powi(depth as i32)) / total as f64
+}
+
+/// The sum over keys of count times error, when `excess` is the error of a key that meets its own
+/// count as well. `own` bounds what that is too much for a key of a count, and `without` works out the
+/// error without it: for those groups of keys that would make up more than a share `negligible`.
+pub(super) fn without_own_counts(
+    residual: &Histogram,
+    excess: f64,
+    negligible: f64,
+    own: impl Fn(u64) -> f64,
+    without: impl Fn(u64) -> f64,
+) -> f64 {
+    let mut groups: Vec<(f64, u64, f64)> = residual
+        .groups()
+        .into_iter()
+        .map(|(count, mass)| (own(count) * mass, count, mass))
+        .collect();
+    groups.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut room = negligible * excess * residual.total();
+    let mut error = 0.0;
+    for (too_much, count, mass) in groups {
+        room -= too_much;
+        error += mass * if room > 0.0 { excess } else { without(count) };
+    }
+    error
 }
 
 pub(super) fn check(

@@ -1,15 +1,15 @@
 //! The error of a count-sketch.
 
 use super::content::Content;
-use super::count_min::check;
+use super::count_min::{check, without_own_counts};
 use super::histogram::Histogram;
 use crate::error::SketchError;
 
 /// Points on either side of zero that stand for the content when `depth` is even.
 const POINTS: usize = 400;
 
-/// What a group of keys may at most be off, as a share of the error, for not leaving out its own counts.
-const NEGLIGIBLE: f64 = 1e-3;
+/// By which share the error may be too large because some keys meet their own counts.
+const NEGLIGIBLE: f64 = 1e-2;
 
 /// The average absolute frequency error of a count-sketch of `depth` rows of `width` counters that
 /// holds the keys of `residual`, over a stream of `total` occurrences. The estimate is the median of
@@ -33,18 +33,10 @@ pub fn aafe_count_sketch(
         return Ok(0.0);
     }
     let of_all = median(residual, depth, width);
-    let mut error = 0.0;
-    for (count, mass) in residual.groups() {
-        // What a key meets of its own count when it is not left out.
-        let own = depth as f64 / width as f64 * count as f64;
-        let is_negligible = own * mass < NEGLIGIBLE * of_all * residual.total();
-        error += mass
-            * if is_negligible {
-                of_all
-            } else {
-                median(&residual.without_one(count), depth, width)
-            };
-    }
+    // What a key meets of its own count when it is not left out.
+    let own = |count: u64| depth as f64 / width as f64 * count as f64;
+    let without = |count| median(&residual.without_one(count), depth, width);
+    let error = without_own_counts(residual, of_all, NEGLIGIBLE, own, without);
     Ok(error / total as f64)
 }
 
