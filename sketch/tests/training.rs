@@ -56,8 +56,7 @@ fn assert_gradients_reach<K>(network: &impl Network<K>, keys: &[K], loss: Loss) 
     assert!(!gradients.is_empty());
     let last_bias = gradients
         .keys()
-        .filter(|name| name.ends_with("bias"))
-        .next_back()
+        .rfind(|name| name.ends_with("bias"))
         .cloned();
     for (name, gradient) in gradients {
         let gradient = gradient.to_dtype(DType::F64).unwrap();
@@ -289,7 +288,7 @@ fn a_recurrent_network_learns() {
         .batch(256)
         .steps(25)
         .fit(&network, &keys, &counts, |progress| {
-            losses.push(progress.loss)
+            losses.push(progress.loss);
         })
         .unwrap();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;

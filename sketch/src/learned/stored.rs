@@ -174,7 +174,6 @@ where
             worth: parameters.worth,
             sample,
             oracle_failed: parameters.oracle_failed,
-            residual: Vec::new(),
             keys: PhantomData,
         })
     }
