@@ -22,6 +22,7 @@ mod index;
 mod misra_gries;
 mod monitored;
 mod space_saving;
+mod stored;
 mod top_k;
 
 pub use misra_gries::MisraGries;

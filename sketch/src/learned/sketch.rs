@@ -40,15 +40,15 @@ pub struct Learned<K: ?Sized, S: FrequencySketch, O, T: Slot = Slot8> {
     pub(super) stats: LearnedStats,
     /// Keys may be admitted that have been counted by the sketch.
     pub(super) late: bool,
-    verdicts: Verdicts,
-    admission: Admission,
+    pub(super) verdicts: Verdicts,
+    pub(super) admission: Admission,
     /// Different keys that a window is expected to bring.
-    expected_keys: f64,
+    pub(super) expected_keys: f64,
     /// The score from which on a key is worth its slot.
-    worth: f32,
-    sample: Option<Sample>,
-    oracle_failed: bool,
-    keys: PhantomData<fn(&K)>,
+    pub(super) worth: f32,
+    pub(super) sample: Option<Sample>,
+    pub(super) oracle_failed: bool,
+    pub(super) keys: PhantomData<fn(&K)>,
 }
 
 /// The estimate of a learned sketch.

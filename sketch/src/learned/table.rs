@@ -248,6 +248,9 @@ impl<T: Slot> ExplicitTable<T> {
     /// Bytes of a slot.
     pub const SLOT_BYTES: usize = size_of::<T::Bucket>() / T::Bucket::SLOTS;
 
+    /// Bytes of a bucket.
+    pub(super) const BUCKET_BYTES: usize = size_of::<T::Bucket>();
+
     /// A table of as many slots as fit into this many bytes: whole buckets of 128 bytes.
     #[must_use]
     pub fn with_bytes(bytes: usize) -> Self {
