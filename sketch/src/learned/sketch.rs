@@ -20,7 +20,7 @@ const AHEAD: usize = 32;
 /// A sketch behind a table of keys that are counted exactly.
 ///
 /// `K` is the type of the keys, `S` the sketch, `O` the oracle, `T` what a slot of the table
-/// consists of. See the [module](self) for how it works, and [`LearnedBuilder`] for its parameters.
+/// consists of. See the [module](crate::learned) for how it works, and [`LearnedBuilder`] for its parameters.
 ///
 /// # What is certain
 ///
