@@ -35,28 +35,37 @@ struct Run {
     stats: LearnedStats,
 }
 
-fn learned<O: Oracle<FlowKey> + Clone>(
-    oracle: &O,
-    validation: &[f32],
+/// What all runs of a comparison have in common.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
     layout: Layout,
     bytes: usize,
     over: f64,
     flows: usize,
-    packets: &[FlowKey],
-    run: &mut Run,
-) -> Result<(), SketchError> {
-    let mut sketch = Learned::<FlowKey, CountMin<u32>, O>::builder(oracle.clone())
-        .bytes(bytes)
-        .explicit_share(0.4)
-        .threshold(Threshold::Quantile { over })
-        .validation_scores(validation)
-        .expected_keys(flows as u64)
-        .build(|bytes| CountMin::builder().layout(layout).bytes(bytes).build())?;
-    run.rates
-        .push(rate(packets.len(), || sketch.push_batch(packets)));
-    run.coverage = sketch.coverage();
-    run.stats = sketch.stats();
-    Ok(())
+    packets: &'a [FlowKey],
+}
+
+impl Setting<'_> {
+    fn learned<O: Oracle<FlowKey> + Clone>(
+        self,
+        oracle: &O,
+        validation: &[f32],
+        run: &mut Run,
+    ) -> Result<(), SketchError> {
+        let mut sketch = Learned::<FlowKey, CountMin<u32>, O>::builder(oracle.clone())
+            .bytes(self.bytes)
+            .explicit_share(0.4)
+            .threshold(Threshold::Quantile { over: self.over })
+            .validation_scores(validation)
+            .expected_keys(self.flows as u64)
+            .build(|bytes| CountMin::builder().layout(self.layout).bytes(bytes).build())?;
+        let packets = self.packets;
+        run.rates
+            .push(rate(packets.len(), || sketch.push_batch(packets)));
+        run.coverage = sketch.coverage();
+        run.stats = sketch.stats();
+        Ok(())
+    }
 }
 
 fn main() -> Result<(), SketchError> {
@@ -80,8 +89,9 @@ fn main() -> Result<(), SketchError> {
     let validation: Vec<&FlowKey> = train.keys().iter().collect();
     let mut scores = vec![0.0; validation.len()];
     let asked = rate(validation.len(), || linear.score(&validation, &mut scores));
+    let mut rounded = vec![0.0; validation.len()];
     let asked_quantised = rate(validation.len(), || {
-        quantised.score(&validation, &mut scores)
+        quantised.score(&validation, &mut rounded);
     });
     println!(
         "{} packets of {flows} flows; HashedLinear alone: {asked:.1} million keys/s, rounded to 8 \
@@ -96,6 +106,13 @@ fn main() -> Result<(), SketchError> {
                 coverage: 0.0,
                 stats: LearnedStats::default(),
             };
+            let setting = Setting {
+                layout,
+                bytes,
+                over,
+                flows,
+                packets: &packets,
+            };
             let (mut alone, mut with_linear, mut with_quantised) = (Vec::new(), new(), new());
             for _ in 0..5 {
                 let mut sketch = CountMin::<u32>::builder()
@@ -103,12 +120,8 @@ fn main() -> Result<(), SketchError> {
                     .bytes(bytes)
                     .build()?;
                 alone.push(rate(packets.len(), || sketch.update_batch(&packets)));
-                let run = &mut with_linear;
-                learned(&linear, &scores, layout, bytes, over, flows, &packets, run)?;
-                let run = &mut with_quantised;
-                learned(
-                    &quantised, &scores, layout, bytes, over, flows, &packets, run,
-                )?;
+                setting.learned(&linear, &scores, &mut with_linear)?;
+                setting.learned(&quantised, &rounded, &mut with_quantised)?;
             }
             let alone = median(&mut alone);
             println!(

@@ -20,7 +20,7 @@ const AHEAD: usize = 32;
 /// A sketch behind a table of keys that are counted exactly.
 ///
 /// `K` is the type of the keys, `S` the sketch, `O` the oracle, `T` what a slot of the table
-/// consists of. See the [module](self) for how it works, and [`LearnedBuilder`] for its parameters.
+/// consists of. See the [module](crate::learned) for how it works, and [`LearnedBuilder`] for its parameters.
 ///
 /// # What is certain
 ///
@@ -346,18 +346,27 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         let mut scores = [0.0; BATCH];
         let scores = &mut scores[..open.len()];
         self.ask(&asked[..open.len()], scores);
-        // What is before `stays` stays; what is from `read` on has not been looked at.
+        // What is before `stays` stays; what is from `read` on has not been moved yet.
         let (mut stays, mut read) = (0, 0);
         for (&(key, waiting), &score) in open.iter().zip(&*scores) {
-            residual.copy_within(read..waiting, stays);
-            stays += waiting - read;
-            read = waiting + 1;
-            if self.place(&keys[key], hashes[key], 1, Some(score)) > 0 {
-                residual[stays] = hashes[key];
-                stays += 1;
+            let hash = hashes[key];
+            // Most are turned down: a key that does not pass the cut has not entered the table in
+            // the meantime, unless it was there all along and its count is full.
+            if !self.cut.admits(score, hash) && self.table.find(hash).is_none() {
+                if !self.oracle_failed {
+                    self.verdicts.turn_down(hash);
+                }
+            } else if self.place(&keys[key], hash, 1, Some(score)) == 0 {
+                if stays < read {
+                    residual.copy_within(read..waiting, stays);
+                }
+                stays += waiting - read;
+                read = waiting + 1;
             }
         }
-        residual.copy_within(read.., stays);
+        if stays < read {
+            residual.copy_within(read.., stays);
+        }
         stays + residual.len() - read
     }
 

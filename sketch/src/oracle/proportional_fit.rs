@@ -94,7 +94,7 @@ mod tests {
         let keys: Vec<u64> = (0..256).collect();
         let count = |key: u64| (1 + key % 16) * (1 + (key / 16) * (key / 16));
         let counts: Vec<u64> = keys.iter().map(|&key| 100 * count(key)).collect();
-        let oracle = HashedLinear::fit(features, 4096, &keys, &counts, 30).expect("in range");
+        let oracle = HashedLinear::fit(features, 1 << 16, &keys, &counts, 30).expect("in range");
         let mut scores = vec![0.0; keys.len()];
         Oracle::<u64>::score(&oracle, &keys.iter().collect::<Vec<_>>(), &mut scores);
         for (&count, &score) in counts.iter().zip(&scores) {
