@@ -23,8 +23,8 @@ const DECAY: f64 = 0.9;
 /// Who lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranker {
-    /// Candidates beside a conservative count-min sketch of two rows.
-    TopK(Layout),
+    /// Candidates beside a conservative count-min sketch of so many rows.
+    TopK(usize, Layout),
     /// Space-saving.
     SpaceSaving,
     /// `heavykeeper::TopK`, four rows.
@@ -38,8 +38,8 @@ pub enum Ranker {
 impl Ranker {
     /// All of them.
     pub const ALL: [Self; 6] = [
-        Self::TopK(Layout::RowMajor),
-        Self::TopK(Layout::Blocked),
+        Self::TopK(2, Layout::RowMajor),
+        Self::TopK(4, Layout::Blocked),
         Self::SpaceSaving,
         Self::HeavyKeeper,
         Self::Bucketed,
@@ -58,9 +58,9 @@ impl Ranker {
         // heavykeeper masks instead of dividing when the width is a power of two.
         let width = |cells: usize| (bytes / cells / HEAVYKEEPER_CELL + 1).next_power_of_two() / 2;
         match self {
-            Self::TopK(layout) => {
+            Self::TopK(depth, layout) => {
                 let table = TopK::<u64, CountMin>::table_bytes(K);
-                let sketch = CountMin::<u32>::builder().depth(2).layout(layout);
+                let sketch = CountMin::<u32>::builder().depth(depth).layout(layout);
                 let mut top = TopK::new(K, sketch.bytes(bytes.saturating_sub(table)).build()?)?;
                 sample.seconds = cpu_seconds(|| top.update_batch(keys));
                 sample.bytes = top.size_bytes();

@@ -322,10 +322,10 @@ impl<C: Counter, W: Weights, E: Estimates> Table<'_, C, W, E> {
     /// Plain update of rows, key by key.
     fn add_by_key(&mut self, adder: &mut impl Adder) {
         let depth = self.shape.depth;
-        self.for_each_key(depth, |cells, by, place| {
+        self.for_each_key(depth, |cells, by, places| {
             let mut least = None;
-            for row in 0..depth {
-                let cell = &mut cells[place(row)];
+            for &place in places {
+                let cell = &mut cells[place];
                 *cell = adder.add(*cell, by);
                 least = Some(least.map_or(*cell, |least: C| least.min(*cell)));
             }
@@ -336,14 +336,14 @@ impl<C: Counter, W: Weights, E: Estimates> Table<'_, C, W, E> {
     /// Conservative update of rows. `DEPTH` is the depth when that is known, or 0.
     fn raise_rows<const DEPTH: usize>(&mut self, adder: &mut impl Adder) {
         let depth = if DEPTH == 0 { self.shape.depth } else { DEPTH };
-        self.for_each_key(depth, |cells, by, place| {
-            let mut least = cells[place(0)];
-            for row in 1..depth {
-                least = least.min(cells[place(row)]);
+        self.for_each_key(depth, |cells, by, places| {
+            let mut least = cells[places[0]];
+            for &place in &places[1..] {
+                least = least.min(cells[place]);
             }
             let raised = adder.add(least, by);
-            for row in 0..depth {
-                let cell = &mut cells[place(row)];
+            for &place in places {
+                let cell = &mut cells[place];
                 *cell = raised.max(*cell);
             }
             raised
@@ -353,11 +353,7 @@ impl<C: Counter, W: Weights, E: Estimates> Table<'_, C, W, E> {
     /// Calls `update` with the counters, the weight of a key, and where its counters are; it gives
     /// the estimate.
     #[inline(always)]
-    fn for_each_key(
-        &mut self,
-        depth: usize,
-        mut update: impl FnMut(&mut [C], u64, &dyn Fn(usize) -> usize) -> C,
-    ) {
+    fn for_each_key(&mut self, depth: usize, mut update: impl FnMut(&mut [C], u64, &[usize]) -> C) {
         let stride = self.shape.stride;
         let offsets: [&[u32]; MAX_DEPTH] = core::array::from_fn(|row| {
             if row < depth {
@@ -375,8 +371,11 @@ impl<C: Counter, W: Weights, E: Estimates> Table<'_, C, W, E> {
             for (row, ahead) in ahead[..depth].iter().enumerate() {
                 ahead.of(i, &self.cells[row * stride..]);
             }
-            let place = |row: usize| row * stride + offsets[row][i] as usize;
-            let estimate = update(self.cells, self.by.at(i), &place);
+            let mut places = [0; MAX_DEPTH];
+            for (row, place) in places[..depth].iter_mut().enumerate() {
+                *place = row * stride + offsets[row][i] as usize;
+            }
+            let estimate = update(self.cells, self.by.at(i), &places[..depth]);
             self.estimates.set(i, estimate);
         });
     }

@@ -17,7 +17,7 @@ mod lines;
 
 use core::fmt;
 
-pub use bounds::{BLOCKED_ERROR_FACTOR, ErrorBound, Interval};
+pub use bounds::{ErrorBound, Interval};
 pub use builder::CountMinBuilder;
 pub use counter::Counter;
 pub use layout::Layout;
