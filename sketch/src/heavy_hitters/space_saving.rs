@@ -22,8 +22,8 @@ const BATCH: usize = 64;
 /// without the linked lists of the original: see the search for the least count in this module.
 #[derive(Clone, Debug)]
 pub struct SpaceSaving<K> {
-    monitored: Monitored<K>,
-    total: u64,
+    pub(super) monitored: Monitored<K>,
+    pub(super) total: u64,
 }
 
 impl<K: Key + Eq + Clone> SpaceSaving<K> {
