@@ -68,7 +68,10 @@ impl Contender {
                 sample.quality = quality.then(|| stream.error(|key| sketch.estimate(&key) as f64));
             }
             Self::CountSketch => {
-                let mut sketch = CountSketch::<i32>::builder().depth(3).bytes(bytes).build()?;
+                let mut sketch = CountSketch::<i32>::builder()
+                    .depth(3)
+                    .bytes(bytes)
+                    .build()?;
                 sample.seconds = cpu_seconds(|| sketch.update_batch(keys));
                 sample.bytes = sketch.size_bytes();
                 sample.quality = quality.then(|| stream.error(|key| sketch.estimate(&key)));
@@ -96,17 +99,18 @@ impl Contender {
                     }
                 });
                 sample.bytes = sketch.w() * sketch.d() * size_of::<u32>();
-                sample.quality = quality.then(|| stream.error(|key| sketch.query_point(&key).into()));
+                sample.quality =
+                    quality.then(|| stream.error(|key| sketch.query_point(&key).into()));
             }
             Self::Cmsketch => {
                 // It rounds 2 / epsilon up to the width, and -log2(1 - confidence) to the depth.
                 let epsilon = 2.0 / (cells as f64 / 4.0 - 0.5);
                 let mut sketch = cmsketch::CMSketchU32::new(epsilon, 1.0 - 0.5_f64.powf(3.5));
                 let hash = |key| hash_integer(key, 0);
-                sample.seconds =
-                    cpu_seconds(|| keys.iter().for_each(|&key| sketch.inc(hash(key))));
+                sample.seconds = cpu_seconds(|| keys.iter().for_each(|&key| sketch.inc(hash(key))));
                 sample.bytes = sketch.memory();
-                sample.quality = quality.then(|| stream.error(|key| sketch.estimate(hash(key)).into()));
+                sample.quality =
+                    quality.then(|| stream.error(|key| sketch.estimate(hash(key)).into()));
             }
             Self::StreamingAlgorithms => {
                 use streaming_algorithms::CountMinSketch;

@@ -44,7 +44,11 @@ impl Samples {
     /// Million updates a second.
     #[must_use]
     pub fn rate(&self, arrivals: usize) -> Option<Spread> {
-        Spread::of(self.seconds.iter().map(|seconds| arrivals as f64 / seconds / 1e6))
+        Spread::of(
+            self.seconds
+                .iter()
+                .map(|seconds| arrivals as f64 / seconds / 1e6),
+        )
     }
 
     /// How many times as long `other` took.

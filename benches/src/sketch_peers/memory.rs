@@ -11,8 +11,8 @@
 
 use std::hint::black_box;
 
-use serde::Serialize;
 use septet_sketch::key::hash_integer;
+use serde::Serialize;
 
 use super::measure::cpu_seconds;
 
@@ -58,7 +58,9 @@ impl Limit {
         let line = |hash: u64| (((hash >> 32) * count as u64) >> 32) as u32;
         let of_stream: Vec<u32> = keys.iter().map(|&key| line(hash_integer(key, 3))).collect();
         self.seconds.push(fewest_seconds(table, &of_stream));
-        let uniform: Vec<u32> = (0..keys.len() as u64).map(|i| line(hash_integer(i, 3))).collect();
+        let uniform: Vec<u32> = (0..keys.len() as u64)
+            .map(|i| line(hash_integer(i, 3)))
+            .collect();
         self.uniform_seconds.push(fewest_seconds(table, &uniform));
     }
 }

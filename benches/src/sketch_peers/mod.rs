@@ -91,9 +91,12 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
                 plan.repetitions
             ));
             let backwards = repetition % 2 == 1;
-            measure::take_turns(&Contender::ALL, &mut counting, backwards, |contender, last| {
-                contender.measure(bytes, &stream, last)
-            })?;
+            measure::take_turns(
+                &Contender::ALL,
+                &mut counting,
+                backwards,
+                |contender, last| contender.measure(bytes, &stream, last),
+            )?;
             measure::take_turns(&Ranker::ALL, &mut top_k, backwards, |ranker, last| {
                 ranker.measure(bytes, &stream, last)
             })?;

@@ -67,7 +67,10 @@ mod tests {
         let first = stream.counts[0].1 as f64 / 100_000.0;
         assert!((first - 0.0695).abs() < 0.004, "{first}");
         assert_eq!(stream.error(|_| 0.0), {
-            let squares = stream.counts.iter().map(|&(_, count)| (count * count) as f64);
+            let squares = stream
+                .counts
+                .iter()
+                .map(|&(_, count)| (count * count) as f64);
             squares.sum::<f64>() / 100_000.0
         });
     }

@@ -22,7 +22,10 @@ pub fn render(record: &Record) -> String {
         "{arrivals} arrivals of {distinct} distinct keys, Zipf(1.0) over a million; one thread, {}; \
          median (range) of {} repetitions, CPU time",
         record.simd,
-        record.sizes.first().map_or(0, |size| size.limit.seconds.len())
+        record
+            .sizes
+            .first()
+            .map_or(0, |size| size.limit.seconds.len())
     );
     for size in &record.sizes {
         let _ = writeln!(out, "\n{} KiB", size.bytes / 1024);
@@ -95,9 +98,7 @@ fn top_k(size: &Size, arrivals: usize) -> Table {
         "x best heavykeeper",
         &found,
     ]);
-    let median = |samples: &Samples| {
-        samples.rate(arrivals).map_or(0.0, |spread| spread.median)
-    };
+    let median = |samples: &Samples| samples.rate(arrivals).map_or(0.0, |spread| spread.median);
     let peers = Ranker::ALL.iter().zip(&size.top_k);
     let peers = peers.filter(|(ranker, _)| ranker.is_peer());
     let best = peers.max_by(|(_, a), (_, b)| median(a).total_cmp(&median(b)));
@@ -117,7 +118,11 @@ fn top_k(size: &Size, arrivals: usize) -> Table {
 /// What memory allows, and how near the fastest sketch comes.
 fn limit(out: &mut String, size: &Size, arrivals: usize) {
     let rate = |seconds: &[f64]| {
-        Spread::of(seconds.iter().map(|seconds| arrivals as f64 / seconds / 1e6))
+        Spread::of(
+            seconds
+                .iter()
+                .map(|seconds| arrivals as f64 / seconds / 1e6),
+        )
     };
     let _ = writeln!(
         out,
@@ -125,7 +130,10 @@ fn limit(out: &mut String, size: &Size, arrivals: usize) {
         text(rate(&size.limit.seconds), 1),
         text(rate(&size.limit.uniform_seconds), 1)
     );
-    let blocked = size.counting.iter().filter(|samples| samples.name.contains("blocked"));
+    let blocked = size
+        .counting
+        .iter()
+        .filter(|samples| samples.name.contains("blocked"));
     for samples in blocked {
         let share = |limit: &[f64]| {
             let pairs = limit.iter().zip(&samples.seconds);
@@ -143,11 +151,7 @@ fn limit(out: &mut String, size: &Size, arrivals: usize) {
 
 fn warnings(out: &mut String, record: &Record) {
     let load = record.load.iter().flatten().copied().fold(0.0, f64::max);
-    let _ = writeln!(
-        out,
-        "\nload {load:.1} on {} processors",
-        record.processors
-    );
+    let _ = writeln!(out, "\nload {load:.1} on {} processors", record.processors);
     let spreads: Vec<f64> = record
         .sizes
         .iter()

@@ -93,7 +93,11 @@ impl Ranker {
         }
         sample.quality = quality.then(|| {
             let listed: HashSet<u64> = listed.into_iter().collect();
-            let found = stream.counts.iter().take(K).filter(|(key, _)| listed.contains(key));
+            let found = stream
+                .counts
+                .iter()
+                .take(K)
+                .filter(|(key, _)| listed.contains(key));
             found.count() as f64 / K as f64
         });
         Ok(sample)
@@ -109,7 +113,9 @@ impl Ranker {
 impl fmt::Display for Ranker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TopK(layout) => write!(f, "septet TopK, count-min {layout}, conservative, 2 rows"),
+            Self::TopK(layout) => {
+                write!(f, "septet TopK, count-min {layout}, conservative, 2 rows")
+            }
             Self::SpaceSaving => f.write_str("septet SpaceSaving"),
             Self::HeavyKeeper => f.write_str("heavykeeper TopK, 4 rows"),
             Self::Bucketed => f.write_str("heavykeeper BucketedTopK, 4 cells"),

@@ -9,15 +9,16 @@
 //! 1 late, 2 the oracle has failed); the eight numbers of the statistics (u64); buckets (u64). The
 //! payload is the length (u64) and the file of the sketch; for each bucket the number of entries
 //! (u8) and for each entry its tag (8 or 4 bytes) and its count, times four, with 1 for partial and 2
-//! for late (seven bits a byte); in an adaptive sketch the number of sampled keys (seven bits a
-//! byte), how many were ever added (u64), and for each its hash (u64) and score (f32).
+//! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of its
+//! keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and score (f32).
 
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use super::builder::Admission;
 use super::sketch::{Learned, LearnedStats};
 use super::table::{Entry, ExplicitTable, Slot};
-use super::threshold::{Cut, SAMPLE, Sample, Threshold};
+use super::threshold::{Cut, Sample, Threshold};
 use super::verdicts::Verdicts;
 use crate::codec::input::Input;
 use crate::codec::native::{
@@ -30,6 +31,8 @@ use crate::oracle::Oracle;
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
 const NO_VERDICTS: u8 = 255;
+/// The sizes that a sample can have.
+const SAMPLES: RangeInclusive<u64> = 16..=4096;
 const MOST_VERDICT_BITS: u8 = 24;
 
 impl<K, S, O, T> Learned<K, S, O, T>
@@ -51,6 +54,7 @@ where
         payload.extend(sketch);
         self.write_table(&mut payload);
         if let Some(sample) = &self.sample {
+            push_varint(&mut payload, sample.size as u64);
             push_varint(&mut payload, sample.hashes.len() as u64);
             payload.extend((sample.added as u64).to_le_bytes());
             for (hash, score) in sample.hashes.iter().zip(&sample.scores) {
@@ -90,7 +94,7 @@ where
         bytes.extend(expected.to_le_bytes());
         bytes.extend(self.expected_keys.to_le_bytes());
         bytes.extend(self.worth.to_le_bytes());
-        let verdicts = self.verdicts.entries().checked_ilog2();
+        let verdicts = (self.verdicts.size_bytes() / size_of::<u32>()).checked_ilog2();
         bytes.push(verdicts.map_or(NO_VERDICTS, |bits| bits as u8));
         let late = if self.late { LATE } else { 0 };
         bytes.push(late | if self.oracle_failed { FAILED } else { 0 });
@@ -336,11 +340,12 @@ fn read_table<T: Slot>(
 
 fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
     let at = input.offset();
-    let count = varint(input)?;
-    if count > SAMPLE as u64 {
-        return Err(input.fault_at(at, format!("at most {SAMPLE} keys"), format!("{count}")));
+    let (size, count) = (varint(input)?, varint(input)?);
+    if !SAMPLES.contains(&size) || count > size {
+        let expected = format!("a sample of {SAMPLES:?} keys");
+        return Err(input.fault_at(at, expected, format!("{count} of {size}")));
     }
-    let mut sample = Sample::new();
+    let mut sample = Sample::new(size as usize);
     sample.added = input.u64("number of sampled keys")? as usize;
     for _ in 0..count {
         let at = input.offset();

@@ -129,7 +129,7 @@ const EARLY: f64 = 4.0;
 /// Bar-Yossef and others, "Counting distinct elements in a data stream", 2002).
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    size: usize,
+    pub(super) size: usize,
     /// In ascending order.
     pub(super) hashes: Vec<u64>,
     pub(super) scores: Vec<f32>,

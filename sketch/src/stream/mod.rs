@@ -18,8 +18,8 @@ mod zipf;
 pub use format::{Column, StreamFormat};
 pub use hetero_flows::{FlowScore, FlowWindow, HeteroFlows};
 pub use n_gram_days::{Day, NGramDays};
-pub use reader::{Record, Records};
-pub use writer::Writer;
+pub use reader::{Record, Records, open_text};
+pub use writer::{WholeFile, Writer};
 pub use zipf::{Zipf, ZipfStream};
 
 use rand::Rng;

@@ -10,8 +10,10 @@ mod table;
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compression::Compression;
 use super::format::StreamFormat;
@@ -65,7 +67,23 @@ pub struct Records<'a> {
     decoder: Box<dyn Decode + Send + 'a>,
     format: &'static str,
     path: Option<PathBuf>,
+    /// Bytes read from the file.
+    position: Arc<AtomicU64>,
     ended: bool,
+}
+
+/// Counts the bytes that are read from a file.
+struct Counted {
+    file: File,
+    position: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.position.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
 }
 
 impl<'a> Records<'a> {
@@ -77,6 +95,7 @@ impl<'a> Records<'a> {
     /// [`SketchError::File`] when it cannot be opened, [`SketchError::Stream`] for a bad header,
     /// [`SketchError::NeedsFeature`] for a format that is not built in.
     pub fn open(path: &Path, format: &StreamFormat) -> Result<Records<'static>, SketchError> {
+        let position = Arc::new(AtomicU64::new(0));
         let decoder = if let StreamFormat::Archive { keys, counts } = format {
             array::archive(path, keys.as_deref(), counts.as_deref())
         } else {
@@ -84,6 +103,10 @@ impl<'a> Records<'a> {
                 path: path.to_owned(),
                 source,
             })?;
+            let file = Counted {
+                file,
+                position: Arc::clone(&position),
+            };
             let source = Compression::of(path).decoder(path, file)?;
             decoder(Input::new(source), format)
         };
@@ -91,6 +114,7 @@ impl<'a> Records<'a> {
             decoder: Box::new(lines::Nothing),
             format: format.name(),
             path: Some(path.to_owned()),
+            position,
             ended: false,
         };
         match decoder {
@@ -113,6 +137,7 @@ impl<'a> Records<'a> {
             decoder: Box::new(lines::Nothing),
             format: format.name(),
             path: None,
+            position: Arc::default(),
             ended: false,
         };
         match decoder(Input::new(Box::new(source)), format) {
@@ -127,6 +152,13 @@ impl<'a> Records<'a> {
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.decoder.skipped()
+    }
+
+    /// Bytes that were read from the file, as they lie there: how far the work is. 0 for streams that
+    /// are no files, and for archives.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
     }
 
     fn error(&self, failure: Failure) -> SketchError {
@@ -149,6 +181,22 @@ impl<'a> Records<'a> {
             Failure::Other(error) => error,
         }
     }
+}
+
+/// A text file as lines and bytes. Those whose names end in `.gz` or `.zst` are decompressed (feature
+/// `compression`).
+///
+/// # Errors
+///
+/// [`SketchError::File`] when it cannot be opened, [`SketchError::NeedsFeature`] for a compression
+/// that is not built in.
+pub fn open_text(path: &Path) -> Result<Box<dyn BufRead>, SketchError> {
+    let file = File::open(path).map_err(|source| SketchError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let source = Compression::of(path).decoder(path, file)?;
+    Ok(Box::new(BufReader::with_capacity(64 * 1024, source)))
 }
 
 impl Iterator for Records<'_> {
