@@ -12,8 +12,6 @@
 //! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of
 //! sampled keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and
 //! score (f32).
-//! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of its
-//! keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and score (f32).
 
 use std::marker::PhantomData;
 
@@ -21,7 +19,6 @@ use super::builder::Admission;
 use super::sketch::{Learned, LearnedStats};
 use super::table::{Entry, ExplicitTable, Slot};
 use super::threshold::{Cut, LARGEST_SAMPLE, Sample, Threshold};
-use super::threshold::{Cut, Sample, Threshold};
 use super::verdicts::Verdicts;
 use crate::codec::input::Input;
 use crate::codec::native::{
@@ -349,10 +346,6 @@ fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
     let count = varint(input)?;
     if count > size {
         return Err(input.fault_at(at, format!("at most {size} keys"), format!("{count}")));
-    let (size, count) = (varint(input)?, varint(input)?);
-    if !SAMPLES.contains(&size) || count > size {
-        let expected = format!("a sample of {SAMPLES:?} keys");
-        return Err(input.fault_at(at, expected, format!("{count} of {size}")));
     }
     let mut sample = Sample::new(size as usize);
     sample.added = input.u64("number of sampled keys")? as usize;
