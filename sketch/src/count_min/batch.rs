@@ -250,7 +250,7 @@ impl<'a> Ahead<'a> {
     }
 
     #[inline(always)]
-    fn by<C>(
+    pub(crate) fn by<C>(
         distance: usize,
         cells: &[C],
         offsets: &'a [u32],
