@@ -99,6 +99,10 @@ impl Estimates for Asked<'_> {
 /// How counters are added to.
 trait Adder {
     /// Whether no counter can overflow.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "asked by vector instructions")
+    )]
     const FITS: bool;
     fn add<C: Counter>(&mut self, count: C, by: u64) -> C;
 }
@@ -250,7 +254,7 @@ impl<'a> Ahead<'a> {
     }
 
     #[inline(always)]
-    fn by<C>(
+    pub(crate) fn by<C>(
         distance: usize,
         cells: &[C],
         offsets: &'a [u32],

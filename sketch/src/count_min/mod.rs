@@ -139,6 +139,7 @@ impl<C: Counter> CountMin<C> {
         strides.map(move |stride| &stride[..run])
     }
 
+    #[cfg(feature = "std")]
     fn runs_mut(&mut self) -> impl Iterator<Item = &mut [C]> {
         let (run, runs) = self.run();
         let cells = self.cells.as_mut_slice();
