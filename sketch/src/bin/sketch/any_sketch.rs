@@ -253,9 +253,10 @@ impl AnySketch for Tracked {
     }
 
     fn describe(&self) -> Vec<Row> {
+        let table = self.size_bytes() - self.sketch().size_bytes();
         let mut rows = vec![Row::new("k", self.k())];
-        let sketch = self.sketch().describe();
-        rows.extend(sketch);
+        rows.push(Row::new("table bytes", table).shown(size::shown(table)));
+        rows.extend(self.sketch().describe());
         rows
     }
 
