@@ -137,13 +137,11 @@ fn damaged_streams_end_in_records_or_errors() {
         ("pcap", pcap(101, &packets, true)),
         ("pcap", pcapng(ETHERNET, &packets)),
         ("npy", npy("<u4", "(40,)", &numbers)),
-        ("npy", npy(">i2", "(7, 11)", &numbers[..154])),
+        ("npy", npy("|u1", "(7, 11)", &numbers[..77])),
     ];
     for (index, (name, sample)) in samples.iter().enumerate() {
         let format: StreamFormat = name.parse().expect("a legal format");
-        if *name != "npy" || index == 9 {
-            assert!(stream_survives(&format, sample), "{name} {index}");
-        }
+        assert!(stream_survives(&format, sample), "{name} {index}");
         let mut rng = SeedTree::new(1).child(name).index(index as u64).rng();
         let mut whole = 0;
         for _ in 0..inputs() {

@@ -87,6 +87,9 @@ mod tests {
         assert_eq!(again.words, day.words);
         let error = serde_json::from_str::<Day>("{\"words\":[1,2]}").map(|_| ());
         let message = error.expect_err("no sketch").to_string();
-        assert!(message.contains("byte 0: expected 4 bytes of magic number"), "{message}");
+        assert!(
+            message.contains("byte 0: expected 4 bytes of magic number"),
+            "{message}"
+        );
     }
 }
