@@ -25,7 +25,7 @@ const FLOWS: usize = 131_072;
 const SHARES: [f64; 6] = [0.005, 0.01, 0.02, 0.05, 0.10, 0.12];
 
 fn main() -> Result<(), SketchError> {
-    one_math_thread();
+    assert!(one_math_thread(), "main has started no thread");
     let steps: u64 = std::env::args()
         .nth(1)
         .and_then(|steps| steps.parse().ok())

@@ -114,7 +114,7 @@ fn memory(lines: usize) -> Layout {
 mod huge_pages {
     use core::ptr::NonNull;
 
-    /// Bytes of a huge page of x86-64 and of AArch64 with pages of 4 KiB.
+    /// Bytes of a huge page where pages are of 4 KiB, on x86-64 and on 64-bit Arm.
     pub(super) const BYTES: usize = 2 * 1024 * 1024;
 
     /// Asks for huge pages. It is advice: without them everything works the same.

@@ -103,7 +103,7 @@ fn batch_is_one_by_one<C: Counter>(keys: &[u64], weights: &[u64]) {
             let empty = sketch(builder.clone().simd(simd));
             assert_eq!(empty.simd(), simd);
             let label = format!("{} {depth} {layout} {rule} {simd}", C::NAME);
-            for length in [0, 1, 63, 64, 65, keys.len()] {
+            for length in [0, 1, 63, 64, 65, 511, 512, 513, keys.len()] {
                 let mut one_by_one = empty.clone();
                 let mut batch = empty.clone();
                 let mut hashed = empty.clone();

@@ -66,6 +66,36 @@ impl Weights for Each<'_> {
     }
 }
 
+/// Who wants to know the estimates right after each update.
+pub(super) trait Estimates {
+    /// Whether anyone does.
+    const ASKED: bool;
+    /// The estimate of this key is this.
+    fn set<C: Counter>(&mut self, index: usize, estimate: C);
+}
+
+/// Nobody.
+pub(super) struct Unasked;
+
+impl Estimates for Unasked {
+    const ASKED: bool = false;
+
+    #[inline(always)]
+    fn set<C: Counter>(&mut self, _: usize, _: C) {}
+}
+
+/// They go into this slice.
+pub(super) struct Asked<'a>(pub(super) &'a mut [u64]);
+
+impl Estimates for Asked<'_> {
+    const ASKED: bool = true;
+
+    #[inline(always)]
+    fn set<C: Counter>(&mut self, index: usize, estimate: C) {
+        self.0[index] = estimate.get();
+    }
+}
+
 /// How counters are added to.
 trait Adder {
     /// Whether no counter can overflow.
@@ -100,19 +130,30 @@ impl Adder for Saturating {
 }
 
 impl<C: Counter> CountMin<C> {
-    pub(super) fn update_all(&mut self, hashes: &[u64], by: impl Weights) {
+    pub(super) fn update_all(
+        &mut self,
+        hashes: &[u64],
+        by: impl Weights,
+        estimates: &mut impl Estimates,
+    ) {
         let total = self.total.checked_add(by.sum(hashes.len()));
         self.total = total.unwrap_or(u64::MAX);
         if total.is_some_and(|total| total <= C::MAX) {
-            self.update_with(hashes, by, &mut Fits);
+            self.update_with(hashes, by, &mut Fits, estimates);
         } else {
             let mut adder = Saturating { saturated: false };
-            self.update_with(hashes, by, &mut adder);
+            self.update_with(hashes, by, &mut adder, estimates);
             self.saturated |= adder.saturated;
         }
     }
 
-    fn update_with<A: Adder>(&mut self, hashes: &[u64], by: impl Weights, adder: &mut A) {
+    fn update_with<A: Adder, E: Estimates>(
+        &mut self,
+        hashes: &[u64],
+        by: impl Weights,
+        adder: &mut A,
+        estimates: &mut E,
+    ) {
         let mut places = Places::new();
         let shape = self.shape;
         let prefetches = self.cells.size_bytes() > PREFETCH_ABOVE;
@@ -124,17 +165,23 @@ impl<C: Counter> CountMin<C> {
                 places: &places,
                 prefetches,
                 by: by.skip(batch * BATCH),
+                estimates: Part {
+                    begin: batch * BATCH,
+                    estimates,
+                },
             };
             #[cfg(target_arch = "x86_64")]
             if A::FITS
                 && let Some(cells) = C::as_u32(table.cells)
-                && super::lines::update(
-                    self.simd, self.rule, &shape, cells, &places, prefetches, table.by,
-                )
+                && super::lines::can_update(self.simd, &shape)
             {
+                let Table { by, estimates, .. } = table;
+                let lines = super::lines::Lines::new(&shape, cells, &places, prefetches, by);
+                lines.update(self.simd, self.rule, estimates);
                 continue;
             }
             match (shape.layout, self.rule, shape.depth) {
+                (Layout::RowMajor, Update::Plain, _) if E::ASKED => table.add_by_key(adder),
                 (Layout::RowMajor, Update::Plain, _) => table.add_to_rows(adder),
                 (Layout::RowMajor, Update::Conservative, 2) => table.raise_rows::<2>(adder),
                 (Layout::RowMajor, Update::Conservative, 3) => table.raise_rows::<3>(adder),
@@ -235,16 +282,30 @@ impl<'a> Ahead<'a> {
     }
 }
 
+/// Those estimates that belong to one batch.
+pub(super) struct Part<'a, E> {
+    begin: usize,
+    estimates: &'a mut E,
+}
+
+impl<E: Estimates> Part<'_, E> {
+    #[inline(always)]
+    pub(super) fn set<C: Counter>(&mut self, index: usize, estimate: C) {
+        self.estimates.set(self.begin + index, estimate);
+    }
+}
+
 /// A batch of updates, and the counters that they change.
-struct Table<'a, C, W> {
+struct Table<'a, C, W, E> {
     shape: Shape,
     cells: &'a mut [C],
     places: &'a Places,
     prefetches: bool,
     by: W,
+    estimates: Part<'a, E>,
 }
 
-impl<C: Counter, W: Weights> Table<'_, C, W> {
+impl<C: Counter, W: Weights, E: Estimates> Table<'_, C, W, E> {
     /// Plain update of rows: row by row, since the order does not matter.
     fn add_to_rows(&mut self, adder: &mut impl Adder) {
         for (row, cells) in self.cells.chunks_exact_mut(self.shape.stride).enumerate() {
@@ -258,9 +319,41 @@ impl<C: Counter, W: Weights> Table<'_, C, W> {
         }
     }
 
+    /// Plain update of rows, key by key.
+    fn add_by_key(&mut self, adder: &mut impl Adder) {
+        let depth = self.shape.depth;
+        self.for_each_key(depth, |cells, by, places| {
+            let mut least = None;
+            for &place in places {
+                let cell = &mut cells[place];
+                *cell = adder.add(*cell, by);
+                least = Some(least.map_or(*cell, |least: C| least.min(*cell)));
+            }
+            least.unwrap_or_default()
+        });
+    }
+
     /// Conservative update of rows. `DEPTH` is the depth when that is known, or 0.
     fn raise_rows<const DEPTH: usize>(&mut self, adder: &mut impl Adder) {
         let depth = if DEPTH == 0 { self.shape.depth } else { DEPTH };
+        self.for_each_key(depth, |cells, by, places| {
+            let mut least = cells[places[0]];
+            for &place in &places[1..] {
+                least = least.min(cells[place]);
+            }
+            let raised = adder.add(least, by);
+            for &place in places {
+                let cell = &mut cells[place];
+                *cell = raised.max(*cell);
+            }
+            raised
+        });
+    }
+
+    /// Calls `update` with the counters, the weight of a key, and where its counters are; it gives
+    /// the estimate.
+    #[inline(always)]
+    fn for_each_key(&mut self, depth: usize, mut update: impl FnMut(&mut [C], u64, &[usize]) -> C) {
         let stride = self.shape.stride;
         let offsets: [&[u32]; MAX_DEPTH] = core::array::from_fn(|row| {
             if row < depth {
@@ -273,21 +366,18 @@ impl<C: Counter, W: Weights> Table<'_, C, W> {
             let cells = self.cells.get(row * stride..).unwrap_or_default();
             Ahead::by(AHEAD / depth, cells, offsets[row], 1, self.prefetches)
         });
-        for i in 0..offsets[0].len() {
+        let keys = offsets[0].len();
+        (0..keys).for_each(|i| {
             for (row, ahead) in ahead[..depth].iter().enumerate() {
                 ahead.of(i, &self.cells[row * stride..]);
             }
-            let place = |row: usize| row * stride + offsets[row][i] as usize;
-            let mut least = self.cells[place(0)];
-            for row in 1..depth {
-                least = least.min(self.cells[place(row)]);
+            let mut places = [0; MAX_DEPTH];
+            for (row, place) in places[..depth].iter_mut().enumerate() {
+                *place = row * stride + offsets[row][i] as usize;
             }
-            let raised = adder.add(least, self.by.at(i));
-            for row in 0..depth {
-                let cell = &mut self.cells[place(row)];
-                *cell = raised.max(*cell);
-            }
-        }
+            let estimate = update(self.cells, self.by.at(i), &places[..depth]);
+            self.estimates.set(i, estimate);
+        });
     }
 
     /// Plain update of lines.
@@ -299,10 +389,13 @@ impl<C: Counter, W: Weights> Table<'_, C, W> {
         for (i, (&offset, &choices)) in offsets.iter().zip(choices).enumerate() {
             ahead.of(i, self.cells);
             let line = &mut self.cells[offset as usize * stride..][..stride];
+            let mut least = None;
             for row in 0..depth {
                 let cell = &mut line[self.shape.slot(row, choices)];
                 *cell = adder.add(*cell, self.by.at(i));
+                least = Some(least.map_or(*cell, |least: C| least.min(*cell)));
             }
+            self.estimates.set(i, least.unwrap_or_default());
         }
     }
 
@@ -330,6 +423,7 @@ impl<C: Counter, W: Weights> Table<'_, C, W> {
             for &slot in &slots[..depth] {
                 line[slot] = raised.max(line[slot]);
             }
+            self.estimates.set(i, raised);
         }
     }
 }

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use alloc::format;
 
-use super::bounds::{BLOCKED_ERROR_FACTOR, inverse_power_of_e};
+use super::bounds::{blocked_error_factor, inverse_power_of_e};
 use super::counter::Counter;
 use super::layout::{Layout, Shape};
 use super::{CountMin, Update};
@@ -72,8 +72,8 @@ impl<C: Counter> CountMinBuilder<C> {
     /// Depth and width such that an estimate is too large by more than `epsilon` times the total
     /// with a probability of at most `delta`: `ln(1 / delta)` rows of `e / epsilon` counters, both
     /// rounded up (Cormode and Muthukrishnan, theorem 1). It overrides [`depth`](Self::depth). The
-    /// blocked layout takes the next power of two as its depth, and is wider by
-    /// [`BLOCKED_ERROR_FACTOR`].
+    /// blocked layout takes the next power of two as its depth, and is wider, as
+    /// [`error_bound`](CountMin::error_bound) says.
     #[must_use]
     pub fn error(mut self, epsilon: f64, delta: f64) -> Self {
         self.size = Size::Error { epsilon, delta };
@@ -192,7 +192,7 @@ impl<C: Counter> CountMinBuilder<C> {
     /// The measures of the table, and its cache lines.
     pub(crate) fn shape(&self) -> Result<(Shape, usize), SketchError> {
         let counter = size_of::<C>();
-        let (depth, factor) = match self.size {
+        let depth = match self.size {
             Size::Error { epsilon, delta } => {
                 // Not-a-number is in no range.
                 if !(epsilon > 0.0 && epsilon <= 1.0) {
@@ -210,11 +210,11 @@ impl<C: Counter> CountMinBuilder<C> {
                     SketchError::parameter("delta", format!("at least e^-{MAX_DEPTH}"), delta)
                 })?;
                 match self.layout {
-                    Layout::RowMajor => (rows, 1.0),
-                    Layout::Blocked => (rows.next_power_of_two(), BLOCKED_ERROR_FACTOR),
+                    Layout::RowMajor => rows,
+                    Layout::Blocked => rows.next_power_of_two(),
                 }
             }
-            _ => (self.depth, 1.0),
+            _ => self.depth,
         };
         if !(1..=MAX_DEPTH).contains(&depth) {
             return Err(SketchError::parameter(
@@ -255,7 +255,13 @@ impl<C: Counter> CountMinBuilder<C> {
                 Layout::RowMajor => bytes / depth / LINE_BYTES * (LINE_BYTES / counter),
                 Layout::Blocked => bytes / LINE_BYTES * group,
             },
-            Size::Error { epsilon, .. } => round_up(factor * core::f64::consts::E / epsilon),
+            Size::Error { epsilon, .. } => {
+                let factor = match self.layout {
+                    Layout::RowMajor => 1.0,
+                    Layout::Blocked => blocked_error_factor(depth, group),
+                };
+                round_up(factor * core::f64::consts::E / epsilon)
+            }
         };
         let shape = match self.layout {
             Layout::RowMajor => Shape::row_major(depth, width, counter),

@@ -75,7 +75,7 @@ impl Shape {
             Layout::Blocked => self.stride.checked_mul(self.range as usize)?,
         };
         let bytes = cells.checked_mul(counter_bytes)?;
-        (bytes <= isize::MAX as usize).then_some(bytes / LINE_BYTES)
+        isize::try_from(bytes).is_ok().then_some(bytes / LINE_BYTES)
     }
 
     /// Rows in which a key has an offset of its own.

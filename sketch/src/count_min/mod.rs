@@ -14,11 +14,10 @@ mod counter;
 mod layout;
 #[cfg(target_arch = "x86_64")]
 mod lines;
-mod update_and_estimate;
 
 use core::fmt;
 
-pub use bounds::{BLOCKED_ERROR_FACTOR, ErrorBound, Interval};
+pub use bounds::{ErrorBound, Interval};
 pub use builder::CountMinBuilder;
 pub use counter::Counter;
 pub use layout::Layout;
@@ -129,16 +128,6 @@ impl<C: Counter> CountMin<C> {
         SketchError::same("seed", &self.seed, &other.seed)
     }
 
-    /// A builder with the parameters of this sketch.
-    pub(crate) fn parameters(&self) -> CountMinBuilder<C> {
-        Self::builder()
-            .depth(self.shape.depth)
-            .width(self.shape.width)
-            .layout(self.shape.layout)
-            .update_rule(self.rule)
-            .seed(self.seed)
-    }
-
     /// The counters in the order of storage, without padding: row by row, or with blocks all lines
     /// in one run.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[C]> {
@@ -202,17 +191,17 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
     }
 
     fn update_hashes(&mut self, hashes: &[u64]) {
-        self.update_all(hashes, batch::Once);
+        self.update_all(hashes, batch::Once, &mut batch::Unasked);
     }
 
     fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
-        self.update_all(hashes, batch::Each(by));
+        self.update_all(hashes, batch::Each(by), &mut batch::Unasked);
     }
 
     fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [u64]) {
         assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
-        self.update_and_estimate_all(hashes, estimates);
+        self.update_all(hashes, batch::Once, &mut batch::Asked(estimates));
     }
 
     #[inline]

@@ -153,7 +153,7 @@ impl<C: SignedCounter> CountSketchBuilder<C> {
         let bytes = stride.and_then(|stride| stride.checked_mul(depth * size_of::<C>()));
         match (stride, bytes) {
             (Some(stride), Some(bytes))
-                if (1..=MAX_WIDTH).contains(&width) && bytes <= isize::MAX as usize =>
+                if (1..=MAX_WIDTH).contains(&width) && isize::try_from(bytes).is_ok() =>
             {
                 Ok((width, stride))
             }

@@ -114,14 +114,6 @@ impl<C: SignedCounter> CountSketch<C> {
         SketchError::same("seed", &self.seed, &other.seed)
     }
 
-    /// A builder with the parameters of this sketch.
-    pub(crate) fn parameters(&self) -> CountSketchBuilder<C> {
-        Self::builder()
-            .depth(self.depth)
-            .width(self.width)
-            .seed(self.seed)
-    }
-
     /// The counters in the order of storage, row by row, without padding.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[C]> {
         let strides = self.cells.as_slice().chunks_exact(self.stride);

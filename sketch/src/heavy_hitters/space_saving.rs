@@ -169,6 +169,11 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
         estimate.saturating_sub(self.error())..=estimate
     }
 
+    /// The keys that have a counter and their estimates, in no particular order.
+    pub fn entries(&self) -> impl Iterator<Item = (&K, u64)> {
+        self.monitored.entries()
+    }
+
     /// The `k` keys of the largest estimates, the largest first.
     #[must_use]
     pub fn top(&self, k: usize) -> Vec<HeavyHitter<K>> {

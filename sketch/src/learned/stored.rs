@@ -9,16 +9,16 @@
 //! 1 late, 2 the oracle has failed); the eight numbers of the statistics (u64); buckets (u64). The
 //! payload is the length (u64) and the file of the sketch; for each bucket the number of entries
 //! (u8) and for each entry its tag (8 or 4 bytes) and its count, times four, with 1 for partial and 2
-//! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of its
-//! keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and score (f32).
+//! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of
+//! sampled keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and
+//! score (f32).
 
 use std::marker::PhantomData;
-use std::ops::RangeInclusive;
 
 use super::builder::Admission;
 use super::sketch::{Learned, LearnedStats};
 use super::table::{Entry, ExplicitTable, Slot};
-use super::threshold::{Cut, Sample, Threshold};
+use super::threshold::{Cut, LARGEST_SAMPLE, Sample, Threshold};
 use super::verdicts::Verdicts;
 use crate::codec::input::Input;
 use crate::codec::native::{
@@ -31,8 +31,6 @@ use crate::oracle::Oracle;
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
 const NO_VERDICTS: u8 = 255;
-/// The sizes that a sample can have.
-const SAMPLES: RangeInclusive<u64> = 16..=4096;
 const MOST_VERDICT_BITS: u8 = 24;
 
 impl<K, S, O, T> Learned<K, S, O, T>
@@ -94,7 +92,7 @@ where
         bytes.extend(expected.to_le_bytes());
         bytes.extend(self.expected_keys.to_le_bytes());
         bytes.extend(self.worth.to_le_bytes());
-        let verdicts = (self.verdicts.size_bytes() / size_of::<u32>()).checked_ilog2();
+        let verdicts = self.verdicts.entries().checked_ilog2();
         bytes.push(verdicts.map_or(NO_VERDICTS, |bits| bits as u8));
         let late = if self.late { LATE } else { 0 };
         bytes.push(late | if self.oracle_failed { FAILED } else { 0 });
@@ -174,7 +172,6 @@ where
             worth: parameters.worth,
             sample,
             oracle_failed: parameters.oracle_failed,
-            residual: Vec::new(),
             keys: PhantomData,
         })
     }
@@ -340,10 +337,15 @@ fn read_table<T: Slot>(
 
 fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
     let at = input.offset();
-    let (size, count) = (varint(input)?, varint(input)?);
-    if !SAMPLES.contains(&size) || count > size {
-        let expected = format!("a sample of {SAMPLES:?} keys");
-        return Err(input.fault_at(at, expected, format!("{count} of {size}")));
+    let size = varint(input)?;
+    if size == 0 || size > LARGEST_SAMPLE as u64 {
+        let expected = format!("a sample of 1 to {LARGEST_SAMPLE} keys");
+        return Err(input.fault_at(at, expected, format!("{size}")));
+    }
+    let at = input.offset();
+    let count = varint(input)?;
+    if count > size {
+        return Err(input.fault_at(at, format!("at most {size} keys"), format!("{count}")));
     }
     let mut sample = Sample::new(size as usize);
     sample.added = input.u64("number of sampled keys")? as usize;

@@ -5,6 +5,8 @@
 //! notebook (the synthetic table). What the paper says about losses is shown on generated flows, and
 //! on public data where its effect is smaller; each claim names the origin of its bound.
 
+mod losses;
+mod method;
 mod sufficiency;
 mod zipf_table;
 
@@ -45,8 +47,11 @@ impl Experiment for TrainedForCoverage {
     }
 
     fn run(&self, cx: &mut Context) -> Result<(), ExperimentError> {
+        // Small models train fastest on one thread each, beside each other.
+        septet_core::tensor::one_math_thread();
         zipf_table::run(cx)?;
         sufficiency::run(cx)?;
+        losses::run(cx)?;
         Ok(())
     }
 }

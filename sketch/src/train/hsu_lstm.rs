@@ -202,12 +202,11 @@ mod tests {
         // A head that looks at one input only, through identities, tells which field it comes from.
         let network = HsuLstm::new(&SeedTree::new(1)).unwrap();
         let reads = |input: usize, other: FlowKey| {
-            let mut values = network.parameters.values();
             let mut pick = vec![0f32; 32 * HEAD_INPUTS];
             pick[input] = 1.0;
             let pick = Tensor::from_vec(pick, (32, HEAD_INPUTS), &Device::Cpu).unwrap();
-            values.insert("head.0.weight".into(), pick);
-            network.parameters.assign(&values).unwrap();
+            let changed = [("head.0.weight".to_owned(), pick)].into();
+            network.parameters.assign(&changed).unwrap();
             let mut scores = [0.0; 2];
             network.score(&[&flow(), &other], &mut scores);
             scores[0] != scores[1]
