@@ -332,9 +332,8 @@ impl<C: Cell> AnySketch for datasketches::CountMin<C> {
     }
 
     fn count(&mut self, key: &AnyKey, by: u64) -> Result<()> {
-        let weight = match by.convert::<C>() {
-            Some(weight) => weight,
-            None => return Err(anyhow!("the count {by} does not fit into {}", C::TYPE)),
+        let Some(weight) = by.convert::<C>() else {
+            return Err(anyhow!("the count {by} does not fit into {}", C::TYPE));
         };
         self.update(item(key)?, weight);
         Ok(())
