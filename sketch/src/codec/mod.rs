@@ -5,3 +5,5 @@ pub(crate) mod input;
 mod murmur3;
 #[cfg(feature = "std")]
 pub mod native;
+#[cfg(feature = "serde")]
+pub mod serde_bytes;

@@ -135,8 +135,10 @@ pub(crate) fn npz(arrays: &[(&str, &[u8])], compressed: bool) -> Vec<u8> {
     };
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (name, bytes) in arrays {
-        archive.start_file(format!("{name}.npy"), options).unwrap();
-        archive.write_all(bytes).unwrap();
+        archive
+            .start_file(format!("{name}.npy"), options)
+            .expect("a new name");
+        archive.write_all(bytes).expect("memory");
     }
-    archive.finish().unwrap().into_inner()
+    archive.finish().expect("memory").into_inner()
 }

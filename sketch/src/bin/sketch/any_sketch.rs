@@ -253,9 +253,10 @@ impl AnySketch for Tracked {
     }
 
     fn describe(&self) -> Vec<Row> {
+        let table = self.size_bytes() - self.sketch().size_bytes();
         let mut rows = vec![Row::new("k", self.k())];
-        let sketch = self.sketch().describe();
-        rows.extend(sketch);
+        rows.push(Row::new("table bytes", table).shown(size::shown(table)));
+        rows.extend(self.sketch().describe());
         rows
     }
 
@@ -331,9 +332,8 @@ impl<C: Cell> AnySketch for datasketches::CountMin<C> {
     }
 
     fn count(&mut self, key: &AnyKey, by: u64) -> Result<()> {
-        let weight = match by.convert::<C>() {
-            Some(weight) => weight,
-            None => return Err(anyhow!("the count {by} does not fit into {}", C::TYPE)),
+        let Some(weight) = by.convert::<C>() else {
+            return Err(anyhow!("the count {by} does not fit into {}", C::TYPE));
         };
         self.update(item(key)?, weight);
         Ok(())

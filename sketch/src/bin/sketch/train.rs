@@ -7,10 +7,6 @@ use septet_sketch::stream::StreamFormat;
 use crate::input::{self, Input};
 
 #[derive(clap::Args)]
-#[cfg_attr(
-    not(feature = "train"),
-    expect(dead_code, reason = "refused when it runs")
-)]
 pub(crate) struct Arguments {
     /// A stream to learn from.
     #[command(flatten)]
