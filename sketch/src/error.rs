@@ -68,6 +68,29 @@ pub enum SketchError {
     #[cfg(feature = "train")]
     #[error(transparent)]
     Tensor(#[from] septet_core::tensor::TensorError),
+    /// A stream of keys does not follow its format.
+    #[cfg(feature = "std")]
+    #[error("{}{format}, {place}: expected {expected}, found {found}", in_file(path.as_deref()))]
+    Stream {
+        /// The file, when the stream is one.
+        path: Option<std::path::PathBuf>,
+        /// The format that was being read.
+        format: &'static str,
+        /// Where the reader stopped.
+        place: Place,
+        /// What the format asks for at this place.
+        expected: String,
+        /// What stood there.
+        found: String,
+    },
+    /// What was asked for is built only with a feature of this crate.
+    #[error("{what} needs the feature `{feature}` of septet-sketch")]
+    NeedsFeature {
+        /// What was asked for.
+        what: String,
+        /// The feature.
+        feature: &'static str,
+    },
     /// A file could not be opened, read or written.
     #[cfg(feature = "std")]
     #[error("{}: {source}", path.display())]
@@ -77,6 +100,36 @@ pub enum SketchError {
         /// What the operating system said.
         source: std::io::Error,
     },
+}
+
+/// A place in a stream of keys.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Place {
+    /// A line of a text, from 1.
+    Line(u64),
+    /// A byte of the uncompressed stream, from 0.
+    Byte(u64),
+    /// A row of an array, from 0.
+    Row(u64),
+}
+
+#[cfg(feature = "std")]
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Byte(byte) => write!(f, "byte {byte}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// The name of the file, with what separates it from the rest of a message.
+#[cfg(feature = "std")]
+fn in_file(path: Option<&std::path::Path>) -> String {
+    path.map_or_else(String::new, |path| alloc::format!("{}: ", path.display()))
 }
 
 impl SketchError {

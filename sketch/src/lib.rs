@@ -39,12 +39,14 @@
 //! # Features
 //!
 //! `std` is on by default; without it the crate is `no_std + alloc` and holds the linear sketches.
-//! `train` trains oracles on candle; `reproduce` builds the paper's experiment.
+//! `theory` predicts errors and plans budgets; `train` trains oracles on candle; `reproduce` builds the
+//! paper's experiment.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+pub mod any_key;
 mod cache_lines;
 pub mod codec;
 #[cfg(feature = "std")]
@@ -62,13 +64,20 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
 mod rows;
 pub mod simd;
 #[cfg(feature = "std")]
-pub mod stream;
+pub mod simulate;
 #[cfg(feature = "std")]
+pub mod stream;
+#[cfg(feature = "theory")]
 pub mod theory;
+#[cfg(feature = "train")]
+pub mod train;
 
+pub use any_key::{AnyKey, KeyType};
 pub use count_min::CountMin;
 pub use count_sketch::CountSketch;
 pub use error::SketchError;

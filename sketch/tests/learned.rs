@@ -224,6 +224,66 @@ proptest! {
     }
 }
 
+/// Sides that admit different keys: what one of them has in its table, the other has in its sketch.
+fn merges_of_unlike_sides<T: Slot + Clone>() {
+    let build = |validation: f32| {
+        Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
+            .bytes(8192)
+            .threshold(Threshold::Adaptive { over: 1.0 })
+            .validation_scores(vec![validation; 10])
+            .expected_keys(1_000_000)
+            .slot::<T>()
+            .build(|bytes| CountMin::builder().bytes(bytes).build())
+            .expect("in range")
+    };
+    // All scores are above the first cut, and none above the second.
+    let (open, closed) = (build(-1e6), build(1e6));
+    let stream: Vec<(u64, u64)> = (0..20).map(|key| (key, key + 1)).collect();
+    let truth = exact(&[&stream, &stream]);
+    for swapped in [false, true] {
+        let (mut left, mut right) = (open.clone(), closed.clone());
+        push(&mut left, &stream);
+        push(&mut right, &stream);
+        assert_eq!((left.coverage(), right.coverage()), (1.0, 0.0));
+        if swapped {
+            std::mem::swap(&mut left, &mut right);
+        }
+        left.merge(&right).expect("alike");
+        check(&left, &truth);
+        assert!((left.coverage() - 0.5).abs() < 1e-12);
+        assert!(!left.estimate(&3).exact);
+    }
+}
+
+#[test]
+fn merges_of_unlike_sides_never_underestimate() {
+    merges_of_unlike_sides::<Slot8>();
+    merges_of_unlike_sides::<Slot16>();
+}
+
+/// With one fixed threshold and room to spare, a key of one table was not in the other stream.
+#[test]
+fn merges_of_like_sides_stay_exact() {
+    let shape = Shape {
+        bytes: 4096,
+        share: 0.5,
+        threshold: Threshold::Fixed(-10.0),
+        rule: Update::Conservative,
+        verdict_bits: Some(4),
+    };
+    let mut left = build::<Slot8>(shape);
+    let mut right = build::<Slot8>(shape);
+    push(&mut left, &[(1, 5), (2, 6), (200, 7)]);
+    push(&mut right, &[(2, 1), (3, 9), (100, 7)]);
+    left.merge(&right).expect("alike");
+    check(
+        &left,
+        &exact(&[&[(1, 5), (2, 7), (3, 9), (100, 7), (200, 7)]]),
+    );
+    assert!((1..4).all(|key| left.estimate(&key).exact));
+    assert!(!left.estimate(&100).exact);
+}
+
 /// More different keys than the sample of an adaptive threshold holds: the cut moves within the
 /// stream, and keys are admitted late.
 #[test]

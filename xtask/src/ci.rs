@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::cargo::{cargo, interrupted, wait, workspace};
+use crate::cargo::{cargo, cargo_of, interrupted, wait, workspace};
 use crate::outcome::{CommandError, Outcome};
 use crate::packages;
 use crate::reproduce;
@@ -38,6 +38,8 @@ enum Stage {
     Docs,
     /// Each crate without default features and with each feature alone
     Features,
+    /// The tests of sketch/datafusion, which is a workspace of its own
+    Datafusion,
     /// The quick reproduction of every paper
     Reproduce,
 }
@@ -141,9 +143,14 @@ impl Stage {
                     .args(["--", "--deny", "warnings"]),
             ),
             Self::Test => {
-                let (verdict, count) = test()?;
-                *tests = Some(count);
-                Ok(verdict)
+                let mut command = cargo("test");
+                command.args(["--workspace", "--all-features", "--no-fail-fast"]);
+                test(&mut command, tests.get_or_insert_default())
+            }
+            Self::Datafusion => {
+                let mut command = cargo_of("sketch/datafusion/Cargo.toml", "test");
+                command.args(["--all-targets", "--no-fail-fast"]);
+                test(&mut command, tests.get_or_insert_default())
             }
             Self::Docs => verdict_of(
                 cargo("doc")
@@ -175,14 +182,12 @@ fn verdict_of(command: &mut Command) -> Result<Verdict, CommandError> {
     })
 }
 
-/// Runs all tests, showing their output as it comes and adding up the results.
-fn test() -> Result<(Verdict, TestCount), CommandError> {
-    let mut child = cargo("test")
-        .args(["--workspace", "--all-features", "--no-fail-fast"])
+/// Runs tests, showing their output as it comes and adding up the results.
+fn test(command: &mut Command, count: &mut TestCount) -> Result<Verdict, CommandError> {
+    let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run `cargo test`")?;
-    let mut count = TestCount::default();
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines() {
             let line = line.context("cannot read the output of `cargo test`")?;
@@ -191,12 +196,11 @@ fn test() -> Result<(Verdict, TestCount), CommandError> {
         }
     }
     let status = child.wait().context("cannot wait for `cargo test`")?;
-    let verdict = if status.success() {
+    Ok(if status.success() {
         Verdict::Passed
     } else {
         Verdict::Failed
-    };
-    Ok((verdict, count))
+    })
 }
 
 impl TestCount {

@@ -43,6 +43,7 @@ mod operation;
 mod optimiser;
 mod parameters;
 mod schedule;
+mod threads;
 
 use std::collections::BTreeMap;
 
@@ -59,14 +60,7 @@ pub use operation::{
 pub use optimiser::{Adam, Optimiser, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
+pub use threads::one_math_thread;
 
 /// Tensors by name, in the order of the names.
 pub type TensorMap = BTreeMap<String, Tensor>;
-
-/// Makes every matrix product of this process, candle's included, run on the thread that calls it.
-///
-/// A small model trains no faster on two threads, and takes up to five times the CPU time; several
-/// models are better trained beside each other. Results are the same bits either way.
-pub fn one_math_thread() {
-    gemm::set_threading_threshold(usize::MAX);
-}

@@ -135,7 +135,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`TensorError::Absent`] for a name that is no variable's, and candle's error for another
-    /// shape or type.
+    /// shape or type, or a value that lies in the variable's own memory.
     pub fn assign(&self, values: &TensorMap) -> Result<(), TensorError> {
         let variables = self.store.variables();
         for (name, value) in values {

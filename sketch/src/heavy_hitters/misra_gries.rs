@@ -22,9 +22,9 @@ const BATCH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct MisraGries<K> {
     /// Counts that include what was subtracted.
-    monitored: Monitored<K>,
-    subtracted: u64,
-    total: u64,
+    pub(super) monitored: Monitored<K>,
+    pub(super) subtracted: u64,
+    pub(super) total: u64,
 }
 
 impl<K: Key + Eq + Clone> MisraGries<K> {

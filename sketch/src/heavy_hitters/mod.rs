@@ -5,6 +5,7 @@
 //!   certainty, and their errors do not depend on chance.
 //! * [`TopK`] puts a small table of candidates beside any sketch of frequencies. At equal bytes it
 //!   knows the counts of the most frequent keys much better than the other two.
+//! * [`ThresholdedCountSketch`] answers 0 for keys that look like noise.
 //!
 //! ```
 //! use septet_sketch::heavy_hitters::SpaceSaving;
@@ -22,10 +23,13 @@ mod index;
 mod misra_gries;
 mod monitored;
 mod space_saving;
+mod stored;
+mod thresholded;
 mod top_k;
 
 pub use misra_gries::MisraGries;
 pub use space_saving::SpaceSaving;
+pub use thresholded::ThresholdedCountSketch;
 pub use top_k::TopK;
 
 use std::ops::RangeInclusive;

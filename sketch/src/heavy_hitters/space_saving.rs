@@ -22,8 +22,8 @@ const BATCH: usize = 64;
 /// without the linked lists of the original: see the search for the least count in this module.
 #[derive(Clone, Debug)]
 pub struct SpaceSaving<K> {
-    monitored: Monitored<K>,
-    total: u64,
+    pub(super) monitored: Monitored<K>,
+    pub(super) total: u64,
 }
 
 impl<K: Key + Eq + Clone> SpaceSaving<K> {
@@ -167,6 +167,11 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
     {
         let estimate = self.estimate(key);
         estimate.saturating_sub(self.error())..=estimate
+    }
+
+    /// The keys that have a counter and their estimates, in no particular order.
+    pub fn entries(&self) -> impl Iterator<Item = (&K, u64)> {
+        self.monitored.entries()
     }
 
     /// The `k` keys of the largest estimates, the largest first.

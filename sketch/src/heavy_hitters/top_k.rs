@@ -43,15 +43,15 @@ const BATCH: usize = 64;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TopK<K, S: FrequencySketch> {
-    k: usize,
-    sketch: S,
-    threshold: S::Estimate,
+    pub(super) k: usize,
+    pub(super) sketch: S,
+    pub(super) threshold: S::Estimate,
     /// What keys may have occurred that were candidates of neither side of a merge.
-    lost_in_merges: f64,
+    pub(super) lost_in_merges: f64,
     index: Index,
-    candidates: Vec<K>,
+    pub(super) candidates: Vec<K>,
     /// The estimate of each candidate as it was after its last update.
-    estimates: Vec<S::Estimate>,
+    pub(super) estimates: Vec<S::Estimate>,
 }
 
 impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
@@ -61,15 +61,20 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
     ///
     /// [`SketchError::Parameter`] when `k` is 0 or 2^29 or more, or the sketch is not empty.
     pub fn new(k: usize, sketch: S) -> Result<Self, SketchError> {
-        if k == 0 || k >= 1 << 29 {
-            return Err(SketchError::parameter("k", "1 to 536870911", k));
-        }
         if sketch.total() > 0 {
             return Err(SketchError::parameter(
                 "sketch",
                 "an empty sketch: keys that it has counted cannot be listed",
                 format!("{} occurrences", sketch.total()),
             ));
+        }
+        Self::beside(k, sketch)
+    }
+
+    /// An empty table beside a sketch that may have counted.
+    pub(super) fn beside(k: usize, sketch: S) -> Result<Self, SketchError> {
+        if k == 0 || k >= 1 << 29 {
+            return Err(SketchError::parameter("k", "1 to 536870911", k));
         }
         Ok(Self {
             k,
@@ -163,7 +168,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
     }
 
     #[inline]
-    fn position<Q>(&self, hash: u64, key: &Q) -> Option<usize>
+    pub(super) fn position<Q>(&self, hash: u64, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -191,7 +196,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         self.push(hash, key.to_owned(), estimate);
     }
 
-    fn push(&mut self, hash: u64, key: K, estimate: S::Estimate) {
+    pub(super) fn push(&mut self, hash: u64, key: K, estimate: S::Estimate) {
         self.index.insert(hash, self.candidates.len());
         self.candidates.push(key);
         self.estimates.push(estimate);

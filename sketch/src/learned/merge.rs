@@ -27,7 +27,8 @@ where
 {
     /// Unites the tables and merges the sketches.
     ///
-    /// What a key that only one table holds occurred in the other stream is in the other sketch.
+    /// A key that only one table holds may have been counted by the other sketch, unless both sides
+    /// have always had the same threshold and the other table still had room for it.
     /// With [`Slot16`](super::Slot16) the other sketch's estimate of it is added to the entry. With
     /// [`Slot8`](super::Slot8) its hash is not known any more: the entry becomes partial, and its
     /// estimate is its count and what the merged sketch says. So the merged sketch does not
@@ -100,6 +101,16 @@ where
         same("threshold", threshold(self), threshold(other))
     }
 
+    /// Whether each key that one side admitted, the other side would have admitted at any time since
+    /// its window began, as long as there was room.
+    fn admits_as(&self, other: &Self) -> bool {
+        let steady = |learned: &Self| {
+            let adaptive = matches!(learned.threshold, Threshold::Adaptive { .. });
+            !adaptive && !learned.late && !learned.oracle_failed
+        };
+        steady(self) && steady(other) && self.cut == other.cut
+    }
+
     /// The union of the tables; nothing is changed yet.
     fn union(&self, other: &Self) -> Result<Union, SketchError> {
         let slots = ExplicitTable::<T>::slots_of_a_bucket();
@@ -108,7 +119,11 @@ where
             spilled: Vec::new(),
             uncovered: 0,
         };
+        let alike = self.admits_as(other);
         for bucket in 0..self.table.buckets() {
+            let has_room = |learned: &Self| learned.table.bucket(bucket).count() < slots;
+            // A key of this bucket that is in one table only never met the sketch of the other.
+            let (left_lacks, right_lacks) = (alike && has_room(self), alike && has_room(other));
             let mut entries: Vec<(u64, Option<u64>, Entry, Sides)> = self
                 .table
                 .bucket(bucket)
@@ -144,6 +159,8 @@ where
             for (tag, hash, mut entry, sides) in entries {
                 match (sides, hash) {
                     (Sides::Both, _) => {}
+                    (Sides::Left, _) if right_lacks => {}
+                    (Sides::Right, _) if left_lacks => {}
                     (_, None) => entry.partial = true,
                     (Sides::Left, Some(hash)) => include(&mut entry, &other.sketch, hash),
                     (Sides::Right, Some(hash)) => include(&mut entry, &self.sketch, hash),

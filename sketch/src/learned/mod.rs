@@ -49,6 +49,7 @@
 mod builder;
 mod merge;
 mod sketch;
+mod stored;
 mod table;
 mod threshold;
 mod verdicts;

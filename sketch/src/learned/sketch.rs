@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::builder::{Admission, LearnedBuilder};
-use super::table::{Entry, ExplicitTable, Place, Slot, Slot8};
+use super::table::{Entry, ExplicitTable, LookUp, Place, Slot, Slot8};
 use super::threshold::{Cut, Sample, Threshold, comparable};
 use super::verdicts::Verdicts;
 use crate::frequency::{Estimate, FrequencySketch};
@@ -12,12 +12,15 @@ use crate::key::Key;
 use crate::oracle::Oracle;
 
 /// How many keys a batch handles at a time; at most this many are put to the oracle together.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
+
+/// How many keys ahead the lines of the table are asked for.
+const AHEAD: usize = 32;
 
 /// A sketch behind a table of keys that are counted exactly.
 ///
 /// `K` is the type of the keys, `S` the sketch, `O` the oracle, `T` what a slot of the table
-/// consists of. See the [module](self) for how it works, and [`LearnedBuilder`] for its parameters.
+/// consists of. See the [module](crate::learned) for how it works, and [`LearnedBuilder`] for its parameters.
 ///
 /// # What is certain
 ///
@@ -37,17 +40,15 @@ pub struct Learned<K: ?Sized, S: FrequencySketch, O, T: Slot = Slot8> {
     pub(super) stats: LearnedStats,
     /// Keys may be admitted that have been counted by the sketch.
     pub(super) late: bool,
-    verdicts: Verdicts,
-    admission: Admission,
+    pub(super) verdicts: Verdicts,
+    pub(super) admission: Admission,
     /// Different keys that a window is expected to bring.
-    expected_keys: f64,
+    pub(super) expected_keys: f64,
     /// The score from which on a key is worth its slot.
-    worth: f32,
-    sample: Option<Sample>,
-    oracle_failed: bool,
-    /// Hashes that a batch passes on to the sketch.
-    residual: Vec<u64>,
-    keys: PhantomData<fn(&K)>,
+    pub(super) worth: f32,
+    pub(super) sample: Option<Sample>,
+    pub(super) oracle_failed: bool,
+    pub(super) keys: PhantomData<fn(&K)>,
 }
 
 /// The estimate of a learned sketch.
@@ -78,17 +79,6 @@ pub struct LearnedStats {
     pub panics: u64,
     /// Entries whose count overflowed into the sketch, or that a merge moved there.
     pub spilled: u64,
-}
-
-/// What a batch knows of a key before the oracle has spoken.
-#[derive(Clone, Copy)]
-enum Standing {
-    /// Counted in the table.
-    Counted,
-    /// Belongs into the sketch.
-    Residual,
-    /// Has a score, or needs another look.
-    Open(Option<f32>),
 }
 
 impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>> Learned<K, S, O> {
@@ -126,7 +116,6 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
             worth: f32::NEG_INFINITY,
             sample,
             oracle_failed: false,
-            residual: Vec::with_capacity(BATCH),
             keys: PhantomData,
         };
         if let Admission::CostBased { expected_total } = admission {
@@ -253,8 +242,14 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
     pub fn push(&mut self, key: &K, by: u64) {
         let hash = key.hash64(self.sketch.seed());
         self.stats.total = self.stats.total.saturating_add(by);
-        self.place(key, hash, by, None);
-        self.flush();
+        self.push_hashed(key, hash, by);
+    }
+
+    fn push_hashed(&mut self, key: &K, hash: u64, by: u64) {
+        let rest = self.place(key, hash, by, None);
+        if rest > 0 {
+            self.sketch.update_hash(hash, rest);
+        }
     }
 
     /// Counts one more occurrence of each key. The same as [`push`](Self::push) one by one, as long
@@ -265,114 +260,132 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
     {
         let seed = self.sketch.seed();
         let mut hashes = [0; BATCH];
-        let mut standings = [Standing::Residual; BATCH];
         for keys in keys.chunks(BATCH) {
             let hashes = &mut hashes[..keys.len()];
             for (hash, key) in hashes.iter_mut().zip(keys) {
                 *hash = key.hash64(seed);
             }
             self.stats.total = self.stats.total.saturating_add(keys.len() as u64);
-            self.table.touch(hashes);
-            if self.classify(hashes, &mut standings) {
-                self.ask_batch(keys, &mut standings);
-                for ((key, &hash), standing) in keys.iter().zip(&*hashes).zip(&standings) {
-                    match *standing {
-                        Standing::Counted => {}
-                        Standing::Residual => self.residual.push(hash),
-                        Standing::Open(score) => self.place(key, hash, 1, score),
-                    }
-                }
-            }
-            self.flush();
-        }
-    }
-
-    /// Counts the keys that are in the table, and says how the others stand. When none is open, the
-    /// ones that belong into the sketch are already on their way there, and the answer is `false`.
-    fn classify(&mut self, hashes: &[u64], standings: &mut [Standing; BATCH]) -> bool {
-        // A key that enters the sample may change the cut: then all is done in order.
-        let in_order = match &self.sample {
-            Some(sample) => hashes.iter().any(|&hash| sample.lacks(hash)),
-            None => false,
-        };
-        let mut counted = 0;
-        let mut open = false;
-        for (&hash, standing) in hashes.iter().zip(standings.iter_mut()) {
-            *standing = if in_order {
-                Standing::Open(None)
-            } else if let Some(place) = self.table.find(hash) {
-                if self.table.add(place, 1) {
-                    counted += 1;
-                    Standing::Counted
-                } else {
-                    Standing::Open(None)
-                }
-            } else if !self.table.has_room(hash)
-                || self.oracle_failed
-                || self.verdicts.turned_down(hash)
-            {
-                Standing::Residual
-            } else {
-                Standing::Open(None)
+            let new_in_sample = match &self.sample {
+                Some(sample) => hashes.iter().any(|&hash| sample.lacks(hash)),
+                None => false,
             };
-            open |= matches!(standing, Standing::Open(_));
+            if self.late || new_in_sample {
+                // A key that enters the sample may change the cut, and one that is admitted late
+                // asks the sketch: all is done in order.
+                for (key, &hash) in keys.iter().zip(&*hashes) {
+                    self.push_hashed(key, hash, 1);
+                }
+            } else {
+                self.push_together(keys, hashes);
+            }
         }
-        self.stats.explicit = self.stats.explicit.saturating_add(counted);
-        if !open {
-            let residual = hashes.iter().zip(&*standings);
-            self.residual.extend(
-                residual
-                    .filter(|(_, standing)| matches!(standing, Standing::Residual))
-                    .map(|(&hash, _)| hash),
-            );
-        }
-        open
     }
 
-    /// Puts all open keys to the oracle at once.
-    fn ask_batch(&mut self, keys: &[K], standings: &mut [Standing; BATCH])
+    /// Counts the keys that are in the table, asks the oracle for those that may enter it, and
+    /// passes the others on to the sketch.
+    fn push_together(&mut self, keys: &[K], hashes: &[u64])
     where
         K: Sized,
     {
-        let mut asked = [&keys[0]; BATCH];
-        let mut from = [0; BATCH];
-        let mut scores = [0.0; BATCH];
-        let mut count = 0;
-        for (position, key) in keys.iter().enumerate() {
-            if matches!(standings[position], Standing::Open(_)) {
-                asked[count] = key;
-                from[count] = position;
-                count += 1;
+        for &hash in &hashes[..AHEAD.min(hashes.len())] {
+            self.table.prefetch(hash);
+        }
+        // The keys that go into the sketch, in order, and those that perhaps do not: where they are
+        // in the batch, and where among the former.
+        let mut residual = [0; BATCH];
+        let mut open = [(0, 0); BATCH];
+        let (mut waiting, mut undecided, mut counted) = (0, 0, 0);
+        for (i, &hash) in hashes.iter().enumerate() {
+            if let Some(&hash) = hashes.get(i + AHEAD) {
+                self.table.prefetch(hash);
             }
+            let decided = match self.table.look_up(hash) {
+                LookUp::Found(place) => {
+                    if self.table.add(place, 1) {
+                        counted += 1;
+                        continue;
+                    }
+                    false
+                }
+                LookUp::Room => self.oracle_failed || self.verdicts.turned_down(hash),
+                LookUp::Full => true,
+            };
+            if !decided {
+                open[undecided] = (i, waiting);
+                undecided += 1;
+            }
+            residual[waiting] = hash;
+            waiting += 1;
         }
-        self.ask(&asked[..count], &mut scores[..count]);
-        if self.oracle_failed {
-            // Then a key does not stand open; what is still asked one by one is answered so.
-            return;
-        }
-        for (&position, &score) in from.iter().zip(&scores).take(count) {
-            standings[position] = Standing::Open(Some(score));
-        }
+        self.stats.explicit = self.stats.explicit.saturating_add(counted);
+        let residual = &mut residual[..waiting];
+        let stay = self.decide(keys, hashes, &open[..undecided], residual);
+        self.sketch.update_hashes(&residual[..stay]);
     }
 
-    /// Counts a key where it belongs, whose score may be known.
-    fn place(&mut self, key: &K, hash: u64, by: u64, score: Option<f32>) {
-        let score = self.keep_sample(key, hash, score);
-        if let Some(place) = self.table.find(hash) {
-            self.count(place, hash, by);
-        } else if !self.table.has_room(hash)
-            || self.oracle_failed
-            || self.verdicts.turned_down(hash)
-        {
-            self.to_sketch(hash, by);
-        } else {
-            let score = score.unwrap_or_else(|| self.score(key));
-            if !self.oracle_failed && self.cut.admits(score, hash) {
-                self.admit(hash, by);
-            } else {
-                self.verdicts.turn_down(hash);
-                self.to_sketch(hash, by);
+    /// Asks the oracle for the open keys, and moves those that stay in the sketch to the front;
+    /// gives their number.
+    fn decide(
+        &mut self,
+        keys: &[K],
+        hashes: &[u64],
+        open: &[(usize, usize)],
+        residual: &mut [u64],
+    ) -> usize
+    where
+        K: Sized,
+    {
+        if open.is_empty() {
+            return residual.len();
+        }
+        let mut asked = [&keys[0]; BATCH];
+        for (asked, &(key, _)) in asked.iter_mut().zip(open) {
+            *asked = &keys[key];
+        }
+        let mut scores = [0.0; BATCH];
+        let scores = &mut scores[..open.len()];
+        self.ask(&asked[..open.len()], scores);
+        // What is before `stays` stays; what is from `read` on has not been moved yet.
+        let (mut stays, mut read) = (0, 0);
+        for (&(key, waiting), &score) in open.iter().zip(&*scores) {
+            let hash = hashes[key];
+            // Most are turned down: a key that does not pass the cut has not entered the table in
+            // the meantime, unless it was there all along and its count is full.
+            if !self.cut.admits(score, hash) && self.table.find(hash).is_none() {
+                if !self.oracle_failed {
+                    self.verdicts.turn_down(hash);
+                }
+            } else if self.place(&keys[key], hash, 1, Some(score)) == 0 {
+                if stays < read {
+                    residual.copy_within(read..waiting, stays);
+                }
+                stays += waiting - read;
+                read = waiting + 1;
             }
+        }
+        if stays < read {
+            residual.copy_within(read.., stays);
+        }
+        stays + residual.len() - read
+    }
+
+    /// Counts a key, whose score may be known, in the table if it belongs there; gives how many of
+    /// its occurrences the sketch has to count.
+    fn place(&mut self, key: &K, hash: u64, by: u64, score: Option<f32>) -> u64 {
+        let score = self.keep_sample(key, hash, score);
+        match self.table.look_up(hash) {
+            LookUp::Found(place) => self.count(place, by),
+            LookUp::Room if !self.oracle_failed && !self.verdicts.turned_down(hash) => {
+                let score = score.unwrap_or_else(|| self.score(key));
+                if !self.oracle_failed && self.cut.admits(score, hash) {
+                    self.admit(hash, by)
+                } else {
+                    self.verdicts.turn_down(hash);
+                    by
+                }
+            }
+            LookUp::Room | LookUp::Full => by,
         }
     }
 
@@ -382,24 +395,24 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         score[0]
     }
 
-    /// Counts occurrences of a key that has a slot.
-    fn count(&mut self, place: Place, hash: u64, by: u64) {
+    /// Counts occurrences of a key that has a slot; gives how many do not fit.
+    fn count(&mut self, place: Place, by: u64) -> u64 {
         let mut rest = 0;
         if !self.table.add(place, by) {
             rest = self.table.overflow(place, by);
             self.stats.spilled += 1;
-            self.to_sketch(hash, rest);
         }
         self.stats.explicit = self.stats.explicit.saturating_add(by - rest);
+        rest
     }
 
-    /// Gives a key a slot, of which there is one.
-    fn admit(&mut self, hash: u64, by: u64) {
+    /// Gives a key a slot, of which there is one, and counts it there; gives how many occurrences do
+    /// not fit.
+    fn admit(&mut self, hash: u64, by: u64) -> u64 {
         self.stats.admitted += 1;
         let mut entry = Entry::exact(0);
         if self.late {
             // The cut was higher before: the sketch may have counted the key.
-            self.flush();
             let before = self.sketch.estimate_hash(hash).to_f64();
             if before > 0.0 {
                 self.stats.late += 1;
@@ -410,7 +423,7 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
             }
         }
         let place = self.table.store(hash, entry);
-        self.count(place, hash, by);
+        self.count(place, by)
     }
 
     /// Adds a key to the sample of an adaptive threshold, if it belongs there, and renews the cut
@@ -440,23 +453,6 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
             self.cut = cut;
         }
         Some(score)
-    }
-
-    #[inline]
-    fn to_sketch(&mut self, hash: u64, by: u64) {
-        if by == 1 {
-            self.residual.push(hash);
-        } else if by > 0 {
-            self.flush();
-            self.sketch.update_hash(hash, by);
-        }
-    }
-
-    /// Passes the waiting hashes on to the sketch.
-    #[inline]
-    fn flush(&mut self) {
-        self.sketch.update_hashes(&self.residual);
-        self.residual.clear();
     }
 
     /// The estimated number of occurrences of a key.

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use crate::cache_lines::prefetch;
+
 /// What a slot of an explicit table consists of.
 pub trait Slot: private::Slot {}
 
@@ -78,12 +80,12 @@ pub trait Bucket: Copy + Debug + Send + Sync + 'static {
     fn set(&mut self, slot: usize, tag: u64, entry: Entry);
     /// Counts `by` more; `false` when the count would not fit, which changes nothing.
     fn add(&mut self, slot: usize, by: u64) -> bool;
-    /// One word, to have the tags fetched from memory.
-    fn touch(&self) -> u64;
+    /// Asks for both lines, which are needed soon.
+    fn prefetch(&self);
 }
 
 macro_rules! bucket {
-    ($name:ident, $word:ident, $slots:literal, $hash_at:expr) => {
+    ($name:ident, $word:ident, $slots:literal, $hash_at:expr, $equal:path) => {
         #[doc = concat!("Slots whose tags and counts are `", stringify!($word), "`.")]
         #[derive(Clone, Copy, Debug)]
         #[repr(C, align(64))]
@@ -115,11 +117,7 @@ macro_rules! bucket {
             #[inline]
             fn find(&self, tag: u64) -> Option<usize> {
                 let tag = tag as $word;
-                // All slots are compared at once: the compiler makes vector instructions of this.
-                let mut equal = 0u32;
-                for (slot, &stored) in self.tags.iter().enumerate() {
-                    equal |= u32::from(stored == tag) << slot;
-                }
+                let equal = $equal(&self.tags, tag);
                 (equal != 0).then(|| equal.trailing_zeros() as usize)
             }
 
@@ -168,20 +166,69 @@ macro_rules! bucket {
             }
 
             #[inline]
-            fn touch(&self) -> u64 {
-                self.tags[0].into()
+            fn prefetch(&self) {
+                prefetch(&self.tags, 0);
+                prefetch(&self.counts, 0);
             }
         }
     };
 }
-bucket!(Bucket8, u32, 16, |_| None);
-bucket!(Bucket16, u64, 8, |tag| Some(tag));
+bucket!(Bucket8, u32, 16, |_| None, equal_of_16);
+bucket!(Bucket16, u64, 8, |tag| Some(tag), equal_one_by_one);
+
+/// A bit for each tag that is equal to this one.
+#[inline]
+fn equal_one_by_one<W: Copy + Eq>(tags: &[W], tag: W) -> u32 {
+    let bits = tags.iter().enumerate();
+    bits.fold(0, |bits, (slot, &stored)| {
+        bits | u32::from(stored == tag) << slot
+    })
+}
+
+/// The same for a line of 32-bit tags. Compilers do not find the instructions by themselves.
+#[inline]
+fn equal_of_16(tags: &[u32; 16], tag: u32) -> u32 {
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        equal_one_by_one(tags, tag)
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[expect(
+        unsafe_code,
+        reason = "four vector loads: half of the time of a look-up"
+    )]
+    {
+        use core::arch::x86_64::*;
+        // SAFETY: SSE2 is part of x86-64; the four loads cover the 64 bytes of the tags.
+        unsafe {
+            let line: *const __m128i = tags.as_ptr().cast();
+            let tag = _mm_set1_epi32(tag.cast_signed());
+            let equal = |quarter| _mm_cmpeq_epi32(_mm_loadu_si128(line.add(quarter)), tag);
+            let halves = [
+                _mm_packs_epi32(equal(0), equal(1)),
+                _mm_packs_epi32(equal(2), equal(3)),
+            ];
+            _mm_movemask_epi8(_mm_packs_epi16(halves[0], halves[1])).cast_unsigned()
+        }
+    }
+}
 
 /// Where an entry is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) bucket: usize,
     pub(super) slot: usize,
+}
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LookUp {
+    /// The key is here.
+    Found(Place),
+    /// The key is not in the table, and could be stored.
+    Room,
+    /// The key is not in the table, and cannot be stored.
+    Full,
 }
 
 /// A fixed number of slots for keys with counts.
@@ -200,6 +247,9 @@ pub struct ExplicitTable<T: Slot = Slot8> {
 impl<T: Slot> ExplicitTable<T> {
     /// Bytes of a slot.
     pub const SLOT_BYTES: usize = size_of::<T::Bucket>() / T::Bucket::SLOTS;
+
+    /// Bytes of a bucket.
+    pub(super) const BUCKET_BYTES: usize = size_of::<T::Bucket>();
 
     /// A table of as many slots as fit into this many bytes: whole buckets of 128 bytes.
     #[must_use]
@@ -320,17 +370,27 @@ impl<T: Slot> ExplicitTable<T> {
         slot
     }
 
-    /// Reads the tags of a batch of hashes, so that they are in the cache when they are asked for.
+    /// Asks for the lines of a key's bucket, which are needed soon.
     #[inline]
-    pub(super) fn touch(&self, hashes: &[u64]) {
-        if self.buckets.is_empty() {
-            return;
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(bucket) = self.buckets.get(self.bucket_of(hash)) {
+            bucket.prefetch();
         }
-        let mut read = 0;
-        for &hash in hashes {
-            read ^= self.buckets[self.bucket_of(hash)].touch();
+    }
+
+    /// The place of the key of this hash, or else whether it could be stored.
+    #[inline]
+    pub(super) fn look_up(&self, hash: u64) -> LookUp {
+        let bucket = self.bucket_of(hash);
+        let tag = T::Bucket::tag(hash);
+        let Some(slots) = self.buckets.get(bucket) else {
+            return LookUp::Full;
+        };
+        match slots.find(tag) {
+            Some(slot) if tag != 0 => LookUp::Found(Place { bucket, slot }),
+            _ if slots.is_full() || tag == 0 => LookUp::Full,
+            _ => LookUp::Room,
         }
-        core::hint::black_box(read);
     }
 
     pub(super) fn clear(&mut self) {
@@ -441,6 +501,17 @@ mod tests {
         assert_eq!(entry.count, (1 << 30) - 1);
         assert!(entry.partial && !entry.late);
         assert!(!table.insert(hash_integer(2, 0), 1 << 30));
+    }
+
+    #[test]
+    fn vector_comparison_is_comparison_one_by_one() {
+        for equal in 0..1u32 << 16 {
+            let tags: [u32; 16] = core::array::from_fn(|slot| {
+                0x8000_0001 ^ (u32::from(equal >> slot & 1 == 0) << (slot * 2))
+            });
+            assert_eq!(equal_of_16(&tags, 0x8000_0001), equal);
+            assert_eq!(equal_one_by_one(&tags, 0x8000_0001), equal);
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) fn comparable(score: f32) -> f32 {
 pub(super) struct Cut {
     pub(super) score: f32,
     /// Of the keys of this score, those are admitted whose 32 bits are below: 0 to 2^32.
-    ties: u64,
+    pub(super) ties: u64,
 }
 
 impl Cut {
@@ -124,16 +124,19 @@ const EARLY_AT_MOST: f64 = 8.0;
 /// was too high: a table that fills too early cannot be mended, one that fills too late can).
 const EARLY: f64 = 4.0;
 
+/// The most keys that a sample holds.
+pub(super) const LARGEST_SAMPLE: usize = 1024;
+
 /// The scores of the different keys of a stream with the smallest hashes: a uniform sample of the
 /// keys, however often each occurs, that also tells how many different keys there are (Z.
 /// Bar-Yossef and others, "Counting distinct elements in a data stream", 2002).
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    size: usize,
+    pub(super) size: usize,
     /// In ascending order.
-    hashes: Vec<u64>,
-    scores: Vec<f32>,
-    added: usize,
+    pub(super) hashes: Vec<u64>,
+    pub(super) scores: Vec<f32>,
+    pub(super) added: usize,
 }
 
 impl Sample {
@@ -149,7 +152,7 @@ impl Sample {
 
     /// The size for a budget of so many bytes in all: a sixteenth of it, but 128 to 1024 keys.
     pub(super) fn size_for(budget: usize) -> usize {
-        (budget / 16 / Self::KEY_BYTES).clamp(128, 1024)
+        (budget / 16 / Self::KEY_BYTES).clamp(128, LARGEST_SAMPLE)
     }
 
     const KEY_BYTES: usize = size_of::<u64>() + size_of::<f32>();
@@ -175,7 +178,7 @@ impl Sample {
         self.hashes.insert(place, hash);
         self.scores.insert(place, score);
         self.added += 1;
-        self.is_full() && self.added.is_multiple_of(self.size / LOOKS)
+        self.is_full() && self.added.is_multiple_of((self.size / LOOKS).max(1))
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -46,4 +46,8 @@ impl Verdicts {
     pub(super) fn size_bytes(&self) -> usize {
         size_of_val(self.tags.as_slice())
     }
+
+    pub(super) fn entries(&self) -> usize {
+        self.tags.len()
+    }
 }

@@ -29,29 +29,15 @@ impl Dense {
 pub(super) fn forward(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<Lanes>) -> Lanes {
     #[cfg(target_arch = "x86_64")]
     {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            #[expect(
-                unsafe_code,
-                reason = "measured: 3 times as fast as without wide registers"
-            )]
-            // SAFETY: the processor has AVX-512.
-            return unsafe { forward_avx512(layers, input, spare) };
-        }
         if std::arch::is_x86_feature_detected!("avx2") {
             #[expect(
                 unsafe_code,
-                reason = "measured: twice as fast as without wide registers"
+                reason = "measured: 3.5 times as fast as with the registers of every processor"
             )]
             // SAFETY: the processor has AVX2.
             return unsafe { forward_avx2(layers, input, spare) };
         }
     }
-    forward_portable(layers, input, spare)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn forward_avx512(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<Lanes>) -> Lanes {
     forward_portable(layers, input, spare)
 }
 
@@ -81,39 +67,45 @@ fn forward_portable(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<La
     input[0]
 }
 
-/// How many outputs are summed together, each in registers of its own.
+/// How many outputs are summed together: their sums and the inputs fit into sixteen registers.
 const ROWS: usize = 4;
 
 #[inline(always)]
 fn apply(layer: &Dense, input: &[Lanes], output: &mut [Lanes]) {
     let inputs = layer.inputs;
-    let (blocks, rest) = output.as_chunks_mut::<ROWS>();
-    let done = blocks.len() * ROWS;
-    for (block, output) in blocks.iter_mut().enumerate() {
-        let first = block * ROWS;
-        let weights: [&[f32]; ROWS] =
-            std::array::from_fn(|row| &layer.weights[(first + row) * inputs..][..inputs]);
-        let mut sums: [Lanes; ROWS] = std::array::from_fn(|row| [layer.bias[first + row]; LANES]);
-        for (i, lanes) in input[..inputs].iter().enumerate() {
-            for row in 0..ROWS {
-                let weight = weights[row][i];
-                for lane in 0..LANES {
-                    sums[row][lane] += weight * lanes[lane];
-                }
-            }
+    let input = &input[..inputs];
+    let mut weights = layer.weights.chunks_exact(ROWS * inputs);
+    let (biases, last_biases) = layer.bias.as_chunks::<ROWS>();
+    let (outputs, last_outputs) = output.as_chunks_mut::<ROWS>();
+    for ((weights, bias), output) in (&mut weights).zip(biases).zip(outputs) {
+        let (first, rest) = weights.split_at(inputs);
+        let (second, rest) = rest.split_at(inputs);
+        let (third, fourth) = rest.split_at(inputs);
+        // Four names, not an array of four: only then does the compiler keep them in registers.
+        let [mut a, mut b, mut c, mut d] = bias.map(|bias| [bias; LANES]);
+        let weights = first.iter().zip(second).zip(third).zip(fourth);
+        for (lanes, (((wa, wb), wc), wd)) in input.iter().zip(weights) {
+            accumulate(&mut a, *wa, lanes);
+            accumulate(&mut b, *wb, lanes);
+            accumulate(&mut c, *wc, lanes);
+            accumulate(&mut d, *wd, lanes);
+        }
+        *output = [a, b, c, d];
+    }
+    let weights = weights.remainder().chunks_exact(inputs);
+    for ((weights, bias), output) in weights.zip(last_biases).zip(last_outputs) {
+        let mut sums = [*bias; LANES];
+        for (lanes, weight) in input.iter().zip(weights) {
+            accumulate(&mut sums, *weight, lanes);
         }
         *output = sums;
     }
-    for (row, output) in rest.iter_mut().enumerate() {
-        let row = done + row;
-        let mut sums = [layer.bias[row]; LANES];
-        let weights = &layer.weights[row * inputs..][..inputs];
-        for (weight, lanes) in weights.iter().zip(input) {
-            for lane in 0..LANES {
-                sums[lane] += weight * lanes[lane];
-            }
-        }
-        *output = sums;
+}
+
+#[inline(always)]
+fn accumulate(sums: &mut Lanes, weight: f32, lanes: &Lanes) {
+    for (sum, value) in sums.iter_mut().zip(lanes) {
+        *sum += weight * value;
     }
 }
 

@@ -51,6 +51,11 @@ impl<F> HashedLinear<F> {
         })
     }
 
+    /// The features, the rows of one, the weights and the bias.
+    pub(super) fn parts(&self) -> (&F, usize, &[f32], f32) {
+        (&self.features, self.rows, &self.weights, self.bias)
+    }
+
     /// Writes the model to a safetensors file.
     ///
     /// # Errors

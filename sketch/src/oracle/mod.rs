@@ -6,6 +6,7 @@
 //! | oracle | knows | memory |
 //! |---|---|---|
 //! | [`HashedLinear`] | a weight for each value of each [feature](Features) | 4 bytes a weight |
+//! | [`QuantisedLinear`] | the same, rounded | 1 byte a weight |
 //! | [`HashedEmbedMlp`] | a vector for each value, and a small network over them | tens of kilobytes |
 //! | [`LookupTable`] | the keys that were frequent before, with their counts | 13 bytes a key |
 //! | [`Hybrid`] | a lookup table, and a model for the keys that it lacks | both |
@@ -26,6 +27,8 @@ mod hashed_linear;
 mod hybrid;
 mod lookup_table;
 mod perfect;
+mod proportional_fit;
+mod quantised_linear;
 
 pub use calibration::Calibration;
 pub use cascade::Cascade;
@@ -35,6 +38,7 @@ pub use hashed_linear::HashedLinear;
 pub use hybrid::Hybrid;
 pub use lookup_table::LookupTable;
 pub use perfect::Perfect;
+pub use quantised_linear::QuantisedLinear;
 
 /// Scores keys: the higher, the more frequent the key is expected to be.
 ///

@@ -4,13 +4,22 @@
 //! * [`HeteroFlows`]: network flows whose sizes vary more in some classes than in others, so that it
 //!   matters what an oracle is trained for.
 //! * [`NGramDays`]: the word pairs of a text, day by day, in the place of a log of search queries.
+//! * [`Records`]: the keys of a file or of any other bytes, in one of the formats that
+//!   [`StreamFormat`] lists; [`Writer`] writes some of them.
 
+mod compression;
+mod format;
 mod hetero_flows;
 mod n_gram_days;
+mod reader;
+mod writer;
 mod zipf;
 
+pub use format::{Column, StreamFormat};
 pub use hetero_flows::{FlowScore, FlowWindow, HeteroFlows};
 pub use n_gram_days::{Day, NGramDays};
+pub use reader::{Record, Records, open_text};
+pub use writer::{WholeFile, Writer};
 pub use zipf::{Zipf, ZipfStream};
 
 use rand::Rng;

@@ -174,11 +174,8 @@ mod tests {
     #[test]
     fn keys_cross_lines_but_not_books() {
         let text = "One two\nthree\x0cfour, FIVE--don't";
-        let mut days = NGramDays::new(text.as_bytes(), 2, 1).unwrap();
-        let mut keys = Vec::new();
-        while let Some(day) = days.next() {
-            keys.extend(day.unwrap().keys);
-        }
+        let days = NGramDays::new(text.as_bytes(), 2, 1).unwrap();
+        let keys: Vec<String> = days.flat_map(|day| day.unwrap().keys).collect();
         assert_eq!(keys, ["one two", "two three", "four five", "five don't"]);
     }
 
