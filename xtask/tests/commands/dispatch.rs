@@ -180,7 +180,15 @@ fn a_comparison_runs_only_when_asked_for() {
     );
     assert!(call.ends_with("-- --out o --traces P3"), "{call}");
 
-    assert_eq!(xtask(["bench", "sketch"]).run().code, 3);
+    let run = xtask(["bench", "sketch", "--peers"])
+        .with_cargo(&cargo)
+        .run();
+    assert_eq!(run.code, 0);
+    let call = cargo.calls().pop().unwrap();
+    assert!(call.contains("--bin peers-sketch"), "{call}");
+    assert!(call.contains("--features sketch-peers"), "{call}");
+
+    assert_eq!(xtask(["bench", "biochip"]).run().code, 3);
 }
 
 #[test]
