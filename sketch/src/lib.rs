@@ -16,6 +16,8 @@
 //!   in batches ([`FrequencySketch`]), and merged ([`Merge`]).
 //! * `Learned` (module [`learned`]) puts a table of exact counts in front of a sketch, filled as an
 //!   [`Oracle`](oracle::Oracle) advises.
+//! * [`codec`] stores sketches as bytes, and reads, asks and writes those of Apache DataSketches;
+//!   [`stream`] reads the keys of files.
 //! * `theory::plan` chooses depth, width and the share of the table for a budget in bytes.
 //!
 //! ```
@@ -40,7 +42,9 @@
 //!
 //! `std` is on by default; without it the crate is `no_std + alloc` and holds the linear sketches.
 //! `theory` predicts errors and plans budgets; `train` trains oracles on candle; `reproduce` builds the
-//! paper's experiment.
+//! paper's experiment. `cli` builds the program `sketch`. Readers of streams have features of their own
+//! where they need other crates (`compression`, `csv`, `npz`, `pcap`), and `serde` puts sketches into
+//! what serde writes.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
