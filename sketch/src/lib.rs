@@ -16,6 +16,8 @@
 //!   in batches ([`FrequencySketch`]), and merged ([`Merge`]).
 //! * [`Learned`](learned) puts a table of exact counts in front of a sketch, filled as an
 //!   [`Oracle`](oracle) advises.
+//! * [`codec`] stores sketches as bytes, and reads, asks and writes those of Apache DataSketches;
+//!   [`stream`] reads the keys of files.
 //! * `theory::plan` (feature `theory`) chooses depth, width and the share of the table for a budget
 //!   in bytes.
 //!

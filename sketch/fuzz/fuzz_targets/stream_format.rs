@@ -12,7 +12,10 @@ libfuzzer_sys::fuzz_target!(|input: &str| {
     }
     for key_type in [KeyType::Integer, KeyType::Flow] {
         if let Ok(key) = AnyKey::parse(key_type, input) {
-            assert_eq!(AnyKey::parse(key_type, &key.to_string()).expect("its own text"), key);
+            assert_eq!(
+                AnyKey::parse(key_type, &key.to_string()).expect("its own text"),
+                key
+            );
         }
     }
 });

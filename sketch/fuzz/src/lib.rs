@@ -83,7 +83,9 @@ pub fn decode<S: Native>(bytes: &[u8]) {
         Ok(sketch) => {
             let encoding = Header::read(&bytes).map_or(Encoding::Raw, |header| header.encoding);
             let options = Options::default().encoding(encoding);
-            let written = sketch.to_bytes(&options).expect("an encoding that is built in");
+            let written = sketch
+                .to_bytes(&options)
+                .expect("an encoding that is built in");
             let again = S::from_bytes_within(&written, 2 * MEMORY).expect("what was written");
             assert_eq!(again.to_bytes(&options).expect("as before"), written);
         }

@@ -20,7 +20,9 @@ use samples::{ETHERNET, Packet, npy, npz, pcap, pcapng};
 const ENCODINGS: [Encoding; 3] = [Encoding::Raw, Encoding::Varint, Encoding::Zstd];
 
 fn save(target: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
     fs::create_dir_all(&folder)?;
     Ok(fs::write(folder.join(name), bytes)?)
 }
@@ -41,18 +43,30 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn streams() -> Result<(), Box<dyn Error>> {
     save("lines", "seed", b"one\r\ntwo\n\nthree")?;
     save("integers", "seed", b"1\n22\n 333\n\n4444\n")?;
-    save("table", "names", b"\x03n,word\n1,\"a,\"\"b\"\n22,c\n3,\"d\ne\"\n")?;
+    save(
+        "table",
+        "names",
+        b"\x03n,word\n1,\"a,\"\"b\"\n22,c\n3,\"d\ne\"\n",
+    )?;
     save("table", "numbers", b"\x01a,1,x\nb,2,y\n")?;
     save("table", "tabs", b"\x04n\tm\n1\t2\n")?;
     save("flows", "seed", b"abcdefghijklmnopqrstuvwxyz")?;
-    save("blocks", "seed", b"100 3 0 0\n5 1 0 1\n18446744073709551610 6 0 2\n")?;
+    save(
+        "blocks",
+        "seed",
+        b"100 3 0 0\n5 1 0 1\n18446744073709551610 6 0 2\n",
+    )?;
     let packets = [Packet::tcp().bytes(), Packet::udp().vlan(3).bytes()];
     save("capture", "little", &pcap(ETHERNET, &packets, false))?;
     save("capture", "big", &pcap(ETHERNET, &packets, true))?;
     save("capture", "pcapng", &pcapng(ETHERNET, &packets))?;
     for link in [0, 12, 101, 113, 276] {
         let packet = [&[0; 20][..], &Packet::tcp().ip()].concat();
-        save("capture", &format!("link-{link}"), &pcap(link, &[packet], false))?;
+        save(
+            "capture",
+            &format!("link-{link}"),
+            &pcap(link, &[packet], false),
+        )?;
     }
     let numbers: Vec<u8> = (0..22_u32).flat_map(u32::to_le_bytes).collect();
     let keys = npy("<u4", "(22,)", &numbers);
@@ -70,7 +84,11 @@ fn streams() -> Result<(), Box<dyn Error>> {
             writer.write(&AnyKey::Integer(key))?;
         }
         writer.finish()?;
-        save("compressed", suffix, &[&[choice], &fs::read(&path)?[..]].concat())?;
+        save(
+            "compressed",
+            suffix,
+            &[&[choice], &fs::read(&path)?[..]].concat(),
+        )?;
         fs::remove_file(&path)?;
     }
     for (name, text) in [
@@ -113,7 +131,11 @@ fn sketches() -> Result<(), Box<dyn Error>> {
     save_sketch("top_k", "mixed", &top)?;
     save_sketch("datasketches", "native", &datasketches)?;
     save("datasketches", "f64", &datasketches.to_bytes())?;
-    save("datasketches", "u64", &datasketches.convert::<f64>()?.to_bytes())?;
+    save(
+        "datasketches",
+        "u64",
+        &datasketches.convert::<f64>()?.to_bytes(),
+    )?;
     for (name, threshold) in [
         ("fixed", Threshold::Fixed(0.5)),
         ("adaptive", Threshold::Adaptive { over: 1.1 }),
