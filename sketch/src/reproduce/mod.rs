@@ -5,8 +5,10 @@
 //! notebook (the synthetic table). What the paper says about losses is shown on generated flows, and
 //! on public data where its effect is smaller; each claim names the origin of its bound.
 
+mod league;
 mod losses;
 mod method;
+mod streaming;
 mod sufficiency;
 mod zipf_table;
 
@@ -52,6 +54,8 @@ impl Experiment for TrainedForCoverage {
         zipf_table::run(cx)?;
         sufficiency::run(cx)?;
         losses::run(cx)?;
+        streaming::run(cx)?;
+        league::run(cx)?;
         Ok(())
     }
 }
