@@ -4,6 +4,7 @@
 //! models out. Here everything is charged, and the rivals are those that a user would take instead:
 //! conservative update, which needs no oracle, and a table that admits whichever keys come first.
 
+use std::collections::btree_map::Entry as Fitted;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
@@ -572,11 +573,16 @@ fn advise<K: Key, F: Features<K> + Clone>(
                 rows,
                 bytes_a_weight,
             } => {
-                if !fitted.contains_key(&rows) {
-                    let model = HashedLinear::fit(features.clone(), rows, keys, counts, SWEEPS)?;
-                    fitted.insert(rows, model);
-                }
-                let model = &fitted[&rows];
+                let model = match fitted.entry(rows) {
+                    Fitted::Occupied(known) => known.into_mut(),
+                    Fitted::Vacant(place) => place.insert(HashedLinear::fit(
+                        features.clone(),
+                        rows,
+                        keys,
+                        counts,
+                        SWEEPS,
+                    )?),
+                };
                 let quantised = QuantisedLinear::new(model);
                 let oracle: &dyn Oracle<K> = if bytes_a_weight == 1 {
                     &quantised
