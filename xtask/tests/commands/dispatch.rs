@@ -68,10 +68,10 @@ fn an_unknown_paper_is_a_usage_error_that_names_the_known_ones() {
 
 #[test]
 fn a_paper_that_is_not_there_yet_is_a_usage_error() {
-    let Run { code, stderr, .. } = xtask(["reproduce", "sketch"]).run();
+    let Run { code, stderr, .. } = xtask(["reproduce", "biochip"]).run();
     assert_eq!(code, 3);
     assert!(
-        stderr.contains("`sketch` is not reproduced yet"),
+        stderr.contains("`biochip` is not reproduced yet"),
         "{stderr}"
     );
     assert!(stderr.contains("cache"), "{stderr}");
@@ -209,7 +209,7 @@ fn all_runs_what_is_there_and_names_the_rest() {
     );
     assert!(
         run.stdout
-            .contains("not yet: sketch, robust-stats, coded-serving"),
+            .contains("not yet: robust-stats, coded-serving"),
         "{}",
         run.stdout
     );
