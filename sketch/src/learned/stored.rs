@@ -28,6 +28,9 @@ use crate::error::SketchError;
 use crate::frequency::FrequencySketch;
 use crate::oracle::Oracle;
 
+/// More than any program counts one by one; two of them can be added.
+const MOST_COUNTED: u64 = 1 << 62;
+
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
 const NO_VERDICTS: u8 = 255;
@@ -348,7 +351,11 @@ fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
         return Err(input.fault_at(at, format!("at most {size} keys"), format!("{count}")));
     }
     let mut sample = Sample::new(size as usize);
-    sample.added = input.u64("number of sampled keys")? as usize;
+    let added = input.u64("number of sampled keys")?;
+    if added > MOST_COUNTED {
+        return Err(input.fault_at(at, "keys that can be counted", format!("{added}")));
+    }
+    sample.added = added as usize;
     for _ in 0..count {
         let at = input.offset();
         let hash = input.u64("hash")?;
