@@ -32,18 +32,13 @@ const METHODS: [Method; 5] = [
 const SHARES: [f64; 5] = [0.002, 0.005, 0.01, 0.02, 0.05];
 
 /// The keys of a window, in the order of their first occurrence, with their counts.
-pub(super) struct Window {
-    pub(super) keys: Vec<u64>,
-    pub(super) counts: Vec<u64>,
-    /// Every occurrence, as a key.
-    pub(super) stream: Vec<u64>,
+struct Window {
+    keys: Vec<u64>,
+    counts: Vec<u64>,
 }
 
 /// A trace in windows of equal length; `None` when it is not there.
-pub(super) fn windows(
-    cx: &mut Context,
-    count: usize,
-) -> Result<Option<Vec<Window>>, ExperimentError> {
+fn windows(cx: &mut Context, count: usize) -> Result<Option<Vec<Window>>, ExperimentError> {
     let Some(data) = cx.data("cache-arc") else {
         return Ok(None);
     };
@@ -76,11 +71,7 @@ fn window(stream: &[u64]) -> Window {
         });
         counts[place] += 1;
     }
-    Window {
-        keys,
-        counts,
-        stream: stream.to_vec(),
-    }
+    Window { keys, counts }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

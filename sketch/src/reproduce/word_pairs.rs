@@ -41,6 +41,9 @@ enum Model {
     Letters,
 }
 
+/// What a trained oracle says of keys.
+type Score = Box<dyn Fn(&[String]) -> Vec<f64>>;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Training {
     model: Model,
@@ -99,7 +102,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .collect();
     let tested: Vec<Vec<Tested>> = cx.cells("trained on word pairs", &trainings, |job, _| {
         let trainer = job.method.trainer(&seed);
-        let score: Box<dyn Fn(&[String]) -> Vec<f64>> = match job.model {
+        let score: Score = match job.model {
             Model::Hashed => {
                 let size = EmbedMlpSize {
                     rows: 16_384,
