@@ -83,8 +83,9 @@ fn a_stream_is_counted_and_asked() {
         );
         assert_eq!(errors["exact"], 3);
         let table = prints(folder, &["query", "w.sk", "the"]);
+        let last = table.lines().last().unwrap();
         assert!(
-            table.starts_with("estimate  probably  key\n       3  "),
+            table.starts_with("estimate") && last.ends_with("  the"),
             "{table}"
         );
     }
@@ -320,7 +321,7 @@ fn sketches_of_datasketches_are_read_and_written() {
         &["convert", "h.bin", "--to", "datasketches-cpp", "-o", "x"],
     );
     assert!(
-        message.contains("expected one that u64 holds, found 0.5") || message.contains("found"),
+        message.contains("weight: expected one that u64 holds, found"),
         "{message}"
     );
     // A sketch with another hash is no such sketch.
