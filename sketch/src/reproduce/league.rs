@@ -4,7 +4,7 @@
 //! models out. Here everything is charged, and the rivals are those that a user would take instead:
 //! conservative update, which needs no oracle, and a table that admits whichever keys come first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::fmt;
 use std::io;
 use std::thread;
@@ -443,7 +443,7 @@ fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings) {
     )
     .note(format!(
         "Means over {} test windows. Counters, slots, keys and models are all charged. Depth, table and \
-         threshold are chosen on a window before. Nothing: the budget does not pay for the model.",
+         threshold are chosen on a window before. No figure: the budget does not pay for the model.",
         arena.trials.len()
     ));
     let mut figure = Figure::new(
@@ -579,11 +579,16 @@ fn advise<K: Key, F: Features<K> + Clone>(
                 rows,
                 bytes_a_weight,
             } => {
-                if !fitted.contains_key(&rows) {
-                    let model = HashedLinear::fit(features.clone(), rows, keys, counts, SWEEPS)?;
-                    fitted.insert(rows, model);
-                }
-                let model = &fitted[&rows];
+                let model = match fitted.entry(rows) {
+                    btree_map::Entry::Occupied(fitted) => fitted.into_mut(),
+                    btree_map::Entry::Vacant(place) => place.insert(HashedLinear::fit(
+                        features.clone(),
+                        rows,
+                        keys,
+                        counts,
+                        SWEEPS,
+                    )?),
+                };
                 let quantised = QuantisedLinear::new(model);
                 let oracle: &dyn Oracle<K> = if bytes_a_weight == 1 {
                     &quantised
@@ -648,12 +653,13 @@ fn others(advisors: &[Advisor]) -> Vec<(Counter, Advisor)> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("F5") {
-        return Ok(());
+    if cx.wants("F5.flows") {
+        flows(cx)?;
     }
-    flows(cx)?;
-    blocks(cx)?;
-    if cx.profile() != Profile::Quick {
+    if cx.wants("F5.blocks") {
+        blocks(cx)?;
+    }
+    if cx.wants("F5.n-grams") && cx.profile() != Profile::Quick {
         n_grams(cx)?;
     }
     Ok(())
