@@ -8,7 +8,8 @@
 //! total u64); expected keys (f64); worth (f32); bits of the verdicts (u8, 255 for none); flags (u8:
 //! 1 late, 2 the oracle has failed); the eight numbers of the statistics (u64); buckets (u64). The
 //! payload is the length (u64) and the file of the sketch; for each bucket the number of entries
-//! (u8) and for each entry its tag (8 or 4 bytes) and its count, times four, with 1 for partial and 2
+//! (u8) and for each entry its tag (4 bytes, or 8 in slots of 16)
+//! and its count, times four, with 1 for partial and 2
 //! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of
 //! sampled keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and
 //! score (f32).
@@ -261,6 +262,7 @@ impl Parameters {
         if flags > LATE | FAILED {
             return Err(input.fault_before("flags 0 to 3", flags));
         }
+        let at = input.offset();
         let mut numbers = [0; 8];
         for number in &mut numbers {
             *number = input.u64("statistics")?;
@@ -275,6 +277,10 @@ impl Parameters {
             panics,
             spilled,
         ] = numbers;
+        // The others are counted one by one, and not beyond this.
+        if explicit > total || numbers[2..].iter().any(|&number| number > MOST_COUNTED) {
+            return Err(input.fault_at(at, "statistics of a stream", format!("{numbers:?}")));
+        }
         let buckets = input.u64("number of buckets")?;
         input.end()?;
         Ok(Self {
