@@ -44,15 +44,15 @@ pub fn average_relative_error(counts: &[u64], estimates: &[f64]) -> f64 {
 #[must_use]
 pub fn residual_error(counts: &[u64], estimates: &[f64], explicit: &[bool]) -> f64 {
     assert_eq!(counts.len(), explicit.len(), "one flag for each key");
-    let residual: u64 = counts
+    let residual: f64 = counts
         .iter()
         .zip(explicit)
-        .map(|(count, explicit)| if *explicit { 0 } else { *count })
+        .map(|(count, explicit)| if *explicit { 0.0 } else { *count as f64 })
         .sum();
-    if residual == 0 {
+    if residual == 0.0 {
         0.0
     } else {
-        weighted_error(counts, estimates) / residual as f64
+        weighted_error(counts, estimates) / residual
     }
 }
 
@@ -181,8 +181,8 @@ fn weighted_error(counts: &[u64], estimates: &[f64]) -> f64 {
 }
 
 fn over_total(counts: &[u64], sum: f64) -> f64 {
-    let total: u64 = counts.iter().sum();
-    if total == 0 { 0.0 } else { sum / total as f64 }
+    let total: f64 = counts.iter().map(|&count| count as f64).sum();
+    if total == 0.0 { 0.0 } else { sum / total }
 }
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub fn count_min(
         row.fill(0);
         for (position, &count) in positions.iter_mut().zip(counts) {
             *position = place(rng.next_u32(), width);
-            row[*position as usize] += count;
+            let cell = &mut row[*position as usize];
+            *cell = cell.saturating_add(count);
         }
         for ((position, excess), count) in positions.iter().zip(&mut excess).zip(counts) {
             *excess = (*excess).min(row[*position as usize] - count);

@@ -1,5 +1,10 @@
 //! The count-min sketch against a slow model, and against the bounds of its theory.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the shares that were measured, for who tightens a bound"
+)]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -27,19 +32,19 @@ struct Model {
 impl Model {
     fn fraction(hash: u64, constant: u64) -> u128 {
         let multiplier = u128::from(hash_integer(constant, 0x726f_7773) | 1);
-        (u128::from(hash) * multiplier) % (1 << 64) >> 32
+        ((u128::from(hash) * multiplier) % (1 << 64)) >> 32
     }
 
     fn place(&self, row: u32, hash: u64, per_line: u64) -> (u32, u64, u64) {
         match self.layout {
             Layout::RowMajor => {
-                let offset = Self::fraction(hash, row.into()) * u128::from(self.width) >> 32;
+                let offset = (Self::fraction(hash, row.into()) * u128::from(self.width)) >> 32;
                 (row, offset as u64, 0)
             }
             Layout::Blocked => {
                 let group = per_line / u64::from(self.depth);
                 let lines = u128::from(self.width / group);
-                let line = Self::fraction(hash, 0) * lines >> 32;
+                let line = (Self::fraction(hash, 0) * lines) >> 32;
                 let choices = Self::fraction(hash, MAX_DEPTH as u64) as u64;
                 let slot = choices / group.pow(row) % group;
                 (row, line as u64, slot)

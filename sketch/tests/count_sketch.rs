@@ -17,10 +17,10 @@ fn sketch<C: SignedCounter>(builder: CountSketchBuilder<C>) -> CountSketch<C> {
 fn place(hash: u64, row: usize, width: usize) -> (u64, i64) {
     let fraction = |constant: u64| {
         let multiplier = u128::from(hash_integer(constant, 0x726f_7773) | 1);
-        (u128::from(hash) * multiplier) % (1 << 64) >> 32
+        ((u128::from(hash) * multiplier) % (1 << 64)) >> 32
     };
-    let offset = fraction(row as u64) * width as u128 >> 32;
-    let negative = fraction(MAX_DEPTH as u64) >> row & 1 == 1;
+    let offset = (fraction(row as u64) * width as u128) >> 32;
+    let negative = (fraction(MAX_DEPTH as u64) >> row) & 1 == 1;
     (offset as u64, if negative { -1 } else { 1 })
 }
 

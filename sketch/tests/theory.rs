@@ -19,12 +19,12 @@ fn random_counts(rng: &mut impl Rng) -> Vec<u64> {
         1 => {
             let exponent = rng.random_range(0.3..1.3);
             let largest = (10.0 * 10.0_f64.powf(rng.random_range(0.0..4.0))) as u64;
-            let counts = Zipf::new(keys, exponent).unwrap().counts(largest);
+            let counts = Zipf::new(keys, exponent).expect("in range").counts(largest);
             counts.into_iter().map(|count| count.max(1)).collect()
         }
         2 => {
             let (mean, deviation) = (rng.random_range(0.0..5.0), rng.random_range(0.1..1.8));
-            let law = LogNormal::<f64>::new(mean, deviation).unwrap();
+            let law = LogNormal::<f64>::new(mean, deviation).expect("in range");
             (0..keys).map(|_| law.sample(rng).ceil() as u64).collect()
         }
         3 => (0..keys).map(|_| rng.random_range(1..100_000)).collect(),
@@ -159,7 +159,8 @@ fn simulated_aafe(
     let mut rng = seed.rng();
     let trials: Vec<f64> = (0..12)
         .map(|_| {
-            let errors = simulate::count_min(&ranked[slots..], depth, width, &mut rng).unwrap();
+            let errors =
+                simulate::count_min(&ranked[slots..], depth, width, &mut rng).expect("in range");
             errors.weighted / total as f64
         })
         .collect();
@@ -169,7 +170,7 @@ fn simulated_aafe(
 fn plan_is_near_the_best_of_a_grid(ranked: &[u64], bytes: usize) {
     let budget = Budget::new(bytes);
     let seed = SeedTree::new(8);
-    let plan = plan(&budget, &CoverageCurve::in_order(ranked.to_vec())).unwrap();
+    let plan = plan(&budget, &CoverageCurve::in_order(ranked.to_vec())).expect("in range");
     let found = simulated_aafe(ranked, plan.explicit_slots, plan.depth, plan.width, &seed);
     let mut best = f64::INFINITY;
     for share in [0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] {
@@ -179,7 +180,7 @@ fn plan_is_near_the_best_of_a_grid(ranked: &[u64], bytes: usize) {
             // One row has a heavy-tailed error; its formula is exact.
             let error = if depth == 1 {
                 let residual = Histogram::of_counts(ranked[slots..].iter().copied());
-                aafe_one_row(&residual, ranked.iter().sum(), width).unwrap()
+                aafe_one_row(&residual, ranked.iter().sum(), width).expect("in range")
             } else {
                 simulated_aafe(ranked, slots, depth, width, &seed)
             };

@@ -13,7 +13,7 @@ use septet_sketch::oracle::{BlockFeatures, FlowFeatures, Oracle, TextFeatures};
 use septet_sketch::stream::HeteroFlows;
 use septet_sketch::train::{
     CharLstm, CharLstmSize, EmbedMlpNetwork, EmbedMlpSize, HsuLstm, LinearNetwork, Loss, Network,
-    Sampler, Trainer,
+    Sampler, Trainer, monitor,
 };
 use septet_sketch::{FlowKey, SketchError};
 
@@ -328,6 +328,36 @@ fn what_is_trained_for_coverage_covers_more() {
     // Expected at 12 % of the keys: about 0.36 and 0.60.
     assert!(rank > 0.5 && logarithm < 0.5, "{rank} {logarithm}");
     assert!(rank > logarithm + 0.1, "{rank} {logarithm}");
+}
+
+#[test]
+fn coverage_grows_while_a_network_learns() {
+    let world = HeteroFlows::new(&seed());
+    let (train, later) = (world.window(0, 20_000), world.window(1, 5_000));
+    let network = LinearNetwork::new(FlowFeatures::default(), 512, &seed()).unwrap();
+    let mut watched = vec![monitor(&network, later.keys(), later.counts())];
+    Trainer::new(Loss::BatchRank { group: 8 }, &seed())
+        .rate(0.01)
+        .steps(60)
+        .fit(&network, train.keys(), train.counts(), |progress| {
+            if progress.step % 20 == 0 {
+                watched.push(monitor(&network, later.keys(), later.counts()));
+            }
+        })
+        .unwrap();
+    assert_eq!(watched.len(), 4);
+    for coverages in &watched {
+        assert!(coverages.iter().all(|at| at.covered <= at.ideal + 1e-12));
+        assert!(
+            coverages
+                .windows(2)
+                .all(|at| at[0].covered <= at[1].covered)
+        );
+    }
+    // At 20 % of the keys; without training every key is as good as any other.
+    let (before, after) = (watched[0][4], watched[3][4]);
+    assert!((before.covered - 0.2).abs() < 0.1, "{before:?}");
+    assert!(after.covered > 0.5, "{after:?}");
 }
 
 #[test]

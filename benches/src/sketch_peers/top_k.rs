@@ -113,8 +113,11 @@ impl Ranker {
 impl fmt::Display for Ranker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TopK(layout) => {
-                write!(f, "septet TopK, count-min {layout}, conservative, 2 rows")
+            Self::TopK(depth, layout) => {
+                write!(
+                    f,
+                    "septet TopK, count-min {layout}, conservative, {depth} rows"
+                )
             }
             Self::SpaceSaving => f.write_str("septet SpaceSaving"),
             Self::HeavyKeeper => f.write_str("heavykeeper TopK, 4 rows"),

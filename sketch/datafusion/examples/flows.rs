@@ -49,17 +49,16 @@ async fn main() -> Result<()> {
         // A sketch an hour, as a table that can be kept.
         "CREATE TABLE hours AS
          SELECT hour, cms_agg(server, 0.001, 0.99) AS sketch FROM packets GROUP BY hour",
-        "SELECT cms_info(sketch) AS sketch, octet_length(sketch) AS stored
-         FROM hours WHERE hour = 0",
+        "SELECT cms_info(sketch) AS sketch FROM hours WHERE hour = 0",
         // The sum of some of them, asked for some keys.
         "SELECT server, cms_estimate((SELECT cms_merge(sketch) FROM hours WHERE hour < 12), server)
                 AS packets_before_noon
          FROM (VALUES (1), (2), (10), (5000)) AS asked (server)",
         // The most frequent servers, by packets and by bytes.
-        "SELECT top['item'] AS server, top['count'] AS packets, top['error'] AS error
-         FROM (SELECT unnest(approx_top_k(server, 3)) AS top FROM packets)",
-        "SELECT top['item'] AS server, top['count'] AS bytes
-         FROM (SELECT unnest(approx_top_k_weighted(server, bytes, 3)) AS top FROM packets)",
+        "SELECT entry['item'] AS server, entry['count'] AS packets, entry['error'] AS error
+         FROM (SELECT unnest(approx_top_k(server, 3)) AS entry FROM packets)",
+        "SELECT entry['item'] AS server, entry['count'] AS bytes
+         FROM (SELECT unnest(approx_top_k_weighted(server, bytes, 3)) AS entry FROM packets)",
         // Exact counts for those that the oracle expects to be frequent.
         "SELECT learned_cms_coverage(s, 'servers') AS coverage,
                 learned_cms_estimate(s, 1, 'servers') AS server_1

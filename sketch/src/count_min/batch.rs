@@ -19,8 +19,8 @@ pub(super) trait Weights: Copy {
     fn at(&self, index: usize) -> u64;
     /// The weights from this key on.
     fn skip(&self, begin: usize) -> Self;
-    /// The sum of the weights of so many keys.
-    fn sum(&self, length: usize) -> u64;
+    /// The sum of the weights of so many keys, if it fits.
+    fn sum(&self, length: usize) -> Option<u64>;
 }
 
 /// Each key occurred once.
@@ -39,8 +39,8 @@ impl Weights for Once {
     }
 
     #[inline(always)]
-    fn sum(&self, length: usize) -> u64 {
-        length as u64
+    fn sum(&self, length: usize) -> Option<u64> {
+        Some(length as u64)
     }
 }
 
@@ -59,10 +59,9 @@ impl Weights for Each<'_> {
         Self(&self.0[begin..])
     }
 
-    fn sum(&self, length: usize) -> u64 {
-        self.0[..length]
-            .iter()
-            .fold(0, |sum, &by| sum.saturating_add(by))
+    fn sum(&self, length: usize) -> Option<u64> {
+        let mut weights = self.0[..length].iter();
+        weights.try_fold(0_u64, |sum, &by| sum.checked_add(by))
     }
 }
 
@@ -99,6 +98,10 @@ impl Estimates for Asked<'_> {
 /// How counters are added to.
 trait Adder {
     /// Whether no counter can overflow.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "asked by vector instructions")
+    )]
     const FITS: bool;
     fn add<C: Counter>(&mut self, count: C, by: u64) -> C;
 }
@@ -136,7 +139,8 @@ impl<C: Counter> CountMin<C> {
         by: impl Weights,
         estimates: &mut impl Estimates,
     ) {
-        let total = self.total.checked_add(by.sum(hashes.len()));
+        let sum = by.sum(hashes.len());
+        let total = sum.and_then(|sum| self.total.checked_add(sum));
         self.total = total.unwrap_or(u64::MAX);
         if total.is_some_and(|total| total <= C::MAX) {
             self.update_with(hashes, by, &mut Fits, estimates);
@@ -250,7 +254,7 @@ impl<'a> Ahead<'a> {
     }
 
     #[inline(always)]
-    fn by<C>(
+    pub(crate) fn by<C>(
         distance: usize,
         cells: &[C],
         offsets: &'a [u32],

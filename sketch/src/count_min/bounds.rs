@@ -62,8 +62,8 @@ impl<C: Counter> CountMin<C> {
     /// The groups of a line are not independent, and there the error is larger. The worst streams
     /// that we know consist of equally frequent keys, just enough of them for one in each counter to
     /// break the bound. A line has a Poisson number of them, and given that number the groups are
-    /// independent; the error that they exceed with probability `e^-depth` is this many times that of
-    /// rows, by the counters in a group (a line of `u32` counters has 16 / depth):
+    /// independent; the error that they exceed with a probability of about `e^-depth` (at most 1.15 times
+    /// that, measured) is this many times that of rows, by the counters in a group (a line of `u32` counters has 16 / depth):
     ///
     /// | depth | 2 | 4 | 8 | 16 or more |
     /// | --- | --- | --- | --- | --- |
@@ -155,7 +155,7 @@ impl<C: Counter> CountMin<C> {
     /// An upper bound on the inner product of the frequencies of two streams, `sum f(k) * g(k)`:
     /// the least over the rows of the products of their counters. It is too large by more than
     /// `e / width` times the product of the totals with probability at most `e^-depth` (Cormode and
-    /// Muthukrishnan, theorem 3; for rows).
+    /// Muthukrishnan, theorem 3; for rows). Saturated counters void both.
     ///
     /// # Errors
     ///

@@ -136,6 +136,7 @@ impl<C: Counter> CountMinBuilder<C> {
     ///
     /// [`SketchError::Parameter`], naming the parameter that is out of its range, or `counters` when
     /// there are too few or too many of them, or when one is above the total, which no stream does.
+    #[cfg(feature = "std")]
     pub(crate) fn build_from_cells(
         self,
         total: u64,

@@ -88,6 +88,7 @@ impl Shape {
     }
 
     /// Counters from one offset to the next.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn offset_stride(&self) -> usize {
         match self.layout {

@@ -139,6 +139,7 @@ impl<C: Counter> CountMin<C> {
         strides.map(move |stride| &stride[..run])
     }
 
+    #[cfg(feature = "std")]
     fn runs_mut(&mut self) -> impl Iterator<Item = &mut [C]> {
         let (run, runs) = self.run();
         let cells = self.cells.as_mut_slice();
@@ -162,6 +163,10 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
 
     fn seed(&self) -> u64 {
         self.seed
+    }
+
+    fn never_underestimates(&self) -> bool {
+        true
     }
 
     #[inline]

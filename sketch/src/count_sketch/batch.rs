@@ -3,7 +3,7 @@
 use super::counter::SignedCounter;
 use super::median::median;
 use super::{CountSketch, sign};
-use crate::count_min::batch::{Ahead, PREFETCH_ABOVE};
+use crate::count_min::batch::{AHEAD, Ahead, PREFETCH_ABOVE};
 use crate::rows::{BATCH, MAX_DEPTH, Places};
 
 /// Adds to a counter, and says whether it stopped at an end.
@@ -50,11 +50,21 @@ impl<C: SignedCounter> CountSketch<C> {
     pub(super) fn estimate_all(&self, hashes: &[u64], estimates: &mut [f64]) {
         let mut places = Places::new();
         let cells = self.cells.as_slice();
+        let prefetches = self.cells.size_bytes() > PREFETCH_ABOVE;
         for (hashes, estimates) in hashes.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
             places.find(self.simd, hashes, self.depth, self.width as u32);
+            let ahead: [Ahead<'_>; MAX_DEPTH] = core::array::from_fn(|row| {
+                let (cells, offsets) = if row < self.depth {
+                    (&cells[row * self.stride..], places.row(row))
+                } else {
+                    (&cells[..0], &[][..])
+                };
+                Ahead::by(AHEAD / self.depth, cells, offsets, 1, prefetches)
+            });
             for (i, estimate) in estimates.iter_mut().enumerate() {
                 let mut counts = [0; MAX_DEPTH];
                 for (row, count) in counts.iter_mut().enumerate().take(self.depth) {
+                    ahead[row].of(i, &cells[row * self.stride..]);
                     let place = row * self.stride + places.row(row)[i] as usize;
                     *count = sign(places.choices()[i], row) * cells[place].get();
                 }

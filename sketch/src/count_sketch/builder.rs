@@ -102,6 +102,7 @@ impl<C: SignedCounter> CountSketchBuilder<C> {
     ///
     /// [`SketchError::Parameter`], naming the parameter that is out of its range, or `counters` when
     /// there are too few or too many of them.
+    #[cfg(feature = "std")]
     pub(crate) fn build_from_cells(
         self,
         total: i64,

@@ -121,9 +121,11 @@ impl<C: SignedCounter> CountSketch<C> {
     }
 }
 
-/// The largest count that an update takes: occurrences beyond it are beyond every counter.
+/// The largest weight of an update; more than this is more than every counter holds.
+const LARGEST_WEIGHT: u64 = i64::MAX as u64;
+
 fn signed(by: u64) -> i64 {
-    i64::try_from(by).unwrap_or(i64::MAX)
+    by.min(LARGEST_WEIGHT).cast_signed()
 }
 
 impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
@@ -135,6 +137,7 @@ impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
 
     #[inline]
     fn update_hash(&mut self, hash: u64, by: u64) {
+        self.saturated |= by > LARGEST_WEIGHT;
         self.add_hash(hash, signed(by));
     }
 
@@ -144,6 +147,7 @@ impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
 
     fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
+        self.saturated |= by.iter().any(|&by| by > LARGEST_WEIGHT);
         self.add_all(hashes, |i| signed(by[i]));
     }
 

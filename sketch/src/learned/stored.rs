@@ -4,15 +4,14 @@
 //! The verdicts are not stored either: the oracle is asked again for keys that it turned down.
 //!
 //! Parameters: fingerprint of the oracle (16 bytes); threshold (u8: 0 quantile, 1 fixed, 2 adaptive;
-//! its number as f64); the cut (f32, ties u64); admission (u8: 0 first come, 1 by cost; expected
+//! its number as f64); the cut of the threshold, without the worth (f32, ties u64); admission (u8: 0 first come, 1 by cost; expected
 //! total u64); expected keys (f64); worth (f32); bits of the verdicts (u8, 255 for none); flags (u8:
 //! 1 late, 2 the oracle has failed); the eight numbers of the statistics (u64); buckets (u64). The
 //! payload is the length (u64) and the file of the sketch; for each bucket the number of entries
-//! (u8) and for each entry its tag (4 bytes, or 8 in slots of 16)
-//! and its count, times four, with 1 for partial and 2
-//! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of
-//! sampled keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and
-//! score (f32).
+//! (u8) and for each entry its tag (4 bytes, or 8 in slots of 16) and its count, times four, with 1
+//! for partial and 2 for late (seven bits a byte); in an adaptive sketch the size of the sample and
+//! the number of sampled keys (seven bits a byte), how many were ever added (u64), and for each its
+//! hash (u64) and score (f32).
 
 use std::marker::PhantomData;
 
@@ -28,9 +27,6 @@ use crate::codec::native::{
 use crate::error::SketchError;
 use crate::frequency::FrequencySketch;
 use crate::oracle::Oracle;
-
-/// More than any program counts one by one; two of them can be added.
-const MOST_COUNTED: u64 = 1 << 62;
 
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
@@ -86,8 +82,8 @@ where
         };
         bytes.push(kind);
         bytes.extend(number.to_le_bytes());
-        bytes.extend(self.cut.score.to_le_bytes());
-        bytes.extend(self.cut.ties.to_le_bytes());
+        bytes.extend(self.base.score.to_le_bytes());
+        bytes.extend(self.base.ties.to_le_bytes());
         let (kind, expected) = match self.admission {
             Admission::FirstCome => (0, 0),
             Admission::CostBased { expected_total } => (1, expected_total),
@@ -140,7 +136,9 @@ where
         let parameters = Parameters::read(&mut envelope.parameters, oracle.fingerprint())?;
         let buckets = usize::try_from(parameters.buckets).unwrap_or(usize::MAX);
         let table_bytes = buckets.checked_mul(ExplicitTable::<T>::BUCKET_BYTES);
-        envelope.check_memory(table_bytes, memory)?;
+        let verdict_bytes = Verdicts::bytes_of(parameters.verdict_bits);
+        let needed = table_bytes.and_then(|table| table.checked_add(verdict_bytes));
+        envelope.check_memory(needed, memory)?;
 
         let mut input = envelope.content();
         let length = usize::try_from(input.u64("length of the sketch")?).unwrap_or(usize::MAX);
@@ -158,7 +156,7 @@ where
         }
         let table = read_table::<T>(&mut input, buckets)?;
         let sample = match parameters.threshold {
-            Threshold::Adaptive { .. } => Some(read_sample(&mut input)?),
+            Threshold::Adaptive { .. } => Some(read_sample(&mut input, parameters.stats.total)?),
             _ => None,
         };
         input.end()?;
@@ -167,7 +165,8 @@ where
             sketch,
             oracle,
             threshold: parameters.threshold,
-            cut: parameters.cut,
+            base: parameters.cut,
+            cut: parameters.cut.at_least(parameters.worth),
             stats: parameters.stats,
             late: parameters.late,
             verdicts: Verdicts::new(parameters.verdict_bits),
@@ -277,9 +276,14 @@ impl Parameters {
             panics,
             spilled,
         ] = numbers;
+        if explicit > total {
+            let expected = format!("at most {total} occurrences in the table");
+            return Err(input.fault_at(at + 8, expected, format!("{explicit}")));
+        }
         // The others are counted one by one, and not beyond this.
-        if explicit > total || numbers[2..].iter().any(|&number| number > MOST_COUNTED) {
-            return Err(input.fault_at(at, "statistics of a stream", format!("{numbers:?}")));
+        if numbers[2..].iter().any(|&number| number > MOST_COUNTED) {
+            let expected = format!("statistics of at most {MOST_COUNTED}");
+            return Err(input.fault_at(at + 16, expected, format!("{numbers:?}")));
         }
         let buckets = input.u64("number of buckets")?;
         input.end()?;
@@ -312,9 +316,13 @@ fn read_table<T: Slot>(
     buckets: usize,
 ) -> Result<ExplicitTable<T>, SketchError> {
     let slots = ExplicitTable::<T>::slots_of_a_bucket();
-    let mut table = ExplicitTable::<T>::with_slots(buckets * slots);
+    if buckets > u32::MAX as usize {
+        let at = input.offset();
+        return Err(input.fault_at(at, "fewer than 2^32 buckets", format!("{buckets}")));
+    }
+    let mut table = ExplicitTable::<T>::with_slots(0);
     let mut entries = Vec::with_capacity(slots);
-    for bucket in 0..buckets {
+    for _ in 0..buckets {
         let count = input.u8("number of entries")?;
         if usize::from(count) > slots {
             return Err(input.fault_before("no more entries than slots", count));
@@ -339,12 +347,13 @@ fn read_table<T: Slot>(
             }
             entries.push((tag, entry));
         }
-        table.set_bucket(bucket, &entries);
+        table.push_bucket(&entries);
     }
+    table.shrink();
     Ok(table)
 }
 
-fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
+fn read_sample(input: &mut Input<'_>, total: u64) -> Result<Sample, SketchError> {
     let at = input.offset();
     let size = varint(input)?;
     if size == 0 || size > LARGEST_SAMPLE as u64 {
@@ -357,11 +366,13 @@ fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
         return Err(input.fault_at(at, format!("at most {size} keys"), format!("{count}")));
     }
     let mut sample = Sample::new(size as usize);
+    let at = input.offset();
     let added = input.u64("number of sampled keys")?;
-    if added > MOST_COUNTED {
-        return Err(input.fault_at(at, "keys that can be counted", format!("{added}")));
+    if added < count || added > total {
+        let expected = format!("{count} to {total} sampled keys");
+        return Err(input.fault_at(at, expected, format!("{added}")));
     }
-    sample.added = added as usize;
+    sample.added = usize::try_from(added).unwrap_or(usize::MAX);
     for _ in 0..count {
         let at = input.offset();
         let hash = input.u64("hash")?;

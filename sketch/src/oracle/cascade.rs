@@ -4,7 +4,8 @@ use super::Oracle;
 use super::fingerprint::Fingerprint;
 
 /// Asks a cheap oracle about every key, and a costly one only about those whose cheap score exceeds a
-/// threshold. Keys that fail keep their order among themselves, below all others.
+/// threshold. Keys that fail stand below all others, and among themselves in their order as far as their
+/// scores differ by more than rounding.
 ///
 /// A threshold that lets three times as many keys pass as there are slots costs little coverage: the
 /// cheap oracle need only be right about what is hopeless.

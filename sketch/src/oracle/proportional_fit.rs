@@ -33,7 +33,9 @@ impl<F> HashedLinear<F> {
     where
         F: Features<K>,
     {
-        let total: u64 = counts.iter().sum();
+        let total = counts
+            .iter()
+            .fold(0_u64, |sum, &count| sum.saturating_add(count));
         if keys.is_empty() || keys.len() != counts.len() || total == 0 {
             return Err(SketchError::parameter(
                 "counts",

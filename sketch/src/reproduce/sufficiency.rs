@@ -66,6 +66,9 @@ struct World {
     share: f64,
 }
 
+/// What a setting is called, and the exponent and the share of variance of each world.
+type Setting = (String, Vec<f64>, Vec<f64>);
+
 /// A point of the regression.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Point {
@@ -138,7 +141,7 @@ fn slopes(cx: &mut Context, worlds: &[World], points: &[Vec<Point>]) {
     )
     .note("Means over five worlds. The errors are predicted, not simulated: those of one row are heavy-tailed.");
     // By depth: the settings, each with its exponents and shares of variance over worlds.
-    let mut by_depth: BTreeMap<usize, Vec<(String, Vec<f64>, Vec<f64>)>> = BTreeMap::new();
+    let mut by_depth: BTreeMap<usize, Vec<Setting>> = BTreeMap::new();
     for share in SHARES {
         for depth in DEPTHS {
             for width in WIDTHS {

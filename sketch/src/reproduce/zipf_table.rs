@@ -334,7 +334,8 @@ fn compare(seed: &SeedTree) -> Result<Compared, ExperimentError> {
         simulated = (spread / (errors.len() as f64).sqrt() < PRECISION).then_some(mean);
         // What cannot be settled with the work at hand is given up early.
         let trials_needed = (spread / PRECISION).powi(2);
-        if !(trials_needed < 1.5 * most_trials as f64) || errors.len() > most_trials {
+        let hopeless = trials_needed.is_nan() || trials_needed >= 1.5 * most_trials as f64;
+        if hopeless || errors.len() > most_trials {
             break;
         }
     }

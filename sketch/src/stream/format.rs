@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -15,14 +16,14 @@ pub enum Column {
     /// The column of this name; the first line holds the names.
     Name(String),
     /// The column of this number, from 1; there is no line of names.
-    Number(usize),
+    Number(NonZeroUsize),
 }
 
 impl Column {
     fn parse(text: &str) -> Self {
         match text.parse() {
-            Ok(number) if number > 0 => Self::Number(number),
-            _ => Self::Name(text.to_owned()),
+            Ok(number) => Self::Number(number),
+            Err(_) => Self::Name(text.to_owned()),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! tail, of which most occur once a day and half have not been seen on the days before.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
@@ -57,6 +57,9 @@ pub struct Day {
     pub stream: Vec<u32>,
 }
 
+/// A longer line is read as several, which may cut a word.
+const LONGEST_LINE: u64 = 1 << 20;
+
 impl<R: BufRead> NGramDays<R> {
     /// The days of a text: `order` words a key, from 1; `tokens_per_day` keys a day, from 1 and
     /// below 2^32.
@@ -90,7 +93,8 @@ impl<R: BufRead> NGramDays<R> {
         loop {
             let Some(word) = self.waiting.pop() else {
                 self.line.clear();
-                if self.text.read_until(b'\n', &mut self.line)? == 0 {
+                let mut text = (&mut self.text).take(LONGEST_LINE);
+                if text.read_until(b'\n', &mut self.line)? == 0 {
                     return Ok(None);
                 }
                 self.waiting = words(&self.line);

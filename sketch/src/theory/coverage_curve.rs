@@ -22,6 +22,13 @@ enum Kind {
     },
 }
 
+/// A sum that stops at the largest number.
+fn saturating_sum(counts: &[u64]) -> u64 {
+    counts
+        .iter()
+        .fold(0, |sum, &count| sum.saturating_add(count))
+}
+
 impl CoverageCurve {
     /// The curve of keys with these counts and scores, as of a validation window. Exact.
     ///
@@ -47,7 +54,7 @@ impl CoverageCurve {
     #[must_use]
     pub fn in_order(counts: Vec<u64>) -> Self {
         Self {
-            total: counts.iter().sum(),
+            total: saturating_sum(&counts),
             kind: Kind::Ranked(counts),
         }
     }
@@ -110,7 +117,7 @@ impl CoverageCurve {
         }
         match &self.kind {
             Kind::Ranked(counts) => {
-                let covered: u64 = counts[..slots.min(counts.len())].iter().sum();
+                let covered = saturating_sum(&counts[..slots.min(counts.len())]);
                 covered as f64 / self.total as f64
             }
             Kind::Modelled { points, .. } => interpolate(points, slots as f64 / self.keys() as f64),

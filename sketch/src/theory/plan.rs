@@ -3,6 +3,7 @@
 use super::count_min::{aafe, aafe_quickly};
 use super::coverage_curve::CoverageCurve;
 use crate::error::SketchError;
+use crate::rows::MAX_DEPTH;
 
 /// How many sizes of the table are tried before the best is refined.
 const SIZES: usize = 24;
@@ -81,10 +82,17 @@ pub fn plan(budget: &Budget, curve: &CoverageCurve) -> Result<Plan, SketchError>
             return Err(SketchError::parameter(argument, "at least 1", value));
         }
     }
+    if budget.deepest > MAX_DEPTH {
+        let expected = format!("at most {MAX_DEPTH}");
+        return Err(SketchError::parameter("deepest", expected, budget.deepest));
+    }
     if budget.width(0, 1) == 0 {
         return Err(SketchError::parameter(
             "bytes",
-            format!("at least {}", budget.reserved + budget.counter_bytes),
+            format!(
+                "at least {}",
+                budget.reserved.saturating_add(budget.counter_bytes)
+            ),
             budget.bytes,
         ));
     }

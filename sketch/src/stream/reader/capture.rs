@@ -237,9 +237,13 @@ mod packets {
         }
     }
 
+    /// Interfaces of a section that are remembered.
+    const MOST_INTERFACES: usize = 65_536;
+
     fn step(block: &PcapBlockOwned<'_>, interfaces: &mut Vec<Linktype>) -> Step {
         let (interface, packet) = match block {
             PcapBlockOwned::LegacyHeader(header) => {
+                interfaces.clear();
                 interfaces.push(header.network);
                 return Step::Nothing;
             }
@@ -249,7 +253,10 @@ mod packets {
                 return Step::Nothing;
             }
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
-                interfaces.push(interface.linktype);
+                // Packets of interfaces beyond these are skipped, so that memory stays bounded.
+                if interfaces.len() < MOST_INTERFACES {
+                    interfaces.push(interface.linktype);
+                }
                 return Step::Nothing;
             }
             PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => (

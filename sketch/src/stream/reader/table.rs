@@ -91,7 +91,7 @@ mod columns {
         /// Where a column stands, from 0.
         fn index(&self, column: &Column) -> Result<usize, Failure> {
             let name = match column {
-                Column::Number(number) => return Ok(number - 1),
+                Column::Number(number) => return Ok(number.get() - 1),
                 Column::Name(name) => name,
             };
             (0..self.fields)
