@@ -430,13 +430,13 @@ fn a_learned_sketch_asks_for_its_oracle() {
         "{message}"
     );
     // More occurrences in the table than in the stream, and keys beyond counting.
-    for (at, expected) in [
-        (100, "byte 100: expected at most 4"),
-        (108, "byte 108: expected stat"),
-    ] {
+    for at in [100, 108] {
         let forged = forged(&bytes, at, &[255; 8]);
         let error = LearnedSketch::<Slot8>::from_bytes(&forged, Round(1)).expect_err("too many");
-        assert!(error.to_string().contains(expected), "{error}");
+        assert!(
+            error.to_string().contains("byte 92: expected statistics"),
+            "{error}"
+        );
     }
     let error = LearnedSketch::<Slot16>::from_bytes(&bytes, Round(1)).expect_err("other slots");
     assert!(error.to_string().contains("byte 6: expected 16"), "{error}");

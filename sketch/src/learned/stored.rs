@@ -8,10 +8,10 @@
 //! total u64); expected keys (f64); worth (f32); bits of the verdicts (u8, 255 for none); flags (u8:
 //! 1 late, 2 the oracle has failed); the eight numbers of the statistics (u64); buckets (u64). The
 //! payload is the length (u64) and the file of the sketch; for each bucket the number of entries
-//! (u8) and for each entry its tag (4 bytes, or 8 in slots of 16) and its count, times four, with 1
-//! for partial and 2 for late (seven bits a byte); in an adaptive sketch the size of the sample and
-//! the number of sampled keys (seven bits a byte), how many were ever added (u64), and for each its
-//! hash (u64) and score (f32).
+//! (u8) and for each entry its tag (8 or 4 bytes) and its count, times four, with 1 for partial and 2
+//! for late (seven bits a byte); in an adaptive sketch the size of the sample and the number of
+//! sampled keys (seven bits a byte), how many were ever added (u64), and for each its hash (u64) and
+//! score (f32).
 
 use std::marker::PhantomData;
 
@@ -27,6 +27,7 @@ use crate::codec::native::{
 use crate::error::SketchError;
 use crate::frequency::FrequencySketch;
 use crate::oracle::Oracle;
+
 
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
@@ -279,11 +280,6 @@ impl Parameters {
         if explicit > total {
             let expected = format!("at most {total} occurrences in the table");
             return Err(input.fault_at(at + 8, expected, format!("{explicit}")));
-        }
-        // The others are counted one by one, and not beyond this.
-        if numbers[2..].iter().any(|&number| number > MOST_COUNTED) {
-            let expected = format!("statistics of at most {MOST_COUNTED}");
-            return Err(input.fault_at(at + 16, expected, format!("{numbers:?}")));
         }
         let buckets = input.u64("number of buckets")?;
         input.end()?;
