@@ -21,12 +21,12 @@ const TRAINING: u64 = 5;
 const TEST: u64 = 8;
 
 /// Steps of a training and examples of a step.
-const STEPS: u64 = 250;
+const STEPS: u64 = 400;
 const BATCH: usize = 1024;
 
 /// The full learning rate, from which it falls along half a cosine. The paper's 1e-3 is for a hundred
-/// epochs; here a training sees less than half of the examples once.
-const RATE: f64 = 1e-2;
+/// epochs; here a training sees two thirds of the examples once.
+pub(super) const RATE: f64 = 1e-2;
 
 const SEEDS: u64 = 3;
 
@@ -37,11 +37,12 @@ const WIDTHS: [usize; 2] = [1000, 10_000];
 /// Shares of explicit keys at which coverage is compared.
 const SHARES: [f64; 8] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.10, 0.12, 0.20];
 
-/// The world of the claims about losses. Worlds differ in what the best possible oracle covers (0.54
-/// to 0.64 at 12 % of the keys); this one is the first whose ceiling, 0.611, is that of the prototype
-/// (0.612) from which the bounds of the claims come. The seed of the program decides the trainings.
+/// The world of the claims about losses: of the first 64, the one in which the best oracles of the two
+/// kinds (by expected logarithm and by expected size) cover most nearly what they do in the median, 0.395
+/// and 0.608 at 12 % of the keys. Worlds differ: from 0.30 to 0.53, and from 0.54 to 0.68. The seed of the
+/// program decides the trainings.
 pub(super) fn world() -> HeteroFlows {
-    HeteroFlows::new(&SeedTree::new(0))
+    HeteroFlows::new(&SeedTree::new(41))
 }
 
 /// The flows that oracles are trained on, with their counts.
@@ -119,13 +120,18 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         )
     })?;
     let results = Results { trainings, trained };
+    let logarithm = test.scores(FlowScore::MeanLogCount);
     let ceiling = test.scores(FlowScore::Mean);
     let ideal: Vec<f64> = test.counts().iter().map(|&count| count as f64).collect();
     table(
         cx,
         &test,
         &results,
-        &[("expected size (bound)", &ceiling), ("true counts", &ideal)],
+        &[
+            ("expected logarithm", &logarithm),
+            ("expected size (bound)", &ceiling),
+            ("true counts", &ideal),
+        ],
     );
     figures(cx, &test, &results, &ceiling);
     if cx.wants("Q3") {
