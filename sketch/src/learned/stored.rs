@@ -28,7 +28,6 @@ use crate::error::SketchError;
 use crate::frequency::FrequencySketch;
 use crate::oracle::Oracle;
 
-
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
 const NO_VERDICTS: u8 = 255;
