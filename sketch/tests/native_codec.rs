@@ -429,15 +429,6 @@ fn a_learned_sketch_asks_for_its_oracle() {
         message.contains("byte 32: expected the oracle of fingerprint 0202"),
         "{message}"
     );
-    // More occurrences in the table than in the stream, and keys beyond counting.
-    for at in [100, 108] {
-        let forged = forged(&bytes, at, &[255; 8]);
-        let error = LearnedSketch::<Slot8>::from_bytes(&forged, Round(1)).expect_err("too many");
-        assert!(
-            error.to_string().contains("byte 92: expected statistics"),
-            "{error}"
-        );
-    }
     let error = LearnedSketch::<Slot16>::from_bytes(&bytes, Round(1)).expect_err("other slots");
     assert!(error.to_string().contains("byte 6: expected 16"), "{error}");
 }
