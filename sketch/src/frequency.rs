@@ -102,6 +102,12 @@ pub trait FrequencySketch {
         }
     }
 
+    /// Whether no estimate is ever below the number of occurrences, so that 0 means never, unless
+    /// counters are full.
+    fn never_underestimates(&self) -> bool {
+        false
+    }
+
     /// The estimated number of occurrences of the key of this hash.
     fn estimate_hash(&self, hash: u64) -> Self::Estimate;
 

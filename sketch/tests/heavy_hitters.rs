@@ -372,3 +372,31 @@ fn thresholded_count_sketches_merge_and_take_batches() {
     ));
     assert!(ThresholdedCountSketch::<i32>::with(8192, 3, 2, 1.5).is_err());
 }
+
+#[test]
+fn a_key_that_never_occurred_is_not_listed() {
+    let sketch = CountMin::<u32>::builder()
+        .bytes(1024)
+        .build()
+        .expect("in range");
+    let mut top = TopK::<u64, _>::new(5, sketch).expect("in range");
+    top.update(&1);
+    // Some of these share all their counters with the key that occurred.
+    for key in 2..100_000 {
+        top.update_by(&key, 0);
+    }
+    assert_eq!(top.list().len(), 1);
+}
+
+#[test]
+fn more_keys_than_memory_are_refused() {
+    assert_eq!(
+        TopK::<u64, CountMin<u32>>::table_bytes(usize::MAX),
+        usize::MAX
+    );
+    let sketch = CountMin::<u32>::builder()
+        .bytes(1024)
+        .build()
+        .expect("in range");
+    assert!(TopK::<u64, _>::new(usize::MAX, sketch).is_err());
+}

@@ -1,7 +1,8 @@
 //! Laws of the learned sketch: what it never does, whatever the stream and the oracle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use septet_sketch::count_min::Update;
@@ -520,4 +521,110 @@ fn parameters_are_checked() {
     assert_eq!(argument(wrong.build(sketch)), "bytes");
     let wrong = builder().threshold(fixed).verdict_bits(Some(40));
     assert_eq!(argument(wrong.build(sketch)), "verdict_bits");
+}
+
+/// Fails the first time that it is asked for a key, and expects it to be frequent from then on.
+#[derive(Clone, Debug, Default)]
+struct Flickering {
+    asked: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+impl Oracle<u64> for Flickering {
+    fn score(&self, keys: &[&u64], scores: &mut [f32]) {
+        let mut asked = self.asked.lock().expect("no thread has panicked");
+        for (key, score) in keys.iter().zip(scores) {
+            *score = if asked.insert(**key) { f32::NAN } else { 5.0 };
+        }
+    }
+
+    fn model_bytes(&self) -> usize {
+        0
+    }
+
+    fn fingerprint(&self) -> [u8; 16] {
+        [7; 16]
+    }
+}
+
+#[test]
+fn a_score_that_is_no_number_does_not_make_a_count_too_small() {
+    let build = || {
+        Learned::<u64, CountMin<u32>, Flickering>::builder(Flickering::default())
+            .bytes(4096)
+            .verdict_bits(None)
+            .threshold(Threshold::Fixed(0.0))
+            .build(|bytes| CountMin::builder().bytes(bytes).build())
+            .expect("in range")
+    };
+    let mut one = build();
+    one.push(&7, 1);
+    one.push(&7, 1);
+    // Both in a batch, which puts them to the oracle together.
+    let mut batch = build();
+    batch.push_batch(&[7, 8, 7]);
+    for sketch in [one, batch] {
+        assert_eq!(sketch.stats().admitted, 1);
+        assert_eq!(sketch.stats().late, 1);
+        let estimate = sketch.estimate(&7);
+        assert!(estimate.value >= 2, "{estimate:?}");
+        assert!(!estimate.exact);
+    }
+}
+
+#[test]
+fn what_a_sketch_may_have_forgotten_is_not_exact() {
+    let mut sketch =
+        Learned::<u64, MisraGries<KeyHash>, Flickering>::builder(Flickering::default())
+            .bytes(4096)
+            .verdict_bits(None)
+            .threshold(Threshold::Fixed(0.0))
+            .build(|_| MisraGries::new(1, 0))
+            .expect("in range");
+    // The one counter of the summary comes down to 0.
+    sketch.push(&7, 1);
+    sketch.push(&8, 1);
+    sketch.push(&7, 1);
+    let estimate = sketch.estimate(&7);
+    assert_eq!((estimate.value, estimate.exact), (1, false));
+}
+
+#[test]
+fn a_price_that_falls_lets_keys_in_again() {
+    let mut sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
+        .bytes(8192)
+        .explicit_share(0.5)
+        .verdict_bits(None)
+        .threshold(Threshold::Fixed(-20.0))
+        .admission(Admission::CostBased {
+            expected_total: 1_024_000,
+        })
+        .build(|bytes| CountMin::builder().bytes(bytes).build())
+        .expect("in range");
+    assert!((sketch.threshold_score() - 1000f32.ln()).abs() < 1e-4);
+    for (residual, price) in [(10_240, 10.0f32), (102_400, 100.0)] {
+        sketch.push(&0, residual);
+        sketch.next_window();
+        assert!((sketch.threshold_score() - price.ln()).abs() < 1e-4);
+    }
+    sketch.push(&0, 1);
+    sketch.next_window();
+    assert!((sketch.threshold_score() + 1024f32.ln()).abs() < 1e-4);
+    // Everything is counted in the table, and a slot costs nothing: the threshold is left.
+    sketch.push(&0, 1);
+    sketch.next_window();
+    assert_eq!(sketch.threshold_score(), -20.0);
+}
+
+#[test]
+fn no_occurrence_takes_no_slot() {
+    let mut sketch = build::<Slot8>(Shape {
+        bytes: 2000,
+        share: 0.5,
+        threshold: Threshold::Fixed(-64.0),
+        rule: Update::Plain,
+        verdict_bits: None,
+    });
+    sketch.push(&1, 0);
+    assert!(sketch.table().is_empty());
+    assert_eq!(sketch.stats().questions, 0);
 }

@@ -11,7 +11,7 @@ use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving, TopK};
 use septet_sketch::learned::{Admission, Learned, Slot, Slot8, Slot16, Threshold};
 use septet_sketch::oracle::Oracle;
 use septet_sketch::{
-    AnyKey, CountMin, CountSketch, FlowKey, FrequencySketch, Key, KeyType, SketchError,
+    AnyKey, CountMin, CountSketch, FlowKey, FrequencySketch, Key, KeyType, Merge, SketchError,
 };
 
 const ENCODINGS: &[Encoding] = &[
@@ -429,15 +429,6 @@ fn a_learned_sketch_asks_for_its_oracle() {
         message.contains("byte 32: expected the oracle of fingerprint 0202"),
         "{message}"
     );
-    // More occurrences in the table than in the stream, and keys beyond counting.
-    for at in [100, 108] {
-        let forged = forged(&bytes, at, &[255; 8]);
-        let error = LearnedSketch::<Slot8>::from_bytes(&forged, Round(1)).expect_err("too many");
-        assert!(
-            error.to_string().contains("byte 92: expected statistics"),
-            "{error}"
-        );
-    }
     let error = LearnedSketch::<Slot16>::from_bytes(&bytes, Round(1)).expect_err("other slots");
     assert!(error.to_string().contains("byte 6: expected 16"), "{error}");
 }
@@ -458,4 +449,69 @@ fn small_counters_take_little_room() {
     assert!(lengths[0] > 65_536 && lengths[1] < 8400, "{lengths:?}");
     #[cfg(feature = "compression")]
     assert!(lengths[2] < 4000, "{lengths:?}");
+}
+
+#[test]
+fn statistics_that_cannot_be_are_refused_and_large_ones_do_not_overflow() {
+    let mut sketch = learned::<Slot8>(0.5, 0);
+    sketch.push(&1, 3);
+    let bytes = sketch.to_bytes(&Options::default()).expect("built in");
+    // The total is at 92; the table cannot hold more.
+    let forgery = forged(&bytes, 100, &u64::MAX.to_le_bytes());
+    let error = LearnedSketch::<Slot8>::from_bytes(&forgery, Round(1)).expect_err("too many");
+    assert!(
+        error.to_string().contains("at most 3 occurrences"),
+        "{error}"
+    );
+    let mut forgery = bytes.clone();
+    for at in [108, 116, 124, 132, 140, 148] {
+        forgery = forged(&forgery, at, &u64::MAX.to_le_bytes());
+    }
+    let mut read = LearnedSketch::<Slot8>::from_bytes(&forgery, Round(1)).expect("possible");
+    read.push_batch(&(0..2000).collect::<Vec<u64>>());
+    assert_eq!(read.stats().admitted, u64::MAX);
+    let other = read.clone();
+    read.merge(&other).expect("the same keys");
+    assert_eq!(read.stats().questions, u64::MAX);
+    read.next_window();
+}
+
+#[test]
+fn the_verdicts_count_as_memory() {
+    let sketch = learned::<Slot8>(0.5, 0);
+    let bytes = sketch.to_bytes(&Options::default()).expect("built in");
+    let forgery = forged(&bytes, 90, &[24]);
+    let read = LearnedSketch::<Slot8>::from_bytes_within(&forgery, Round(1), 1 << 20);
+    let error = read.expect_err("64 MiB of verdicts").to_string();
+    assert!(error.contains("at most 1048576 bytes of memory"), "{error}");
+}
+
+#[test]
+fn a_summary_that_was_read_grows_to_its_capacity() {
+    let mut summary = SpaceSaving::<u64>::new(1000, 0).expect("small");
+    let sketch = CountMin::<u32>::builder()
+        .bytes(1 << 16)
+        .build()
+        .expect("legal");
+    let mut top = TopK::<u64, _>::new(500, sketch).expect("small");
+    for key in 0..3 {
+        summary.update_by(&key, key + 1);
+        top.update_by(&key, key + 1);
+    }
+    let bytes = summary.to_bytes(&Options::default()).expect("built in");
+    let mut read = SpaceSaving::<u64>::from_bytes(&bytes).expect("whole");
+    assert_eq!(read.size_bytes(), summary.size_bytes());
+    let bytes = top.to_bytes(&Options::default()).expect("built in");
+    let mut read_top = TopK::<u64, CountMin<u32>>::from_bytes(&bytes).expect("whole");
+    for key in 3..1000 {
+        summary.update_by(&key, key + 1);
+        read.update_by(&key, key + 1);
+        top.update_by(&key, key + 1);
+        read_top.update_by(&key, key + 1);
+    }
+    for key in 0..1000 {
+        assert_eq!(read.estimate(&key), key + 1);
+    }
+    assert_eq!(read.top(1000), summary.top(1000));
+    assert_eq!(read_top.list(), top.list());
 }

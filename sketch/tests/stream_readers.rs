@@ -260,6 +260,16 @@ fn broken_captures_are_told_at_their_byte() {
     huge[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
     let (place, message) = refused(&huge, "pcap");
     assert_eq!(place, Place::Byte(24), "{message}");
+    // A block of pcapng that is shorter than its own frame.
+    let mut short = pcapng(ETHERNET, &[]);
+    let end = short.len() as u64;
+    short.extend([1, 0, 0, 0x80, 10, 0, 0, 0, 0, 0, 0, 0]);
+    let (place, message) = refused(&short, "pcap");
+    assert_eq!(place, Place::Byte(end));
+    assert!(
+        message.contains("a block of at least 12 bytes, found one of 10"),
+        "{message}"
+    );
     // A block longer than the first buffer is read, one without bound is not.
     let long = Packet {
         payload: 60_000,

@@ -165,6 +165,10 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
         self.seed
     }
 
+    fn never_underestimates(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn update_hash(&mut self, hash: u64, by: u64) {
         self.total = self.total.saturating_add(by);

@@ -17,17 +17,48 @@ const EMPTY: u64 = 0;
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     places: Vec<u64>,
+    /// Places when there is room for all entries.
+    most_places: usize,
 }
 
 impl Index {
     /// An empty index for up to `entries` entries.
     pub(super) fn new(argument: &'static str, entries: usize) -> Result<Self, SketchError> {
+        let mut index = Self::growing(argument, entries)?;
+        index.places = vec![EMPTY; index.most_places];
+        Ok(index)
+    }
+
+    /// An empty index for up to `entries` entries, which takes the memory for them as they come.
+    pub(super) fn growing(argument: &'static str, entries: usize) -> Result<Self, SketchError> {
         if entries == 0 || entries > (u32::MAX / 4) as usize {
             return Err(SketchError::parameter(argument, "1 to 1073741823", entries));
         }
         Ok(Self {
-            places: vec![EMPTY; entries * PLACES_FOR_TWO / 2 + 2],
+            places: vec![EMPTY; places_for(1)],
+            most_places: places_for(entries),
         })
+    }
+
+    /// Twice as many places, or all.
+    #[cold]
+    fn grow(&mut self, entries: usize) {
+        let places = (2 * places_for(entries)).min(self.most_places);
+        let words = std::mem::replace(&mut self.places, vec![EMPTY; places]);
+        for word in words {
+            if word != EMPTY {
+                self.store(word);
+            }
+        }
+    }
+
+    #[inline]
+    fn store(&mut self, word: u64) {
+        let mut place = self.home(word);
+        while self.places[place] != EMPTY {
+            place = self.after(place);
+        }
+        self.places[place] = word;
     }
 
     #[inline]
@@ -63,14 +94,14 @@ impl Index {
         }
     }
 
-    /// Stores a position under a hash. The caller keeps the number of entries within bounds.
+    /// Stores a position under a hash. The caller keeps the number of entries within bounds; there
+    /// are not more than the position is after the first.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, position: usize) {
-        let mut place = self.home(hash);
-        while self.places[place] != EMPTY {
-            place = self.after(place);
+        if self.places.len() < self.most_places && self.places.len() < places_for(position + 1) {
+            self.grow(position + 1);
         }
-        self.places[place] = (hash >> 32 << 32) | (position as u64 + 1);
+        self.store((hash >> 32 << 32) | (position as u64 + 1));
     }
 
     /// Removes the position stored under a hash, if it is there.
@@ -119,9 +150,15 @@ impl Index {
         self.places.fill(EMPTY);
     }
 
+    /// Bytes with room for all entries.
     pub(super) fn size_bytes(&self) -> usize {
-        self.places.len() * size_of::<u64>()
+        self.most_places * size_of::<u64>()
     }
+}
+
+/// Places for so many entries.
+fn places_for(entries: usize) -> usize {
+    entries * PLACES_FOR_TWO / 2 + 2
 }
 
 #[cfg(test)]
@@ -155,5 +192,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_growing_index_finds_everything_and_grows_no_larger() {
+        let hash = |key: usize| (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut index = Index::growing("entries", 1000).expect("in range");
+        assert!(index.places.len() < 10);
+        for entries in 1..=1000 {
+            index.insert(hash(entries - 1), entries - 1);
+            for key in (0..entries).step_by(37) {
+                assert_eq!(index.find(hash(key), |position| position == key), Some(key));
+            }
+        }
+        let full = Index::new("entries", 1000).expect("in range");
+        assert_eq!(index.places.len(), full.places.len());
+        assert!(Index::growing("entries", usize::MAX).is_err());
     }
 }

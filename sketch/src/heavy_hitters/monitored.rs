@@ -43,12 +43,27 @@ impl<K: Key + Eq> Monitored<K> {
         capacity: usize,
         seed: u64,
     ) -> Result<Self, SketchError> {
+        let index = Index::new(argument, capacity)?;
+        Ok(Self {
+            index,
+            keys: Vec::with_capacity(capacity),
+            counts: Vec::with_capacity(capacity),
+            ..Self::growing(argument, capacity, seed)?
+        })
+    }
+
+    /// The same, but the memory is taken as entries come.
+    pub(super) fn growing(
+        argument: &'static str,
+        capacity: usize,
+        seed: u64,
+    ) -> Result<Self, SketchError> {
         Ok(Self {
             seed,
             capacity,
-            index: Index::new(argument, capacity)?,
-            keys: Vec::with_capacity(capacity),
-            counts: Vec::with_capacity(capacity),
+            index: Index::growing(argument, capacity)?,
+            keys: Vec::new(),
+            counts: Vec::new(),
             queue: Vec::new(),
             returned: BinaryHeap::new(),
             searched_up_to: 0,

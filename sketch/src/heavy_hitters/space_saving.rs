@@ -235,6 +235,10 @@ impl FrequencySketch for SpaceSaving<KeyHash> {
         self.monitored.seed()
     }
 
+    fn never_underestimates(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn update_hash(&mut self, hash: u64, by: u64) {
         self.update_hashed(hash, &KeyHash(hash), by);

@@ -102,7 +102,7 @@ fn read_entries<K: StoredKey>(
     // As `Monitored::size_bytes`, with room to spare for the queue.
     let entry = 64 + size_of::<K>();
     envelope.check_memory(capacity.checked_mul(entry), memory)?;
-    let created = Monitored::new("counters", capacity, envelope.header.seed);
+    let created = Monitored::growing("counters", capacity, envelope.header.seed);
     let mut monitored = envelope.checked(created)?;
     let mut input = envelope.content();
     let entries = number_of_entries(&mut input, counters)?;
@@ -228,7 +228,7 @@ where
         if sketch.seed() != envelope.header.seed || sketch.total() != envelope.header.total {
             return Err(input.fault_at(at, "the seed and total of the file", "others"));
         }
-        let mut top = envelope.checked(Self::beside(k, sketch))?;
+        let mut top = envelope.checked(Self::growing(k, sketch))?;
         top.threshold = threshold;
         top.lost_in_merges = lost;
         let candidates = number_of_entries(&mut input, 2 * k as u64)?;

@@ -68,11 +68,15 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
                 format!("{} occurrences", sketch.total()),
             ));
         }
-        Self::beside(k, sketch)
+        let mut top = Self::growing(k, sketch)?;
+        top.index = Index::new("k", 2 * k)?;
+        top.candidates.reserve_exact(2 * k);
+        top.estimates.reserve_exact(2 * k);
+        Ok(top)
     }
 
-    /// An empty table beside a sketch that may have counted.
-    pub(super) fn beside(k: usize, sketch: S) -> Result<Self, SketchError> {
+    /// An empty table beside a sketch that may have counted; it takes memory as candidates come.
+    pub(super) fn growing(k: usize, sketch: S) -> Result<Self, SketchError> {
         if k == 0 || k >= 1 << 29 {
             return Err(SketchError::parameter("k", "1 to 536870911", k));
         }
@@ -81,17 +85,20 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
             sketch,
             threshold: S::Estimate::default(),
             lost_in_merges: 0.0,
-            index: Index::new("k", 2 * k)?,
-            candidates: Vec::with_capacity(2 * k),
-            estimates: Vec::with_capacity(2 * k),
+            index: Index::growing("k", 2 * k)?,
+            candidates: Vec::new(),
+            estimates: Vec::new(),
         })
     }
 
     /// Bytes that the candidates take beside the sketch: the keys (not what they point to), their
-    /// estimates, and the index over them.
+    /// estimates, and the index over them; `usize::MAX` when that is more.
     #[must_use]
     pub fn table_bytes(k: usize) -> usize {
-        2 * k * (size_of::<K>() + size_of::<S::Estimate>()) + (3 * k + 2) * size_of::<u64>()
+        let candidate = size_of::<K>() + size_of::<S::Estimate>();
+        let places = k.saturating_mul(3).saturating_add(2);
+        k.saturating_mul(2 * candidate)
+            .saturating_add(places.saturating_mul(size_of::<u64>()))
     }
 
     /// How many keys are tracked.
@@ -122,13 +129,16 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         self.update_by(key, 1);
     }
 
-    /// Counts `by` more occurrences of a key.
+    /// Counts `by` more occurrences of a key. None changes nothing.
     #[inline]
     pub fn update_by<Q>(&mut self, key: &Q, by: u64)
     where
         K: Borrow<Q>,
         Q: Key + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        if by == 0 {
+            return;
+        }
         let hash = key.hash64(self.sketch.seed());
         let estimate = self.sketch.update_hash_and_estimate(hash, by);
         self.consider(hash, key, estimate);

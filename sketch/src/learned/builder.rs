@@ -21,7 +21,8 @@ pub enum Admission {
     /// The bytes of a slot, spent on the sketch instead, would carry their share of what is in the
     /// sketch. With `R` occurrences in a sketch of `B` bytes whose error grows with the square of
     /// `R / B` (one row, saturated), taking `m` occurrences out is worth `s` bytes when
-    /// `m > s R / (2 B)`; with more rows the exponent is smaller and the rule is on the safe side.
+    /// `m > s R / (2 B)`. With more rows or an unsaturated sketch the exponent is another one, and
+    /// the price may be too high or too low. At the end of a window `R` is taken from that window.
     ///
     /// Needs calibrated scores: the natural logarithm of the expected count, as an oracle trained
     /// with the Poisson deviance gives. Scores that merely rank keys mean nothing here.

@@ -58,12 +58,13 @@ where
             .explicit
             .saturating_add(theirs.explicit)
             .saturating_sub(union.uncovered);
-        mine.admitted += theirs.admitted;
-        mine.late += theirs.late;
-        mine.questions += theirs.questions;
-        mine.not_finite += theirs.not_finite;
-        mine.panics += theirs.panics;
-        mine.spilled += theirs.spilled + union.spilled.len() as u64;
+        mine.admitted = mine.admitted.saturating_add(theirs.admitted);
+        mine.late = mine.late.saturating_add(theirs.late);
+        mine.questions = mine.questions.saturating_add(theirs.questions);
+        mine.not_finite = mine.not_finite.saturating_add(theirs.not_finite);
+        mine.panics = mine.panics.saturating_add(theirs.panics);
+        let spilled = theirs.spilled.saturating_add(union.spilled.len() as u64);
+        mine.spilled = mine.spilled.saturating_add(spilled);
         // The sketch may have counted keys, on either side, that are admitted from now on.
         self.late = true;
         Ok(())
@@ -201,4 +202,6 @@ fn include<S: FrequencySketch>(entry: &mut Entry, sketch: &S, hash: u64) {
         entry.count = entry.count.saturating_add(there.ceil() as u64);
         entry.late = true;
     }
+    // Another sketch may say 0 of a key that it has counted.
+    entry.late |= !sketch.never_underestimates();
 }

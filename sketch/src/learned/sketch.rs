@@ -24,18 +24,25 @@ const AHEAD: usize = 32;
 ///
 /// # What is certain
 ///
-/// When `S` never underestimates, neither does this: with [`Slot16`](super::Slot16) unless two keys
+/// When `S` never underestimates and the scores of the oracle depend on nothing but the key (the
+/// contract of [`Oracle`]), neither does this: with [`Slot16`](super::Slot16) unless two keys
 /// share a 64-bit hash; with [`Slot8`] also unless a key meets the stored half of the hash of
 /// another in its bucket, which happens to a key with probability `2^-28` at most (and a verdict on
 /// one key is taken for that on another with probability `2^-32`). A key that is admitted after it
 /// may have been counted by the sketch takes the sketch's estimate at that moment along into the
-/// table.
+/// table. After a score that is no finite number, every key counts as one that the sketch may have
+/// counted: what comes of an oracle's failure may come out otherwise the next time. An oracle that
+/// gives a key different finite scores breaks the contract: a key that is turned down first and
+/// admitted later loses what the sketch has counted of it.
 #[derive(Clone, Debug)]
 pub struct Learned<K: ?Sized, S: FrequencySketch, O, T: Slot = Slot8> {
     pub(super) table: ExplicitTable<T>,
     pub(super) sketch: S,
     pub(super) oracle: O,
     pub(super) threshold: Threshold,
+    /// The cut of the threshold alone.
+    pub(super) base: Cut,
+    /// The stricter of that and what a key must be worth.
     pub(super) cut: Cut,
     pub(super) stats: LearnedStats,
     /// Keys may be admitted that have been counted by the sketch.
@@ -56,7 +63,8 @@ pub struct Learned<K: ?Sized, S: FrequencySketch, O, T: Slot = Slot8> {
 pub struct LearnedEstimate<E> {
     /// The estimated number of occurrences.
     pub value: E,
-    /// Whether the key was counted in the table, from its first occurrence on.
+    /// Whether the key was counted in the table, from its first occurrence on. In doubt `false`: a
+    /// sketch that may say 0 of a key that it has counted cannot tell.
     pub exact: bool,
 }
 
@@ -107,6 +115,7 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
             sketch,
             oracle,
             threshold,
+            base: cut,
             cut,
             stats: LearnedStats::default(),
             late: false,
@@ -197,14 +206,15 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
         if let Admission::CostBased { .. } = self.admission
             && self.stats.total > 0
         {
-            self.set_worth((self.stats.total - self.stats.explicit) as f64);
+            self.set_worth(self.stats.total.saturating_sub(self.stats.explicit) as f64);
         }
         if let (Some(sample), Threshold::Adaptive { over }) = (&self.sample, self.threshold)
             && sample.is_full()
         {
             self.expected_keys = sample.different_keys();
             let share = over * self.table.slots() as f64 / self.expected_keys;
-            self.cut = sample.cut(share).at_least(self.worth);
+            self.base = sample.cut(share);
+            self.cut = self.base.at_least(self.worth);
         }
         let failed = self.oracle_failed;
         self.clear();
@@ -216,7 +226,7 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
         let bytes = self.sketch.size_bytes().max(1) as f64;
         let worth = ExplicitTable::<T>::SLOT_BYTES as f64 * residual / (2.0 * bytes);
         self.worth = comparable(worth.ln() as f32);
-        self.cut = self.cut.at_least(self.worth);
+        self.cut = self.base.at_least(self.worth);
     }
 
     /// Puts keys to the oracle. After a panic every score is the lowest.
@@ -225,21 +235,25 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
             scores.fill(f32::NEG_INFINITY);
             return;
         }
-        self.stats.questions += keys.len() as u64;
+        let questions = keys.len() as u64;
+        self.stats.questions = self.stats.questions.saturating_add(questions);
         let asked = catch_unwind(AssertUnwindSafe(|| self.oracle.score(keys, scores)));
         if asked.is_err() {
-            self.stats.panics += 1;
+            self.stats.panics = self.stats.panics.saturating_add(1);
             self.oracle_failed = true;
             scores.fill(f32::NEG_INFINITY);
         }
         let not_finite = scores.iter().filter(|score| !score.is_finite()).count();
-        self.stats.not_finite += not_finite as u64;
+        self.stats.not_finite = self.stats.not_finite.saturating_add(not_finite as u64);
     }
 }
 
 impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O, T> {
-    /// Counts `by` more occurrences of a key.
+    /// Counts `by` more occurrences of a key. None changes nothing.
     pub fn push(&mut self, key: &K, by: u64) {
+        if by == 0 {
+            return;
+        }
         let hash = key.hash64(self.sketch.seed());
         self.stats.total = self.stats.total.saturating_add(by);
         self.push_hashed(key, hash, by);
@@ -346,6 +360,11 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         let mut scores = [0.0; BATCH];
         let scores = &mut scores[..open.len()];
         self.ask(&asked[..open.len()], scores);
+        if !self.oracle_failed && scores.iter().any(|score| !score.is_finite()) {
+            // From the first of these on, a key that is admitted asks the sketch.
+            self.decide_in_order(keys, hashes, open, scores, residual);
+            return 0;
+        }
         // What is before `stays` stays; what is from `read` on has not been moved yet.
         let (mut stays, mut read) = (0, 0);
         for (&(key, waiting), &score) in open.iter().zip(&*scores) {
@@ -370,6 +389,29 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         stays + residual.len() - read
     }
 
+    /// Counts all that wait, open or not, one after the other.
+    fn decide_in_order(
+        &mut self,
+        keys: &[K],
+        hashes: &[u64],
+        open: &[(usize, usize)],
+        scores: &[f32],
+        residual: &[u64],
+    ) where
+        K: Sized,
+    {
+        let mut open = open.iter().zip(scores).peekable();
+        for (i, &hash) in residual.iter().enumerate() {
+            let rest = match open.next_if(|&(&(_, waiting), _)| waiting == i) {
+                Some((&(key, _), &score)) => self.place(&keys[key], hashes[key], 1, Some(score)),
+                None => 1,
+            };
+            if rest > 0 {
+                self.sketch.update_hash(hash, rest);
+            }
+        }
+    }
+
     /// Counts a key, whose score may be known, in the table if it belongs there; gives how many of
     /// its occurrences the sketch has to count.
     fn place(&mut self, key: &K, hash: u64, by: u64, score: Option<f32>) -> u64 {
@@ -378,6 +420,8 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
             LookUp::Found(place) => self.count(place, by),
             LookUp::Room if !self.oracle_failed && !self.verdicts.turned_down(hash) => {
                 let score = score.unwrap_or_else(|| self.score(key));
+                // A failure of the oracle need not happen again.
+                self.late |= !score.is_finite() && !self.oracle_failed;
                 if !self.oracle_failed && self.cut.admits(score, hash) {
                     self.admit(hash, by)
                 } else {
@@ -400,7 +444,7 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         let mut rest = 0;
         if !self.table.add(place, by) {
             rest = self.table.overflow(place, by);
-            self.stats.spilled += 1;
+            self.stats.spilled = self.stats.spilled.saturating_add(1);
         }
         self.stats.explicit = self.stats.explicit.saturating_add(by - rest);
         rest
@@ -409,14 +453,14 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
     /// Gives a key a slot, of which there is one, and counts it there; gives how many occurrences do
     /// not fit.
     fn admit(&mut self, hash: u64, by: u64) -> u64 {
-        self.stats.admitted += 1;
+        self.stats.admitted = self.stats.admitted.saturating_add(1);
         let mut entry = Entry::exact(0);
         if self.late {
-            // The cut was higher before: the sketch may have counted the key.
+            // The sketch may have counted the key.
             let before = self.sketch.estimate_hash(hash).to_f64();
+            entry.late = before > 0.0 || !self.sketch.never_underestimates();
+            self.stats.late = self.stats.late.saturating_add(entry.late.into());
             if before > 0.0 {
-                self.stats.late += 1;
-                entry.late = true;
                 entry.count = (before.ceil() as u64).min(ExplicitTable::<T>::max_count());
                 // More than a slot holds: the sketch keeps the rest.
                 entry.partial = before > entry.count as f64;
@@ -442,10 +486,11 @@ impl<K: Key + ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> Learned<K, S, O
         if !self.oracle_failed && sample.add(hash, score) {
             let keys = self.expected_keys.max(sample.different_keys());
             let share = over * self.table.slots() as f64 / keys;
-            let Some(cut) = sample.better(&self.cut, share) else {
+            let Some(base) = sample.better(&self.base, share) else {
                 return Some(score);
             };
-            let cut = cut.at_least(self.worth);
+            self.base = base;
+            let cut = base.at_least(self.worth);
             if cut.is_below(&self.cut) {
                 self.late = true;
                 self.verdicts.clear();

@@ -4,7 +4,7 @@
 //! The verdicts are not stored either: the oracle is asked again for keys that it turned down.
 //!
 //! Parameters: fingerprint of the oracle (16 bytes); threshold (u8: 0 quantile, 1 fixed, 2 adaptive;
-//! its number as f64); the cut (f32, ties u64); admission (u8: 0 first come, 1 by cost; expected
+//! its number as f64); the cut of the threshold, without the worth (f32, ties u64); admission (u8: 0 first come, 1 by cost; expected
 //! total u64); expected keys (f64); worth (f32); bits of the verdicts (u8, 255 for none); flags (u8:
 //! 1 late, 2 the oracle has failed); the eight numbers of the statistics (u64); buckets (u64). The
 //! payload is the length (u64) and the file of the sketch; for each bucket the number of entries
@@ -27,9 +27,6 @@ use crate::codec::native::{
 use crate::error::SketchError;
 use crate::frequency::FrequencySketch;
 use crate::oracle::Oracle;
-
-/// More than any program counts one by one; two of them can be added.
-const MOST_COUNTED: u64 = 1 << 62;
 
 const LATE: u8 = 1;
 const FAILED: u8 = 2;
@@ -85,8 +82,8 @@ where
         };
         bytes.push(kind);
         bytes.extend(number.to_le_bytes());
-        bytes.extend(self.cut.score.to_le_bytes());
-        bytes.extend(self.cut.ties.to_le_bytes());
+        bytes.extend(self.base.score.to_le_bytes());
+        bytes.extend(self.base.ties.to_le_bytes());
         let (kind, expected) = match self.admission {
             Admission::FirstCome => (0, 0),
             Admission::CostBased { expected_total } => (1, expected_total),
@@ -139,7 +136,9 @@ where
         let parameters = Parameters::read(&mut envelope.parameters, oracle.fingerprint())?;
         let buckets = usize::try_from(parameters.buckets).unwrap_or(usize::MAX);
         let table_bytes = buckets.checked_mul(ExplicitTable::<T>::BUCKET_BYTES);
-        envelope.check_memory(table_bytes, memory)?;
+        let verdict_bytes = Verdicts::bytes_of(parameters.verdict_bits);
+        let needed = table_bytes.and_then(|table| table.checked_add(verdict_bytes));
+        envelope.check_memory(needed, memory)?;
 
         let mut input = envelope.content();
         let length = usize::try_from(input.u64("length of the sketch")?).unwrap_or(usize::MAX);
@@ -157,7 +156,7 @@ where
         }
         let table = read_table::<T>(&mut input, buckets)?;
         let sample = match parameters.threshold {
-            Threshold::Adaptive { .. } => Some(read_sample(&mut input)?),
+            Threshold::Adaptive { .. } => Some(read_sample(&mut input, parameters.stats.total)?),
             _ => None,
         };
         input.end()?;
@@ -166,7 +165,8 @@ where
             sketch,
             oracle,
             threshold: parameters.threshold,
-            cut: parameters.cut,
+            base: parameters.cut,
+            cut: parameters.cut.at_least(parameters.worth),
             stats: parameters.stats,
             late: parameters.late,
             verdicts: Verdicts::new(parameters.verdict_bits),
@@ -261,6 +261,7 @@ impl Parameters {
         if flags > LATE | FAILED {
             return Err(input.fault_before("flags 0 to 3", flags));
         }
+        let at = input.offset();
         let mut numbers = [0; 8];
         for number in &mut numbers {
             *number = input.u64("statistics")?;
@@ -275,6 +276,10 @@ impl Parameters {
             panics,
             spilled,
         ] = numbers;
+        if explicit > total {
+            let expected = format!("at most {total} occurrences in the table");
+            return Err(input.fault_at(at + 8, expected, format!("{explicit}")));
+        }
         let buckets = input.u64("number of buckets")?;
         input.end()?;
         Ok(Self {
@@ -306,9 +311,13 @@ fn read_table<T: Slot>(
     buckets: usize,
 ) -> Result<ExplicitTable<T>, SketchError> {
     let slots = ExplicitTable::<T>::slots_of_a_bucket();
-    let mut table = ExplicitTable::<T>::with_slots(buckets * slots);
+    if buckets > u32::MAX as usize {
+        let at = input.offset();
+        return Err(input.fault_at(at, "fewer than 2^32 buckets", format!("{buckets}")));
+    }
+    let mut table = ExplicitTable::<T>::with_slots(0);
     let mut entries = Vec::with_capacity(slots);
-    for bucket in 0..buckets {
+    for _ in 0..buckets {
         let count = input.u8("number of entries")?;
         if usize::from(count) > slots {
             return Err(input.fault_before("no more entries than slots", count));
@@ -333,12 +342,13 @@ fn read_table<T: Slot>(
             }
             entries.push((tag, entry));
         }
-        table.set_bucket(bucket, &entries);
+        table.push_bucket(&entries);
     }
+    table.shrink();
     Ok(table)
 }
 
-fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
+fn read_sample(input: &mut Input<'_>, total: u64) -> Result<Sample, SketchError> {
     let at = input.offset();
     let size = varint(input)?;
     if size == 0 || size > LARGEST_SAMPLE as u64 {
@@ -351,11 +361,13 @@ fn read_sample(input: &mut Input<'_>) -> Result<Sample, SketchError> {
         return Err(input.fault_at(at, format!("at most {size} keys"), format!("{count}")));
     }
     let mut sample = Sample::new(size as usize);
+    let at = input.offset();
     let added = input.u64("number of sampled keys")?;
-    if added > MOST_COUNTED {
-        return Err(input.fault_at(at, "keys that can be counted", format!("{added}")));
+    if added < count || added > total {
+        let expected = format!("{count} to {total} sampled keys");
+        return Err(input.fault_at(at, expected, format!("{added}")));
     }
-    sample.added = added as usize;
+    sample.added = usize::try_from(added).unwrap_or(usize::MAX);
     for _ in 0..count {
         let at = input.offset();
         let hash = input.u64("hash")?;

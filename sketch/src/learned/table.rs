@@ -261,10 +261,16 @@ impl<T: Slot> ExplicitTable<T> {
         }
     }
 
-    /// A table of this many slots, rounded up to whole buckets of 128 bytes.
+    /// A table of this many slots, rounded up to whole buckets of 128 bytes; of at most `2^32 - 1`
+    /// buckets. The memory is asked for at once.
     #[must_use]
     pub fn with_slots(slots: usize) -> Self {
-        Self::with_bytes(slots.div_ceil(T::Bucket::SLOTS) * size_of::<T::Bucket>())
+        Self::with_bytes(Self::bytes_of_slots(slots))
+    }
+
+    fn bytes_of_slots(slots: usize) -> usize {
+        let buckets = slots.div_ceil(T::Bucket::SLOTS);
+        buckets.saturating_mul(size_of::<T::Bucket>())
     }
 
     /// Slots.
@@ -413,6 +419,17 @@ impl<T: Slot> ExplicitTable<T> {
             .take_while(|&(tag, ..)| tag != 0)
     }
 
+    /// Adds a bucket with these entries. A table grows only while it is read from a file.
+    pub(super) fn push_bucket(&mut self, entries: &[(u64, Entry)]) {
+        self.buckets.push(T::Bucket::NEW);
+        self.set_bucket(self.buckets.len() - 1, entries);
+    }
+
+    /// Gives back what growing has left over.
+    pub(super) fn shrink(&mut self) {
+        self.buckets.shrink_to_fit();
+    }
+
     /// Replaces the entries of a bucket.
     pub(super) fn set_bucket(&mut self, bucket: usize, entries: &[(u64, Entry)]) {
         self.entries -= self.bucket(bucket).count();
@@ -435,6 +452,15 @@ impl<T: Slot> ExplicitTable<T> {
 mod tests {
     use super::*;
     use crate::key::hash_integer;
+
+    #[test]
+    fn the_bytes_of_too_many_slots_do_not_wrap() {
+        assert_eq!(
+            ExplicitTable::<Slot8>::bytes_of_slots(usize::MAX),
+            usize::MAX
+        );
+        assert_eq!(ExplicitTable::<Slot16>::bytes_of_slots(9), 256);
+    }
 
     #[test]
     fn slots_take_the_bytes_that_are_charged() {

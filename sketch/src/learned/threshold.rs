@@ -177,7 +177,7 @@ impl Sample {
         let place = self.hashes.partition_point(|&other| other < hash);
         self.hashes.insert(place, hash);
         self.scores.insert(place, score);
-        self.added += 1;
+        self.added = self.added.wrapping_add(1);
         self.is_full() && self.added.is_multiple_of((self.size / LOOKS).max(1))
     }
 

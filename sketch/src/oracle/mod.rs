@@ -44,6 +44,12 @@ pub use quantised_linear::QuantisedLinear;
 ///
 /// Only the order of scores matters; their scale is the oracle's own. A score that is not a number
 /// counts as the lowest.
+///
+/// # Contract
+///
+/// The score of a key depends on the key alone: it is the same each time it is asked, and whatever
+/// else is asked in the same batch, bit for bit. [`Learned`](crate::learned::Learned) relies on it:
+/// with an oracle that changes its mind, it may underestimate although its sketch does not.
 pub trait Oracle<K: ?Sized>: Send + Sync {
     /// The scores of `keys`, into `scores` (of the same length).
     fn score(&self, keys: &[&K], scores: &mut [f32]);

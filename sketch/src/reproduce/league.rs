@@ -4,8 +4,7 @@
 //! models out. Here everything is charged, and the rivals are those that a user would take instead:
 //! conservative update, which needs no oracle, and a table that admits whichever keys come first.
 
-use std::collections::btree_map::Entry as Fitted;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::fmt;
 use std::io;
 use std::thread;
@@ -169,6 +168,8 @@ struct Arena {
     trials: Vec<Trial>,
     budgets: Vec<usize>,
     advisors: Vec<Advisor>,
+    /// What is put behind a table besides conservative update.
+    others: Vec<(Counter, Advisor)>,
     /// How often a setting is improved in turn.
     rounds: usize,
 }
@@ -300,16 +301,20 @@ impl Trial {
 }
 
 impl Arena {
-    /// The setting of the least error on the validation window, found by improving one part of it
+    /// A setting of little error on the validation window, found by improving one part of it
     /// after the other. `None` when the budget pays for none.
     fn choose(&self, entry: &Entry) -> Option<Setting> {
         let advice = self.trials.first()?.advice(entry);
         let known = advice.map(|advice| (advice, advice.validation.as_slice()));
         let depths = entry.counter.depths();
         let mut best: Option<(f64, Setting)> = None;
+        let mut tried = Vec::new();
         let mut attempt = |setting: Setting| {
+            let is_new = !tried.contains(&setting);
+            tried.push(setting);
             // What does not fit into the budget does not take part.
-            if let Ok((error, _)) = entry.play(&self.validation, known, setting)
+            if is_new
+                && let Ok((error, _)) = entry.play(&self.validation, known, setting)
                 && best.is_none_or(|(least, _)| error < least)
             {
                 best = Some((error, setting));
@@ -366,9 +371,10 @@ impl Arena {
             .advisors
             .iter()
             .map(|&advisor| (Counter::Conservative, Some(advisor)));
-        // The oracle of the claims in front of the others.
-        let others = [Counter::CountMin, Counter::CountSketch, Counter::MisraGries]
-            .map(|counter| (counter, Some(CLAIMED)));
+        let others = self
+            .others
+            .iter()
+            .map(|&(counter, advisor)| (counter, Some(advisor)));
         alone.into_iter().chain(advised).chain(others).collect()
     }
 }
@@ -437,7 +443,7 @@ fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings) {
     )
     .note(format!(
         "Means over {} test windows. Counters, slots, keys and models are all charged. Depth, table and \
-         threshold are chosen on a window before. Nothing: the budget does not pay for the model.",
+         threshold are chosen on a window before. No figure: the budget does not pay for the model.",
         arena.trials.len()
     ));
     let mut figure = Figure::new(
@@ -574,8 +580,8 @@ fn advise<K: Key, F: Features<K> + Clone>(
                 bytes_a_weight,
             } => {
                 let model = match fitted.entry(rows) {
-                    Fitted::Occupied(known) => known.into_mut(),
-                    Fitted::Vacant(place) => place.insert(HashedLinear::fit(
+                    btree_map::Entry::Occupied(fitted) => fitted.into_mut(),
+                    btree_map::Entry::Vacant(place) => place.insert(HashedLinear::fit(
                         features.clone(),
                         rows,
                         keys,
@@ -637,13 +643,23 @@ fn advisors(profile: Profile) -> Vec<Advisor> {
     advisors
 }
 
+/// What is put behind a table besides conservative update.
+fn others(advisors: &[Advisor]) -> Vec<(Counter, Advisor)> {
+    let counters = [Counter::CountMin, Counter::CountSketch, Counter::MisraGries];
+    let pairs = counters.into_iter();
+    pairs
+        .flat_map(|counter| advisors.iter().map(move |&advisor| (counter, advisor)))
+        .collect()
+}
+
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("F5") {
-        return Ok(());
+    if cx.wants("F5.flows") {
+        flows(cx)?;
     }
-    flows(cx)?;
-    blocks(cx)?;
-    if cx.profile() != Profile::Quick {
+    if cx.wants("F5.blocks") {
+        blocks(cx)?;
+    }
+    if cx.wants("F5.n-grams") && cx.profile() != Profile::Quick {
         n_grams(cx)?;
     }
     Ok(())
@@ -654,10 +670,10 @@ const CLAIMED_BYTES_A_FLOW: [usize; 3] = [2, 4, 6];
 
 fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
     let quick = cx.profile() == Profile::Quick;
-    let (flows, worlds) = if quick { (65_536, 5) } else { (131_072, 8) };
+    let (flows, worlds) = if quick { (49_152, 4) } else { (131_072, 6) };
     let mut budgets = vec![flows / 8];
     if !quick {
-        budgets.extend([flows / 4, flows / 2, flows]);
+        budgets.extend([flows / 2, flows]);
     }
     budgets.extend(CLAIMED_BYTES_A_FLOW.map(|bytes| bytes * flows));
     let advisors = advisors(cx.profile());
@@ -710,6 +726,11 @@ fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
         trials,
         budgets,
         advisors,
+        others: if quick {
+            others(&[CLAIMED])
+        } else {
+            others(&[Advisor::FirstCome, CLAIMED])
+        },
         rounds: if quick { 1 } else { 2 },
     };
     let standings = compete(cx, &arena)?;
@@ -795,6 +816,12 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         );
         return Ok(());
     };
+    let quick = cx.profile() == Profile::Quick;
+    let kibibytes: &[usize] = if quick {
+        &[16, 64, 192]
+    } else {
+        &[16, 32, 64, 128, 192]
+    };
     let mut requests = Vec::new();
     for record in Records::open(&data.path("OLTP.lis.zst")?, &StreamFormat::Blocks)? {
         if let AnyKey::Integer(block) = record?.key {
@@ -813,9 +840,10 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         id: "blocks",
         validation,
         trials,
-        budgets: [16, 32, 64, 128, 192].map(|kib| kib << 10).to_vec(),
+        budgets: kibibytes.iter().map(|kib| kib << 10).collect(),
         advisors,
-        rounds: 2,
+        others: others(&[Advisor::FirstCome, CLAIMED]),
+        rounds: if quick { 1 } else { 2 },
     };
     compete(cx, &arena)?;
     Ok(())
@@ -864,14 +892,15 @@ fn n_grams(cx: &mut Context) -> Result<(), ExperimentError> {
         })
         .collect();
     let advisors = advisors(cx.profile());
-    let (validation, trials) = along(days?, 4, 3, &TextFeatures::default(), &advisors)?;
+    let (validation, trials) = along(days?, 6, 3, &TextFeatures::default(), &advisors)?;
     let arena = Arena {
         title: format!("word pairs of books, days of {TOKENS} in their order"),
         id: "n-grams",
         validation,
         trials,
-        budgets: [128, 256, 512, 1024, 2048].map(|kib| kib << 10).to_vec(),
+        budgets: [256, 512, 1024, 2048].map(|kib| kib << 10).to_vec(),
         advisors,
+        others: others(&[Advisor::FirstCome, CLAIMED]),
         rounds: 1,
     };
     compete(cx, &arena)?;

@@ -102,7 +102,7 @@ fn control_c_ends_the_program_and_the_runner_says_so() {
         .interrupt_when(is_running);
     assert_eq!(run.code, 130);
     assert!(
-        run.stdout.contains("reproduce cache quick: interrupted"),
+        run.stdout.contains("reproduce sketch quick: interrupted"),
         "{}",
         run.stdout
     );

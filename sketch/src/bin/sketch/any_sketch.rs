@@ -9,6 +9,7 @@ use septet_sketch::codec::native::{Header, Kind, Native, Options};
 use septet_sketch::count_min::{CountMin, Counter};
 use septet_sketch::count_sketch::{CountSketch, SignedCounter};
 use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
+use septet_sketch::learned::{Slot8, Slot16};
 use septet_sketch::{AnyKey, FrequencySketch, Key, KeyType, Merge, SketchError};
 
 use crate::input::bytes_of;
@@ -443,8 +444,15 @@ impl Reading {
                     .into());
                 };
                 let model = Model::load(path)?;
-                let sketch = LearnedSketch::from_bytes_within(bytes, model, MEMORY)?;
-                Ok(Box::new(sketch) as Box<dyn AnySketch>)
+                let sketch: Box<dyn AnySketch> = match header.element {
+                    8 => Box::new(LearnedSketch::<Slot8>::from_bytes_within(
+                        bytes, model, MEMORY,
+                    )?),
+                    _ => Box::new(LearnedSketch::<Slot16>::from_bytes_within(
+                        bytes, model, MEMORY,
+                    )?),
+                };
+                Ok(sketch)
             }
             (kind, _) => Err(anyhow!("a {kind} is not known to this program")),
         };

@@ -7,7 +7,7 @@ use septet_sketch::codec::datasketches;
 use septet_sketch::count_min::{CountMin, CountMinBuilder, Counter, Layout, Update};
 use septet_sketch::count_sketch::CountSketch;
 use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
-use septet_sketch::learned::{Learned, Threshold};
+use septet_sketch::learned::{Learned, Slot, Slot8, Slot16, Threshold};
 use septet_sketch::oracle::Oracle;
 use septet_sketch::stream::StreamFormat;
 use septet_sketch::{AnyKey, KeyType};
@@ -65,6 +65,10 @@ struct LearnedArguments {
     /// The share of the table of exact counts in what the model leaves over (lcm).
     #[arg(long, default_value_t = 0.3)]
     share: f64,
+    /// Bytes of a slot of the table of exact counts. Slots of 8 hold twice as many keys, but two full
+    /// tables of them cannot be merged (lcm).
+    #[arg(long, value_enum, default_value_t = SlotSize::Sixteen)]
+    slot: SlotSize,
     /// An earlier stream of the same kind, whose scores set the threshold (lcm).
     #[arg(long, value_name = "STREAM")]
     validation: Option<PathBuf>,
@@ -78,6 +82,14 @@ struct LearnedArguments {
     /// Leave the bytes of the model out of --bytes, as the papers do (lcm).
     #[arg(long)]
     free_model: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum SlotSize {
+    #[value(name = "8")]
+    Eight,
+    #[value(name = "16")]
+    Sixteen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -178,7 +190,10 @@ impl Arguments {
             ),
             Algorithm::Ss => Box::new(SpaceSaving::<AnyKey>::with_bytes(self.bytes, seed)?),
             Algorithm::Mg => Box::new(MisraGries::<AnyKey>::with_bytes(self.bytes, seed)?),
-            Algorithm::Lcm => Box::new(self.learned()?),
+            Algorithm::Lcm => match self.learned.slot {
+                SlotSize::Eight => Box::new(self.learned::<Slot8>()?),
+                SlotSize::Sixteen => Box::new(self.learned::<Slot16>()?),
+            },
             Algorithm::Datasketches => {
                 let depth = self.depth.unwrap_or(4);
                 let buckets = self.bytes / 8 / usize::from(depth).max(1);
@@ -219,7 +234,7 @@ impl Arguments {
         Ok(TopK::new(k, self.count_min(bytes).build()?)?)
     }
 
-    fn learned(&self) -> Result<LearnedSketch> {
+    fn learned<T: Slot>(&self) -> Result<LearnedSketch<T>> {
         let learned = &self.learned;
         let Some(path) = &learned.model else {
             let message = "--algo lcm needs an oracle: --model FILE, from `sketch train`";
@@ -247,6 +262,7 @@ impl Arguments {
             }
         };
         let mut builder = Learned::<AnyKey, CountMin<u32>, Model>::builder(model)
+            .slot::<T>()
             .bytes(self.bytes)
             .explicit_share(learned.share)
             .threshold(match scores.is_empty() {

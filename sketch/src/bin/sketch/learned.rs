@@ -5,7 +5,7 @@ use std::any::Any;
 use anyhow::{Result, bail};
 use septet_sketch::codec::native::Options;
 use septet_sketch::count_min::CountMin;
-use septet_sketch::learned::{Learned, Slot8};
+use septet_sketch::learned::{Learned, Slot};
 use septet_sketch::{AnyKey, FrequencySketch, Merge, SketchError};
 
 use crate::any_sketch::{Answer, AnySketch, differ};
@@ -13,9 +13,10 @@ use crate::model::Model;
 use crate::output::Row;
 use crate::size;
 
-pub(crate) type LearnedSketch = Learned<AnyKey, CountMin<u32>, Model, Slot8>;
+/// With slots of 16 bytes any two of these can be merged, with slots of 8 hardly any that are full.
+pub(crate) type LearnedSketch<T> = Learned<AnyKey, CountMin<u32>, Model, T>;
 
-impl AnySketch for LearnedSketch {
+impl<T: Slot> AnySketch for LearnedSketch<T> {
     fn kind(&self) -> String {
         format!("learned {}", self.sketch().kind())
     }
@@ -43,6 +44,7 @@ impl AnySketch for LearnedSketch {
             Row::new("update rule", sketch.update_rule().to_string()),
             Row::new("seed", sketch.seed()),
             Row::new("total", stats.total),
+            Row::new("saturated", sketch.saturated()),
             Row::new("coverage", self.coverage())
                 .shown(format!("{:.2} % of the stream", 100.0 * self.coverage())),
             Row::new("questions", stats.questions)

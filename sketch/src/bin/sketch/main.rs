@@ -24,9 +24,9 @@ use clap::{Parser, Subcommand};
 
 /// Summarises streams of keys in little memory, and asks the summaries how often a key occurred.
 ///
-/// Streams are files in one of the formats lines, integers, csv:KEY[:COUNT], tsv:KEY[:COUNT],
-/// tuples13, lis, pcap, npy, npz:KEYS[:COUNTS]; those that end in .gz or .zst are compressed. The
-/// file - is standard input or output.
+/// Streams are files in one of the formats lines, integers, csv:KEY or csv:KEY:COUNT, tsv likewise,
+/// tuples13, lis, pcap, npy, npz:KEYS or npz:KEYS:COUNTS; those that end in .gz or .zst are
+/// compressed. The file - is standard input or output.
 ///
 /// Exit codes: 0 done, 2 a file is missing, malformed or does not fit, 3 wrong arguments.
 #[derive(Parser)]

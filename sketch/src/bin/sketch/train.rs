@@ -75,7 +75,7 @@ mod training {
     use septet_sketch::metrics::coverage_at;
     use septet_sketch::oracle::{BlockFeatures, Features, FlowFeatures, Oracle, TextFeatures};
     use septet_sketch::train::{
-        EmbedMlpNetwork, EmbedMlpSize, LinearNetwork, Loss, Network as _, Sampler, Trainer,
+        EmbedMlpNetwork, EmbedMlpSize, LinearNetwork, Loss, Sampler, Trainer,
     };
     use septet_sketch::{AnyKey, KeyType};
 
@@ -95,46 +95,45 @@ mod training {
         let Some(key_type) = counted.first().map(|(key, _)| key.key_type()) else {
             bail!("there is nothing to learn from: the stream is empty");
         };
-        let counts: Vec<u64> = counted.iter().map(|(_, count)| *count).collect();
+        if let Some((other, _)) = counted.iter().find(|(key, _)| key.key_type() != key_type) {
+            bail!(
+                "a model scores keys of one type, and the stream holds {key_type} and {}",
+                other.key_type()
+            );
+        }
+        let different = counted.len();
         let trainer = Trainer::new(loss, &SeedTree::new(arguments.seed).child("training"))
             .sampler(sampler)
             .rate(arguments.rate)
-            .batch(arguments.batch.min(counts.len()))
             .steps(arguments.steps);
-        let keys = counted.into_iter().map(|(key, _)| key);
-        let last = match key_type {
+        let (last, learned_from) = match key_type {
             KeyType::Flow => {
-                let keys: Vec<_> = keys
-                    .filter_map(|key| match key {
-                        AnyKey::Flow(flow) => Some(flow),
-                        _ => None,
-                    })
-                    .collect();
-                fit(arguments, &trainer, FlowFeatures::default(), &keys, &counts)
+                let examples = examples(counted, |key| match key {
+                    AnyKey::Flow(flow) => Some(flow),
+                    _ => None,
+                });
+                fit(arguments, trainer, FlowFeatures::default(), &examples)
             }
             KeyType::Integer => {
-                let keys: Vec<_> = keys
-                    .filter_map(|key| match key {
-                        AnyKey::Integer(integer) => Some(integer),
-                        _ => None,
-                    })
-                    .collect();
-                fit(
-                    arguments,
-                    &trainer,
-                    BlockFeatures::default(),
-                    &keys,
-                    &counts,
-                )
+                let examples = examples(counted, |key| match key {
+                    AnyKey::Integer(integer) => Some(integer),
+                    _ => None,
+                });
+                fit(arguments, trainer, BlockFeatures::default(), &examples)
             }
             _ => {
-                let keys: Vec<_> = keys.map(|key| key.to_string()).collect();
-                fit(arguments, &trainer, TextFeatures::default(), &keys, &counts)
+                // What is no text gets no score either.
+                let examples = examples(counted, |key| match key {
+                    AnyKey::Bytes(bytes) => String::from_utf8(bytes).ok(),
+                    _ => None,
+                });
+                fit(arguments, trainer, TextFeatures::default(), &examples)
             }
         }?;
         let model = Model::load(&arguments.output)?;
         let mut rows = vec![
-            Row::new("keys", counts.len()),
+            Row::new("keys", different),
+            Row::new("examples", learned_from),
             Row::new("steps", arguments.steps),
             Row::new("last loss", last).shown(format!("{last:.4}")),
             Row::new("model bytes", model.model_bytes()),
@@ -170,17 +169,29 @@ mod training {
         print(arguments.json, &rows)
     }
 
-    /// Trains and saves; the last loss.
+    /// The keys of the type that is learned, each with its count.
+    fn examples<K>(
+        counted: Vec<(AnyKey, u64)>,
+        of_type: impl Fn(AnyKey) -> Option<K>,
+    ) -> (Vec<K>, Vec<u64>) {
+        let typed = |(key, count)| Some((of_type(key)?, count));
+        counted.into_iter().filter_map(typed).unzip()
+    }
+
+    /// Trains and saves; the last loss and the number of examples.
     fn fit<K, F>(
         arguments: &Arguments,
-        trainer: &Trainer,
+        trainer: Trainer,
         features: F,
-        keys: &[K],
-        counts: &[u64],
-    ) -> Result<f64>
+        (keys, counts): &(Vec<K>, Vec<u64>),
+    ) -> Result<(f64, usize)>
     where
         F: Features<K> + Clone,
     {
+        if keys.is_empty() {
+            bail!("there is nothing to learn from: no key of the stream is text");
+        }
+        let trainer = trainer.batch(arguments.batch.min(keys.len()));
         let style = "training {wide_bar} {pos}/{len} steps, loss {msg}, {eta:>4} left";
         let style = ProgressStyle::with_template(style).context("the progress bar's template")?;
         let bar = ProgressBar::new(arguments.steps).with_style(style);
@@ -195,7 +206,6 @@ mod training {
             Network::Linear => {
                 let network = LinearNetwork::new::<K>(features, arguments.rows, &seed)?;
                 trainer.fit(&network, keys, counts, progress)?;
-                debug_assert!(!network.parameters().values().is_empty());
                 network.oracle::<K>()?.save::<K>(&arguments.output)?;
             }
             Network::Mlp => {
@@ -209,7 +219,7 @@ mod training {
             }
         }
         bar.finish_and_clear();
-        Ok(last)
+        Ok((last, keys.len()))
     }
 
     fn parse_loss(text: &str) -> Result<Loss> {

@@ -49,10 +49,21 @@ mod packets {
         error: Arc<Mutex<Option<io::Error>>>,
         /// The link types of the interfaces of the section; a pcap file has one.
         interfaces: Vec<Linktype>,
+        /// The order of bytes in this section of a pcapng file, `None` in a pcap file.
+        pcapng: Option<ByteOrder>,
         buffer: usize,
         offset: u64,
         skipped: u64,
     }
+
+    #[derive(Clone, Copy, Debug)]
+    enum ByteOrder {
+        Little,
+        Big,
+    }
+
+    /// Bytes of the smallest block: its type, and its length twice.
+    const SMALLEST_BLOCK: u32 = 12;
 
     /// The first bytes, which were looked at, and all others; fills buffers to the end.
     struct Source<'a> {
@@ -106,6 +117,7 @@ mod packets {
                 reader,
                 error,
                 interfaces: Vec::new(),
+                pcapng: is_pcapng.then_some(ByteOrder::Little),
                 buffer: BUFFER,
                 offset: 0,
                 skipped: 0,
@@ -122,6 +134,32 @@ mod packets {
 
     fn take(error: &Mutex<Option<io::Error>>) -> Option<io::Error> {
         error.lock().ok()?.take()
+    }
+
+    impl Packets<'_> {
+        /// Checks the length of the block to come, which pcap-parser takes 12 from unseen.
+        fn check_length(&self) -> Result<(), Failure> {
+            let Some((kind, length)) = self.reader.data().first_chunk::<8>().map(|bytes| {
+                let [a, b, c, d, length @ ..] = *bytes;
+                ([a, b, c, d], length)
+            }) else {
+                return Ok(());
+            };
+            let length = match self.pcapng {
+                Some(ByteOrder::Little) => u32::from_le_bytes(length),
+                Some(ByteOrder::Big) => u32::from_be_bytes(length),
+                None => return Ok(()),
+            };
+            // A section header says only inside which order its numbers have.
+            if kind == SECTION_HEADER || length >= SMALLEST_BLOCK {
+                return Ok(());
+            }
+            let found = format!("one of {length}");
+            Err(self.fault(
+                &format!("a block of at least {SMALLEST_BLOCK} bytes"),
+                &found,
+            ))
+        }
     }
 
     /// What a block of the file means.
@@ -142,8 +180,17 @@ mod packets {
     impl Decode for Packets<'_> {
         fn next(&mut self) -> Result<Option<Record>, Failure> {
             loop {
+                self.check_length()?;
                 let step = match self.reader.next() {
-                    Ok((length, block)) => Ok((length, step(&block, &mut self.interfaces))),
+                    Ok((length, block)) => {
+                        if let PcapBlockOwned::NG(Block::SectionHeader(header)) = &block {
+                            self.pcapng = Some(match header.big_endian() {
+                                true => ByteOrder::Big,
+                                false => ByteOrder::Little,
+                            });
+                        }
+                        Ok((length, step(&block, &mut self.interfaces)))
+                    }
                     Err(PcapError::Eof) => Err(Trouble::End),
                     Err(PcapError::Incomplete(_)) => Err(Trouble::Refill),
                     Err(PcapError::BufferTooSmall) => Err(Trouble::Grow),
