@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use septet_core::experiment::{Column, Context, Estimate, Expected, ExperimentError, Scale, Table};
+use septet_core::experiment::{
+    Column, Context, Estimate, Expected, ExperimentError, Profile, Scale, Table,
+};
 use septet_core::stats;
 use serde::Serialize;
 
