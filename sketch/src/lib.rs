@@ -58,7 +58,7 @@
 //! let mut sketch = Learned::<FlowKey, CountMin, _>::builder(oracle)
 //!     .bytes(64 * 1024)
 //!     .explicit_share(0.4)
-//!     .validation_scores(&scores)
+//!     .validation_scores(scores)
 //!     .build(|bytes| CountMin::builder().bytes(bytes).build())?;
 //! let order = today.packets(&SeedTree::new(5));
 //! for flow in order {

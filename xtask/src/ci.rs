@@ -38,7 +38,7 @@ enum Stage {
     Docs,
     /// Each crate without default features and with each feature alone
     Features,
-    /// The tests of sketch/datafusion, a workspace of its own that takes minutes to build
+    /// The tests of sketch/datafusion, only when named (it takes minutes)
     Datafusion,
     /// The quick reproduction of every paper
     Reproduce,

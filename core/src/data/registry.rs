@@ -419,23 +419,6 @@ static SETS: &[Set] = &[
             },
         ],
     },
-    Set {
-        name: "sketch-books",
-        title: "Text of 152 books in the public domain, a form feed between two",
-        folder: "text",
-        licence: "public domain",
-        citation: "repository mlschmitt/classic-books-markdown",
-        package: None,
-        by_hand: Some(
-            "has no public address: put books.txt.zst into the folder `text` of the data folder",
-        ),
-        files: &[File {
-            name: "books.txt.zst",
-            bytes: 17_655_423,
-            sha256: "4ed0e957c212fb864a5b1981ffdeeba2d5d2009fb2c082a1a05d814e8f8dc916",
-            urls: &[],
-        }],
-    },
 ];
 
 #[cfg(test)]
