@@ -10,6 +10,8 @@
 //! - `report` (feature `experiment`) is what a run leaves: a `Report` as JSON, as an HTML page and
 //!   as a table of claims.
 //! - `telemetry` (feature `experiment`) is logging and progress bars for programs.
+//! - `tensor` (feature `tensor`) is what training on candle needs: seeded parameters, operations
+//!   with tested gradients, optimisers; `test-util` adds the check of gradients.
 //!
 //! Without features there are `seed` and `stats` only, so that a library that depends on the core
 //! stays light.
@@ -34,3 +36,5 @@ pub mod seed;
 pub mod stats;
 #[cfg(feature = "experiment")]
 pub mod telemetry;
+#[cfg(feature = "tensor")]
+pub mod tensor;

@@ -26,6 +26,19 @@ pub enum SketchError {
         /// Its value in the other sketch.
         right: String,
     },
+    /// Two explicit tables do not fit into one, and the hashes of their keys are not stored.
+    #[error(
+        "bucket {bucket} of the merged explicit table: expected at most {slots} entries with \
+         counts that fit, found {entries}; 16-byte slots can be merged always"
+    )]
+    TableOverflow {
+        /// The bucket.
+        bucket: usize,
+        /// Slots of a bucket.
+        slots: usize,
+        /// Entries that both tables have in this bucket.
+        entries: usize,
+    },
     /// Bytes do not follow their format.
     #[error("{format}, byte {offset}: expected {expected}, found {found}")]
     Decode {
@@ -38,6 +51,46 @@ pub enum SketchError {
         /// What stood there.
         found: String,
     },
+    /// A file does not hold the model that was to be read from it.
+    #[cfg(feature = "std")]
+    #[error("{}, {item}: expected {expected}, found {found}", path.display())]
+    Model {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The part of it: the file, the model, or the name of a tensor.
+        item: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A tensor operation failed.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Tensor(#[from] septet_core::tensor::TensorError),
+    /// A stream of keys does not follow its format.
+    #[cfg(feature = "std")]
+    #[error("{}{format}, {place}: expected {expected}, found {found}", in_file(path.as_deref()))]
+    Stream {
+        /// The file, when the stream is one.
+        path: Option<std::path::PathBuf>,
+        /// The format that was being read.
+        format: &'static str,
+        /// Where the reader stopped.
+        place: Place,
+        /// What the format asks for at this place.
+        expected: String,
+        /// What stood there.
+        found: String,
+    },
+    /// What was asked for is built only with a feature of this crate.
+    #[error("{what} needs the feature `{feature}` of septet-sketch")]
+    NeedsFeature {
+        /// What was asked for.
+        what: String,
+        /// The feature.
+        feature: &'static str,
+    },
     /// A file could not be opened, read or written.
     #[cfg(feature = "std")]
     #[error("{}: {source}", path.display())]
@@ -47,6 +100,36 @@ pub enum SketchError {
         /// What the operating system said.
         source: std::io::Error,
     },
+}
+
+/// A place in a stream of keys.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Place {
+    /// A line of a text, from 1.
+    Line(u64),
+    /// A byte of the uncompressed stream, from 0.
+    Byte(u64),
+    /// A row of an array, from 0.
+    Row(u64),
+}
+
+#[cfg(feature = "std")]
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Byte(byte) => write!(f, "byte {byte}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// The name of the file, with what separates it from the rest of a message.
+#[cfg(feature = "std")]
+fn in_file(path: Option<&std::path::Path>) -> String {
+    path.map_or_else(String::new, |path| alloc::format!("{}: ", path.display()))
 }
 
 impl SketchError {
@@ -61,5 +144,21 @@ impl SketchError {
             expected: expected.into(),
             found: alloc::format!("{found}"),
         }
+    }
+
+    /// Nothing, or [`Incompatible`](Self::Incompatible) when the two values of a parameter differ.
+    pub(crate) fn same<T: PartialEq + core::fmt::Display>(
+        field: &'static str,
+        left: &T,
+        right: &T,
+    ) -> Result<(), Self> {
+        if left == right {
+            return Ok(());
+        }
+        Err(Self::Incompatible {
+            field,
+            left: alloc::format!("{left}"),
+            right: alloc::format!("{right}"),
+        })
     }
 }

@@ -4,7 +4,7 @@ use crate::error::SketchError;
 use crate::key::Key;
 
 /// How many keys a batch hashes at a time.
-const BATCH: usize = 64;
+pub(crate) const HASHES: usize = 512;
 
 /// The type of an estimate: counts that are never negative (`u64`) or a real number (`f64`).
 pub trait Estimate: Copy + PartialOrd + Default + core::fmt::Debug {
@@ -83,6 +83,31 @@ pub trait FrequencySketch {
         }
     }
 
+    /// Counts `by` more occurrences of the key of this hash, and gives its new estimate.
+    fn update_hash_and_estimate(&mut self, hash: u64, by: u64) -> Self::Estimate {
+        self.update_hash(hash, by);
+        self.estimate_hash(hash)
+    }
+
+    /// Counts one more occurrence of each; `estimates[i]` becomes the estimate of `hashes[i]` as it
+    /// was right after its own update.
+    ///
+    /// # Panics
+    ///
+    /// When the slices differ in length.
+    fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [Self::Estimate]) {
+        assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
+        for (&hash, estimate) in hashes.iter().zip(estimates) {
+            *estimate = self.update_hash_and_estimate(hash, 1);
+        }
+    }
+
+    /// Whether no estimate is ever below the number of occurrences, so that 0 means never, unless
+    /// counters are full.
+    fn never_underestimates(&self) -> bool {
+        false
+    }
+
     /// The estimated number of occurrences of the key of this hash.
     fn estimate_hash(&self, hash: u64) -> Self::Estimate;
 
@@ -132,12 +157,11 @@ pub trait FrequencySketch {
         Self: Sized,
     {
         let seed = self.seed();
-        let mut hashes = [0; BATCH];
-        for chunk in keys.chunks(BATCH) {
-            for (hash, key) in hashes.iter_mut().zip(chunk) {
-                *hash = key.hash64(seed);
-            }
-            self.update_hashes(&hashes[..chunk.len()]);
+        let mut hashes = [0; HASHES];
+        for chunk in keys.chunks(HASHES) {
+            let hashes = &mut hashes[..chunk.len()];
+            K::hash64_all(chunk, seed, hashes);
+            self.update_hashes(hashes);
         }
     }
 
@@ -162,12 +186,11 @@ pub trait FrequencySketch {
     {
         assert_eq!(keys.len(), estimates.len(), "one estimate for each key");
         let seed = self.seed();
-        let mut hashes = [0; BATCH];
-        for (keys, estimates) in keys.chunks(BATCH).zip(estimates.chunks_mut(BATCH)) {
-            for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = key.hash64(seed);
-            }
-            self.estimate_hashes(&hashes[..keys.len()], estimates);
+        let mut hashes = [0; HASHES];
+        for (keys, estimates) in keys.chunks(HASHES).zip(estimates.chunks_mut(HASHES)) {
+            let hashes = &mut hashes[..keys.len()];
+            K::hash64_all(keys, seed, hashes);
+            self.estimate_hashes(hashes, estimates);
         }
     }
 }

@@ -12,11 +12,14 @@
 //! # The principal types
 //!
 //! * [`CountMin`] counts keys in a fixed number of bytes and never underestimates;
-//!   `CountSketch` has no bias. Both are updated key by key or, faster,
+//!   [`CountSketch`] has no bias. Both are updated key by key or, faster,
 //!   in batches ([`FrequencySketch`]), and merged ([`Merge`]).
-//! * `Learned` (module [`learned`]) puts a table of exact counts in front of a sketch, filled as an
-//!   [`Oracle`](oracle::Oracle) advises.
-//! * `theory::plan` chooses depth, width and the share of the table for a budget in bytes.
+//! * [`Learned`](learned) puts a table of exact counts in front of a sketch, filled as an
+//!   [`Oracle`](oracle) advises.
+//! * [`codec`] stores sketches as bytes, and reads, asks and writes those of Apache DataSketches;
+//!   [`stream`] reads the keys of files.
+//! * `theory::plan` (feature `theory`) chooses depth, width and the share of the table for a budget
+//!   in bytes.
 //!
 //! ```
 //! use septet_sketch::{CountMin, FrequencySketch};
@@ -30,21 +33,58 @@
 //! # Ok::<(), septet_sketch::SketchError>(())
 //! ```
 //!
-//! # Keys and hashes
+//! # An oracle that learns
 //!
-//! A [`Key`] is hashed once, to 64 bits, by a function that is part of the format: the same on every
-//! platform and in every version. Sketches work on these hashes only. Rows derive their positions
-//! from the hash by multiplications with odd constants.
+//! The oracle below is fitted to one window of a stream and fills the table of the next window, whose
+//! keys are new to it: flows of a network that go to the same places.
+//!
+//! ```
+//! use septet_core::seed::SeedTree;
+//! use septet_sketch::learned::Learned;
+//! use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantisedLinear};
+//! use septet_sketch::stream::HeteroFlows;
+//! use septet_sketch::{CountMin, FlowKey};
+//!
+//! let world = HeteroFlows::new(&SeedTree::new(7));
+//! let (yesterday, today) = (world.window(0, 20_000), world.window(1, 20_000));
+//!
+//! let features = FlowFeatures::new(&[16])?;
+//! let linear = HashedLinear::fit(features, 256, yesterday.keys(), yesterday.counts(), 12)?;
+//! let oracle = QuantisedLinear::new(&linear);
+//! let keys: Vec<&FlowKey> = yesterday.keys().iter().collect();
+//! let mut scores = vec![0.0; keys.len()];
+//! oracle.score(&keys, &mut scores);
+//!
+//! let mut sketch = Learned::<FlowKey, CountMin, _>::builder(oracle)
+//!     .bytes(64 * 1024)
+//!     .explicit_share(0.4)
+//!     .validation_scores(&scores)
+//!     .build(|bytes| CountMin::builder().bytes(bytes).build())?;
+//! let order = today.packets(&SeedTree::new(5));
+//! for flow in order {
+//!     sketch.push(&today.keys()[flow as usize], 1);
+//! }
+//! // The table holds one flow in eight, and more than half of the packets.
+//! assert!(sketch.coverage() > 0.5);
+//! let (key, count) = (&today.keys()[0], today.counts()[0]);
+//! assert!(sketch.estimate(key).value >= count);
+//! # Ok::<(), septet_sketch::SketchError>(())
+//! ```
 //!
 //! # Features
 //!
 //! `std` is on by default; without it the crate is `no_std + alloc` and holds the linear sketches.
-//! `train` trains oracles on candle; `reproduce` builds the paper's experiment.
+//! `theory` predicts errors and plans budgets; `train` trains oracles on candle; `compression`, `csv`,
+//! `pcap` and `npz` read such streams; `serde` wraps the binary format; `cli` builds the tool
+//! `sketch`, and `reproduce` the paper's experiment. SQL functions for DataFusion are in the package
+//! `septet-sketch-datafusion`, a workspace of its own.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+pub mod any_key;
+mod cache_lines;
 pub mod codec;
 #[cfg(feature = "std")]
 pub mod concurrent;
@@ -61,12 +101,26 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
+mod rows;
+pub mod simd;
+#[cfg(feature = "std")]
+pub mod simulate;
 #[cfg(feature = "std")]
 pub mod stream;
-#[cfg(feature = "std")]
+#[cfg(feature = "theory")]
 pub mod theory;
+#[cfg(feature = "train")]
+pub mod train;
 
+pub use any_key::{AnyKey, KeyType};
 pub use count_min::CountMin;
+pub use count_sketch::CountSketch;
 pub use error::SketchError;
 pub use frequency::{Estimate, FrequencySketch, Merge};
 pub use key::{FlowKey, Key};
+
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,1 +1,277 @@
 //! How good are estimates, and how good is an oracle?
+//!
+//! Sums are taken in `f64`: counts and errors of a stream multiply to numbers beyond 32 bits, where
+//! the published figures of the paper's synthetic experiment overflow in one place.
+
+use std::cmp::Ordering;
+
+use crate::key::hash_integer;
+
+/// The average absolute frequency error, the measure of the paper: the mean of `|f - estimate|` over
+/// the occurrences of the stream, `sum f |f - estimate| / sum f`. Keys that were counted exactly
+/// stand in it with their error of zero. Zero for an empty stream.
+///
+/// # Panics
+///
+/// When the slices differ in length; so do all functions of this module.
+#[must_use]
+pub fn average_absolute_frequency_error(counts: &[u64], estimates: &[f64]) -> f64 {
+    over_total(counts, weighted_error(counts, estimates))
+}
+
+/// The paper's second measure: `sqrt(sum (f - estimate)^2 / sum f)`. Mind the denominator: it is the
+/// length of the stream, not the number of keys.
+#[must_use]
+pub fn root_square_error_per_occurrence(counts: &[u64], estimates: &[f64]) -> f64 {
+    let squares = pairs(counts, estimates).map(|(count, estimate)| (count - estimate).powi(2));
+    over_total(counts, squares.sum()).sqrt()
+}
+
+/// The mean over keys of `|f - estimate| / f`; keys that do not occur are left out. Zero when none
+/// occurs.
+#[must_use]
+pub fn average_relative_error(counts: &[u64], estimates: &[f64]) -> f64 {
+    let (sum, keys) = pairs(counts, estimates)
+        .filter(|&(count, _)| count > 0.0)
+        .fold((0.0, 0_u64), |(sum, keys), (count, estimate)| {
+            (sum + (count - estimate).abs() / count, keys + 1)
+        });
+    if keys == 0 { 0.0 } else { sum / keys as f64 }
+}
+
+/// The mean error that an occurrence of a key outside the explicit table meets ("e resid" of the
+/// paper's notebook). `explicit[i]` says whether key `i` was counted exactly. Zero when all were.
+#[must_use]
+pub fn residual_error(counts: &[u64], estimates: &[f64], explicit: &[bool]) -> f64 {
+    assert_eq!(counts.len(), explicit.len(), "one flag for each key");
+    let residual: f64 = counts
+        .iter()
+        .zip(explicit)
+        .map(|(count, explicit)| if *explicit { 0.0 } else { *count as f64 })
+        .sum();
+    if residual == 0.0 {
+        0.0
+    } else {
+        weighted_error(counts, estimates) / residual
+    }
+}
+
+/// The share of the stream that the explicit keys make up. Zero for an empty stream.
+#[must_use]
+pub fn coverage(counts: &[u64], explicit: &[bool]) -> f64 {
+    assert_eq!(counts.len(), explicit.len(), "one flag for each key");
+    let covered = counts
+        .iter()
+        .zip(explicit)
+        .filter(|(_, explicit)| **explicit);
+    over_total(counts, covered.map(|(count, _)| *count as f64).sum())
+}
+
+/// The indices of the keys in descending order of their scores. A score that is not a number is the
+/// lowest. Equal scores are ordered by a hash of the index, the same in every run: the order in which
+/// keys are listed often tells their counts, and must not help.
+#[must_use]
+pub fn ranking(scores: &[f64]) -> Vec<u32> {
+    let mut order: Vec<u32> =
+        (0..u32::try_from(scores.len()).expect("fewer than 2^32 keys")).collect();
+    let lowest_if_nan = |score: f64| {
+        if score.is_nan() {
+            f64::NEG_INFINITY
+        } else {
+            score
+        }
+    };
+    order.sort_unstable_by(|&a, &b| {
+        let [left, right] = [a, b].map(|index| lowest_if_nan(scores[index as usize]));
+        right
+            .partial_cmp(&left)
+            .unwrap_or(Ordering::Equal)
+            .then_with(|| tie(a).cmp(&tie(b)))
+    });
+    order
+}
+
+fn tie(index: u32) -> u64 {
+    hash_integer(u64::from(index), 0x7469_6573)
+}
+
+/// The coverage of the best `share` of the keys by score (rounded down to whole keys), for each of
+/// `shares`. Zero for an empty stream.
+#[must_use]
+pub fn coverage_at(counts: &[u64], scores: &[f64], shares: &[f64]) -> Vec<f64> {
+    assert_eq!(counts.len(), scores.len(), "one score for each key");
+    let covered: Vec<u64> = std::iter::once(0)
+        .chain(ranking(scores).iter().scan(0, |sum, &index| {
+            *sum += counts[index as usize];
+            Some(*sum)
+        }))
+        .collect();
+    shares
+        .iter()
+        .map(|share| {
+            let slots = (share * counts.len() as f64) as usize;
+            over_total(counts, covered[slots.min(counts.len())] as f64)
+        })
+        .collect()
+}
+
+/// [`coverage_at`] among the keys for which `unseen` is true: the best `share` of *them*, and the
+/// share of *their* occurrences. It tells what an oracle knows beyond what it has seen in training,
+/// which a table of the training keys does not.
+#[must_use]
+pub fn unseen_coverage_at(
+    counts: &[u64],
+    scores: &[f64],
+    unseen: &[bool],
+    shares: &[f64],
+) -> Vec<f64> {
+    assert_eq!(counts.len(), unseen.len(), "one flag for each key");
+    assert_eq!(counts.len(), scores.len(), "one score for each key");
+    let chosen: Vec<usize> = (0..counts.len()).filter(|&index| unseen[index]).collect();
+    let counts: Vec<u64> = chosen.iter().map(|&index| counts[index]).collect();
+    let scores: Vec<f64> = chosen.iter().map(|&index| scores[index]).collect();
+    coverage_at(&counts, &scores, shares)
+}
+
+/// Spearman's rank correlation; equal values share the mean of their ranks. `None` for fewer than two
+/// values, values that are not numbers, or when all values of a side are equal.
+#[must_use]
+pub fn spearman(left: &[f64], right: &[f64]) -> Option<f64> {
+    assert_eq!(left.len(), right.len(), "pairs of values");
+    if left.len() < 2 || left.iter().chain(right).any(|value| value.is_nan()) {
+        return None;
+    }
+    let (left, right) = (ranks(left), ranks(right));
+    let mean = (left.len() as f64 + 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| -> f64 {
+        a.iter().zip(b).map(|(x, y)| (x - mean) * (y - mean)).sum()
+    };
+    let spread = product(&left, &left) * product(&right, &right);
+    (spread > 0.0).then(|| product(&left, &right) / spread.sqrt())
+}
+
+/// Ranks from 1, ties averaged.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut first = 0;
+    for group in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let rank = first as f64 + (group.len() as f64 + 1.0) / 2.0;
+        for &index in group {
+            ranks[index] = rank;
+        }
+        first += group.len();
+    }
+    ranks
+}
+
+fn pairs<'a>(counts: &'a [u64], estimates: &'a [f64]) -> impl Iterator<Item = (f64, f64)> + 'a {
+    assert_eq!(counts.len(), estimates.len(), "one estimate for each key");
+    counts
+        .iter()
+        .map(|&count| count as f64)
+        .zip(estimates.iter().copied())
+}
+
+fn weighted_error(counts: &[u64], estimates: &[f64]) -> f64 {
+    pairs(counts, estimates)
+        .map(|(count, estimate)| count * (count - estimate).abs())
+        .sum()
+}
+
+fn over_total(counts: &[u64], sum: f64) -> f64 {
+    let total: f64 = counts.iter().map(|&count| count as f64).sum();
+    if total == 0.0 { 0.0 } else { sum / total }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_a_small_case() {
+        let counts = [10, 1, 0];
+        let estimates = [10.0, 4.0, 2.0];
+        assert_eq!(
+            average_absolute_frequency_error(&counts, &estimates),
+            3.0 / 11.0
+        );
+        assert_eq!(
+            root_square_error_per_occurrence(&counts, &estimates),
+            (13.0_f64 / 11.0).sqrt()
+        );
+        assert_eq!(average_relative_error(&counts, &estimates), 1.5);
+        assert_eq!(
+            residual_error(&counts, &estimates, &[true, false, false]),
+            3.0
+        );
+        assert_eq!(coverage(&counts, &[true, false, false]), 10.0 / 11.0);
+    }
+
+    #[test]
+    fn large_products_do_not_overflow() {
+        let error = average_absolute_frequency_error(&[1 << 40], &[(1_u64 << 41) as f64]);
+        assert_eq!(error, (1_u64 << 40) as f64);
+    }
+
+    #[test]
+    fn nothing_is_no_error() {
+        assert_eq!(average_absolute_frequency_error(&[], &[]), 0.0);
+        assert_eq!(average_relative_error(&[0], &[3.0]), 0.0);
+        assert_eq!(coverage_at(&[], &[], &[0.5]), [0.0]);
+        assert_eq!(spearman(&[1.0], &[1.0]), None);
+        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
+    }
+
+    #[test]
+    fn faulty_scores_come_last() {
+        let order = ranking(&[f64::NAN, -5.0, f64::INFINITY, 1.0]);
+        assert_eq!(order, [2, 3, 1, 0]);
+    }
+
+    #[test]
+    fn the_order_of_the_list_does_not_help() {
+        // The heavy half of the keys is listed first, and the oracle knows nothing.
+        let counts: Vec<u64> = (0..10_000)
+            .map(|index| if index < 5000 { 9 } else { 1 })
+            .collect();
+        let found = coverage_at(&counts, &vec![0.0; 10_000], &[0.1])[0];
+        assert!((found - 0.1).abs() < 0.01, "{found}");
+    }
+
+    #[test]
+    fn unseen_keys_are_judged_among_themselves() {
+        let counts = [100, 8, 2];
+        let scores = [3.0, 2.0, 1.0];
+        let found = unseen_coverage_at(&counts, &scores, &[false, true, true], &[0.5]);
+        assert_eq!(found, [0.8]);
+    }
+
+    #[test]
+    fn spearman_of_known_cases() {
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[1.0, 8.0, 27.0]), Some(1.0));
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
+        // scipy.stats.spearmanr([1, 2, 2, 4], [1, 3, 2, 4]) = 0.9486832980505138.
+        let found = spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).unwrap();
+        assert!((found - 0.948_683_298_050_513_8).abs() < 1e-15);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_oracle_covers_more_than_the_ideal_one(
+            keys in prop::collection::vec((0_u64..1000, -1.0_f64..1.0), 1..60),
+            share in 0.0_f64..1.0,
+        ) {
+            let (counts, scores): (Vec<u64>, Vec<f64>) = keys.into_iter().unzip();
+            let ideal: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
+            let found = coverage_at(&counts, &scores, &[share])[0];
+            let best = coverage_at(&counts, &ideal, &[share])[0];
+            prop_assert!((0.0..=best).contains(&found));
+        }
+    }
+}

@@ -40,14 +40,24 @@ pub(crate) struct Arguments {
 struct Comparison {
     system: System,
     program: &'static str,
+    features: Option<&'static str>,
     what: &'static str,
 }
 
-const COMPARISONS: [Comparison; 1] = [Comparison {
-    system: System::Cache,
-    program: "peers-cache",
-    what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
-}];
+const COMPARISONS: [Comparison; 2] = [
+    Comparison {
+        system: System::Cache,
+        program: "peers-cache",
+        features: None,
+        what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
+    },
+    Comparison {
+        system: System::Sketch,
+        program: "peers-sketch",
+        features: Some("sketch-peers"),
+        what: "the sketches beside datasketches, heavykeeper and others: CPU time, errors, bytes",
+    },
+];
 
 impl Arguments {
     fn for_program(&self) -> Vec<OsString> {
@@ -89,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
         }
         let program = Program {
             package: "septet-benches".to_owned(),
-            features: None,
+            features: comparison.features,
             name: comparison.program.to_owned(),
         };
         worst = worst.max(program.run(arguments.for_program())?);

@@ -23,12 +23,17 @@ pub(crate) fn target_directory() -> PathBuf {
 /// Cargo with this subcommand, run in the caller's directory so that relative paths keep their
 /// meaning.
 pub(crate) fn cargo(subcommand: &str) -> Command {
+    cargo_of("Cargo.toml", subcommand)
+}
+
+/// Cargo with this subcommand for another manifest than that of the workspace.
+pub(crate) fn cargo_of(manifest: &str, subcommand: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command
         .arg(subcommand)
         .arg("--manifest-path")
-        .arg(workspace().join("Cargo.toml"));
+        .arg(workspace().join(manifest));
     command
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::cargo::{cargo, interrupted, wait, workspace};
+use crate::cargo::{cargo, cargo_of, interrupted, wait, workspace};
 use crate::outcome::{CommandError, Outcome};
 use crate::packages;
 use crate::reproduce;
@@ -17,7 +17,7 @@ use crate::tool::{self, Tool};
 /// Which checks to run.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// Only these stages [default: all, in this order]
+    /// Only these stages [default: all in this order, without `datafusion`]
     #[arg(long, value_name = "STAGE", value_enum, value_delimiter = ',')]
     stage: Vec<Stage>,
 }
@@ -38,6 +38,8 @@ enum Stage {
     Docs,
     /// Each crate without default features and with each feature alone
     Features,
+    /// The tests of sketch/datafusion, a workspace of its own that takes minutes to build
+    Datafusion,
     /// The quick reproduction of every paper
     Reproduce,
 }
@@ -59,8 +61,13 @@ struct TestCount {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
+    let by_default: Vec<Stage> = Stage::value_variants()
+        .iter()
+        .copied()
+        .filter(|stage| *stage != Stage::Datafusion)
+        .collect();
     let stages = if arguments.stage.is_empty() {
-        Stage::value_variants()
+        &by_default
     } else {
         &arguments.stage
     };
@@ -141,9 +148,14 @@ impl Stage {
                     .args(["--", "--deny", "warnings"]),
             ),
             Self::Test => {
-                let (verdict, count) = test()?;
-                *tests = Some(count);
-                Ok(verdict)
+                let mut command = cargo("test");
+                command.args(["--workspace", "--all-features", "--no-fail-fast"]);
+                test(&mut command, tests.get_or_insert_default())
+            }
+            Self::Datafusion => {
+                let mut command = cargo_of("sketch/datafusion/Cargo.toml", "test");
+                command.args(["--all-targets", "--no-fail-fast"]);
+                test(&mut command, tests.get_or_insert_default())
             }
             Self::Docs => verdict_of(
                 cargo("doc")
@@ -175,14 +187,12 @@ fn verdict_of(command: &mut Command) -> Result<Verdict, CommandError> {
     })
 }
 
-/// Runs all tests, showing their output as it comes and adding up the results.
-fn test() -> Result<(Verdict, TestCount), CommandError> {
-    let mut child = cargo("test")
-        .args(["--workspace", "--all-features", "--no-fail-fast"])
+/// Runs tests, showing their output as it comes and adding up the results.
+fn test(command: &mut Command, count: &mut TestCount) -> Result<Verdict, CommandError> {
+    let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run `cargo test`")?;
-    let mut count = TestCount::default();
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines() {
             let line = line.context("cannot read the output of `cargo test`")?;
@@ -191,12 +201,11 @@ fn test() -> Result<(Verdict, TestCount), CommandError> {
         }
     }
     let status = child.wait().context("cannot wait for `cargo test`")?;
-    let verdict = if status.success() {
+    Ok(if status.success() {
         Verdict::Passed
     } else {
         Verdict::Failed
-    };
-    Ok((verdict, count))
+    })
 }
 
 impl TestCount {

@@ -364,6 +364,23 @@ static SETS: &[Set] = &[
         }],
     },
     Set {
+        name: "sketch-books",
+        title: "152 public-domain books as one text, a form feed between two: 64 MB unpacked",
+        folder: "text",
+        licence: "public domain",
+        citation: "Classic books in Markdown; repository mlschmitt/classic-books-markdown",
+        package: None,
+        by_hand: Some(
+            "has no public address as one file: put books.txt.zst into the folder `text` of the data folder",
+        ),
+        files: &[File {
+            name: "books.txt.zst",
+            bytes: 17_655_423,
+            sha256: "4ed0e957c212fb864a5b1981ffdeeba2d5d2009fb2c082a1a05d814e8f8dc916",
+            urls: &[],
+        }],
+    },
+    Set {
         name: "fashion-mnist",
         title: "Fashion-MNIST: 60 000 training and 10 000 test images of 28 by 28, ten classes",
         folder: "fashion-mnist",
@@ -401,6 +418,23 @@ static SETS: &[Set] = &[
                 urls: &[],
             },
         ],
+    },
+    Set {
+        name: "sketch-books",
+        title: "Text of 152 books in the public domain, a form feed between two",
+        folder: "text",
+        licence: "public domain",
+        citation: "repository mlschmitt/classic-books-markdown",
+        package: None,
+        by_hand: Some(
+            "has no public address: put books.txt.zst into the folder `text` of the data folder",
+        ),
+        files: &[File {
+            name: "books.txt.zst",
+            bytes: 17_655_423,
+            sha256: "4ed0e957c212fb864a5b1981ffdeeba2d5d2009fb2c082a1a05d814e8f8dc916",
+            urls: &[],
+        }],
     },
 ];
 

@@ -68,10 +68,10 @@ fn an_unknown_paper_is_a_usage_error_that_names_the_known_ones() {
 
 #[test]
 fn a_paper_that_is_not_there_yet_is_a_usage_error() {
-    let Run { code, stderr, .. } = xtask(["reproduce", "sketch"]).run();
+    let Run { code, stderr, .. } = xtask(["reproduce", "biochip"]).run();
     assert_eq!(code, 3);
     assert!(
-        stderr.contains("`sketch` is not reproduced yet"),
+        stderr.contains("`biochip` is not reproduced yet"),
         "{stderr}"
     );
     assert!(stderr.contains("cache"), "{stderr}");
@@ -102,7 +102,7 @@ fn control_c_ends_the_program_and_the_runner_says_so() {
         .interrupt_when(is_running);
     assert_eq!(run.code, 130);
     assert!(
-        run.stdout.contains("reproduce cache quick: interrupted"),
+        run.stdout.contains("reproduce sketch quick: interrupted"),
         "{}",
         run.stdout
     );
@@ -180,7 +180,15 @@ fn a_comparison_runs_only_when_asked_for() {
     );
     assert!(call.ends_with("-- --out o --traces P3"), "{call}");
 
-    assert_eq!(xtask(["bench", "sketch"]).run().code, 3);
+    let run = xtask(["bench", "sketch", "--peers"])
+        .with_cargo(&cargo)
+        .run();
+    assert_eq!(run.code, 0);
+    let call = cargo.calls().pop().unwrap();
+    assert!(call.contains("--bin peers-sketch"), "{call}");
+    assert!(call.contains("--features sketch-peers"), "{call}");
+
+    assert_eq!(xtask(["bench", "biochip"]).run().code, 3);
 }
 
 #[test]
@@ -208,8 +216,7 @@ fn all_runs_what_is_there_and_names_the_rest() {
         run.stdout
     );
     assert!(
-        run.stdout
-            .contains("not yet: sketch, robust-stats, coded-serving"),
+        run.stdout.contains("not yet: robust-stats, coded-serving"),
         "{}",
         run.stdout
     );

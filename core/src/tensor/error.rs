@@ -1,0 +1,85 @@
+//! What can go wrong with stored tensors and their gradients.
+
+use std::path::PathBuf;
+
+/// The errors of this module. Operations on tensors return candle's own error, so that they can
+/// stand inside candle models; it is contained here as [`TensorError::Candle`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorError {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The bytes of a file are not those of a safetensors file.
+    #[error("{}: expected a safetensors file: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the reader found.
+        source: safetensors::SafeTensorError,
+    },
+    /// A file lacks a tensor.
+    #[error("{}: the tensor `{name}` {expected} is missing", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The name of the tensor.
+        name: String,
+        /// Its expected type and shape, such as `f32 [64, 10]`.
+        expected: String,
+    },
+    /// A file holds a tensor that nothing was to be read from.
+    #[error("{}: the tensor `{name}` belongs to no parameter", path.display())]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// The name of the tensor.
+        name: String,
+    },
+    /// A tensor of a file has another type or shape.
+    #[error("{}: the tensor `{name}` is {found}, expected {expected}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// The name of the tensor.
+        name: String,
+        /// The expected type and shape, such as `f32 [64, 10]`.
+        expected: String,
+        /// The type and shape in the file.
+        found: String,
+    },
+    /// A file lacks an entry of its metadata, or the entry cannot be read.
+    #[error("{}: metadata `{key}`: expected {expected}, found {found}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What its value should be.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// The loss does not depend on a parameter, or an operation on the way has no gradient.
+    #[error("no gradient reaches the parameter `{name}`")]
+    NoGradient {
+        /// The name of the parameter.
+        name: String,
+    },
+    /// A set of named tensors lacks one.
+    #[error("the {set} have no tensor named `{name}`")]
+    Absent {
+        /// Which set: `parameters`, `gradients` or the moments of an optimiser.
+        set: &'static str,
+        /// The name of the tensor.
+        name: String,
+    },
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

@@ -1,0 +1,135 @@
+//! Optimisers as functions: values, gradients and state in, new values and new state out.
+//!
+//! Nothing is changed in place, so that several versions of a model can live beside each other,
+//! and the state is a value that can be stored and read back.
+
+mod adam;
+mod sgd;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+pub use adam::Adam;
+pub use sgd::Sgd;
+
+use super::{TensorError, TensorMap, file};
+
+/// A rule that turns gradients into a step.
+pub trait Optimiser: Send + Sync {
+    /// One step with the learning rate `rate`: the new values of all parameters and the new
+    /// state. `state` is [`State::default`] before the first step.
+    ///
+    /// # Errors
+    /// [`TensorError::Absent`] when a parameter has no gradient, or when `state` stems from steps
+    /// of other parameters; candle's error when shapes disagree.
+    fn step(
+        &self,
+        rate: f64,
+        parameters: &TensorMap,
+        gradients: &TensorMap,
+        state: &State,
+    ) -> Result<(TensorMap, State), TensorError>;
+}
+
+/// What an optimiser remembers between steps.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    steps: u64,
+    /// The moments of the parameter `name` are called `<moment>/<name>`.
+    moments: TensorMap,
+}
+
+/// The key under which a file keeps the number of steps.
+const STEPS: &str = "steps";
+
+impl State {
+    /// How many steps were taken.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Writes the state to a safetensors file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`TensorError::File`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TensorError> {
+        let steps = Some((STEPS, self.steps.to_string()));
+        file::save(path.as_ref(), &self.moments, steps)
+    }
+
+    /// Reads a state that [`State::save`] wrote.
+    ///
+    /// # Errors
+    /// [`TensorError::File`], [`TensorError::Format`], and [`TensorError::Metadata`] when the file
+    /// does not say how many steps were taken.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, TensorError> {
+        let path = path.as_ref();
+        let (moments, metadata) = file::load(path, device)?;
+        let found = metadata.get(STEPS).map_or("nothing", String::as_str);
+        let steps = found.parse().map_err(|_| TensorError::Metadata {
+            path: path.to_owned(),
+            key: STEPS,
+            expected: "a number of steps",
+            found: found.to_owned(),
+        })?;
+        Ok(Self { steps, moments })
+    }
+
+    /// The moment of a parameter: zeros before the first step.
+    fn moment(&self, moment: &str, name: &str, like: &Tensor) -> Result<Tensor, TensorError> {
+        let key = format!("{moment}/{name}");
+        match self.moments.get(&key) {
+            Some(value) => Ok(value.clone()),
+            None if self.steps == 0 => Ok(like.zeros_like()?),
+            None => Err(TensorError::Absent {
+                set: "moments",
+                name: key,
+            }),
+        }
+    }
+}
+
+/// The gradient of a parameter, for which there must be one.
+fn gradient<'a>(gradients: &'a TensorMap, name: &str) -> Result<&'a Tensor, TensorError> {
+    gradients.get(name).ok_or_else(|| TensorError::Absent {
+        set: "gradients",
+        name: name.to_owned(),
+    })
+}
+
+/// All gradients, scaled so that the square root of the sum of all their squares is at most
+/// `bound`, and that norm before scaling.
+///
+/// The sum goes over the tensors in the order of their names, in f64: the same in every run. As in
+/// PyTorch's `clip_grad_norm_`, the factor is `bound / (norm + 1e-6)`.
+///
+/// # Errors
+/// Those of candle, for tensors that are not of a floating-point type.
+pub fn clip_by_global_norm(
+    gradients: &TensorMap,
+    bound: f64,
+) -> Result<(TensorMap, f64), TensorError> {
+    let mut squares = 0.0;
+    for gradient in gradients.values() {
+        squares += gradient
+            .to_dtype(candle_core::DType::F64)?
+            .sqr()?
+            .sum_all()?
+            .to_scalar::<f64>()?;
+    }
+    let norm = squares.sqrt();
+    let factor = bound / (norm + 1e-6);
+    if factor >= 1.0 {
+        return Ok((gradients.clone(), norm));
+    }
+    let clipped = gradients
+        .iter()
+        .map(|(name, gradient)| Ok((name.clone(), gradient.affine(factor, 0.0)?)))
+        .collect::<candle_core::Result<BTreeMap<_, _>>>()?;
+    Ok((clipped, norm))
+}

@@ -1,0 +1,356 @@
+//! The learned sketches that queries may ask for, by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use datafusion::common::{Result, exec_err};
+use septet_sketch::codec::native::Options;
+use septet_sketch::count_min::{CountMin, Update};
+use septet_sketch::learned::{Learned, LearnedBuilder, Slot16};
+use septet_sketch::oracle::Oracle;
+use septet_sketch::{FlowKey, Key, Merge, SketchError};
+
+use crate::key::{byte_rows, is_bytes};
+
+/// An oracle that sketches in several threads share.
+pub struct SharedOracle<K: ?Sized>(Arc<dyn Oracle<K>>);
+
+impl<K: ?Sized> Clone for SharedOracle<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: ?Sized> fmt::Debug for SharedOracle<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedOracle").finish_non_exhaustive()
+    }
+}
+
+impl<K: ?Sized> Oracle<K> for SharedOracle<K> {
+    fn score(&self, keys: &[&K], scores: &mut [f32]) {
+        self.0.score(keys, scores);
+    }
+
+    fn model_bytes(&self) -> usize {
+        self.0.model_bytes()
+    }
+
+    fn fingerprint(&self) -> [u8; 16] {
+        self.0.fingerprint()
+    }
+}
+
+/// The builder that [`Models::add`] hands out.
+pub type ModelBuilder<K> = LearnedBuilder<K, CountMin<u64>, SharedOracle<K>, Slot16>;
+
+type Sketch<K> = Learned<K, CountMin<u64>, SharedOracle<K>, Slot16>;
+
+/// The learned sketches that queries may ask for, by name.
+///
+/// The oracle of a learned sketch is code and weights, which no SQL can spell. A program adds its
+/// oracles here, [`register_with`](crate::register_with) passes them on, and queries name them:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use datafusion::prelude::SessionContext;
+/// use septet_sketch::learned::Threshold;
+/// use septet_sketch::oracle::Oracle;
+/// use septet_sketch_datafusion::{Models, register_with};
+///
+/// /// Expects short words to be frequent.
+/// struct Short;
+/// impl Oracle<str> for Short {
+///     fn score(&self, keys: &[&str], scores: &mut [f32]) {
+///         for (key, score) in keys.iter().zip(scores) {
+///             *score = -(key.len() as f32);
+///         }
+///     }
+///     fn model_bytes(&self) -> usize {
+///         0
+///     }
+///     fn fingerprint(&self) -> [u8; 16] {
+///         *b"short words    1"
+///     }
+/// }
+///
+/// let mut models = Models::new();
+/// models.add::<str>("words", Arc::new(Short), |builder| {
+///     builder.bytes(64 << 10).threshold(Threshold::Fixed(-4.0))
+/// })?;
+/// let context = SessionContext::new();
+/// register_with(&context, models)?;
+/// // SELECT learned_cms_agg(word, 'words') FROM ...
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Models {
+    models: BTreeMap<String, Box<dyn Model>>,
+}
+
+impl Models {
+    /// No models.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an oracle under a name, in place of one of that name that was there.
+    ///
+    /// `configure` says how large the sketch is to be, what share of it the table takes, and which
+    /// keys are admitted. The sketch behind the table is a count-min sketch of two rows with plain
+    /// updates; slots have 16 bytes, so that sketches of partitions can always be merged.
+    ///
+    /// # Errors
+    ///
+    /// [`SketchError::Parameter`] as of [`LearnedBuilder::build`].
+    pub fn add<K: ModelKey + ?Sized>(
+        &mut self,
+        name: &str,
+        oracle: Arc<dyn Oracle<K>>,
+        configure: impl FnOnce(ModelBuilder<K>) -> ModelBuilder<K>,
+    ) -> Result<(), SketchError> {
+        let builder = Learned::builder(SharedOracle(oracle)).slot::<Slot16>();
+        let empty: Sketch<K> = configure(builder).build(|bytes| {
+            let rows = CountMin::builder().bytes(bytes);
+            rows.update_rule(Update::Plain).build()
+        })?;
+        let model = TypedModel {
+            empty: empty.to_bytes(&Options::default())?,
+            oracle: empty.oracle().clone(),
+        };
+        self.models.insert(name.to_owned(), Box::new(model));
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&dyn Model> {
+        self.models.get(name).map(AsRef::as_ref)
+    }
+
+    /// The names, for error messages.
+    pub(crate) fn names(&self) -> String {
+        if self.models.is_empty() {
+            return "the name of a model, of which none is registered".to_owned();
+        }
+        let names: Vec<_> = self.models.keys().map(|name| format!("'{name}'")).collect();
+        format!("the name of a model: {}", names.join(", "))
+    }
+}
+
+/// A type of keys that oracles judge: `u64`, `str`, `[u8]` or [`FlowKey`].
+pub trait ModelKey: Key + column::Rows + 'static {}
+
+impl ModelKey for u64 {}
+impl ModelKey for str {}
+impl ModelKey for [u8] {}
+impl ModelKey for FlowKey {}
+
+/// Columns as rows of such keys. It is out of reach of other crates, which cannot add more.
+mod column {
+    use super::{
+        Array, ArrayRef, AsArray, DataType, FlowKey, Int64Type, Result, UInt64Type, byte_rows,
+        cast, exec_err, is_bytes,
+    };
+
+    pub trait Rows {
+        /// What a column has to be, as in error messages.
+        const EXPECTED: &'static str;
+
+        fn accepts(data_type: &DataType) -> bool;
+
+        /// Shows every row that is not null, with its number.
+        fn rows(column: &ArrayRef, show: impl FnMut(usize, &Self)) -> Result<()>;
+    }
+
+    impl Rows for u64 {
+        const EXPECTED: &'static str = "integers";
+
+        fn accepts(data_type: &DataType) -> bool {
+            data_type.is_integer()
+        }
+
+        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+            if column.data_type().is_unsigned_integer() {
+                let column = cast(column, &DataType::UInt64)?;
+                let keys = column.as_primitive::<UInt64Type>().iter().enumerate();
+                keys.for_each(|(row, key)| key.iter().for_each(|key| show(row, key)));
+            } else {
+                let column = cast(column, &DataType::Int64)?;
+                let keys = column.as_primitive::<Int64Type>().iter().enumerate();
+                // The same bits, as in the hash of a signed key.
+                let keys = keys.map(|(row, key)| (row, key.map(i64::cast_unsigned)));
+                keys.for_each(|(row, key)| key.iter().for_each(|key| show(row, key)));
+            }
+            Ok(())
+        }
+    }
+
+    impl Rows for [u8] {
+        const EXPECTED: &'static str = "strings or binary";
+
+        fn accepts(data_type: &DataType) -> bool {
+            is_bytes(data_type)
+        }
+
+        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+            for (row, key) in byte_rows(column)?.enumerate() {
+                if column.is_valid(row) {
+                    show(row, key);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    impl Rows for str {
+        const EXPECTED: &'static str = "strings";
+
+        fn accepts(data_type: &DataType) -> bool {
+            data_type.is_string()
+        }
+
+        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+            let column = cast(column, &DataType::Utf8View)?;
+            for (row, key) in column.as_string_view().iter().enumerate() {
+                key.iter().for_each(|key| show(row, key));
+            }
+            Ok(())
+        }
+    }
+
+    impl Rows for FlowKey {
+        const EXPECTED: &'static str = "flows of 13 bytes";
+
+        fn accepts(data_type: &DataType) -> bool {
+            match data_type {
+                DataType::FixedSizeBinary(size) => *size == 13,
+                _ => data_type.is_binary(),
+            }
+        }
+
+        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+            for (row, key) in byte_rows(column)?.enumerate() {
+                if column.is_valid(row) {
+                    let Ok(key) = key.try_into() else {
+                        return exec_err!("expected flows of 13 bytes, found {} bytes", key.len());
+                    };
+                    show(row, &Self::from_bytes(key));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A learned sketch to begin with.
+pub(crate) trait Model: fmt::Debug + Send + Sync {
+    fn expected(&self) -> &'static str;
+    fn accepts(&self, data_type: &DataType) -> bool;
+    fn empty(&self) -> Result<Box<dyn LearnedColumn>, SketchError>;
+    /// Reads a sketch with this oracle.
+    fn read(&self, bytes: &[u8]) -> Result<Box<dyn LearnedColumn>, SketchError>;
+}
+
+/// A learned sketch of some type of keys.
+pub(crate) trait LearnedColumn: fmt::Debug + Send + Sync {
+    /// Counts the rows of a column that are not null.
+    fn count(&mut self, keys: &ArrayRef) -> Result<()>;
+    /// The estimates of the keys of a column, `None` where it is null.
+    fn estimates(&self, keys: &ArrayRef) -> Result<Vec<Option<u64>>>;
+    /// Adds a stored sketch of the same oracle.
+    fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError>;
+    fn to_bytes(&self) -> Result<Vec<u8>, SketchError>;
+    fn coverage(&self) -> f64;
+    /// Bytes of memory, apart from the oracle, which is shared.
+    fn memory(&self) -> usize;
+}
+
+struct TypedModel<K: ?Sized> {
+    /// The empty sketch, stored.
+    empty: Vec<u8>,
+    oracle: SharedOracle<K>,
+}
+
+impl<K: ModelKey + ?Sized> fmt::Debug for TypedModel<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("keys", &K::EXPECTED)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: ModelKey + ?Sized> Model for TypedModel<K> {
+    fn expected(&self) -> &'static str {
+        K::EXPECTED
+    }
+
+    fn accepts(&self, data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Dictionary(_, values) => K::accepts(values),
+            other => K::accepts(other),
+        }
+    }
+
+    fn empty(&self) -> Result<Box<dyn LearnedColumn>, SketchError> {
+        self.read(&self.empty)
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Box<dyn LearnedColumn>, SketchError> {
+        let sketch: Sketch<K> = Learned::from_bytes(bytes, self.oracle.clone())?;
+        Ok(Box::new(TypedSketch(sketch)))
+    }
+}
+
+struct TypedSketch<K: ModelKey + ?Sized>(Sketch<K>);
+
+impl<K: ModelKey + ?Sized> fmt::Debug for TypedSketch<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Learned")
+            .field("stats", &self.0.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: ModelKey + ?Sized> LearnedColumn for TypedSketch<K> {
+    fn count(&mut self, keys: &ArrayRef) -> Result<()> {
+        K::rows(&plain(keys)?, |_, key| self.0.push(key, 1))
+    }
+
+    fn estimates(&self, keys: &ArrayRef) -> Result<Vec<Option<u64>>> {
+        let mut estimates = vec![None; keys.len()];
+        K::rows(&plain(keys)?, |row, key| {
+            estimates[row] = Some(self.0.estimate(key).value);
+        })?;
+        Ok(estimates)
+    }
+
+    fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError> {
+        let other = Learned::from_bytes(bytes, self.0.oracle().clone())?;
+        self.0.merge(&other)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, SketchError> {
+        self.0.to_bytes(&Options::default())
+    }
+
+    fn coverage(&self) -> f64 {
+        self.0.coverage()
+    }
+
+    fn memory(&self) -> usize {
+        size_of_val(self) + self.0.size_bytes() - self.0.oracle().model_bytes()
+    }
+}
+
+/// A column without dictionary.
+fn plain(keys: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match keys.data_type() {
+        DataType::Dictionary(_, values) => cast(keys, values)?,
+        _ => Arc::clone(keys),
+    })
+}

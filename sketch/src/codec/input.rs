@@ -1,0 +1,153 @@
+//! The bytes that a decoder takes apart, with the place in them.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::error::SketchError;
+
+/// Bytes that have not been taken yet.
+#[derive(Debug)]
+pub(crate) struct Input<'a> {
+    format: &'static str,
+    bytes: &'a [u8],
+    offset: usize,
+    /// Where the bytes begin in the file.
+    base: usize,
+    /// 1 when a byte here is one of the file, 0 when they were compressed there.
+    step: usize,
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(format: &'static str, bytes: &'a [u8]) -> Self {
+        Self::at(format, bytes, 0, 1)
+    }
+
+    /// Bytes that begin at `base` of a file. A byte here is `step` bytes there: 1, or 0 when they
+    /// were compressed, so that every place is told as the beginning.
+    pub(crate) fn at(format: &'static str, bytes: &'a [u8], base: usize, step: usize) -> Self {
+        Self {
+            format,
+            bytes,
+            offset: 0,
+            base,
+            step,
+        }
+    }
+
+    /// The next `count` bytes, which hold `what`, as an input of their own.
+    #[cfg(feature = "std")]
+    pub(crate) fn part(&mut self, count: usize, what: &str) -> Result<Self, SketchError> {
+        let base = self.base + self.offset * self.step;
+        let bytes = self.take(count, what)?;
+        Ok(Self::at(self.format, bytes, base, self.step))
+    }
+
+    /// Where the next byte stands.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The bytes that are left.
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len() - self.offset
+    }
+
+    /// The next `count` bytes, which hold `what`.
+    pub(crate) fn take(&mut self, count: usize, what: &str) -> Result<&'a [u8], SketchError> {
+        if self.remaining() < count {
+            let expected = format!("{count} bytes of {what}");
+            let found = format!("the end after {} bytes", self.remaining());
+            return Err(self.fault_at(self.offset, expected, found));
+        }
+        let taken = &self.bytes[self.offset..self.offset + count];
+        self.offset += count;
+        Ok(taken)
+    }
+
+    /// The next `N` bytes, which hold `what`.
+    pub(crate) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], SketchError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, what)?);
+        Ok(array)
+    }
+
+    pub(crate) fn u8(&mut self, what: &str) -> Result<u8, SketchError> {
+        Ok(self.array::<1>(what)?[0])
+    }
+
+    pub(crate) fn u16(&mut self, what: &str) -> Result<u16, SketchError> {
+        Ok(u16::from_le_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u32(&mut self, what: &str) -> Result<u32, SketchError> {
+        Ok(u32::from_le_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u64(&mut self, what: &str) -> Result<u64, SketchError> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    /// Checks that nothing is left.
+    pub(crate) fn end(&self) -> Result<(), SketchError> {
+        match self.remaining() {
+            0 => Ok(()),
+            more => Err(self.fault_at(self.offset, "the end", format!("{more} more bytes"))),
+        }
+    }
+
+    /// The error for what stands at `offset`.
+    pub(crate) fn fault_at(
+        &self,
+        offset: usize,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> SketchError {
+        SketchError::Decode {
+            format: self.format,
+            offset: (self.base + offset * self.step) as u64,
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
+    /// The error for the byte that was taken last.
+    #[cfg(feature = "std")]
+    pub(crate) fn fault_before(&self, expected: &str, found: u8) -> SketchError {
+        self.fault_at(self.offset.saturating_sub(1), expected, format!("{found}"))
+    }
+
+    /// The error of a file inside this one, which begins at `offset` here.
+    #[cfg(feature = "std")]
+    pub(crate) fn inside(&self, offset: usize, error: SketchError) -> SketchError {
+        match error {
+            SketchError::Decode {
+                format,
+                offset: inner,
+                expected,
+                found,
+            } => SketchError::Decode {
+                format,
+                offset: (self.base + offset * self.step) as u64 + inner * self.step as u64,
+                expected,
+                found,
+            },
+            other => other,
+        }
+    }
+
+    /// The error for what stands at `offset` of the file.
+    #[cfg(feature = "std")]
+    pub(crate) fn fault_at_absolute(
+        &self,
+        offset: usize,
+        expected: String,
+        found: String,
+    ) -> SketchError {
+        SketchError::Decode {
+            format: self.format,
+            offset: offset as u64,
+            expected,
+            found,
+        }
+    }
+}

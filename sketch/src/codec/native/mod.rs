@@ -1,0 +1,228 @@
+//! The binary format of this crate.
+//!
+//! A file says everything that is needed to go on counting, and nothing that depends on the machine
+//! that wrote it. All numbers are little endian:
+//!
+//! | byte | | |
+//! | --- | --- | --- |
+//! | 0 | magic | `LSK1` |
+//! | 4 | version | 1 |
+//! | 5 | kind | [`Kind`] |
+//! | 6 | element | bytes of a counter or of a slot; the type of DataSketches' cells |
+//! | 7 | keys | 0 not said, 1 integers, 2 bytes, 3 flows, 4 hashes, 5 mixed |
+//! | 8 | hash | [`HASH_VERSION`] |
+//! | 9 | encoding | [`Encoding`] |
+//! | 10 | flags, u16 | bit 0: a counter has stopped at its largest value |
+//! | 12 | length of the parameters, u32 | |
+//! | 16 | seed, u64 | |
+//! | 24 | total, u64 | occurrences so far |
+//! | 32 | parameters | depends on the kind |
+//! | | length of the payload, u64 | |
+//! | | payload | counters, entries, a sketch inside another |
+//! | | CRC32C, u32 | of everything before |
+//!
+//! Truncated, damaged and hostile bytes give [`SketchError::Decode`]. Memory is asked for when the
+//! bytes that fill it are there, and a sketch that would take more than a stated limit is refused.
+//!
+//! ```
+//! use septet_sketch::codec::native::{Native, Options};
+//! use septet_sketch::{CountMin, FrequencySketch};
+//!
+//! let mut sketch = CountMin::<u32>::builder().bytes(4096).build()?;
+//! sketch.update("fox");
+//! let bytes = sketch.to_bytes(&Options::default())?;
+//! assert_eq!(CountMin::<u32>::from_bytes(&bytes)?, sketch);
+//! # Ok::<(), septet_sketch::SketchError>(())
+//! ```
+
+mod cells;
+mod datasketches;
+mod envelope;
+mod linear;
+mod stored_key;
+
+pub(crate) use cells::{Numbers, push_varint, varint};
+pub(crate) use envelope::{Envelope, Parts};
+pub use stored_key::StoredKey;
+pub(crate) use stored_key::read_key;
+
+use std::fmt;
+
+use crate::any_key::KeyType;
+use crate::codec::input::Input;
+use crate::error::SketchError;
+use crate::key::HASH_VERSION;
+
+const FORMAT: &str = "sketch file";
+const MAGIC: [u8; 4] = *b"LSK1";
+const VERSION: u8 = 1;
+
+/// Bytes before the parameters.
+const HEADER_BYTES: usize = 32;
+
+/// Bytes of memory that a sketch takes at most when it is read by [`Native::from_bytes`]: this
+/// many, or [`MEMORY_FACTOR`] times the bytes that are read when that is more.
+pub const MEMORY: usize = 256 << 20;
+
+/// See [`MEMORY`].
+pub const MEMORY_FACTOR: usize = 16;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// 1: [`CountMin`](crate::CountMin).
+    CountMin,
+    /// 2: [`CountSketch`](crate::CountSketch).
+    CountSketch,
+    /// 3: [`MisraGries`](crate::heavy_hitters::MisraGries).
+    MisraGries,
+    /// 4: [`SpaceSaving`](crate::heavy_hitters::SpaceSaving).
+    SpaceSaving,
+    /// 5: [`TopK`](crate::heavy_hitters::TopK), with a sketch inside.
+    TopK,
+    /// 6: [`Learned`](crate::learned::Learned), with a sketch inside.
+    Learned,
+    /// 7: [`datasketches::CountMin`](crate::codec::datasketches::CountMin).
+    DataSketches,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::CountMin,
+        Self::CountSketch,
+        Self::MisraGries,
+        Self::SpaceSaving,
+        Self::TopK,
+        Self::Learned,
+        Self::DataSketches,
+    ];
+
+    fn code(self) -> u8 {
+        Self::ALL
+            .iter()
+            .zip(1..)
+            .find(|&(&kind, _)| kind == self)
+            .map_or(0, |(_, code)| code)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CountMin => "count-min",
+            Self::CountSketch => "count-sketch",
+            Self::MisraGries => "Misra-Gries",
+            Self::SpaceSaving => "SpaceSaving",
+            Self::TopK => "top-k",
+            Self::Learned => "learned sketch",
+            Self::DataSketches => "DataSketches count-min",
+        })
+    }
+}
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// 0: counters as they are in memory. The fastest, and as large as the sketch.
+    Raw,
+    /// 1: seven bits a byte (LEB128), small numbers in one byte.
+    #[default]
+    Varint,
+    /// 2: as `Varint`, and then compressed with zstd (feature `compression`).
+    Zstd,
+}
+
+/// How a sketch is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// How numbers are written.
+    pub encoding: Encoding,
+    /// What kind of keys was counted, for sketches that do not hold keys themselves.
+    pub keys: Option<KeyType>,
+}
+
+impl Options {
+    /// How numbers are written; [`Encoding::Varint`] by default.
+    #[must_use]
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// What kind of keys was counted, for programs that read keys from people; unsaid by default.
+    #[must_use]
+    pub fn keys(mut self, keys: Option<KeyType>) -> Self {
+        self.keys = keys;
+        self
+    }
+}
+
+/// What can be told of a file without reading its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Header {
+    /// What the file holds.
+    pub kind: Kind,
+    /// Bytes of a counter or of a slot; for DataSketches 0 (`f64`), 1 (`u64`) or 2 (`i64`).
+    pub element: u8,
+    /// What kind of keys was counted, if the file says so.
+    pub keys: Option<KeyType>,
+    /// How numbers are written.
+    pub encoding: Encoding,
+    /// The seed under which keys are hashed.
+    pub seed: u64,
+    /// Occurrences so far.
+    pub total: u64,
+}
+
+impl Header {
+    /// Whether the bytes begin as those of this format.
+    #[must_use]
+    pub fn is_at_start_of(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
+    /// Reads the first 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SketchError::Decode`] for bytes that are not of this format or of another version.
+    pub fn read(bytes: &[u8]) -> Result<Self, SketchError> {
+        Ok(envelope::Front::read(&mut Input::new(FORMAT, bytes))?.header)
+    }
+}
+
+/// A sketch that is written to bytes and read from them.
+pub trait Native: Sized {
+    /// The bytes of this sketch.
+    ///
+    /// # Errors
+    ///
+    /// [`SketchError::NeedsFeature`] for [`Encoding::Zstd`] without the feature `compression`.
+    fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, SketchError>;
+
+    /// Reads a sketch, which may take [`MEMORY`] bytes or [`MEMORY_FACTOR`] times those that are
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// [`SketchError::Decode`] when the bytes are not those of such a sketch.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
+        Self::from_bytes_within(bytes, default_memory(bytes))
+    }
+
+    /// Reads a sketch that takes at most about `memory` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes).
+    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError>;
+}
+
+/// The limit for which [`MEMORY`] stands.
+pub(crate) fn default_memory(bytes: &[u8]) -> usize {
+    bytes.len().saturating_mul(MEMORY_FACTOR).max(MEMORY)
+}

@@ -1,1 +1,0 @@
-//! Sketches that several threads update.

@@ -1,1 +1,0 @@
-//! The count-sketch: signed counters, the median of which estimates without bias.
