@@ -17,6 +17,8 @@ extern crate alloc;
 pub mod distribution;
 pub mod error;
 pub mod parameter;
+#[cfg(feature = "std")]
+pub mod theory;
 
 pub use distribution::Pmf;
 pub use error::RobustStatsError;
