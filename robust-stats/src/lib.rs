@@ -14,6 +14,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+pub mod decode;
 pub mod distribution;
 pub mod error;
 pub mod parameter;
