@@ -15,13 +15,19 @@
 extern crate alloc;
 
 #[cfg(feature = "std")]
+pub mod aggregate;
+#[cfg(feature = "std")]
 pub mod decode;
+pub mod design;
+#[cfg(feature = "std")]
 pub mod distribution;
 pub mod error;
+pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]
 pub mod theory;
 
+#[cfg(feature = "std")]
 pub use distribution::Pmf;
 pub use error::RobustStatsError;
 pub use parameter::{Epsilon, Gamma};
