@@ -79,7 +79,7 @@ impl HashedSetting {
     }
 
     /// The deviation when the columns of the design are orthogonal.
-    fn ideal_deviation(&self, users: f64) -> f64 {
+    pub(crate) fn ideal_deviation(&self, users: f64) -> f64 {
         let (k, l) = (self.symbols as f64, self.cells as f64);
         // A pair of symbols shares a cell with probability `(c - 1) / (k - 1)`.
         let apart = ((k - k / l) / (k - 1.0)).clamp(0.0, 1.0);
