@@ -25,6 +25,8 @@ pub mod error;
 pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]
+pub mod testing;
+#[cfg(feature = "std")]
 pub mod theory;
 
 #[cfg(feature = "std")]
