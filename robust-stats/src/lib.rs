@@ -17,6 +17,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 pub mod aggregate;
 #[cfg(feature = "std")]
+pub mod attack;
+#[cfg(feature = "std")]
 pub mod decode;
 pub mod design;
 #[cfg(feature = "std")]
@@ -24,6 +26,10 @@ pub mod distribution;
 pub mod error;
 pub mod mechanism;
 pub mod parameter;
+#[cfg(feature = "std")]
+pub mod planner;
+#[cfg(feature = "std")]
+pub mod simulate;
 #[cfg(feature = "std")]
 pub mod testing;
 #[cfg(feature = "std")]

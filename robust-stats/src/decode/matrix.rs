@@ -212,13 +212,14 @@ mod tests {
 
     /// The matrix itself.
     fn dense(matrix: &DesignMatrix) -> Vec<Vec<f64>> {
-        let mut rows = vec![vec![0.0; matrix.symbols()]; matrix.groups() * matrix.cells()];
-        for symbol in 0..matrix.symbols() {
-            for &row in matrix.rows_of(symbol) {
-                rows[row as usize][symbol] = 1.0;
-            }
-        }
-        rows
+        let is_in = |row: usize, symbol: usize| matrix.rows_of(symbol).contains(&(row as u32));
+        (0..matrix.groups() * matrix.cells())
+            .map(|row| {
+                (0..matrix.symbols())
+                    .map(|symbol| f64::from(u8::from(is_in(row, symbol))))
+                    .collect()
+            })
+            .collect()
     }
 
     proptest! {

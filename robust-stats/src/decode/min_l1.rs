@@ -288,11 +288,11 @@ impl<'a> Solver<'a> {
             }
             to_simplex(&mut now.primal);
             self.matrix.cell_masses(&now.primal, &mut moved);
-            for row in 0..rows {
-                let extrapolated = 2.0 * moved[row] - now.image[row];
-                let step = dual_step * self.inverse_sizes[row];
-                now.dual[row] =
-                    (now.dual[row] + step * (extrapolated - self.targets[row])).clamp(-1.0, 1.0);
+            let points = now.dual.iter_mut().zip(&now.image).zip(&moved);
+            let problem = self.inverse_sizes.iter().zip(self.targets);
+            for (((dual, before), after), (inverse, target)) in points.zip(problem) {
+                let extrapolated = 2.0 * after - before;
+                *dual = (*dual + dual_step * inverse * (extrapolated - target)).clamp(-1.0, 1.0);
             }
             std::mem::swap(&mut now.image, &mut moved);
             self.gradient(&now.dual, &mut weighted, &mut now.gradient);

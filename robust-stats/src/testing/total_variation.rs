@@ -46,7 +46,7 @@ impl LeastPath {
             start += distance(counts, weights, total);
             steps_of_group(counts, weights, total, &mut steps);
         }
-        steps.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        steps.sort_unstable_by_key(|&(gain, _)| std::cmp::Reverse(gain));
         Self { start, steps }
     }
 
@@ -144,7 +144,8 @@ impl Gains {
     }
 
     fn finish(&mut self) {
-        self.partial.sort_unstable_by(|a, b| b.cmp(a));
+        self.partial
+            .sort_unstable_by_key(|&gain| std::cmp::Reverse(gain));
     }
 
     /// What the sample after `done` ones gains.

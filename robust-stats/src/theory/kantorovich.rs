@@ -11,7 +11,7 @@
 use super::first_reaching;
 
 /// Poisson probabilities over `0..=last`, by recursion from the mode, so that nothing underflows.
-fn poisson_pmf(mean: f64, last: usize) -> Vec<f64> {
+pub(crate) fn poisson_pmf(mean: f64, last: usize) -> Vec<f64> {
     let mut pmf = vec![0.0; last + 1];
     if mean <= 0.0 {
         pmf[0] = 1.0;
