@@ -16,6 +16,8 @@ extern crate alloc;
 
 #[cfg(feature = "std")]
 pub mod aggregate;
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod design;
 #[cfg(feature = "std")]
 pub mod distribution;
