@@ -18,6 +18,8 @@ extern crate alloc;
 pub mod aggregate;
 #[cfg(feature = "std")]
 pub mod attack;
+#[cfg(feature = "audit")]
+pub mod audit;
 #[cfg(feature = "std")]
 pub mod decode;
 pub mod design;
@@ -28,6 +30,8 @@ pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]
 pub mod planner;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
 #[cfg(feature = "std")]
 pub mod simulate;
 #[cfg(feature = "std")]

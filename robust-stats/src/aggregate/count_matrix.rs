@@ -26,7 +26,8 @@ impl CountMatrix {
     ///
     /// # Errors
     ///
-    /// When there is not one count for each cell of each group.
+    /// When there is not one count for each cell of each group, or they sum to more than
+    /// [`MOST_REPORTS`](super::MOST_REPORTS).
     pub fn from_counts(
         groups: usize,
         cells: usize,
@@ -39,6 +40,8 @@ impl CountMatrix {
                 counts.len(),
             ));
         }
+        let sum = counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
+        super::check_reports(sum.unwrap_or(u64::MAX), 0)?;
         Ok(Self {
             groups,
             cells,
@@ -112,7 +115,7 @@ impl CountMatrix {
     ///
     /// # Errors
     ///
-    /// When the shapes differ.
+    /// When the shapes differ, or there would be more than [`MOST_REPORTS`](super::MOST_REPORTS).
     pub fn merge(&mut self, other: &Self) -> Result<(), RobustStatsError> {
         if (self.groups, self.cells) != (other.groups, other.cells) {
             return Err(RobustStatsError::mismatch(
@@ -121,6 +124,7 @@ impl CountMatrix {
                 format!("{} x {}", other.groups, other.cells),
             ));
         }
+        super::check_reports(self.reports(), other.reports())?;
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
         }

@@ -6,7 +6,7 @@ use crate::aggregate::CountMatrix;
 use crate::decode::DesignMatrix;
 use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
-use crate::testing::draw_without_replacement;
+use crate::simulate::draw_without_replacement;
 
 /// What everybody knows: the design and how many clients are in each group.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ pub(super) fn victims_at_random(
     rng: &mut dyn RngCore,
 ) -> Vec<(usize, u64)> {
     let mut numbers = vec![0; protocol.sizes().len()];
-    crate::testing::draw_without_replacement(protocol.sizes(), budget, rng, &mut numbers);
+    crate::simulate::draw_without_replacement(protocol.sizes(), budget, rng, &mut numbers);
     numbers
         .into_iter()
         .enumerate()

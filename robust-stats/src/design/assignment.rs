@@ -3,8 +3,12 @@
 use core::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
+#[cfg(feature = "std")]
+use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24x128};
 
 use super::DesignParameters;
+#[cfg(feature = "std")]
+use crate::error::RobustStatsError;
 
 /// The assignment of clients to groups by a keyed pseudo-random function (SipHash-2-4) of the epoch and
 /// the client's name.
@@ -37,6 +41,29 @@ impl Assignment {
         hasher.write(client);
         let product = u128::from(hasher.finish()) * u128::from(self.groups);
         usize::try_from(product >> 64).expect("below the number of groups")
+    }
+
+    /// Checks that the assignment is one for this design.
+    #[cfg(feature = "std")]
+    pub(crate) fn check(&self, parameters: &DesignParameters) -> Result<(), RobustStatsError> {
+        if self.epoch != parameters.epoch() {
+            let (left, right) = (self.epoch, parameters.epoch());
+            return Err(RobustStatsError::mismatch("epoch", left, right));
+        }
+        if self.groups as usize != parameters.groups() {
+            let (left, right) = (self.groups as usize, parameters.groups());
+            return Err(RobustStatsError::mismatch("number of groups", left, right));
+        }
+        Ok(())
+    }
+
+    /// A keyed hash of a client's name, by which duplicates are found: 128 bits, so that no two of
+    /// `2^40` clients share it by chance.
+    #[cfg(feature = "std")]
+    pub(crate) fn fingerprint(&self, client: &[u8]) -> u128 {
+        let mut hasher = SipHasher24x128::new_with_key(&self.key);
+        hasher.write(client);
+        hasher.finish128().as_u128()
     }
 }
 

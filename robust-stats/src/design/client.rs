@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use rand_chacha::rand_core::CryptoRng;
 
-use super::{DesignId, DesignParameters, partition};
+use super::{DesignId, DesignParameters, DesignTag, partition};
 use crate::error::RobustStatsError;
 use crate::mechanism::{Channel, ExactProbability, Mechanism, RandomizedResponse, Support};
 use crate::mechanism::{bits_of, check_symbol};
@@ -18,6 +18,7 @@ use crate::parameter::Epsilon;
 #[derive(Clone, Debug)]
 pub struct GroupClient {
     id: DesignId,
+    tag: DesignTag,
     epoch: u32,
     group: usize,
     cell_count: usize,
@@ -44,6 +45,7 @@ impl GroupClient {
         partition::draw(parameters, &id, group, &mut cells);
         Ok(Self {
             id,
+            tag: id.tag(),
             epoch: parameters.epoch(),
             group,
             cell_count: parameters.cells(),
@@ -58,6 +60,11 @@ impl GroupClient {
         self.id
     }
 
+    /// The tag that reports carry.
+    pub(super) fn tag(&self) -> DesignTag {
+        self.tag
+    }
+
     /// The epoch.
     #[must_use]
     pub fn epoch(&self) -> u32 {
@@ -68,6 +75,25 @@ impl GroupClient {
     #[must_use]
     pub fn group(&self) -> usize {
         self.group
+    }
+
+    /// Averaged over the random partition: another symbol shares the cell with probability
+    /// `(k/L - 1)/(k - 1)`, exactly so when `L` divides `k`.
+    #[must_use]
+    pub fn support(&self) -> Support {
+        let (own, other) = self
+            .response
+            .map_or((1.0, 0.0), |response| response.probabilities());
+        let (domain, cells) = (self.cells.len() as f64, self.cell_count as f64);
+        let shared = if domain > 1.0 {
+            (domain / cells - 1.0) / (domain - 1.0)
+        } else {
+            0.0
+        };
+        Support {
+            own,
+            other: shared * own + (1.0 - shared) * other,
+        }
     }
 }
 
@@ -100,24 +126,6 @@ impl Mechanism for GroupClient {
             .response
             .map_or(cell, |response| response.respond(cell, rng)))
     }
-
-    /// Averaged over the random partition: another symbol shares the cell with probability
-    /// `(k/L - 1)/(k - 1)`, exactly so when `L` divides `k`.
-    fn support(&self) -> Support {
-        let (own, other) = self
-            .response
-            .map_or((1.0, 0.0), |response| response.probabilities());
-        let (domain, cells) = (self.cells.len() as f64, self.cell_count as f64);
-        let shared = if domain > 1.0 {
-            (domain / cells - 1.0) / (domain - 1.0)
-        } else {
-            0.0
-        };
-        Support {
-            own,
-            other: shared * own + (1.0 - shared) * other,
-        }
-    }
 }
 
 impl Channel for GroupClient {
@@ -131,9 +139,7 @@ impl Channel for GroupClient {
         match &self.response {
             Some(response) => response.probability(usize::from(cell), message),
             None if u64::from(cell) == message => ExactProbability::one(),
-            None => ExactProbability {
-                factors: vec![(0, 1)],
-            },
+            None => ExactProbability::zero(),
         }
     }
 }

@@ -25,12 +25,14 @@ mod client;
 mod isometry;
 mod parameters;
 mod partition;
+mod report;
 
 pub use assignment::Assignment;
 pub use client::GroupClient;
 #[cfg(feature = "std")]
 pub use isometry::IsometryReport;
-pub use parameters::{DesignId, DesignParameters, GROUPS_FACTOR, LARGEST_CELLS};
+pub use parameters::{DesignId, DesignParameters, DesignTag, GROUPS_FACTOR, LARGEST_CELLS};
+pub use report::DesignReport;
 
 use alloc::vec;
 use alloc::vec::Vec;

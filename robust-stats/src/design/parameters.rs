@@ -183,3 +183,18 @@ impl fmt::Debug for DesignId {
         fmt::Display::fmt(self, f)
     }
 }
+
+impl DesignId {
+    /// The first eight bytes: what reports carry. They tell designs apart by accident, and an adversary
+    /// gains nothing from a collision.
+    #[must_use]
+    pub fn tag(&self) -> DesignTag {
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&self.0[..8]);
+        DesignTag(tag)
+    }
+}
+
+/// The beginning of a [`DesignId`], or of the hash of a mechanism's parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DesignTag(pub [u8; 8]);

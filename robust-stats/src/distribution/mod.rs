@@ -19,7 +19,7 @@ use crate::error::RobustStatsError;
 ///
 /// let fair = Pmf::uniform(4)?;
 /// let biased = Pmf::from_weights(&[3.0, 1.0, 1.0, 1.0])?;
-/// assert_eq!(fair.total_variation(&biased)?, 0.25);
+/// assert!((fair.total_variation(&biased)? - 0.25).abs() < 1e-15);
 /// # Ok::<(), septet_robust_stats::RobustStatsError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -19,6 +19,14 @@ impl ExactProbability {
         }
     }
 
+    /// The impossible event.
+    #[must_use]
+    pub fn zero() -> Self {
+        Self {
+            factors: vec![(0, 1)],
+        }
+    }
+
     /// The event that a uniform 64-bit number is below `threshold`.
     #[must_use]
     pub fn chance(threshold: u64) -> Self {

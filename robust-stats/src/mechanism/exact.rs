@@ -44,6 +44,23 @@ impl PrivacyBound {
         Ok(Self(bound))
     }
 
+    /// `e^epsilon` rounded to the nearest integer.
+    pub(crate) fn rounded(self) -> u64 {
+        u64::try_from((self.0 + (1 << 62)) >> 63).expect("e^40 is below 2^58")
+    }
+
+    /// `e^epsilon` rounded up.
+    pub(crate) fn rounded_up(self) -> u64 {
+        u64::try_from((self.0 + (1 << 63) - 1) >> 63).expect("e^40 is below 2^58")
+    }
+
+    /// `domain / (e^epsilon + 1)` rounded to the nearest integer.
+    pub(crate) fn share_of(self, domain: u32) -> u32 {
+        let whole = self.0 + (1 << 63);
+        let share = ((u128::from(domain) << 63) + whole / 2) / whole;
+        u32::try_from(share).expect("at most half of the domain")
+    }
+
     /// The largest threshold `T` for which `T a / ((2^64 - T) b)` stays below the bound: `T / 2^64`
     /// is the chance of an event that may be `e^epsilon` times as likely, when its probability is
     /// spread over `b` outputs and that of the opposite event over `a` outputs.

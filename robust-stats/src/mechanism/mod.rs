@@ -18,17 +18,33 @@
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 
+mod bit_vector;
 mod channel;
+mod count_mean_sketch;
 mod exact;
+mod hadamard_response;
+mod local_hashing;
 mod randomized_response;
+mod rappor;
+mod subset_selection;
+mod unary_encoding;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{CryptoRng, SeedableRng};
 
+pub use bit_vector::BitVector;
 pub use channel::{Channel, ExactProbability};
+pub use count_mean_sketch::{
+    CountMeanSketch, HadamardCountMeanSketch, SketchRow, SketchShape, SketchSign,
+};
 pub use exact::LARGEST_EPSILON;
 pub(crate) use exact::uniform_below;
+pub use hadamard_response::HadamardResponse;
+pub use local_hashing::{HashedCell, LocalHashing};
 pub use randomized_response::RandomizedResponse;
+pub use rappor::{Rappor, RapporReport};
+pub use subset_selection::SubsetSelection;
+pub use unary_encoding::UnaryEncoding;
 
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
@@ -57,7 +73,12 @@ pub trait Mechanism {
         symbol: usize,
         rng: &mut R,
     ) -> Result<Self::Report, RobustStatsError>;
+}
 
+/// A pure mechanism in the sense of Wang, Blocki, Li and Jha (2017): a message supports a set of
+/// symbols, the own one with one probability and each other one with another, so that frequencies are
+/// estimated from counts of support.
+pub trait PureMechanism: Mechanism {
     /// With which probability a message supports its own symbol, and any other one.
     fn support(&self) -> Support;
 }

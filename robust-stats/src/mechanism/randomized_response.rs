@@ -3,7 +3,7 @@
 use rand_chacha::rand_core::CryptoRng;
 
 use super::exact::{PrivacyBound, chance, uniform_below};
-use super::{Channel, ExactProbability, Mechanism, Support, check_symbol};
+use super::{Channel, ExactProbability, Mechanism, PureMechanism, Support, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
@@ -88,7 +88,9 @@ impl Mechanism for RandomizedResponse {
         let symbol = check_symbol(symbol, self.domain)?;
         Ok(self.respond(symbol, rng))
     }
+}
 
+impl PureMechanism for RandomizedResponse {
     fn support(&self) -> Support {
         let (own, other) = self.probabilities();
         Support { own, other }

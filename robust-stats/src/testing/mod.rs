@@ -15,7 +15,6 @@ mod total_variation;
 
 pub use baseline::{ClassicalTest, Statistic};
 pub use identity::{IdentityTest, TestReport};
-pub(crate) use permutation::draw_without_replacement;
 pub use permutation::{ShiftReport, independence, two_sample};
 pub use reduction::UniformReduction;
 pub use reference::ExactPmf;

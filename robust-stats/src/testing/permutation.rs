@@ -6,11 +6,11 @@
 //! of Schrab and Kim, "Robust Kernel Hypothesis Testing under Data Corruption", 2024).
 
 use rand::Rng;
-use rand_distr::{Distribution, Hypergeometric};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
+use crate::simulate::draw_without_replacement;
 
 /// The result of a shifted permutation test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,30 +169,6 @@ fn shifted(
         p_value: plain as f64 / all,
         robust_p_value: robust as f64 / all,
     })
-}
-
-/// How many of each symbol are among `draws` drawn without replacement.
-pub(crate) fn draw_without_replacement<R: Rng + ?Sized>(
-    population: &[u64],
-    draws: u64,
-    rng: &mut R,
-    counts: &mut [u64],
-) {
-    let mut left: u64 = population.iter().sum();
-    let mut wanted = draws.min(left);
-    for (count, &size) in counts.iter_mut().zip(population) {
-        *count = if wanted == 0 || size == 0 {
-            0
-        } else if wanted == left {
-            size
-        } else {
-            Hypergeometric::new(left, size, wanted)
-                .expect("no more are drawn than there are")
-                .sample(rng)
-        };
-        left -= size;
-        wanted -= *count;
-    }
 }
 
 #[cfg(test)]
