@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::design::GROUPS_FACTOR;
 use crate::error::RobustStatsError;
 use crate::parameter::{Epsilon, Gamma};
-use crate::theory::coupling::{coupling_shift, response_contraction};
+use crate::theory::coupling::{coupling_shift, response_contraction, searched_gain};
 use crate::theory::learning::{HashedSetting, central_deviation, total_variation_error};
 use crate::theory::{kantorovich, normal_quantile};
 
@@ -95,8 +95,9 @@ pub struct Plan {
     pub predicted_error: f64,
     /// What no number of clients undoes: the shift that liars plant unseen.
     pub manipulation_floor: f64,
-    /// What the min-L1 estimate exceeds in few runs under no attack at all: the statistical error
-    /// plus twice the floor. For a test equal to the predicted error.
+    /// What the error of the min-L1 estimate stays below in 99 % of runs near the uniform
+    /// distribution, whatever liars do: twice the floor, the statistical error, and its spread. For
+    /// a test equal to the predicted error.
     pub guarantee: f64,
     /// The information of a message, in bits.
     pub message_bits: f64,
@@ -239,17 +240,59 @@ fn check(request: &Request) -> Result<(), RobustStatsError> {
     }
 }
 
-/// The shift that is planted unseen with so many cells. Where every symbol is its own cell it is
-/// `gamma`, through randomised response if there is any.
+/// The shift that is planted unseen with so many cells and the default number of groups.
 fn coupling_floor(request: &Request, cells: usize, epsilon: Option<Epsilon>) -> f64 {
-    if request.symbols < 2 {
+    let gamma = request.gamma;
+    match request.task {
+        Task::Learning => learning_floor(
+            gamma,
+            request.symbols,
+            cells,
+            groups_of(request.symbols, cells),
+            epsilon,
+        ),
+        // The alternative is there before the partitions are drawn: nobody can search for it.
+        Task::Testing { .. } if cells >= request.symbols => {
+            gamma.get() * epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells))
+        }
+        Task::Testing { .. } => coupling_shift(gamma.get(), request.symbols, cells, epsilon),
+    }
+}
+
+/// The default number of groups.
+fn groups_of(symbols: usize, cells: usize) -> usize {
+    if cells >= symbols {
+        1
+    } else {
+        (GROUPS_FACTOR * symbols).div_ceil(cells)
+    }
+}
+
+/// The total variation by which liars who know the partitions move an estimate unseen: the coupling
+/// shift along the sign vector that the partitions separate least. Where every symbol is its own
+/// cell it is `gamma`, through randomised response if there is any.
+#[must_use]
+pub fn learning_floor(
+    gamma: Gamma,
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+) -> f64 {
+    if symbols < 2 {
         return 0.0;
     }
-    if cells >= request.symbols {
+    if cells >= symbols {
         let private = epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells));
-        return request.gamma.get() * private;
+        return gamma.get() * private;
     }
-    coupling_shift(request.gamma.get(), request.symbols, cells, epsilon)
+    let setting = HashedSetting {
+        symbols,
+        cells,
+        groups,
+        epsilon,
+    };
+    coupling_shift(gamma.get(), symbols, cells, epsilon) * searched_gain(setting.aspect_ratio())
 }
 
 /// The plan with so many cells; `None` when no number of users is enough.
@@ -259,15 +302,14 @@ fn plan_with(
     epsilon: Option<Epsilon>,
     floor: f64,
 ) -> Option<Plan> {
-    let groups = if cells >= request.symbols {
-        1
-    } else {
-        (GROUPS_FACTOR * request.symbols).div_ceil(cells)
-    };
+    let groups = groups_of(request.symbols, cells);
     let finish = |users: f64, groups: usize, statistical_error: f64, predicted_error: f64| {
         let bits = (cells as f64).log2();
         let guarantee = match request.task {
-            Task::Learning => statistical_error + 2.0 * floor,
+            Task::Learning => {
+                let spread = learning_spread(request.symbols, statistical_error);
+                statistical_error + normal_quantile(0.99) * spread + 2.0 * floor
+            }
             Task::Testing { .. } => predicted_error,
         };
         Plan {
@@ -362,6 +404,9 @@ fn least_users(least: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
 /// The mean total variation of the min-L1 estimate near the uniform distribution, when a shift is
 /// planted. Central liars add to the noise in full; coupled ones move along a direction of their
 /// own.
+///
+/// Asymptotic in the number of symbols: within 6 % of simulations from 64 symbols on, and up to 25 %
+/// too large near 24 symbols, where one design also differs from another.
 #[must_use]
 pub fn learning_error(
     symbols: usize,
@@ -386,6 +431,13 @@ pub fn learning_error(
         epsilon,
     };
     total_variation_error(symbols, shift, setting.min_l1_deviation(users))
+}
+
+/// The standard deviation of the total variation of an estimate whose masses have independent normal
+/// errors, from its mean.
+#[must_use]
+pub fn learning_spread(symbols: usize, mean: f64) -> f64 {
+    mean * (std::f64::consts::FRAC_PI_2 - 1.0).sqrt() / (symbols as f64).sqrt()
 }
 
 /// A test of uniformity as its normal approximation sees it.

@@ -9,9 +9,8 @@ use septet_robust_stats::attack::{
 };
 use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation};
 use septet_robust_stats::design::{DesignParameters, HashDesign};
-use septet_robust_stats::planner::learning_error;
+use septet_robust_stats::planner::{learning_error, learning_floor};
 use septet_robust_stats::simulate::{central, sample_counts};
-use septet_robust_stats::theory::coupling::coupling_shift;
 use septet_robust_stats::{Epsilon, Gamma, Pmf};
 
 fn gamma(gamma: f64) -> Gamma {
@@ -179,7 +178,7 @@ fn adversary(
         })),
         _ => {
             let shift =
-                PlantedShift::search(matrix, truth, 0.97 * fraction, 20, &mut seed.rng()).unwrap();
+                PlantedShift::search(matrix, truth, 0.97 * fraction, 60, &mut seed.rng()).unwrap();
             Adversary::Adaptive(Box::new(MaxCoupling {
                 truth: truth.clone(),
                 target: shift.target,
@@ -278,7 +277,7 @@ fn errors_stay_below_the_guarantee_and_come_near_it() {
         let matrix = design(symbols, cells, epsilon);
         let fraction = 0.02;
         let private = epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap());
-        let floor = coupling_shift(fraction, symbols, cells, private);
+        let floor = learning_floor(gamma(fraction), symbols, cells, matrix.groups(), private);
         let noise = learning_error(symbols, cells, matrix.groups(), private, users as f64, 0.0);
         let guarantee = noise + 2.0 * floor;
         for truth in [

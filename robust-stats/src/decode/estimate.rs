@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::parameter::Gamma;
-use crate::theory::coupling::contraction;
+use crate::planner::learning_floor;
 use crate::theory::learning::HashedSetting;
 
 use super::linear::Iterated;
@@ -45,8 +45,8 @@ pub struct Estimate {
     /// does not identify the distribution.
     pub standard_errors: Vec<f64>,
     /// The total variation by which the assumed fraction of liars can move the min-L1 estimate:
-    /// twice the coupling shift, as far as the design keeps distances in all directions as it does
-    /// in random ones. At most 1.
+    /// twice the shift that a search among sign vectors plants unseen, as far as no direction is
+    /// kept less by the design. At most 1.
     pub manipulation_bound: f64,
     /// The total variation between the observed frequencies and those of the estimate, averaged
     /// over groups: the least fraction of reports that does not fit.
@@ -130,17 +130,19 @@ pub(super) fn describe(
     least_residual: Option<f64>,
     convergence: Convergence,
 ) -> Estimate {
-    let shift = if gamma.get() == 0.0 || matrix.symbols() < 2 {
-        0.0
-    } else {
-        gamma.get() * contraction(matrix.symbols(), matrix.cells()) / matrix.kept()
-    };
+    let floor = learning_floor(
+        gamma,
+        matrix.symbols(),
+        matrix.cells(),
+        matrix.groups(),
+        None,
+    ) / matrix.kept();
     // The residual of the truth is at most its noise plus the fraction of changed reports, and no
     // distribution has a lower one than the bound.
     let noise = observation.noise_bound(matrix) + observation.noise_deviation(CERTIFICATE_LEVEL);
     Estimate {
         standard_errors: standard_errors(matrix, observation, least_residual.is_some()),
-        manipulation_bound: (2.0 * shift).min(1.0),
+        manipulation_bound: (2.0 * floor).min(1.0),
         residual: observation.residual(matrix, &masses),
         gamma_lower: least_residual.map_or(0.0, |least| (least - noise).clamp(0.0, 1.0)),
         convergence,

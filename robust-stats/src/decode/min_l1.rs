@@ -28,7 +28,7 @@ impl Default for MinL1Options {
     fn default() -> Self {
         Self {
             relative_gap: 1e-3,
-            gap_of_noise: 0.05,
+            gap_of_noise: 0.01,
             iterations: 20_000,
         }
     }

@@ -111,6 +111,19 @@ pub fn coupling_shift(gamma: f64, symbols: usize, cells: usize, epsilon: Option<
     gamma * contraction(symbols, cells) * private
 }
 
+/// By how much an adversary who knows the partitions, and searches for the sign vector that they
+/// separate least, gets further than along a random one: `1 / (1 - 0.58 sqrt(r))`, where
+/// `r = (k - 1) / (N (L - 1))` is the number of unknowns over that of independent observations.
+///
+/// A fit, not a theorem: of the swaps search in [`crate::attack::PlantedShift`] with 60 sweeps, for
+/// 16 to 512 symbols, 2 to 16 cells and `4 k / L` or `16 k / L` partitions, where it is within 8 %
+/// from 64 symbols on and up to 20 % too low below. More partitions lower it: with four times as
+/// many, from about 1.6 to 1.25.
+#[must_use]
+pub fn searched_gain(aspect_ratio: f64) -> f64 {
+    1.0 / (1.0 - 0.58 * aspect_ratio.clamp(0.0, 1.0).sqrt())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
