@@ -22,8 +22,11 @@ pub mod design;
 #[cfg(feature = "std")]
 pub mod distribution;
 pub mod error;
+#[cfg(feature = "std")]
+pub mod interop;
 pub mod mechanism;
 pub mod parameter;
+pub mod wire;
 
 #[cfg(feature = "std")]
 pub use distribution::Pmf;
