@@ -16,8 +16,12 @@ extern crate alloc;
 
 #[cfg(feature = "std")]
 pub mod aggregate;
+#[cfg(feature = "std")]
+pub mod attack;
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "std")]
+pub mod decode;
 pub mod design;
 #[cfg(feature = "std")]
 pub mod distribution;
@@ -26,6 +30,16 @@ pub mod error;
 pub mod interop;
 pub mod mechanism;
 pub mod parameter;
+#[cfg(feature = "std")]
+pub mod planner;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
+#[cfg(feature = "std")]
+pub mod simulate;
+#[cfg(feature = "std")]
+pub mod testing;
+#[cfg(feature = "std")]
+pub mod theory;
 pub mod wire;
 
 #[cfg(feature = "std")]
