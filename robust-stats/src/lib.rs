@@ -26,6 +26,8 @@ pub mod design;
 #[cfg(feature = "std")]
 pub mod distribution;
 pub mod error;
+#[cfg(feature = "std")]
+pub mod interop;
 pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]
@@ -38,6 +40,7 @@ pub mod simulate;
 pub mod testing;
 #[cfg(feature = "std")]
 pub mod theory;
+pub mod wire;
 
 #[cfg(feature = "std")]
 pub use distribution::Pmf;

@@ -55,6 +55,28 @@ impl Rappor {
         cohorts: usize,
         [p, q, f]: [f64; 3],
     ) -> Result<Self, RobustStatsError> {
+        for (argument, value) in [("p", p), ("q", q), ("f", f)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(RobustStatsError::parameter(argument, "from 0 to 1", value));
+            }
+        }
+        let steps = (f * 128.0) as u8;
+        let replace = steps + u8::from(f64::from(steps) < f * 128.0);
+        Self::from_thresholds(
+            [bits, hashes, cohorts],
+            nearest_threshold(p),
+            nearest_threshold(q),
+            replace,
+        )
+    }
+
+    /// From the chances as they are realised.
+    pub(crate) fn from_thresholds(
+        [bits, hashes, cohorts]: [usize; 3],
+        clear: u64,
+        set: u64,
+        replace: u8,
+    ) -> Result<Self, RobustStatsError> {
         let within = |argument, value: usize, largest: u32| match u32::try_from(value) {
             Ok(value) if (1..=largest).contains(&value) => Ok(value),
             _ => Err(RobustStatsError::parameter(
@@ -63,27 +85,33 @@ impl Rappor {
                 value,
             )),
         };
-        for (argument, value) in [("p", p), ("q", q), ("f", f)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(RobustStatsError::parameter(argument, "from 0 to 1", value));
-            }
-        }
-        if p >= q {
+        if clear >= set {
             return Err(RobustStatsError::parameter(
                 "p",
-                alloc::format!("below q = {q}"),
-                p,
+                alloc::format!("below q = {}", chance(set)),
+                chance(clear),
             ));
         }
-        let eighths = (f * 128.0) as u8;
+        if replace > 128 {
+            return Err(RobustStatsError::parameter(
+                "f",
+                "from 0 to 128 parts of 128",
+                replace,
+            ));
+        }
         Ok(Self {
             bits: within("bits", bits, 256)?,
             hashes: within("hashes", hashes, 16)?,
             cohorts: within("cohorts", cohorts, 1 << 20)?,
-            clear: nearest_threshold(p),
-            set: nearest_threshold(q),
-            replace: eighths + u8::from(f64::from(eighths) < f * 128.0),
+            clear,
+            set,
+            replace,
         })
+    }
+
+    /// The thresholds of `p` and `q`, and the 128ths of `f`.
+    pub(crate) fn thresholds(&self) -> (u64, u64, u8) {
+        (self.clear, self.set, self.replace)
     }
 
     /// The size of the Bloom filter, `k`.

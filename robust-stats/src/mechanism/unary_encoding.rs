@@ -59,6 +59,11 @@ impl UnaryEncoding {
         })
     }
 
+    /// Whether this is the optimised form.
+    pub(crate) fn is_optimized(&self) -> bool {
+        self.own == 1 << 63
+    }
+
     /// Encodes into bits that are there already, so that nothing is allocated.
     ///
     /// # Errors
