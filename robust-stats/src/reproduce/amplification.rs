@@ -69,7 +69,7 @@ impl Protocol {
             Self::GeneralizedResponse => "randomised response, same message",
             Self::UnaryEncoding => "unary encoding, half ones",
             Self::HadamardResponse => "Hadamard response, same column",
-            Self::LocalHashing => "local hashing, chosen seed",
+            Self::LocalHashing => "local hashing, same seed and cell",
             Self::HalfSetBlind => "assigned half sets, blind liars",
             Self::HalfSetBestUsers => "assigned half sets, best users",
             Self::HalfSetReplacing => "assigned half sets, replacing",
@@ -104,7 +104,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("Q7") {
         return Ok(());
     }
-    let seeds = seeds(cx, 2);
+    let seeds = seeds(cx, 6);
     let mut settings = Vec::new();
     for protocol in Protocol::ALL {
         for size in SIZES {
@@ -224,12 +224,16 @@ fn theory(protocol: Protocol, symbols: usize) -> Result<f64, ExperimentError> {
         Protocol::GeneralizedResponse => formula::generalized_response(symbols, epsilon),
         Protocol::UnaryEncoding => formula::unary_encoding_half(symbols, epsilon),
         Protocol::HadamardResponse => formula::hadamard_same_message(symbols, epsilon),
-        Protocol::LocalHashing => formula::client_chosen_hash(symbols, symbols / 2, 2, epsilon),
+        Protocol::LocalHashing => {
+            let cells = LocalHashing::new(symbols, epsilon)?.cells();
+            formula::client_chosen_hash(symbols, symbols / cells, cells, epsilon)
+        }
         Protocol::HalfSetBlind => formula::half_set_oblivious(symbols, contraction),
         Protocol::HalfSetBestUsers => formula::half_set_best_users(symbols, contraction, GAMMA),
         Protocol::HalfSetReplacing => formula::half_set_replacing(symbols, contraction, GAMMA),
-        // Half of the k + 1 columns of a row; without privacy.
-        Protocol::HadamardRow => 0.5 * (symbols as f64 + 1.0),
+        // A row has one of k + 1 parts of the clients, and each moves its frequency by twice that;
+        // half of all masses rise by as much and half fall.
+        Protocol::HadamardRow => symbols as f64 + 1.0,
     })
 }
 
@@ -260,7 +264,7 @@ fn amplification(
         Protocol::LocalHashing => {
             let mechanism = LocalHashing::new(symbols, epsilon)?;
             let mut rng = seed.child("seeds").rng();
-            let message = strongest_cell(&mechanism, symbols, &mut rng);
+            let message = typical_cell(&mechanism, symbols, &mut rng);
             replaced(mechanism, &message, symbols, seed)
         }
         Protocol::HadamardRow => hadamard_row(symbols, seed),
@@ -268,22 +272,21 @@ fn amplification(
     }
 }
 
-/// Among 1000 seeds the cell that most symbols are in.
-fn strongest_cell(mechanism: &LocalHashing, symbols: usize, rng: &mut impl Rng) -> HashedCell {
-    let mut best = (0, HashedCell { seed: 0, cell: 0 });
-    for _ in 0..1_000 {
+/// The first seed and cell that hold as many symbols as a typical one: `k / g`. A search for more gains
+/// most in small domains, and would hide how the shift grows.
+fn typical_cell(mechanism: &LocalHashing, symbols: usize, rng: &mut impl Rng) -> HashedCell {
+    let typical = symbols / mechanism.cells();
+    loop {
         let seed = rng.random();
         let mut sizes = vec![0; mechanism.cells()];
         for symbol in 0..symbols as u32 {
             sizes[mechanism.cell(seed, symbol) as usize] += 1;
         }
-        for (cell, &size) in (0..).zip(&sizes) {
-            if size > best.0 {
-                best = (size, HashedCell { seed, cell });
-            }
+        let cell = (0..).zip(&sizes).find(|(_, size)| **size == typical);
+        if let Some((cell, _)) = cell {
+            return HashedCell { seed, cell };
         }
     }
-    best.1
 }
 
 /// The shift when a fixed message takes the place of the honest ones of uniform clients. Of all the

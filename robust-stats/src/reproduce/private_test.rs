@@ -39,8 +39,9 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         (64, 0.004),
         (128, 0.004),
         (256, 0.004),
-        (64, 0.005),
-        (64, 0.01),
+        // Far below one half, which is the most that a distance can be.
+        (32, 0.005),
+        (32, 0.01),
     ];
     let settings: Vec<Setting> = grid
         .into_iter()
@@ -66,9 +67,9 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             .collect()
     };
     let mut rng = cx.seed().child("private test intervals").rng();
-    let ratios: Vec<f64> = of(64, 0.01)
+    let ratios: Vec<f64> = of(32, 0.01)
         .iter()
-        .zip(of(64, 0.005))
+        .zip(of(32, 0.005))
         .map(|(double, single)| double / single)
         .collect();
     cx.claim(

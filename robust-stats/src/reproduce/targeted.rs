@@ -25,14 +25,14 @@ const HONEST: usize = 19_000;
 const FAKES: usize = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-enum Protocol {
+pub(super) enum Protocol {
     RandomizedResponse,
     UnaryEncoding,
     LocalHashing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-enum Attack {
+pub(super) enum Attack {
     MaximalGain,
     RandomItem,
     RandomReport,
@@ -47,6 +47,13 @@ struct Setting {
 
 /// What was gained, and what the formula says for the supports that the fakes had.
 type Gain = (f64, f64);
+
+/// Estimates without and with fakes, and what the formula says that targets gain.
+pub(super) struct Outcome {
+    pub(super) before: Vec<f64>,
+    pub(super) after: Vec<f64>,
+    pub(super) formula: f64,
+}
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("Q9") {
@@ -118,64 +125,76 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
 }
 
 fn gain(setting: &Setting, seed: &SeedTree) -> Result<Gain, ExperimentError> {
-    let epsilon = Epsilon::new(1.0)?;
     let truth = Pmf::log_normal(SYMBOLS, 1.3, 0.2, &mut seed.child("truth").rng())?;
     let mut rng = seed.child("targets").rng();
     let targets = rand::seq::index::sample(&mut rng, SYMBOLS, TARGETS).into_vec();
-    let any = |rng: &mut dyn rand::RngCore| targets[rng.random_range(0..TARGETS)];
-    let setting_of_fakes = Poisoned {
+    let scene = Poisoned {
         attack: setting.attack,
         truth: &truth,
         targets: &targets,
+        honest: HONEST,
+        fakes: FAKES,
         seed,
     };
-    match setting.protocol {
+    let outcome = poisoned(setting.protocol, &scene)?;
+    let total = |estimates: &[f64]| targets.iter().map(|&target| estimates[target]).sum::<f64>();
+    Ok((
+        total(&outcome.after) - total(&outcome.before),
+        outcome.formula,
+    ))
+}
+
+/// Estimates of a protocol under an attack, with epsilon 1.
+pub(super) fn poisoned(
+    protocol: Protocol,
+    scene: &Poisoned<'_>,
+) -> Result<Outcome, ExperimentError> {
+    let epsilon = Epsilon::new(1.0)?;
+    let symbols = scene.truth.domain();
+    let targets = scene.targets;
+    let any = |rng: &mut dyn rand::RngCore| targets[rng.random_range(0..targets.len())];
+    match protocol {
         Protocol::RandomizedResponse => {
-            let mechanism = RandomizedResponse::new(SYMBOLS, epsilon)?;
-            poison(
-                mechanism,
-                1.0 / SYMBOLS as f64,
-                &setting_of_fakes,
-                |attack, rng| {
-                    Ok(match attack {
-                        Attack::MaximalGain => any(rng) as u32,
-                        Attack::RandomItem => mechanism.encode(any(rng), &mut Secure(rng))?,
-                        Attack::RandomReport => rng.random_range(0..SYMBOLS as u32),
-                    })
-                },
-            )
+            let mechanism = RandomizedResponse::new(symbols, epsilon)?;
+            poison(mechanism, 1.0 / symbols as f64, scene, |attack, rng| {
+                Ok(match attack {
+                    Attack::MaximalGain => any(rng) as u32,
+                    Attack::RandomItem => mechanism.encode(any(rng), &mut Secure(rng))?,
+                    Attack::RandomReport => rng.random_range(0..symbols as u32),
+                })
+            })
         }
         Protocol::UnaryEncoding => {
-            let mechanism = UnaryEncoding::optimized(SYMBOLS, epsilon)?;
+            let mechanism = UnaryEncoding::optimized(symbols, epsilon)?;
             let support = mechanism.support();
             let bits = |values: Vec<bool>| {
-                let mut vector = BitVector::zeros(SYMBOLS);
+                let mut vector = BitVector::zeros(symbols);
                 for (bit, value) in values.into_iter().enumerate() {
                     vector.set(bit, value);
                 }
                 vector
             };
-            poison(mechanism.clone(), 0.5, &setting_of_fakes, |attack, rng| {
+            poison(mechanism.clone(), 0.5, scene, |attack, rng| {
                 Ok(match attack {
                     Attack::MaximalGain => bits(maximal_gain_unary(
-                        SYMBOLS,
-                        &targets,
+                        symbols,
+                        targets,
                         support.own,
                         support.other,
                         rng,
                     )?),
                     Attack::RandomItem => mechanism.encode(any(rng), &mut Secure(rng))?,
-                    Attack::RandomReport => bits(random_bits(SYMBOLS, rng)),
+                    Attack::RandomReport => bits(random_bits(symbols, rng)),
                 })
             })
         }
         Protocol::LocalHashing => {
-            let mechanism = LocalHashing::new(SYMBOLS, epsilon)?;
-            let best = strongest_cell(&mechanism, &targets, &mut rng);
+            let mechanism = LocalHashing::new(symbols, epsilon)?;
+            let best = strongest_cell(&mechanism, targets, &mut scene.seed.child("seeds").rng());
             poison(
                 mechanism.clone(),
                 1.0 / mechanism.cells() as f64,
-                &setting_of_fakes,
+                scene,
                 |attack, rng| {
                     Ok(match attack {
                         Attack::MaximalGain => best,
@@ -229,11 +248,13 @@ impl rand::RngCore for Secure<'_> {
 impl rand::CryptoRng for Secure<'_> {}
 
 /// Who is poisoned, and how.
-struct Poisoned<'a> {
-    attack: Attack,
-    truth: &'a Pmf,
-    targets: &'a [usize],
-    seed: &'a SeedTree,
+pub(super) struct Poisoned<'a> {
+    pub(super) attack: Attack,
+    pub(super) truth: &'a Pmf,
+    pub(super) targets: &'a [usize],
+    pub(super) honest: usize,
+    pub(super) fakes: usize,
+    pub(super) seed: &'a SeedTree,
 }
 
 /// Adds fakes to honest reports. `random_support` is the chance that a random report supports a given
@@ -241,9 +262,9 @@ struct Poisoned<'a> {
 fn poison<M, R>(
     mechanism: M,
     random_support: f64,
-    setting: &Poisoned<'_>,
+    scene: &Poisoned<'_>,
     mut fake: impl FnMut(Attack, &mut dyn rand::RngCore) -> Result<R, ExperimentError>,
-) -> Result<Gain, ExperimentError>
+) -> Result<Outcome, ExperimentError>
 where
     M: FrequencyOracle<Report = R> + PureMechanism + Mechanism<Report = R>,
 {
@@ -251,24 +272,26 @@ where
         attack,
         truth,
         targets,
+        honest,
+        fakes,
         seed,
-    } = *setting;
+    } = *scene;
     let mut clients = client_generator_from_seed(seed.child("clients").rng().random());
     let sampler = AliasSampler::new(truth);
     let rejected = |reject| ExperimentError::new(format!("{reject:?}"));
     let mut aggregate = Aggregate::new(mechanism.clone());
     let mut mass = 0.0;
-    for _ in 0..HONEST {
+    for _ in 0..honest {
         let symbol = sampler.sample(&mut clients);
-        mass += f64::from(u8::from(targets.contains(&symbol))) / HONEST as f64;
+        mass += f64::from(u8::from(targets.contains(&symbol))) / honest as f64;
         let report = Mechanism::encode(&mechanism, symbol, &mut clients)?;
         aggregate.push(&report).map_err(rejected)?;
     }
     let total = |estimates: &[f64]| targets.iter().map(|&target| estimates[target]).sum::<f64>();
-    let before = total(&aggregate.estimates());
+    let before = aggregate.estimates();
     let mut rng = seed.child("fakes").rng();
     let mut alone = Aggregate::new(mechanism.clone());
-    for _ in 0..FAKES {
+    for _ in 0..fakes {
         let report = fake(attack, &mut rng)?;
         aggregate.push(&report).map_err(rejected)?;
         alone.push(&report).map_err(rejected)?;
@@ -278,16 +301,20 @@ where
         own: support.own,
         other: support.other,
     };
-    let poisoning = Poisoning::new(FAKES as f64 / (FAKES + HONEST) as f64, TARGETS, mass)?;
-    let expected = match attack {
+    let poisoning = Poisoning::new(fakes as f64 / (fakes + honest) as f64, targets.len(), mass)?;
+    let formula = match attack {
         // As many targets as the chosen messages support; for local hashing it depends on the seeds.
         Attack::MaximalGain => {
             let each = total(&alone.estimates()) * (support.own - support.other)
-                + TARGETS as f64 * support.other;
+                + targets.len() as f64 * support.other;
             protocol.gain(&poisoning, each)
         }
         Attack::RandomItem => protocol.random_item_gain(&poisoning),
-        Attack::RandomReport => protocol.gain(&poisoning, TARGETS as f64 * random_support),
+        Attack::RandomReport => protocol.gain(&poisoning, targets.len() as f64 * random_support),
     };
-    Ok((total(&aggregate.estimates()) - before, expected))
+    Ok(Outcome {
+        before,
+        after: aggregate.estimates(),
+        formula,
+    })
 }

@@ -389,10 +389,10 @@ fn false_alarms(cx: &mut Context) -> Result<(), ExperimentError> {
         let sampler = MultinomialSampler::new(&uniform);
         let gamma = Gamma::new(0.01)?;
         let matrix = central(SYMBOLS)?;
-        let robust = IdentityTest::exact(ExactPmf::uniform(SYMBOLS)?, ALARM_SAMPLES, 1_999, seed)?;
+        let robust = IdentityTest::exact(ExactPmf::uniform(SYMBOLS)?, ALARM_SAMPLES, 999, seed)?;
         let classical = cell
             .statistic
-            .map(|statistic| ClassicalTest::new(statistic, &uniform, ALARM_SAMPLES, 1_999, seed))
+            .map(|statistic| ClassicalTest::new(statistic, &uniform, ALARM_SAMPLES, 999, seed))
             .transpose()?;
         // Every statistic judges the same data.
         let mut rng = root.rng();
@@ -400,8 +400,11 @@ fn false_alarms(cx: &mut Context) -> Result<(), ExperimentError> {
         for _ in 0..runs {
             let counts = sampler.sample(ALARM_SAMPLES, &mut rng);
             let counts = CountMatrix::from_counts(1, SYMBOLS, counts)?;
-            let mut flood =
-                Adversary::Oblivious(Box::new(crate::attack::SameMessage { symbol: 0 }));
+            // All from the symbols that lack samples to the one that has most too many.
+            let mut flood = Adversary::Adaptive(Box::new(ThresholdWalk {
+                aim: Aim::FalseAlarm,
+                reference: uniform.clone(),
+            }));
             let attacked = attack(&matrix, &counts, &mut flood, gamma, &mut rng)?.counts;
             let p_value = match &classical {
                 Some(test) => test.p_value(attacked.counts())?,
