@@ -38,6 +38,18 @@ pub enum RobustStatsError {
         /// What stood there.
         found: String,
     },
+    /// A line of a text file does not follow its format.
+    #[error("{path}, line {line}: expected {expected}, found {found}")]
+    Line {
+        /// The file, as it was named.
+        path: String,
+        /// The line, from 1.
+        line: u64,
+        /// What the format asks for on this line.
+        expected: String,
+        /// What stood there.
+        found: String,
+    },
     /// A file could not be opened, read or written.
     #[cfg(feature = "std")]
     #[error("{}: {source}", path.display())]
@@ -50,6 +62,19 @@ pub enum RobustStatsError {
 }
 
 impl RobustStatsError {
+    /// Two things that should share a parameter.
+    pub(crate) fn mismatch(
+        field: &'static str,
+        left: impl core::fmt::Display,
+        right: impl core::fmt::Display,
+    ) -> Self {
+        Self::Mismatch {
+            field,
+            left: alloc::format!("{left}"),
+            right: alloc::format!("{right}"),
+        }
+    }
+
     /// A parameter that is outside its range.
     pub(crate) fn parameter(
         argument: &'static str,

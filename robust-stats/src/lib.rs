@@ -14,10 +14,35 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+pub mod aggregate;
+#[cfg(feature = "std")]
+pub mod attack;
+#[cfg(feature = "audit")]
+pub mod audit;
+#[cfg(feature = "std")]
+pub mod decode;
+pub mod design;
+#[cfg(feature = "std")]
 pub mod distribution;
 pub mod error;
+#[cfg(feature = "std")]
+pub mod interop;
+pub mod mechanism;
 pub mod parameter;
+#[cfg(feature = "std")]
+pub mod planner;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
+#[cfg(feature = "std")]
+pub mod simulate;
+#[cfg(feature = "std")]
+pub mod testing;
+#[cfg(feature = "std")]
+pub mod theory;
+pub mod wire;
 
+#[cfg(feature = "std")]
 pub use distribution::Pmf;
 pub use error::RobustStatsError;
 pub use parameter::{Epsilon, Gamma};
