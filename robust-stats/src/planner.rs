@@ -180,7 +180,7 @@ pub fn plan(request: &Request) -> Result<Verdict, RobustStatsError> {
         Constraint::Central => vec![request.symbols],
         Constraint::Bits(bits) => vec![(1 << bits).min(request.symbols)],
         Constraint::Private(_) => {
-            let largest = request.symbols.min(MOST_PRIVATE_CELLS).max(2);
+            let largest = request.symbols.clamp(2, MOST_PRIVATE_CELLS);
             std::iter::successors(Some(2), |cells| Some(cells * 2))
                 .take_while(|&cells| cells <= largest)
                 .collect()

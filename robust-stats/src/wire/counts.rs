@@ -75,9 +75,8 @@ pub fn read_design_counts(bytes: &[u8]) -> Result<DesignCounts, RobustStatsError
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| {
         reader.head(KIND_DESIGN_COUNTS)?;
-        let parameters = match Protocol::read(reader)? {
-            Protocol::Design(parameters) => parameters,
-            _ => return Err(reader.fault(Reject::Design, "a hash design", "another protocol")),
+        let Protocol::Design(parameters) = Protocol::read(reader)? else {
+            return Err(reader.fault(Reject::Design, "a hash design", "another protocol"));
         };
         let rejected = read_rejected(reader)?;
         let entries = parameters.groups().checked_mul(parameters.cells());

@@ -9,6 +9,7 @@
 //!   [`Reject`](crate::aggregate::Reject) when it is wrong.
 //! - A [`Protocol`] is all that a client must know, and is written and read whole.
 //! - Counts are a protocol and its integers.
+//! - Envelopes carry many reports, each with the name of its client.
 //!
 //! ```
 //! use septet_robust_stats::Epsilon;
@@ -26,6 +27,7 @@
 
 #[cfg(feature = "std")]
 mod counts;
+mod envelope;
 mod protocol;
 #[cfg(feature = "std")]
 mod read;
@@ -34,6 +36,9 @@ mod write;
 
 #[cfg(feature = "std")]
 pub use counts::{read_counts, read_design_counts, write_counts, write_design_counts};
+#[cfg(feature = "std")]
+pub use envelope::Envelopes;
+pub use envelope::write_envelope;
 pub use protocol::Protocol;
 pub use report::{WireReport, write_design_report, write_report};
 #[cfg(feature = "std")]
