@@ -43,11 +43,18 @@ struct Comparison {
     what: &'static str,
 }
 
-const COMPARISONS: [Comparison; 1] = [Comparison {
+const COMPARISONS: [Comparison; 2] = [
+    Comparison {
     system: System::Cache,
     program: "peers-cache",
     what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
-}];
+    },
+    Comparison {
+        system: System::RobustStats,
+        program: "peers-robust-stats",
+        what: "private mechanisms beside pure-ldp and multi-freq-ldpy: CPU time, errors (needs python3)",
+    },
+];
 
 impl Arguments {
     fn for_program(&self) -> Vec<OsString> {

@@ -92,6 +92,7 @@ impl LocalHashing {
     }
 
     /// Adds 1 to `supports[x]` for every symbol `x` that the seed maps to the cell.
+    #[cfg(feature = "std")]
     pub(crate) fn support_into(&self, report: &HashedCell, supports: &mut [u32]) {
         let cells = u32::try_from(self.cells()).expect("below 2^29");
         let seed = expand(report.seed);
@@ -134,6 +135,7 @@ fn hash((first, second): (u32, u32), symbol: u32, cells: u32) -> u32 {
     ((u64::from(h) * u64::from(cells)) >> 32) as u32
 }
 
+#[cfg(feature = "std")]
 #[inline(always)]
 fn support_loop(seed: (u32, u32), cell: u32, cells: u32, supports: &mut [u32]) {
     for (symbol, support) in (0..).zip(supports) {

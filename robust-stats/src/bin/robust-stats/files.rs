@@ -34,7 +34,9 @@ impl Output {
             writeln!(self.out, "{value}")?;
             return Ok(());
         };
-        for (name, field) in fields {
+        // Lists last, and the fields about all of them first.
+        let (lists, single): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, f)| f.is_array());
+        for (name, field) in single.into_iter().chain(lists) {
             let name = name.replace('_', " ");
             match field {
                 Value::Array(rows) => {
