@@ -4,6 +4,12 @@
 //! to `k - 1`) and adds redundant tasks (slots from `k` on); nothing waits for the group to fill.
 //! A code that is not systematic mixes all queries into every task.
 
+mod linear;
+pub mod nodes;
+pub mod smoother;
+
+pub use linear::Weights;
+
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
