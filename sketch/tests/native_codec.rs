@@ -390,6 +390,24 @@ fn a_small_file_does_not_ask_for_much_memory() {
 }
 
 #[test]
+fn places_in_a_sketch_of_datasketches_are_those_of_the_file() {
+    let mut sketch = datasketches::CountMin::<f64>::new(2, 9, 9001).expect("small");
+    sketch.update("key", 1.0);
+    for &encoding in ENCODINGS {
+        let bytes = Native::to_bytes(&sketch, &options(encoding)).expect("built in");
+        // Another seed than that whose hash the payload holds, at its byte 13.
+        let forged = forged(&bytes, 16, &7_u64.to_le_bytes());
+        let (offset, message) = refused::<datasketches::CountMin<f64>>(&forged);
+        let expected = if matches!(encoding, Encoding::Raw | Encoding::Varint) {
+            53
+        } else {
+            40
+        };
+        assert_eq!(offset, expected, "{message}");
+    }
+}
+
+#[test]
 fn headers_say_what_a_file_holds() {
     let sketch = filled::<u32>((2, 16, Layout::Blocked, Update::Conservative), &[(1, 2)]);
     let options = Options::default().keys(Some(KeyType::Flow));

@@ -25,6 +25,7 @@ impl<C: Cell> Native for CountMin<C> {
         envelope.check_element(element(C::TYPE), &C::TYPE.to_string())?;
         envelope.parameters.end()?;
         Self::from_bytes(&envelope.payload, envelope.header.seed)
+            .map_err(|error| envelope.content().inside(0, error))
     }
 }
 
