@@ -2,9 +2,12 @@
 //!
 //! Absolute times say little on a shared machine, so every comparison here interleaves the
 //! contenders, measures CPU time and peak memory of whole processes, and prints ratios with their
-//! spread. [`cache_peers`] compares the cache simulator with libCacheSim, and `sketch_peers` (feature
-//! of the same name) the sketches with other crates.
+//! spread. [`cache_peers`] compares the cache simulator with libCacheSim; `sketch_peers` the
+//! sketches with other crates, `robust_stats_peers` the private mechanisms with pure-ldp and
+//! multi-freq-ldpy, each under the feature of its name.
 
 pub mod cache_peers;
+#[cfg(feature = "robust-stats-peers")]
+pub mod robust_stats_peers;
 #[cfg(feature = "sketch-peers")]
 pub mod sketch_peers;

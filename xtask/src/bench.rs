@@ -44,12 +44,18 @@ struct Comparison {
     what: &'static str,
 }
 
-const COMPARISONS: [Comparison; 2] = [
+const COMPARISONS: [Comparison; 3] = [
     Comparison {
         system: System::Cache,
         program: "peers-cache",
         features: None,
         what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
+    },
+    Comparison {
+        system: System::RobustStats,
+        program: "peers-robust-stats",
+        features: Some("robust-stats-peers"),
+        what: "private mechanisms beside pure-ldp and multi-freq-ldpy: CPU time, errors (needs python3)",
     },
     Comparison {
         system: System::Sketch,

@@ -419,6 +419,91 @@ static SETS: &[Set] = &[
             },
         ],
     },
+    Set {
+        name: "robust-stats-adult",
+        title: "Census income: 32 561 rows of 15 fields",
+        folder: "robust-stats",
+        licence: "CC-BY-4.0",
+        citation: "B. Becker, R. Kohavi. Adult. UCI Machine Learning Repository, 1996; as kept in repository hharcolezi/multi-freq-ldpy, tutorials/datasets",
+        package: None,
+        by_hand: Some(
+            "download https://archive.ics.uci.edu/static/public/2/adult.zip and unpack its `adult.data` into the folder `robust-stats` of the data folder",
+        ),
+        files: &[File {
+            name: "adult.data",
+            bytes: 3_974_305,
+            sha256: "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+            urls: &[],
+        }],
+    },
+    Set {
+        name: "robust-stats-browsers",
+        title: "Share of browser versions, world-wide and in four countries",
+        folder: "robust-stats",
+        licence: "CC-BY-4.0",
+        citation: "caniuse-lite 1.0.30001826, after caniuse.com; `browser,version,share_percent` of its agents and regions",
+        package: None,
+        by_hand: Some(
+            "write the shares above zero of the npm package caniuse-lite 1.0.30001826, data/agents.js and data/regions/{BR,DE,JP,US}.js, as `browser,version,share_percent` lines into the folder `robust-stats` of the data folder",
+        ),
+        files: &[
+            File {
+                name: "browser_versions_BR.csv",
+                bytes: 4_964,
+                sha256: "35f67cbb95274c866bc64a37a2dcf8bcb1576bca6fb80d1d87b2dc77ca187b51",
+                urls: &[],
+            },
+            File {
+                name: "browser_versions_DE.csv",
+                bytes: 5_394,
+                sha256: "01864362b75d5f30a1066fde899f96c28a9f750c63ba5f903fab56d775778d6f",
+                urls: &[],
+            },
+            File {
+                name: "browser_versions_JP.csv",
+                bytes: 6_129,
+                sha256: "e81d92f29c6561c885d4101a5891bdbd7bcc0846d08df9a4383445aba94e5b06",
+                urls: &[],
+            },
+            File {
+                name: "browser_versions_US.csv",
+                bytes: 5_899,
+                sha256: "7e40339b0009261f1ea6a90470376b9d3f08af980352cc0c4d86db7becf94ce4",
+                urls: &[],
+            },
+            File {
+                name: "browser_versions_global.csv",
+                bytes: 5_450,
+                sha256: "03b12a4b001fbcb51bb53c562c9e3437934078de97f0c2574522654fc74c9d25",
+                urls: &[],
+            },
+        ],
+    },
+    Set {
+        name: "robust-stats-emoji",
+        title: "How often each custom emoji was used, on two servers",
+        folder: "robust-stats",
+        licence: "CC0",
+        citation: "repository haborite/emoji_ski: misskey.io and misskey.design",
+        package: None,
+        by_hand: Some(
+            "download misskey.io.csv and misskey.design.csv from the repository haborite/emoji_ski (commit 1dbe8a2) into the folder `robust-stats` of the data folder, as emoji_misskey_io.csv and emoji_misskey_design.csv",
+        ),
+        files: &[
+            File {
+                name: "emoji_misskey_design.csv",
+                bytes: 356_805,
+                sha256: "bf82493d1aa002272eba70608cc99f939a3375a522af409ecb84f5579d553bee",
+                urls: &[],
+            },
+            File {
+                name: "emoji_misskey_io.csv",
+                bytes: 715_347,
+                sha256: "0bdc2ad1d3ba78399e61905a2fc09f4f5249db41a940911bace2f059f40c83a8",
+                urls: &[],
+            },
+        ],
+    },
 ];
 
 #[cfg(test)]

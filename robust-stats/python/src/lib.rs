@@ -1,0 +1,207 @@
+//! Private frequency oracles for Python, in the verbs of pure-ldp: `privatise`, `aggregate`,
+//! `estimate`, `estimate_all`. Symbols are numbered from 0, and reports are bytes.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rand_chacha::ChaCha12Rng;
+use septet_robust_stats::aggregate::{Aggregate, Countable, FrequencyOracle};
+use septet_robust_stats::mechanism::{
+    HadamardResponse, LocalHashing, Mechanism, RandomizedResponse, SubsetSelection, UnaryEncoding,
+    client_generator,
+};
+use septet_robust_stats::wire::{
+    Protocol, WireReport, read_counts, read_report, write_counts, write_report,
+};
+use septet_robust_stats::{Epsilon, RobustStatsError};
+
+fn wrong(error: RobustStatsError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+/// The protocol of a mechanism by its name: GRR, SUE, OUE, SS, OLH or HR.
+fn protocol(mechanism: &str, domain: usize, epsilon: f64) -> PyResult<Protocol> {
+    let epsilon = Epsilon::new(epsilon).map_err(wrong)?;
+    let made = match mechanism {
+        "GRR" => RandomizedResponse::new(domain, epsilon).map(Into::into),
+        "SUE" => UnaryEncoding::symmetric(domain, epsilon).map(Into::into),
+        "OUE" => UnaryEncoding::optimized(domain, epsilon).map(Into::into),
+        "SS" => SubsetSelection::new(domain, epsilon).map(Into::into),
+        "OLH" => LocalHashing::new(domain, epsilon).map(Into::into),
+        "HR" => HadamardResponse::new(domain, epsilon).map(Into::into),
+        other => {
+            let message = format!("mechanism: expected GRR, SUE, OUE, SS, OLH or HR, found {other}");
+            return Err(PyValueError::new_err(message));
+        }
+    };
+    made.map_err(wrong)
+}
+
+/// Calls a function with the mechanism of a protocol.
+macro_rules! with_mechanism {
+    ($protocol:expr, $mechanism:ident => $body:expr) => {
+        match $protocol {
+            Protocol::RandomizedResponse($mechanism) => $body,
+            Protocol::UnaryEncoding($mechanism) => $body,
+            Protocol::SubsetSelection($mechanism) => $body,
+            Protocol::LocalHashing($mechanism) => $body,
+            Protocol::HadamardResponse($mechanism) => $body,
+            _ => unreachable!("made by `protocol`"),
+        }
+    };
+}
+
+/// A client: `privatise` turns a symbol into a report.
+#[pyclass]
+struct Client {
+    protocol: Protocol,
+    generator: ChaCha12Rng,
+}
+
+#[pymethods]
+impl Client {
+    /// `mechanism` is GRR, SUE, OUE, SS, OLH or HR. The generator is seeded by the operating system.
+    #[new]
+    fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
+        Ok(Self {
+            protocol: protocol(mechanism, d, epsilon)?,
+            generator: client_generator().map_err(wrong)?,
+        })
+    }
+
+    /// The report of a symbol from 0 to `d - 1`, as bytes.
+    fn privatise<'py>(&mut self, py: Python<'py>, data: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let tag = self.protocol.tag();
+        let rng = &mut self.generator;
+        let bytes = with_mechanism!(self.protocol, m => {
+            write_report(tag, &m.encode(data, rng).map_err(wrong)?)
+        });
+        Ok(PyBytes::new(py, &bytes))
+    }
+}
+
+/// A server: `aggregate` counts reports, `estimate` and `estimate_all` give estimated numbers of clients.
+#[pyclass]
+struct Server(Counts);
+
+enum Counts {
+    Response(Aggregate<RandomizedResponse>),
+    Unary(Aggregate<UnaryEncoding>),
+    Subset(Aggregate<SubsetSelection>),
+    Hashing(Aggregate<LocalHashing>),
+    Hadamard(Aggregate<HadamardResponse>),
+}
+
+/// Calls a function with the aggregate, whichever it is.
+macro_rules! with_counts {
+    ($counts:expr, $aggregate:ident => $body:expr) => {
+        match $counts {
+            Counts::Response($aggregate) => $body,
+            Counts::Unary($aggregate) => $body,
+            Counts::Subset($aggregate) => $body,
+            Counts::Hashing($aggregate) => $body,
+            Counts::Hadamard($aggregate) => $body,
+        }
+    };
+}
+
+fn push<M>(aggregate: &mut Aggregate<M>, bytes: &[u8]) -> PyResult<()>
+where
+    M: Countable<Report: WireReport> + Into<Protocol>,
+{
+    let tag = aggregate.mechanism().clone().into().tag();
+    let pushed = match read_report(tag, bytes) {
+        Ok(report) => aggregate.push(&report),
+        Err(reason) => {
+            aggregate.reject(reason);
+            Err(reason)
+        }
+    };
+    pushed.map_err(|reason| PyValueError::new_err(format!("report rejected: {reason}")))
+}
+
+fn merge<M>(aggregate: &mut Aggregate<M>, bytes: &[u8]) -> PyResult<()>
+where
+    M: FrequencyOracle + Into<Protocol>,
+{
+    let more = read_counts(aggregate.mechanism().clone(), bytes).map_err(wrong)?;
+    aggregate.merge(&more).map_err(wrong)
+}
+
+#[pymethods]
+impl Server {
+    /// The same parameters as the client's.
+    #[new]
+    fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
+        Ok(Self(match protocol(mechanism, d, epsilon)? {
+            Protocol::RandomizedResponse(m) => Counts::Response(Aggregate::new(m)),
+            Protocol::UnaryEncoding(m) => Counts::Unary(Aggregate::new(m)),
+            Protocol::SubsetSelection(m) => Counts::Subset(Aggregate::new(m)),
+            Protocol::LocalHashing(m) => Counts::Hashing(Aggregate::new(m)),
+            Protocol::HadamardResponse(m) => Counts::Hadamard(Aggregate::new(m)),
+            _ => unreachable!("made by `protocol`"),
+        }))
+    }
+
+    /// Counts a report. `ValueError` with the reason when it is rejected, which is counted too.
+    fn aggregate(&mut self, data: &[u8]) -> PyResult<()> {
+        with_counts!(&mut self.0, aggregate => push(aggregate, data))
+    }
+
+    /// The estimated number of clients that hold a symbol.
+    fn estimate(&self, data: usize) -> PyResult<f64> {
+        let all = self.estimates();
+        let found = all.get(data).copied();
+        found.ok_or_else(|| PyValueError::new_err(format!("data: expected a symbol below {}", all.len())))
+    }
+
+    /// The estimated numbers of clients that hold these symbols.
+    fn estimate_all(&self, data_list: Vec<usize>) -> PyResult<Vec<f64>> {
+        let all = self.estimates();
+        let pick = |symbol: usize| {
+            let found = all.get(symbol).copied();
+            found.ok_or_else(|| {
+                PyValueError::new_err(format!("data_list: expected symbols below {}", all.len()))
+            })
+        };
+        data_list.into_iter().map(pick).collect()
+    }
+
+    /// How many reports were counted.
+    #[getter]
+    fn n(&self) -> u64 {
+        with_counts!(&self.0, aggregate => aggregate.reports())
+    }
+
+    /// How many reports were rejected.
+    #[getter]
+    fn rejected(&self) -> u64 {
+        with_counts!(&self.0, aggregate => aggregate.rejected().total())
+    }
+
+    /// The counts as bytes, to be stored or merged.
+    fn counts<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let bytes = with_counts!(&self.0, aggregate => write_counts(aggregate));
+        PyBytes::new(py, &bytes)
+    }
+
+    /// Adds counts of another server with the same parameters.
+    fn merge(&mut self, counts: &[u8]) -> PyResult<()> {
+        with_counts!(&mut self.0, aggregate => merge(aggregate, counts))
+    }
+}
+
+impl Server {
+    fn estimates(&self) -> Vec<f64> {
+        with_counts!(&self.0, aggregate => {
+            let reports = aggregate.reports() as f64;
+            aggregate.estimates().iter().map(|x| x * reports).collect()
+        })
+    }
+}
+
+#[pymodule]
+fn septet_robust_stats(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Client>()?;
+    module.add_class::<Server>()
+}

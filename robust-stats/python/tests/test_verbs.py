@@ -1,0 +1,48 @@
+"""The verbs of pure-ldp, on every mechanism: `maturin develop && python -m unittest discover tests`."""
+
+import unittest
+
+from septet_robust_stats import Client, Server
+
+
+class Verbs(unittest.TestCase):
+    def test_every_mechanism_estimates(self):
+        for mechanism in ["GRR", "SUE", "OUE", "SS", "OLH", "HR"]:
+            client = Client(mechanism, epsilon=3.0, d=10)
+            server = Server(mechanism, epsilon=3.0, d=10)
+            for i in range(4000):
+                server.aggregate(client.privatise(i % 4))
+            self.assertEqual(server.n, 4000)
+            estimates = server.estimate_all(range(10))
+            # Ten standard deviations of the worst mechanism.
+            for symbol, estimate in enumerate(estimates):
+                truth = 1000 if symbol < 4 else 0
+                self.assertLess(abs(estimate - truth), 500, (mechanism, symbol))
+            self.assertEqual(server.estimate(3), estimates[3])
+
+    def test_wrong_reports_are_rejected_and_counted(self):
+        server = Server("GRR", 1.0, 10)
+        other = Client("GRR", 2.0, 10)
+        for report in [b"", b"\x01", other.privatise(3)]:
+            with self.assertRaises(ValueError):
+                server.aggregate(report)
+        self.assertEqual((server.n, server.rejected), (0, 3))
+        with self.assertRaises(ValueError):
+            Client("GRR", -1.0, 10)
+        with self.assertRaises(ValueError):
+            other.privatise(10)
+
+    def test_counts_merge(self):
+        client, first, second = Client("OUE", 1.0, 5), Server("OUE", 1.0, 5), Server("OUE", 1.0, 5)
+        reports = [client.privatise(i % 5) for i in range(100)]
+        both = Server("OUE", 1.0, 5)
+        for i, report in enumerate(reports):
+            both.aggregate(report)
+            (first if i % 2 else second).aggregate(report)
+        first.merge(second.counts())
+        self.assertEqual(first.counts(), both.counts())
+        self.assertEqual(first.estimate_all(range(5)), both.estimate_all(range(5)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,43 @@
+//! Counting Bloom filters: RAPPOR.
+
+use super::{Aggregate, Countable, Reject, bit_counts};
+use crate::mechanism::{Rappor, RapporReport};
+
+impl Countable for Rappor {
+    type Report = RapporReport;
+
+    /// For each cohort the number of its reports, and then how often each bit was set: the rows of a
+    /// RAPPOR counts file.
+    fn slots(&self) -> usize {
+        self.cohorts() * (self.bits() + 1)
+    }
+
+    fn count(&self, report: &RapporReport, counts: &mut [u32]) -> Result<(), Reject> {
+        let bits = self.bits();
+        if report.cohort as usize >= self.cohorts() || report.bits.len() != bits {
+            return Err(Reject::Range);
+        }
+        let start = report.cohort as usize * (bits + 1);
+        counts[start] += 1;
+        bit_counts::add_bits(report.bits.words(), &mut counts[start + 1..=start + bits]);
+        Ok(())
+    }
+}
+
+impl Aggregate<Rappor> {
+    /// The estimated number of clients of each cohort whose value sets each bit, cohort after cohort:
+    /// `t = (c - p* N) / (q* - p*)`, which is the paper's
+    /// `(c - (p + fq/2 - fp/2) N) / ((1-f)(q-p))`.
+    #[must_use]
+    pub fn bloom_counts(&self) -> Vec<f64> {
+        let (set, clear) = self.mechanism().probabilities();
+        let counts = self.counts();
+        let cohorts = counts.chunks_exact(self.mechanism().bits() + 1);
+        let estimates = cohorts.flat_map(|cohort| {
+            let reports = cohort[0] as f64;
+            let estimate = move |&count: &u64| (count as f64 - clear * reports) / (set - clear);
+            cohort[1..].iter().map(estimate)
+        });
+        estimates.collect()
+    }
+}

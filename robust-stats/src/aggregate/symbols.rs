@@ -1,0 +1,30 @@
+//! Counting symbols: generalised randomised response.
+
+use super::{Countable, FrequencyOracle, Reject};
+use crate::mechanism::{Mechanism, PureMechanism, RandomizedResponse};
+
+impl Countable for RandomizedResponse {
+    type Report = u32;
+
+    fn slots(&self) -> usize {
+        self.domain()
+    }
+
+    fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), Reject> {
+        let count = counts.get_mut(*report as usize).ok_or(Reject::Range)?;
+        *count += 1;
+        Ok(())
+    }
+}
+
+impl FrequencyOracle for RandomizedResponse {
+    fn estimates(&self, counts: &[u64], reports: u64) -> Vec<f64> {
+        let support = self.support();
+        let estimate = |&count| support.estimate(count, reports);
+        counts.iter().map(estimate).collect()
+    }
+
+    fn variance(&self, masses: &[f64], symbol: usize, reports: u64) -> f64 {
+        self.support().variance(masses[symbol], reports)
+    }
+}

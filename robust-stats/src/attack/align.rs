@@ -1,0 +1,182 @@
+//! Sign alignment: the strongest attack on linear decoders of hash designs.
+
+use rand::{Rng, RngCore};
+
+use crate::aggregate::CountMatrix;
+
+use super::harness::{Adaptive, Destination, Move, Oblivious, Plant, Protocol};
+
+/// Pushes the linear estimate along a sign vector, and chooses the vector so that the push is
+/// largest: victims follow from the signs, and the signs from the bias that the victims make.
+#[derive(Clone, Copy, Debug)]
+pub struct SignAlign {
+    /// How often signs and victims are improved in turn.
+    pub rounds: usize,
+    /// How often it starts from new random signs; the best end is taken.
+    pub restarts: usize,
+}
+
+impl Default for SignAlign {
+    fn default() -> Self {
+        Self {
+            rounds: 10,
+            restarts: 3,
+        }
+    }
+}
+
+impl SignAlign {
+    /// Improves plans, which `plan` makes from the alignment of every cell with the signs and `bias`
+    /// turns into a push of every cell.
+    fn improve<P>(
+        self,
+        protocol: &Protocol<'_>,
+        rng: &mut dyn RngCore,
+        plan: impl Fn(&[f64]) -> P,
+        push: impl Fn(&P, &mut [f64]),
+    ) -> Option<P> {
+        let matrix = protocol.matrix();
+        let k = matrix.symbols();
+        let mut pushes = vec![0.0; matrix.groups() * matrix.cells()];
+        let mut bias = vec![0.0; k];
+        let mut alignment = vec![0.0; pushes.len()];
+        let mut best: Option<(f64, P)> = None;
+        for _ in 0..self.restarts.max(1) {
+            let mut signs: Vec<f64> = (0..k)
+                .map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 })
+                .collect();
+            let mut last = 0.0;
+            for _ in 0..self.rounds.max(1) {
+                matrix.cell_masses(&signs, &mut alignment);
+                let candidate = plan(&alignment);
+                pushes.fill(0.0);
+                push(&candidate, &mut pushes);
+                matrix.sum_over_cells(&pushes, &mut bias);
+                // The estimate keeps its sum: the common part of the bias does not count.
+                let mean = bias.iter().sum::<f64>() / k as f64;
+                let size: f64 = bias.iter().map(|b| (b - mean).abs()).sum();
+                if best.as_ref().is_none_or(|(most, _)| size > *most) {
+                    best = Some((size, candidate));
+                }
+                if size <= last {
+                    break;
+                }
+                last = size;
+                for (sign, b) in signs.iter_mut().zip(&bias) {
+                    *sign = if *b >= mean { 1.0 } else { -1.0 };
+                }
+            }
+        }
+        best.map(|(_, plan)| plan)
+    }
+}
+
+/// The cells of a group with the least and the most alignment.
+fn extremes(alignment: &[f64]) -> (usize, usize) {
+    let (mut least, mut most) = (0, 0);
+    for (cell, &value) in alignment.iter().enumerate() {
+        if value < alignment[least] {
+            least = cell;
+        }
+        if value > alignment[most] {
+            most = cell;
+        }
+    }
+    (least, most)
+}
+
+/// The adversary who controls clients from the beginning and chooses which: all in the groups with
+/// the best aligned cell.
+impl Oblivious for SignAlign {
+    fn plan(&mut self, protocol: &Protocol<'_>, budget: u64, rng: &mut dyn RngCore) -> Vec<Plant> {
+        let cells = protocol.matrix().cells();
+        let plan = |alignment: &[f64]| {
+            let mut options: Vec<(f64, usize, usize)> = alignment
+                .chunks_exact(cells)
+                .enumerate()
+                .map(|(group, alignment)| {
+                    let (_, most) = extremes(alignment);
+                    (alignment[most], group, most)
+                })
+                .collect();
+            options.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let mut left = budget;
+            let mut plan = Vec::new();
+            for (_, group, cell) in options {
+                let number = protocol.sizes()[group].min(left);
+                left -= number;
+                plan.push(Plant {
+                    group,
+                    to: Destination::Cell(cell),
+                    number,
+                });
+                if left == 0 {
+                    break;
+                }
+            }
+            plan
+        };
+        let push = |plan: &Vec<Plant>, pushes: &mut [f64]| {
+            for plant in plan {
+                if let Destination::Cell(cell) = plant.to {
+                    pushes[plant.group * cells + cell] += plant.number as f64;
+                }
+            }
+        };
+        self.improve(protocol, rng, plan, push).unwrap_or_default()
+    }
+}
+
+/// The adversary who sees the messages and replaces those that oppose it most.
+impl Adaptive for SignAlign {
+    fn plan(
+        &mut self,
+        protocol: &Protocol<'_>,
+        counts: &CountMatrix,
+        budget: u64,
+        rng: &mut dyn RngCore,
+    ) -> Vec<Move> {
+        let cells = protocol.matrix().cells();
+        let plan = |alignment: &[f64]| {
+            let mut options: Vec<(f64, Move)> = Vec::new();
+            for (group, alignment) in alignment.chunks_exact(cells).enumerate() {
+                let (_, most) = extremes(alignment);
+                for (from, &value) in alignment.iter().enumerate() {
+                    let gain = alignment[most] - value;
+                    if gain > 0.0 {
+                        options.push((
+                            gain,
+                            Move {
+                                group,
+                                from,
+                                to: Destination::Cell(most),
+                                number: counts.group(group)[from],
+                            },
+                        ));
+                    }
+                }
+            }
+            options.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let mut left = budget;
+            let mut plan = Vec::new();
+            for (_, mut step) in options {
+                step.number = step.number.min(left);
+                left -= step.number;
+                plan.push(step);
+                if left == 0 {
+                    break;
+                }
+            }
+            plan
+        };
+        let push = |plan: &Vec<Move>, pushes: &mut [f64]| {
+            for step in plan {
+                if let Destination::Cell(cell) = step.to {
+                    pushes[step.group * cells + step.from] -= step.number as f64;
+                    pushes[step.group * cells + cell] += step.number as f64;
+                }
+            }
+        };
+        self.improve(protocol, rng, plan, push).unwrap_or_default()
+    }
+}

@@ -1,0 +1,208 @@
+//! Maximal coupling: honest messages of one distribution become honest messages of another.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngCore};
+use rand_distr::{Binomial, Distribution};
+
+use crate::aggregate::CountMatrix;
+use crate::decode::DesignMatrix;
+use crate::distribution::{MultinomialSampler, Pmf};
+use crate::error::RobustStatsError;
+
+use super::harness::{Adaptive, Destination, Move, Protocol};
+
+/// Makes the messages of clients who follow one distribution look exactly like those of clients who
+/// follow another. What it plants, no estimator whatever can undo.
+///
+/// A client with message `y` keeps it with probability `min(1, W(y | target) / W(y | truth))` and
+/// otherwise sends one from the part of the target's law that exceeds the truth's. When the budget
+/// runs out, groups that come later in a random order stay as they are.
+#[derive(Clone, Debug)]
+pub struct MaxCoupling {
+    /// The distribution that clients follow.
+    pub truth: Pmf,
+    /// The one that they shall seem to follow.
+    pub target: Pmf,
+}
+
+impl Adaptive for MaxCoupling {
+    fn plan(
+        &mut self,
+        protocol: &Protocol<'_>,
+        counts: &CountMatrix,
+        budget: u64,
+        rng: &mut dyn RngCore,
+    ) -> Vec<Move> {
+        let matrix = protocol.matrix();
+        let cells = matrix.cells();
+        let from_law = matrix.message_law(self.truth.masses());
+        let to_law = matrix.message_law(self.target.masses());
+        let mut order: Vec<usize> = (0..counts.groups()).collect();
+        order.shuffle(rng);
+        let mut left = budget;
+        let mut plan = Vec::new();
+        for group in order {
+            let rows = group * cells..(group + 1) * cells;
+            let (from, to) = (&from_law[rows.clone()], &to_law[rows]);
+            let surplus: Vec<f64> = to.iter().zip(from).map(|(t, f)| (t - f).max(0.0)).collect();
+            // Equal laws: nothing to do.
+            let Ok(surplus) = Pmf::from_weights(&surplus) else {
+                continue;
+            };
+            let sampler = MultinomialSampler::new(&surplus);
+            for cell in 0..cells {
+                let leave = if from[cell] > 0.0 {
+                    (1.0 - to[cell] / from[cell]).clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
+                let leaving = Binomial::new(counts.group(group)[cell], leave)
+                    .map_or(0, |law| law.sample(rng))
+                    .min(left);
+                left -= leaving;
+                for (other, number) in sampler.sample(leaving, rng).into_iter().enumerate() {
+                    if number > 0 {
+                        plan.push(Move {
+                            group,
+                            from: cell,
+                            to: Destination::Cell(other),
+                            number,
+                        });
+                    }
+                }
+            }
+        }
+        plan
+    }
+}
+
+/// A distribution that is as far from the truth as a budget of messages can hide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlantedShift {
+    /// The distribution.
+    pub target: Pmf,
+    /// Its total variation from the truth.
+    pub shift: f64,
+    /// The fraction of messages that the coupling rewrites, in expectation.
+    pub cost: f64,
+}
+
+impl PlantedShift {
+    /// Searches along sign vectors: half of the symbols rise and half fall, by pair swaps that lower
+    /// the cost in messages; then as far as `fraction` of the messages reaches. `sweeps` is how
+    /// many swaps are tried for each symbol. O(sweeps times symbols times groups).
+    ///
+    /// # Errors
+    ///
+    /// When the domains differ.
+    pub fn search<R: Rng + ?Sized>(
+        matrix: &DesignMatrix,
+        truth: &Pmf,
+        fraction: f64,
+        sweeps: usize,
+        rng: &mut R,
+    ) -> Result<Self, RobustStatsError> {
+        let k = matrix.symbols();
+        if truth.domain() != k {
+            return Err(RobustStatsError::mismatch("domain", truth.domain(), k));
+        }
+        let mut signs: Vec<f64> = (0..k)
+            .map(|x| match x {
+                _ if k % 2 == 1 && x == k - 1 => 0.0,
+                _ if x < k / 2 => 1.0,
+                _ => -1.0,
+            })
+            .collect();
+        signs.shuffle(rng);
+        improve_signs(matrix, &mut signs, sweeps * k, rng);
+        // The cost grows with the height of the step, and so does the shift.
+        let at = |height: f64| {
+            let target = stepped(truth, &signs, height);
+            let cost = message_distance(matrix, truth.masses(), &target);
+            (target, cost)
+        };
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..60 {
+            let middle = f64::midpoint(low, high);
+            if at(middle).1 <= fraction {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        let (target, cost) = at(low);
+        let target = Pmf::from_weights(&target)?;
+        Ok(Self {
+            shift: target.total_variation(truth)?,
+            target,
+            cost,
+        })
+    }
+}
+
+/// The truth with its falling symbols lowered by `height`, though not below 0, and the rising ones
+/// raised by the same amount together.
+fn stepped(truth: &Pmf, signs: &[f64], height: f64) -> Vec<f64> {
+    let rising = signs.iter().filter(|&&sign| sign > 0.0).count();
+    let mut masses = truth.masses().to_vec();
+    let mut taken = 0.0;
+    for (mass, &sign) in masses.iter_mut().zip(signs) {
+        if sign < 0.0 {
+            let part = mass.min(height);
+            *mass -= part;
+            taken += part;
+        }
+    }
+    for (mass, &sign) in masses.iter_mut().zip(signs) {
+        if sign > 0.0 {
+            *mass += taken / rising as f64;
+        }
+    }
+    masses
+}
+
+/// The total variation between the laws of messages, averaged over groups of equal size.
+fn message_distance(matrix: &DesignMatrix, a: &[f64], b: &[f64]) -> f64 {
+    let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    let mut cells = vec![0.0; matrix.groups() * matrix.cells()];
+    matrix.cell_masses(&difference, &mut cells);
+    let sum: f64 = cells.iter().map(|cell| cell.abs()).sum();
+    0.5 * matrix.kept() * sum / matrix.groups() as f64
+}
+
+/// Tries random swaps of a rising and a falling symbol, and keeps those that lower the sum of
+/// absolute cell sums.
+fn improve_signs<R: Rng + ?Sized>(
+    matrix: &DesignMatrix,
+    signs: &mut [f64],
+    tries: usize,
+    rng: &mut R,
+) {
+    let k = signs.len();
+    if k < 2 {
+        return;
+    }
+    let mut sums = vec![0.0; matrix.groups() * matrix.cells()];
+    matrix.cell_masses(signs, &mut sums);
+    for _ in 0..tries {
+        let (a, b) = (rng.random_range(0..k), rng.random_range(0..k));
+        let step = signs[b] - signs[a];
+        if step == 0.0 {
+            continue;
+        }
+        let mut gain = 0.0;
+        for (&row_a, &row_b) in matrix.rows_of(a).iter().zip(matrix.rows_of(b)) {
+            if row_a != row_b {
+                let (x, y) = (sums[row_a as usize], sums[row_b as usize]);
+                gain += x.abs() - (x + step).abs() + y.abs() - (y - step).abs();
+            }
+        }
+        if gain > 0.0 {
+            for (&row_a, &row_b) in matrix.rows_of(a).iter().zip(matrix.rows_of(b)) {
+                sums[row_a as usize] += step;
+                sums[row_b as usize] -= step;
+            }
+            signs.swap(a, b);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Attacks on tests of uniformity: hiding an alternative, and raising false alarms.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngCore};
+
+use crate::aggregate::CountMatrix;
+use crate::distribution::{MultinomialSampler, Pmf};
+
+use super::harness::{Adaptive, Destination, Move, Protocol};
+
+/// What an attack on a test wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Data from the alternative shall look like the null hypothesis.
+    Hide,
+    /// Data from the null hypothesis shall look like the alternative.
+    FalseAlarm,
+}
+
+/// Maps every count through the monotone coupling of the laws of a count under both hypotheses: the
+/// cheapest way, up to the repair of the total. The null law of a count is Poisson with the mean
+/// count; the alternative is the even mixture of `(1 + 2 alpha)` and `(1 - 2 alpha)` times the mean.
+#[derive(Clone, Copy, Debug)]
+pub struct EmdQuantile {
+    /// What it wants.
+    pub aim: Aim,
+    /// The total variation of the alternative.
+    pub alpha: f64,
+}
+
+/// Draws fresh counts of the other hypothesis and matches them with those that are there by rank.
+#[derive(Clone, Debug)]
+pub struct EmdSorted {
+    /// The distribution that the counts shall seem to follow.
+    pub target: Pmf,
+}
+
+/// Moves samples one after another so that the total variation statistic falls (or rises) by as much
+/// as it can each time.
+#[derive(Clone, Debug)]
+pub struct ThresholdWalk {
+    /// What it wants.
+    pub aim: Aim,
+    /// The reference of the test.
+    pub reference: Pmf,
+}
+
+/// The moves that turn counts into others of the same total, in random order up to the budget.
+fn moves_towards(counts: &[u64], wanted: &[u64], budget: u64, rng: &mut dyn RngCore) -> Vec<Move> {
+    let mut sources: Vec<(usize, u64)> = Vec::new();
+    let mut sinks: Vec<(usize, u64)> = Vec::new();
+    for (cell, (&have, &want)) in counts.iter().zip(wanted).enumerate() {
+        if have > want {
+            sources.push((cell, have - want));
+        } else if want > have {
+            sinks.push((cell, want - have));
+        }
+    }
+    sources.shuffle(rng);
+    sinks.shuffle(rng);
+    let mut left = budget;
+    let mut plan = Vec::new();
+    while left > 0 {
+        let (Some(source), Some(sink)) = (sources.last_mut(), sinks.last_mut()) else {
+            break;
+        };
+        let number = source.1.min(sink.1).min(left);
+        plan.push(Move {
+            group: 0,
+            from: source.0,
+            to: Destination::Cell(sink.0),
+            number,
+        });
+        source.1 -= number;
+        sink.1 -= number;
+        left -= number;
+        if source.1 == 0 {
+            sources.pop();
+        }
+        if sink.1 == 0 {
+            sinks.pop();
+        }
+    }
+    plan
+}
+
+/// The distribution function of a mixture of Poisson laws over `0..=last`.
+fn mixture_cdf(means: &[f64], last: usize) -> Vec<f64> {
+    let mut cdf = vec![0.0; last + 1];
+    for &mean in means {
+        let pmf = crate::theory::kantorovich::poisson_pmf(mean, last);
+        for (sum, p) in cdf.iter_mut().zip(pmf) {
+            *sum += p / means.len() as f64;
+        }
+    }
+    let mut sum = 0.0;
+    for value in &mut cdf {
+        sum += *value;
+        *value = sum;
+    }
+    cdf
+}
+
+impl Adaptive for EmdQuantile {
+    fn plan(
+        &mut self,
+        _protocol: &Protocol<'_>,
+        counts: &CountMatrix,
+        budget: u64,
+        rng: &mut dyn RngCore,
+    ) -> Vec<Move> {
+        let counts = counts.group(0);
+        let samples: u64 = counts.iter().sum();
+        let mean = samples as f64 / counts.len() as f64;
+        let largest = counts.iter().copied().max().unwrap_or(0) as usize;
+        let high = mean * (1.0 + 2.0 * self.alpha);
+        let last = largest.max((high + 12.0 * high.sqrt() + 40.0) as usize);
+        let null = mixture_cdf(&[mean], last);
+        let alternative = mixture_cdf(&[high, mean * (1.0 - 2.0 * self.alpha)], last);
+        let (from, to) = match self.aim {
+            Aim::Hide => (alternative, null),
+            Aim::FalseAlarm => (null, alternative),
+        };
+        let mut wanted: Vec<u64> = counts
+            .iter()
+            .map(|&count| {
+                let count = count as usize;
+                let below = if count > 0 { from[count - 1] } else { 0.0 };
+                let level = below + (from[count] - below) * rng.random::<f64>();
+                to.partition_point(|&c| c < level).min(last) as u64
+            })
+            .collect();
+        repair_total(counts, &mut wanted, rng);
+        moves_towards(counts, &wanted, budget, rng)
+    }
+}
+
+/// Makes the wanted counts sum to what is there, by leaving some counts nearer to what they were:
+/// that costs no move, but saves some.
+fn repair_total(counts: &[u64], wanted: &mut [u64], rng: &mut dyn RngCore) {
+    let have: u64 = counts.iter().sum();
+    let mut want: u64 = wanted.iter().sum();
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    while want != have {
+        order.shuffle(rng);
+        let before = want;
+        for &cell in &order {
+            if want > have && wanted[cell] > counts[cell] {
+                wanted[cell] -= 1;
+                want -= 1;
+            } else if want < have && wanted[cell] < counts[cell] {
+                wanted[cell] += 1;
+                want += 1;
+            }
+            if want == have {
+                break;
+            }
+        }
+        if want == before {
+            // Cannot happen: a surplus has a cell above its count, a lack one below.
+            wanted.copy_from_slice(counts);
+            return;
+        }
+    }
+}
+
+impl Adaptive for EmdSorted {
+    fn plan(
+        &mut self,
+        _protocol: &Protocol<'_>,
+        counts: &CountMatrix,
+        budget: u64,
+        rng: &mut dyn RngCore,
+    ) -> Vec<Move> {
+        let counts = counts.group(0);
+        let samples = counts.iter().sum();
+        let mut fresh = MultinomialSampler::new(&self.target).sample(samples, rng);
+        fresh.sort_unstable();
+        let mut order: Vec<usize> = (0..counts.len()).collect();
+        order.shuffle(rng);
+        order.sort_by_key(|&cell| counts[cell]);
+        let mut wanted = vec![0; counts.len()];
+        for (&cell, &count) in order.iter().zip(&fresh) {
+            wanted[cell] = count;
+        }
+        moves_towards(counts, &wanted, budget, rng)
+    }
+}
+
+impl Adaptive for ThresholdWalk {
+    fn plan(
+        &mut self,
+        _protocol: &Protocol<'_>,
+        counts: &CountMatrix,
+        budget: u64,
+        _rng: &mut dyn RngCore,
+    ) -> Vec<Move> {
+        let mut now: Vec<u64> = counts.group(0).to_vec();
+        let samples: u64 = now.iter().sum();
+        let expected: Vec<f64> = self
+            .reference
+            .masses()
+            .iter()
+            .map(|mass| mass * samples as f64)
+            .collect();
+        let excess = |now: &[u64], cell: usize| now[cell] as f64 - expected[cell];
+        let mut order: Vec<usize> = (0..now.len()).collect();
+        order.sort_by(|&a, &b| excess(&now, b).total_cmp(&excess(&now, a)));
+        let mut left = budget;
+        let mut plan = Vec::new();
+        let mut transfer = |now: &mut Vec<u64>, from: usize, to: usize, number: u64| {
+            now[from] -= number;
+            now[to] += number;
+            plan.push(Move {
+                group: 0,
+                from,
+                to: Destination::Cell(to),
+                number,
+            });
+        };
+        match self.aim {
+            Aim::Hide => {
+                // From whole samples of excess to whole samples of lack.
+                let (mut high, mut low) = (0, order.len().saturating_sub(1));
+                while left > 0 && high < low {
+                    let (from, to) = (order[high], order[low]);
+                    let (more, less) = (excess(&now, from), -excess(&now, to));
+                    if more < 0.5 {
+                        break;
+                    }
+                    if more < 1.0 || less < 1.0 {
+                        if more < 1.0 {
+                            high += 1;
+                        }
+                        if less < 1.0 {
+                            if less <= 0.0 {
+                                break;
+                            }
+                            low -= 1;
+                        }
+                        continue;
+                    }
+                    let number = (more.min(less) as u64).min(left);
+                    transfer(&mut now, from, to, number);
+                    left -= number;
+                }
+            }
+            Aim::FalseAlarm => {
+                // Everything to the symbol with most excess, from those that lack most.
+                let to = order[0];
+                for &from in order.iter().rev() {
+                    if left == 0 || from == to {
+                        break;
+                    }
+                    let number = now[from].min(left);
+                    transfer(&mut now, from, to, number);
+                    left -= number;
+                }
+            }
+        }
+        plan
+    }
+}

@@ -1,0 +1,95 @@
+//! `robust-stats audit-privacy`: the exact audit of all mechanisms.
+
+use anyhow::bail;
+use septet_robust_stats::Epsilon;
+use septet_robust_stats::audit::{AuditReport, audit};
+use septet_robust_stats::design::{DesignParameters, GroupClient};
+use septet_robust_stats::mechanism::*;
+use serde_json::{Value, json};
+
+use crate::Ending;
+use crate::files::Output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Domains up to this, at most 8
+    #[arg(long, default_value_t = 8)]
+    domain: usize,
+    /// Privacy parameters, separated by commas
+    #[arg(long, value_delimiter = ',', default_values_t = [0.1, 0.5, 1.0, 2.0, 4.0, 1.098_612_288_668_109_8])]
+    epsilon: Vec<f64>,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+    if !(2..=8).contains(&arguments.domain) {
+        bail!("--domain: expected from 2 to 8, found {}", arguments.domain);
+    }
+    let mut rows: Vec<Value> = Vec::new();
+    let mut failed = 0;
+    for &epsilon in &arguments.epsilon {
+        let epsilon = Epsilon::new(epsilon)?;
+        for domain in 2..=arguments.domain {
+            for (name, report) in audits(domain, epsilon)? {
+                failed += u32::from(!(report.holds && report.complete));
+                rows.push(json!({
+                    "mechanism": name,
+                    "domain": domain,
+                    "epsilon": epsilon.get(),
+                    "log_ratio": report.ratio.ln(),
+                    "holds": report.holds,
+                    "tight": report.tight,
+                    "complete": report.complete,
+                }));
+            }
+        }
+    }
+    let audits = rows.len();
+    out.print(&json!({ "audits": audits, "failed": failed, "channels": rows }))?;
+    if failed > 0 {
+        bail!("{failed} of {audits} channels exceed their epsilon");
+    }
+    Ok(Ending::Done)
+}
+
+/// The audit of every mechanism over this domain.
+fn audits(domain: usize, epsilon: Epsilon) -> anyhow::Result<Vec<(&'static str, AuditReport)>> {
+    let shape = SketchShape::new(domain, 4, 4, 1)?;
+    let design = DesignParameters::new(domain, 2, [1; 32])?.with_epsilon(epsilon)?;
+    let unary = UnaryEncoding::symmetric(domain, epsilon)?;
+    let optimized = UnaryEncoding::optimized(domain, epsilon)?;
+    let hadamard = HadamardResponse::new(domain, epsilon)?;
+    let one_block = HadamardResponse::one_block(domain, epsilon)?;
+    let response = RandomizedResponse::new(domain, epsilon)?;
+    let sketch = CountMeanSketch::new(shape, epsilon)?;
+    let hadamard_sketch = HadamardCountMeanSketch::new(shape, epsilon)?;
+    Ok(vec![
+        ("randomized-response", audit(&response, domain, epsilon)?),
+        ("symmetric-unary-encoding", audit(&unary, domain, epsilon)?),
+        (
+            "optimized-unary-encoding",
+            audit(&optimized, domain, epsilon)?,
+        ),
+        (
+            "subset-selection",
+            audit(&SubsetSelection::new(domain, epsilon)?, domain, epsilon)?,
+        ),
+        (
+            "local-hashing",
+            audit(&LocalHashing::new(domain, epsilon)?, domain, epsilon)?,
+        ),
+        ("hadamard-response", audit(&hadamard, domain, epsilon)?),
+        (
+            "hadamard-response, one block",
+            audit(&one_block, domain, epsilon)?,
+        ),
+        (
+            "hash-design",
+            audit(&GroupClient::new(&design, 0)?, domain, epsilon)?,
+        ),
+        ("count-mean-sketch", audit(&sketch, domain, epsilon)?),
+        (
+            "hadamard-count-mean-sketch",
+            audit(&hadamard_sketch, domain, epsilon)?,
+        ),
+    ])
+}

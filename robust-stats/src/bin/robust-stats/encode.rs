@@ -1,0 +1,118 @@
+//! `robust-stats encode`: what clients do.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use rand_chacha::rand_core::CryptoRng;
+use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
+use septet_robust_stats::mechanism::{Mechanism, client_generator};
+use septet_robust_stats::wire::{
+    Protocol, WireReport, write_design_report, write_envelope, write_report,
+};
+use serde_json::json;
+
+use crate::Ending;
+use crate::files::{self, Output};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The protocol
+    #[arg(long)]
+    protocol: PathBuf,
+    /// Hash design: the file with the server's key, which assigns the groups
+    #[arg(long, conflicts_with = "group")]
+    key: Option<PathBuf>,
+    /// Hash design: the group that the server assigned to these clients
+    #[arg(long)]
+    group: Option<usize>,
+    /// The file of reports to write
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+    let protocol = files::protocol(&arguments.protocol)?;
+    let mut rng = client_generator()?;
+    let rng = &mut rng;
+    let (count, bytes) = match protocol {
+        Protocol::Design(design) => encode_cells(arguments, &design, rng)?,
+        Protocol::RandomizedResponse(m) => encode_all(&m, protocol, rng)?,
+        Protocol::UnaryEncoding(m) => encode_all(&m, protocol, rng)?,
+        Protocol::SubsetSelection(m) => encode_all(&m, protocol, rng)?,
+        Protocol::LocalHashing(m) => encode_all(&m, protocol, rng)?,
+        Protocol::HadamardResponse(m) => encode_all(&m, protocol, rng)?,
+        Protocol::CountMeanSketch(m) => encode_all(&m, protocol, rng)?,
+        Protocol::HadamardCountMeanSketch(m) => encode_all(&m, protocol, rng)?,
+        _ => bail!("this protocol takes values and a secret for each client: use the library"),
+    };
+    files::write(&arguments.out, &bytes)?;
+    out.print(&json!({ "reports": count, "bytes": bytes.len() }))?;
+    Ok(Ending::Done)
+}
+
+fn encode_all<M>(
+    mechanism: &M,
+    protocol: Protocol,
+    rng: &mut impl CryptoRng,
+) -> anyhow::Result<(u64, Vec<u8>)>
+where
+    M: Mechanism<Report: WireReport>,
+{
+    let tag = protocol.tag();
+    for_each_line(|client, symbol, out| {
+        let report = mechanism.encode(symbol, rng)?;
+        write_envelope(out, client.as_bytes(), &write_report(tag, &report));
+        Ok(())
+    })
+}
+
+fn encode_cells(
+    arguments: &Arguments,
+    design: &DesignParameters,
+    rng: &mut impl CryptoRng,
+) -> anyhow::Result<(u64, Vec<u8>)> {
+    let assignment = match &arguments.key {
+        Some(path) => Some(Assignment::new(files::key(path)?, design)),
+        None if arguments.group.is_none() => bail!("a hash design needs --key or --group"),
+        None => None,
+    };
+    let mut groups: HashMap<usize, GroupClient> = HashMap::new();
+    for_each_line(|client, symbol, out| {
+        let assigned = assignment.map(|assignment| assignment.group(client.as_bytes()));
+        let group = assigned.or(arguments.group).unwrap_or_default();
+        let client_of_group = match groups.entry(group) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(GroupClient::new(design, group)?),
+        };
+        let report = DesignReport::encode(client_of_group, symbol, rng)?;
+        write_envelope(out, client.as_bytes(), &write_design_report(&report));
+        Ok(())
+    })
+}
+
+/// Reads `client,symbol` lines from standard input.
+fn for_each_line(
+    mut each: impl FnMut(&str, usize, &mut Vec<u8>) -> anyhow::Result<()>,
+) -> anyhow::Result<(u64, Vec<u8>)> {
+    let (mut count, mut bytes) = (0, Vec::new());
+    for (number, line) in (1..).zip(io::stdin().lock().lines()) {
+        let line = line.context("cannot read standard input")?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let at = || format!("standard input, line {number}");
+        let (client, symbol) = line
+            .rsplit_once(',')
+            .with_context(|| format!("{}: expected client,symbol", at()))?;
+        let symbol: usize = symbol
+            .trim()
+            .parse()
+            .with_context(|| format!("{}: expected the number of a symbol", at()))?;
+        each(client, symbol, &mut bytes).with_context(at)?;
+        count += 1;
+    }
+    Ok((count, bytes))
+}

@@ -1,0 +1,127 @@
+//! `robust-stats protocol`: choosing a mechanism and its parameters.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use rand_chacha::rand_core::RngCore;
+use septet_robust_stats::Epsilon;
+use septet_robust_stats::design::{DesignParameters, HashDesign};
+use septet_robust_stats::mechanism::*;
+use septet_robust_stats::wire::Protocol;
+use serde_json::json;
+
+use crate::Ending;
+use crate::files::{self, Output};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What clients do
+    #[arg(long, value_enum, default_value_t = Kind::HashDesign)]
+    mechanism: Kind,
+    /// How many symbols there are
+    #[arg(long)]
+    domain: usize,
+    /// The privacy parameter; a hash design may do without
+    #[arg(long)]
+    epsilon: Option<f64>,
+    /// Hash design: cells of each partition
+    #[arg(long, default_value_t = 4)]
+    cells: usize,
+    /// Hash design: how many partitions [default: four times domain / cells]
+    #[arg(long)]
+    groups: Option<usize>,
+    /// Hash design: the epoch
+    #[arg(long, default_value_t = 0)]
+    epoch: u32,
+    /// Hash design: the public seed, 64 hexadecimal digits [default: random]
+    #[arg(long)]
+    seed: Option<String>,
+    /// Local hashing: how many hash functions; without it, all of 64 bits
+    #[arg(long)]
+    family: Option<u32>,
+    /// Sketches: rows
+    #[arg(long, default_value_t = 16)]
+    rows: usize,
+    /// Sketches: places of a row
+    #[arg(long, default_value_t = 256)]
+    width: usize,
+    /// The file to write
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    HashDesign,
+    RandomizedResponse,
+    SymmetricUnaryEncoding,
+    OptimizedUnaryEncoding,
+    SubsetSelection,
+    LocalHashing,
+    HadamardResponse,
+    CountMeanSketch,
+    HadamardCountMeanSketch,
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+    let domain = arguments.domain;
+    let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
+    let needed = || epsilon.context("--epsilon: needed by this mechanism");
+    let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
+    let mut constant = None;
+    let protocol: Protocol = match arguments.mechanism {
+        Kind::HashDesign => {
+            let design = design(arguments, epsilon)?;
+            let mut rng = client_generator()?;
+            constant = Some(HashDesign::new(design)?.isometry(20, &mut rng).constant());
+            design.into()
+        }
+        Kind::RandomizedResponse => RandomizedResponse::new(domain, needed()?)?.into(),
+        Kind::SymmetricUnaryEncoding => UnaryEncoding::symmetric(domain, needed()?)?.into(),
+        Kind::OptimizedUnaryEncoding => UnaryEncoding::optimized(domain, needed()?)?.into(),
+        Kind::SubsetSelection => SubsetSelection::new(domain, needed()?)?.into(),
+        Kind::LocalHashing => {
+            let hashing = LocalHashing::new(domain, needed()?)?;
+            match arguments.family {
+                Some(family) => hashing.with_family(family)?.into(),
+                None => hashing.into(),
+            }
+        }
+        Kind::HadamardResponse => HadamardResponse::new(domain, needed()?)?.into(),
+        Kind::CountMeanSketch => CountMeanSketch::new(shape()?, needed()?)?.into(),
+        Kind::HadamardCountMeanSketch => HadamardCountMeanSketch::new(shape()?, needed()?)?.into(),
+    };
+    files::write(&arguments.out, &protocol.to_bytes())?;
+    let tag: String = protocol
+        .tag()
+        .0
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    out.print(&json!({
+        "protocol": arguments.mechanism.to_possible_value().map(|v| v.get_name().to_owned()),
+        "tag": tag,
+        "isometry_constant": constant,
+    }))?;
+    Ok(Ending::Done)
+}
+
+fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {
+    let seed = match &arguments.seed {
+        Some(text) => files::hexadecimal(text).context("--seed: expected 64 hexadecimal digits")?,
+        None => {
+            let mut seed = [0; 32];
+            client_generator()?.fill_bytes(&mut seed);
+            seed
+        }
+    };
+    let mut design = DesignParameters::new(arguments.domain, arguments.cells, seed)?;
+    if let Some(groups) = arguments.groups {
+        design = design.with_groups(groups)?;
+    }
+    if let Some(epsilon) = epsilon {
+        design = design.with_epsilon(epsilon)?;
+    }
+    Ok(design.with_epoch(arguments.epoch))
+}

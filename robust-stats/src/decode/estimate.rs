@@ -1,0 +1,151 @@
+//! An estimate with all that is known about its error.
+
+use serde::{Deserialize, Serialize};
+
+use crate::parameter::Gamma;
+use crate::planner::learning_floor;
+use crate::theory::learning::HashedSetting;
+
+use super::linear::Iterated;
+use super::matrix::DesignMatrix;
+use super::observation::Observation;
+
+/// The chance with which [`Estimate::gamma_lower`] may exceed the truth.
+const CERTIFICATE_LEVEL: f64 = 0.05;
+
+/// How an iterative decoder ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Convergence {
+    /// Whether it met its tolerance.
+    pub converged: bool,
+    /// How many iterations it made; 0 for a decoder that does not iterate.
+    pub iterations: usize,
+    /// What was left. For min-L1 an upper bound on how far the residual is above the least one; for
+    /// others the solver's own measure.
+    pub gap: f64,
+}
+
+impl Convergence {
+    pub(super) fn of(solution: &Iterated) -> Self {
+        Self {
+            converged: solution.converged,
+            iterations: solution.iterations,
+            gap: solution.left,
+        }
+    }
+}
+
+/// An estimated distribution with its errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The estimated masses. A distribution, unless the decoder was told not to project.
+    pub masses: Vec<f64>,
+    /// The standard error of each mass when nobody lies, by the variance of the cells near the
+    /// estimate and the high-dimensional theory of the decoder's kind. Infinite when the design
+    /// does not identify the distribution.
+    pub standard_errors: Vec<f64>,
+    /// The total variation by which the assumed fraction of liars can move the min-L1 estimate:
+    /// twice the shift that a search among sign vectors plants unseen, as far as no direction is
+    /// kept less by the design. At most 1.
+    pub manipulation_bound: f64,
+    /// The total variation between the observed frequencies and those of the estimate, averaged
+    /// over groups: the least fraction of reports that does not fit.
+    pub residual: f64,
+    /// At least this fraction of the reports was manipulated, with confidence 95 %: what the best
+    /// fitting distribution leaves unexplained beyond the noise. 0 when nothing was noticed, which
+    /// proves nothing: liars who stay within the model are invisible. Computed by min-L1 only; 0
+    /// from other decoders.
+    pub gamma_lower: f64,
+    /// How the decoder ended.
+    pub convergence: Convergence,
+}
+
+/// The factor by which the noise of estimates exceeds that of an orthogonal design.
+fn inflation(matrix: &DesignMatrix, robust: bool) -> f64 {
+    let setting = HashedSetting {
+        symbols: matrix.symbols(),
+        cells: matrix.cells(),
+        groups: matrix.groups(),
+        epsilon: None,
+    };
+    let deviation = if robust {
+        setting.min_l1_deviation(1.0)
+    } else {
+        setting.least_squares_deviation(1.0)
+    };
+    if matrix.symbols() < 2 {
+        return 0.0;
+    }
+    deviation / setting.ideal_deviation(1.0)
+}
+
+/// The standard error of each mass.
+fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: bool) -> Vec<f64> {
+    let k = matrix.symbols();
+    let mut variances: Vec<f64> = observation
+        .frequencies()
+        .iter()
+        .map(|frequency| frequency * (1.0 - frequency))
+        .collect();
+    for (group, weight) in variances
+        .chunks_exact_mut(matrix.cells())
+        .zip(observation.weights())
+    {
+        for variance in group {
+            *variance *= weight / observation.reports();
+        }
+    }
+    let mut sums = vec![0.0; k];
+    matrix.sum_over_cells(&variances, &mut sums);
+    // With every symbol in its own cell there is nothing to tell apart.
+    let identity = matrix.cells() >= k;
+    let apart = (1.0 - matrix.collision_probability()) * matrix.kept();
+    let factor = if identity {
+        1.0 / matrix.kept()
+    } else {
+        inflation(matrix, robust) / apart
+    };
+    for sum in &mut sums {
+        *sum = if *sum > 0.0 { factor * sum.sqrt() } else { 0.0 };
+        if !sum.is_finite() {
+            *sum = f64::INFINITY;
+        }
+    }
+    sums
+}
+
+/// The standard error of a mass near 0.
+pub(super) fn typical_deviation(matrix: &DesignMatrix, observation: &Observation) -> f64 {
+    let errors = standard_errors(matrix, observation, false);
+    errors.iter().sum::<f64>() / errors.len() as f64
+}
+
+/// Adds to the masses what is known about them. `least_residual` is a proven lower bound on the
+/// residual of every distribution; it makes `gamma_lower`.
+pub(super) fn describe(
+    matrix: &DesignMatrix,
+    observation: &Observation,
+    gamma: Gamma,
+    masses: Vec<f64>,
+    least_residual: Option<f64>,
+    convergence: Convergence,
+) -> Estimate {
+    let floor = learning_floor(
+        gamma,
+        matrix.symbols(),
+        matrix.cells(),
+        matrix.groups(),
+        None,
+    ) / matrix.kept();
+    // The residual of the truth is at most its noise plus the fraction of changed reports, and no
+    // distribution has a lower one than the bound.
+    let noise = observation.noise_bound(matrix) + observation.noise_deviation(CERTIFICATE_LEVEL);
+    Estimate {
+        standard_errors: standard_errors(matrix, observation, least_residual.is_some()),
+        manipulation_bound: (2.0 * floor).min(1.0),
+        residual: observation.residual(matrix, &masses),
+        gamma_lower: least_residual.map_or(0.0, |least| (least - noise).clamp(0.0, 1.0)),
+        convergence,
+        masses,
+    }
+}

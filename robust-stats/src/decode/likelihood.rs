@@ -1,0 +1,63 @@
+//! The maximum likelihood estimate by expectation maximisation, in the privacy literature iterative
+//! Bayesian update.
+
+use super::linear::Iterated;
+use super::matrix::DesignMatrix;
+use super::observation::Observation;
+
+/// Iterates until the masses move by less than `tolerance` in sum, from the uniform distribution.
+pub(super) fn maximize(
+    matrix: &DesignMatrix,
+    observation: &Observation,
+    iterations: usize,
+    tolerance: f64,
+) -> Iterated {
+    let k = matrix.symbols();
+    let mut masses = vec![1.0 / k as f64; k];
+    let mut ratios = vec![0.0; observation.frequencies().len()];
+    let mut gains = vec![0.0; k];
+    let mut moved = f64::INFINITY;
+    let mut made = 0;
+    while made < iterations && moved > tolerance {
+        let law = matrix.message_law(&masses);
+        let mut spread = 0.0;
+        let groups = ratios
+            .chunks_exact_mut(matrix.cells())
+            .zip(law.chunks_exact(matrix.cells()))
+            .zip(observation.frequencies().chunks_exact(matrix.cells()))
+            .zip(observation.weights());
+        for (((ratios, law), frequencies), &weight) in groups {
+            for ((ratio, &law), &frequency) in ratios.iter_mut().zip(law).zip(frequencies) {
+                // A message that nothing explains moves no mass.
+                *ratio = if law > 0.0 {
+                    weight * frequency / law
+                } else {
+                    0.0
+                };
+                spread += *ratio;
+            }
+        }
+        matrix.sum_over_cells(&ratios, &mut gains);
+        let mut sum = 0.0;
+        for (gain, mass) in gains.iter_mut().zip(&masses) {
+            *gain = mass * (matrix.kept() * *gain + matrix.spread() * spread);
+            sum += *gain;
+        }
+        moved = 0.0;
+        if sum <= 0.0 {
+            break;
+        }
+        for (mass, gain) in masses.iter_mut().zip(&gains) {
+            let next = gain / sum;
+            moved += (next - *mass).abs();
+            *mass = next;
+        }
+        made += 1;
+    }
+    Iterated {
+        masses,
+        iterations: made,
+        converged: moved <= tolerance,
+        left: moved,
+    }
+}

@@ -1,0 +1,148 @@
+//! The linear decoders: unbiased averages, least squares, and the median of blocks.
+
+use crate::error::RobustStatsError;
+
+use super::matrix::DesignMatrix;
+use super::observation::Observation;
+
+/// The average over groups of the frequency of a symbol's cell, with the expected share of other
+/// symbols taken out. Unbiased over the random draw of the partitions only: with a fixed family of
+/// them it has a bias that does not shrink with more messages.
+pub(super) fn average(matrix: &DesignMatrix, observation: &Observation) -> Vec<f64> {
+    let mut weighted = observation.cell_estimates(matrix);
+    weigh(&mut weighted, matrix, observation.weights());
+    let mut estimates = vec![0.0; matrix.symbols()];
+    matrix.sum_over_cells(&weighted, &mut estimates);
+    let collision = matrix.collision_probability();
+    if collision < 1.0 {
+        for estimate in &mut estimates {
+            *estimate = (*estimate - collision) / (1.0 - collision);
+        }
+    } else {
+        // One cell: the messages say nothing.
+        estimates.fill(1.0 / matrix.symbols() as f64);
+    }
+    estimates
+}
+
+/// Multiplies every row with the weight of its group.
+fn weigh(rows: &mut [f64], matrix: &DesignMatrix, weights: &[f64]) {
+    for (group, &weight) in rows.chunks_exact_mut(matrix.cells()).zip(weights) {
+        for row in group {
+            *row *= weight;
+        }
+    }
+}
+
+/// The result of an iterative solver.
+pub(super) struct Iterated {
+    pub(super) masses: Vec<f64>,
+    pub(super) iterations: usize,
+    pub(super) converged: bool,
+    /// What was left when it stopped, in the solver's own measure.
+    pub(super) left: f64,
+}
+
+/// `sum_j w_j ||A_j p - b_j||_2^2` over vectors of sum 1, by conjugate gradients on the vectors of
+/// sum 0. Where the design does not identify the distribution it gives the solution that is nearest
+/// to the uniform one.
+pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) -> Iterated {
+    let k = matrix.symbols();
+    let centre = vec![1.0 / k as f64; k];
+    let mut rows = vec![0.0; observation.frequencies().len()];
+    matrix.cell_masses(&centre, &mut rows);
+    for (row, target) in rows.iter_mut().zip(observation.cell_estimates(matrix)) {
+        *row = target - *row;
+    }
+    weigh(&mut rows, matrix, observation.weights());
+    let mut residual = vec![0.0; k];
+    matrix.sum_over_cells(&rows, &mut residual);
+    centre_at_zero(&mut residual);
+    let mut direction = residual.clone();
+    let mut offset = vec![0.0; k];
+    let mut image = vec![0.0; k];
+    let mut energy = dot(&residual, &residual);
+    let enough = 1e-20 * energy.max(1e-300);
+    let mut iterations = 0;
+    // Exact after k steps but for rounding; a few more make up for that.
+    while energy > enough && iterations < 2 * k + 20 {
+        matrix.cell_masses(&direction, &mut rows);
+        weigh(&mut rows, matrix, observation.weights());
+        matrix.sum_over_cells(&rows, &mut image);
+        centre_at_zero(&mut image);
+        let curvature = dot(&direction, &image);
+        if curvature <= 0.0 {
+            break;
+        }
+        let step = energy / curvature;
+        for x in 0..k {
+            offset[x] += step * direction[x];
+            residual[x] -= step * image[x];
+        }
+        let next = dot(&residual, &residual);
+        for (d, r) in direction.iter_mut().zip(&residual) {
+            *d = r + next / energy * *d;
+        }
+        energy = next;
+        iterations += 1;
+    }
+    Iterated {
+        masses: centre.iter().zip(&offset).map(|(c, o)| c + o).collect(),
+        iterations,
+        converged: energy <= enough,
+        left: energy.sqrt(),
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn centre_at_zero(values: &mut [f64]) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    for value in values {
+        *value -= mean;
+    }
+}
+
+/// The coordinatewise median of the least squares estimates of `blocks` blocks of groups. It breaks
+/// when liars are in half of the blocks.
+pub(super) fn block_median(
+    matrix: &DesignMatrix,
+    observation: &Observation,
+    blocks: usize,
+) -> Result<Vec<f64>, RobustStatsError> {
+    if blocks == 0 || blocks > matrix.groups() {
+        return Err(RobustStatsError::parameter(
+            "blocks",
+            format!("from 1 to the number of groups, {}", matrix.groups()),
+            blocks,
+        ));
+    }
+    let mut estimates = Vec::with_capacity(blocks);
+    for block in 0..blocks {
+        let mut weights = observation.weights().to_vec();
+        for (group, weight) in weights.iter_mut().enumerate() {
+            if group % blocks != block {
+                *weight = 0.0;
+            }
+        }
+        let share: f64 = weights.iter().sum();
+        // A block without a message has no say.
+        if share > 0.0 {
+            let part = observation.with_weights(weights.iter().map(|w| w / share).collect());
+            estimates.push(least_squares(matrix, &part).masses);
+        }
+    }
+    let median = |symbol: usize| {
+        let mut values: Vec<f64> = estimates.iter().map(|masses| masses[symbol]).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        }
+    };
+    Ok((0..matrix.symbols()).map(median).collect())
+}

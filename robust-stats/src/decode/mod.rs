@@ -1,0 +1,218 @@
+//! From aggregated counts to an estimate with a bound on what liars can have done.
+//!
+//! All decoders take the counts of a hash design, never raw reports. [`Decoder::MinL1`] is the
+//! robust one and the default; the others are what it is compared with.
+//!
+//! ```
+//! use septet_robust_stats::Gamma;
+//! use septet_robust_stats::aggregate::CountMatrix;
+//! use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation};
+//!
+//! // Four symbols in three groups of two cells, and 300 reports.
+//! let partitions = [[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0]];
+//! let matrix = DesignMatrix::new(4, 2, 3, |group, symbol| partitions[group][symbol])?;
+//! let counts = CountMatrix::from_counts(3, 2, vec![70, 30, 60, 40, 50, 50])?;
+//! let observation = Observation::from_counts(&matrix, &counts)?;
+//!
+//! let estimate = Decoder::default().decode(&matrix, &observation, Gamma::new(0.01)?)?;
+//! assert!((estimate.masses[0] - 0.4).abs() < 1e-3);
+//! assert_eq!(estimate.gamma_lower, 0.0);
+//! # Ok::<(), septet_robust_stats::RobustStatsError>(())
+//! ```
+
+mod estimate;
+mod likelihood;
+mod linear;
+pub mod matrix;
+pub mod min_l1;
+mod observation;
+pub mod projection;
+mod recover;
+
+pub use estimate::{Convergence, Estimate};
+pub use matrix::DesignMatrix;
+pub use min_l1::{MinL1Options, MinL1Solution};
+pub use observation::Observation;
+pub use projection::Projection;
+pub use recover::ldp_recover;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::RobustStatsError;
+use crate::parameter::Gamma;
+
+/// How an estimate is made from the frequencies of the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decoder {
+    /// Least absolute deviations over the simplex. Liars who leave the model (whose frequencies fit
+    /// no distribution) lose most of their influence; those who stay within it move the estimate by
+    /// at most about twice the coupling bound.
+    MinL1(MinL1Options),
+    /// Least squares, then a projection.
+    LeastSquares(Projection),
+    /// Averages over groups, then a projection. Biased for a fixed family of partitions.
+    Linear(Projection),
+    /// Maximum likelihood by expectation maximisation.
+    MaximumLikelihood {
+        /// It stops after this many iterations.
+        iterations: usize,
+        /// It stops when the masses move by less than this in sum.
+        tolerance: f64,
+    },
+    /// Least squares, then LDPRecover with this ratio of malicious to genuine clients.
+    LdpRecover {
+        /// Malicious clients over genuine ones.
+        ratio: f64,
+    },
+    /// The coordinatewise median of least squares estimates of blocks of groups, then a projection.
+    BlockMedian {
+        /// How many blocks.
+        blocks: usize,
+        /// What follows.
+        projection: Projection,
+    },
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::MinL1(MinL1Options::default())
+    }
+}
+
+impl Decoder {
+    /// Every decoder with its usual settings and its name, the robust one first.
+    #[must_use]
+    pub fn all() -> [(&'static str, Self); 10] {
+        [
+            ("min-l1", Self::default()),
+            ("least squares", Self::LeastSquares(Projection::None)),
+            (
+                "least squares, simplex",
+                Self::LeastSquares(Projection::Simplex),
+            ),
+            (
+                "least squares, norm-sub",
+                Self::LeastSquares(Projection::NormSub),
+            ),
+            (
+                "least squares, base-cut",
+                Self::LeastSquares(Projection::BaseCut),
+            ),
+            (
+                "least squares, minimum subtracted",
+                Self::LeastSquares(Projection::SubtractMinimum),
+            ),
+            ("linear, simplex", Self::Linear(Projection::Simplex)),
+            (
+                "maximum likelihood",
+                Self::MaximumLikelihood {
+                    iterations: 2_000,
+                    tolerance: 1e-6,
+                },
+            ),
+            ("LDPRecover", Self::LdpRecover { ratio: 0.2 }),
+            (
+                "median of 3 blocks, simplex",
+                Self::BlockMedian {
+                    blocks: 3,
+                    projection: Projection::Simplex,
+                },
+            ),
+        ]
+    }
+
+    /// Decodes. `gamma` is the fraction of reports that may be manipulated: it sets the stated bound
+    /// and changes no estimate.
+    ///
+    /// # Errors
+    ///
+    /// When the observation is not of this matrix, or a setting of the decoder is out of range. An
+    /// iteration that stops early is no error: the estimate says so.
+    pub fn decode(
+        &self,
+        matrix: &DesignMatrix,
+        observation: &Observation,
+        gamma: Gamma,
+    ) -> Result<Estimate, RobustStatsError> {
+        let expected = matrix.groups() * matrix.cells();
+        if observation.frequencies().len() != expected
+            || observation.weights().len() != matrix.groups()
+        {
+            return Err(RobustStatsError::mismatch(
+                "frequencies",
+                observation.frequencies().len(),
+                expected,
+            ));
+        }
+        let exact = Convergence {
+            converged: true,
+            iterations: 0,
+            gap: 0.0,
+        };
+        let finish = |mut masses: Vec<f64>, projection: Projection, convergence| {
+            // What base-cut compares with: the noise of a mass that is zero, at 5 % over all
+            // symbols together.
+            let level = 1.0 - 0.05 / matrix.symbols() as f64;
+            let threshold = crate::theory::normal_quantile(level)
+                * estimate::typical_deviation(matrix, observation);
+            projection.apply(&mut masses, threshold);
+            estimate::describe(matrix, observation, gamma, masses, None, convergence)
+        };
+        match *self {
+            Self::MinL1(options) => {
+                let noise = 2.0 * observation.noise_bound(matrix) / matrix.kept();
+                let solution = min_l1::minimize(
+                    matrix,
+                    &observation.cell_estimates(matrix),
+                    observation.weights(),
+                    noise,
+                    &options,
+                )?;
+                // Back from the masses of cells to messages, and from sums to total variation.
+                let scale = 0.5 * matrix.kept();
+                let convergence = Convergence {
+                    converged: solution.converged,
+                    iterations: solution.iterations,
+                    gap: scale * solution.gap(),
+                };
+                Ok(estimate::describe(
+                    matrix,
+                    observation,
+                    gamma,
+                    solution.masses,
+                    Some(scale * solution.lower_bound),
+                    convergence,
+                ))
+            }
+            Self::LeastSquares(projection) => {
+                let solution = linear::least_squares(matrix, observation);
+                let convergence = Convergence::of(&solution);
+                Ok(finish(solution.masses, projection, convergence))
+            }
+            Self::Linear(projection) => Ok(finish(
+                linear::average(matrix, observation),
+                projection,
+                exact,
+            )),
+            Self::MaximumLikelihood {
+                iterations,
+                tolerance,
+            } => {
+                let solution = likelihood::maximize(matrix, observation, iterations, tolerance);
+                let convergence = Convergence::of(&solution);
+                Ok(finish(solution.masses, Projection::None, convergence))
+            }
+            Self::LdpRecover { ratio } => {
+                let solution = linear::least_squares(matrix, observation);
+                let convergence = Convergence::of(&solution);
+                let masses = ldp_recover(&solution.masses, ratio, 1.0)?;
+                Ok(finish(masses, Projection::None, convergence))
+            }
+            Self::BlockMedian { blocks, projection } => {
+                let masses = linear::block_median(matrix, observation, blocks)?;
+                Ok(finish(masses, projection, exact))
+            }
+        }
+    }
+}

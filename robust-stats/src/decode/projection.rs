@@ -1,0 +1,169 @@
+//! From raw estimates to a distribution.
+
+/// How raw estimates, which may be negative and need not sum to 1, become masses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Projection {
+    /// Left as they are.
+    None,
+    /// The nearest distribution in Euclidean distance. The default: it never amplifies an attack
+    /// in that distance.
+    #[default]
+    Simplex,
+    /// Negative ones become 0 and the others are divided by their sum.
+    ClipAndNormalize,
+    /// Negative ones become 0 and the others lose the same amount each, again and again, until the
+    /// sum is 1. Equal to [`Simplex`](Self::Simplex) when the sum is at least 1; otherwise the
+    /// positive ones gain.
+    NormSub,
+    /// Those below the threshold become 0, the rest stays: the sum need not be 1.
+    BaseCut,
+    /// The least one is subtracted from all, and they are divided by their sum (the normalisation
+    /// of Cao, Jia and Gong, USENIX Security 2021).
+    SubtractMinimum,
+}
+
+impl Projection {
+    /// Applies it in place; `threshold` is what [`BaseCut`](Self::BaseCut) compares with, and is
+    /// ignored by the others. O(k log k) time.
+    pub fn apply(self, estimates: &mut [f64], threshold: f64) {
+        match self {
+            Self::None => {}
+            Self::Simplex => to_simplex(estimates),
+            Self::ClipAndNormalize => {
+                for estimate in &mut *estimates {
+                    *estimate = estimate.max(0.0);
+                }
+                normalize(estimates);
+            }
+            Self::NormSub => norm_sub(estimates),
+            Self::BaseCut => {
+                for estimate in estimates {
+                    if *estimate < threshold {
+                        *estimate = 0.0;
+                    }
+                }
+            }
+            Self::SubtractMinimum => {
+                let least = estimates.iter().copied().fold(f64::INFINITY, f64::min);
+                for estimate in &mut *estimates {
+                    *estimate -= least;
+                }
+                normalize(estimates);
+            }
+        }
+    }
+}
+
+/// Divides by the sum; all equal when the sum is not positive.
+fn normalize(estimates: &mut [f64]) {
+    let sum: f64 = estimates.iter().sum();
+    let k = estimates.len() as f64;
+    for estimate in estimates {
+        *estimate = if sum > 0.0 { *estimate / sum } else { 1.0 / k };
+    }
+}
+
+/// The nearest point of the probability simplex in Euclidean distance, by sorting.
+pub(crate) fn to_simplex(estimates: &mut [f64]) {
+    let mut sorted = estimates.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let mut sum = 0.0;
+    let mut shift = 0.0;
+    for (rank, &value) in sorted.iter().enumerate() {
+        sum += value;
+        let candidate = (sum - 1.0) / (rank as f64 + 1.0);
+        if value > candidate {
+            shift = candidate;
+        } else {
+            break;
+        }
+    }
+    for estimate in estimates {
+        *estimate = (*estimate - shift).max(0.0);
+    }
+}
+
+/// Norm-Sub (Wang et al., NDSS 2020).
+fn norm_sub(estimates: &mut [f64]) {
+    // Each round removes at least one positive estimate, or ends.
+    for _ in 0..=estimates.len() {
+        let mut positive = 0;
+        let mut sum = 0.0;
+        for estimate in &mut *estimates {
+            *estimate = estimate.max(0.0);
+            if *estimate > 0.0 {
+                positive += 1;
+                sum += *estimate;
+            }
+        }
+        if positive == 0 {
+            return normalize(estimates);
+        }
+        let shift = (1.0 - sum) / f64::from(positive);
+        for estimate in &mut *estimates {
+            if *estimate > 0.0 {
+                *estimate += shift;
+            }
+        }
+        if estimates.iter().all(|&estimate| estimate >= 0.0) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_distribution(masses: &[f64]) -> bool {
+        let sum: f64 = masses.iter().sum();
+        (sum - 1.0).abs() < 1e-9 && masses.iter().all(|&mass| mass >= 0.0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+        #[test]
+        fn the_simplex_projection_is_the_nearest_point(raw in prop::collection::vec(-2.0_f64..2.0, 1..9)) {
+            let mut projected = raw.clone();
+            to_simplex(&mut projected);
+            prop_assert!(is_distribution(&projected));
+            // Optimality: the residual has no positive component towards any vertex.
+            let residual: Vec<f64> = raw.iter().zip(&projected).map(|(r, p)| r - p).collect();
+            let inner: f64 = residual.iter().zip(&projected).map(|(r, p)| r * p).sum();
+            for &r in &residual {
+                prop_assert!(r <= inner + 1e-9);
+            }
+        }
+
+        #[test]
+        fn what_normalises_gives_a_distribution(raw in prop::collection::vec(-2.0_f64..2.0, 1..9)) {
+            for projection in [Projection::ClipAndNormalize, Projection::NormSub, Projection::SubtractMinimum] {
+                let mut masses = raw.clone();
+                projection.apply(&mut masses, 0.0);
+                prop_assert!(is_distribution(&masses), "{projection:?} {masses:?}");
+            }
+        }
+
+        #[test]
+        fn norm_sub_is_the_projection_when_there_is_too_much(raw in prop::collection::vec(-0.5_f64..2.0, 1..9)) {
+            prop_assume!(raw.iter().sum::<f64>() >= 1.0);
+            let (mut a, mut b) = (raw.clone(), raw);
+            Projection::NormSub.apply(&mut a, 0.0);
+            Projection::Simplex.apply(&mut b, 0.0);
+            for (a, b) in a.iter().zip(&b) {
+                prop_assert!((a - b).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn base_cut_keeps_what_is_significant() {
+        let mut masses = [0.5, 0.02, -0.1];
+        Projection::BaseCut.apply(&mut masses, 0.05);
+        assert_eq!(masses, [0.5, 0.0, 0.0]);
+    }
+}

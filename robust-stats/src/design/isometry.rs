@@ -1,0 +1,88 @@
+//! How well a design keeps distances: the constant on which the decoder's guarantee rests.
+
+use rand_chacha::rand_core::RngCore;
+
+use super::HashDesign;
+use crate::mechanism::uniform_below;
+
+/// The smallest observed `c` in `(1/N) ||A x||_1 >= c sqrt(L/k) ||x||_1`, over random `x` that sum to
+/// zero. With it the decoded distribution is within `(1/c) sqrt(k/L) (sqrt(C k/n) + 2 gamma)` of the
+/// truth (dossier statement D4).
+///
+/// Observed, not proved: the directions are drawn, and the worst one may lie lower.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IsometryReport {
+    /// Over vectors of random signs with as many `+1` as `-1`: the hard directions.
+    pub signs: f64,
+    /// Over differences of two symbols.
+    pub pairs: f64,
+    /// Over sparse vectors: signs on between 2 and `k/2` symbols.
+    pub sparse: f64,
+    /// How many vectors of each kind were drawn.
+    pub vectors: usize,
+}
+
+impl IsometryReport {
+    /// The smallest constant seen.
+    #[must_use]
+    pub fn constant(&self) -> f64 {
+        self.signs.min(self.pairs).min(self.sparse)
+    }
+}
+
+impl HashDesign {
+    /// Draws `vectors` directions of each kind and measures them: `O(vectors * groups * domain)`.
+    ///
+    /// A domain of one symbol has no direction: the constants are then infinite.
+    pub fn isometry<R: RngCore + ?Sized>(&self, vectors: usize, rng: &mut R) -> IsometryReport {
+        let domain = u32::try_from(self.domain()).expect("a domain has 32-bit symbols");
+        let mut report = IsometryReport {
+            signs: f64::INFINITY,
+            pairs: f64::INFINITY,
+            sparse: f64::INFINITY,
+            vectors,
+        };
+        if domain < 2 {
+            return report;
+        }
+        let mut symbols: Vec<u32> = (0..domain).collect();
+        for _ in 0..vectors {
+            let sparse = 2 + uniform_below(rng, (domain / 2).max(1));
+            for (size, smallest) in [
+                (domain, &mut report.signs),
+                (2, &mut report.pairs),
+                (sparse.min(domain), &mut report.sparse),
+            ] {
+                // The first `size` places of a random order.
+                for place in 0..size {
+                    let other = place + uniform_below(rng, domain - place);
+                    symbols.swap(place as usize, other as usize);
+                }
+                let half = (size / 2) as usize;
+                let (plus, rest) = symbols.split_at(half);
+                *smallest = smallest.min(self.contraction(plus, &rest[..half]));
+            }
+        }
+        report
+    }
+
+    /// `(1/N) ||A x||_1 / (sqrt(L/k) ||x||_1)` for `x` of `+1` on some symbols and `-1` on others.
+    fn contraction(&self, plus: &[u32], minus: &[u32]) -> f64 {
+        let mut cells = vec![0_i64; self.cells()];
+        let mut norm = 0_u64;
+        for group in 0..self.groups() {
+            let partition = self.partition(group);
+            cells.fill(0);
+            for &symbol in plus {
+                cells[usize::from(partition[symbol as usize])] += 1;
+            }
+            for &symbol in minus {
+                cells[usize::from(partition[symbol as usize])] -= 1;
+            }
+            norm += cells.iter().map(|cell| cell.unsigned_abs()).sum::<u64>();
+        }
+        let length = (plus.len() + minus.len()) as f64;
+        let scale = (self.cells() as f64 / self.domain() as f64).sqrt();
+        norm as f64 / self.groups() as f64 / (scale * length)
+    }
+}

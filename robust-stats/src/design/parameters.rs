@@ -1,0 +1,200 @@
+//! What a design is made of, and the hash that names it.
+
+use core::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::RobustStatsError;
+use crate::mechanism::{RandomizedResponse, check_domain};
+use crate::parameter::Epsilon;
+
+/// The default number of groups is this times `domain / cells`, rounded up: enough for the isometry
+/// on which the decoder rests (dossier, section 2.3).
+pub const GROUPS_FACTOR: usize = 4;
+
+/// The most cells that a partition may have.
+pub const LARGEST_CELLS: usize = 1 << 16;
+
+/// The parameters of a design: they determine every partition, so that a client needs nothing else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DesignParameters {
+    domain: u32,
+    cells: u32,
+    groups: u32,
+    epsilon: Option<Epsilon>,
+    epoch: u32,
+    seed: [u8; 32],
+}
+
+impl DesignParameters {
+    /// A design without privacy, in epoch 0, with the default number of groups. The seed is public,
+    /// and must be drawn after the parameters were fixed.
+    ///
+    /// When there are at least as many cells as symbols, every symbol is its own cell, and one group
+    /// is enough.
+    ///
+    /// # Errors
+    ///
+    /// When the domain is empty or has more than `2^32 - 1` symbols, or there are no cells or more
+    /// than [`LARGEST_CELLS`].
+    pub fn new(domain: usize, cells: usize, seed: [u8; 32]) -> Result<Self, RobustStatsError> {
+        let symbols = check_domain(domain)?;
+        let cells = cells.min(domain);
+        if cells == 0 || cells > LARGEST_CELLS {
+            return Err(RobustStatsError::parameter(
+                "cells",
+                alloc::format!("from 1 to {LARGEST_CELLS}"),
+                cells,
+            ));
+        }
+        let groups = if cells == domain {
+            1
+        } else {
+            (u64::from(symbols) * GROUPS_FACTOR as u64).div_ceil(cells as u64)
+        };
+        let parameters = Self {
+            domain: symbols,
+            cells: u32::try_from(cells).expect("checked to be at most 2^16"),
+            groups: 1,
+            epsilon: None,
+            epoch: 0,
+            seed,
+        };
+        parameters.with_groups(usize::try_from(groups).unwrap_or(usize::MAX))
+    }
+
+    /// A half-set design: two cells, one bit.
+    ///
+    /// # Errors
+    ///
+    /// As [`DesignParameters::new`].
+    pub fn half_sets(domain: usize, seed: [u8; 32]) -> Result<Self, RobustStatsError> {
+        Self::new(domain, 2, seed)
+    }
+
+    /// The same with another number of groups.
+    ///
+    /// # Errors
+    ///
+    /// When there is no group, or more than `2^32 - 1`.
+    pub fn with_groups(self, groups: usize) -> Result<Self, RobustStatsError> {
+        match u32::try_from(groups) {
+            Ok(groups) if groups > 0 => Ok(Self { groups, ..self }),
+            _ => Err(RobustStatsError::parameter(
+                "groups",
+                "from 1 to 4294967295",
+                groups,
+            )),
+        }
+    }
+
+    /// The same with cells sent by randomised response.
+    ///
+    /// # Errors
+    ///
+    /// When epsilon is above [`LARGEST_EPSILON`](crate::mechanism::LARGEST_EPSILON).
+    pub fn with_epsilon(self, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        let parameters = Self {
+            epsilon: Some(epsilon),
+            ..self
+        };
+        parameters.response()?;
+        Ok(parameters)
+    }
+
+    /// The same in another epoch, with other partitions. A client that reports in several epochs
+    /// spends its epsilon in each.
+    #[must_use]
+    pub fn with_epoch(self, epoch: u32) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// How many symbols there are.
+    #[must_use]
+    pub fn domain(&self) -> usize {
+        self.domain as usize
+    }
+
+    /// Into how many cells each group splits the domain: at most the domain.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.cells as usize
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.groups as usize
+    }
+
+    /// The privacy of a report, or nothing when cells are sent as they are.
+    #[must_use]
+    pub fn epsilon(&self) -> Option<Epsilon> {
+        self.epsilon
+    }
+
+    /// The epoch in which the design is used.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The public seed of the partitions.
+    #[must_use]
+    pub fn seed(&self) -> &[u8; 32] {
+        &self.seed
+    }
+
+    /// The hash that names the design: of all parameters, each of fixed width.
+    #[must_use]
+    pub fn id(&self) -> DesignId {
+        let epsilon = self.epsilon.map_or(0, |epsilon| epsilon.get().to_bits());
+        let hash = Sha256::new()
+            .chain_update(b"septet hash design 1")
+            .chain_update(self.domain.to_le_bytes())
+            .chain_update(self.cells.to_le_bytes())
+            .chain_update(self.groups.to_le_bytes())
+            .chain_update(epsilon.to_le_bytes())
+            .chain_update(self.epoch.to_le_bytes())
+            .chain_update(self.seed)
+            .finalize();
+        DesignId(hash.into())
+    }
+
+    /// The randomised response on cells.
+    pub(super) fn response(&self) -> Result<Option<RandomizedResponse>, RobustStatsError> {
+        let response = |epsilon| RandomizedResponse::new(self.cells(), epsilon);
+        self.epsilon.map(response).transpose()
+    }
+}
+
+/// The SHA-256 of a design's parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DesignId(pub [u8; 32]);
+
+impl fmt::Display for DesignId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for DesignId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl DesignId {
+    /// The first eight bytes: what reports carry. They tell designs apart by accident, and an adversary
+    /// gains nothing from a collision.
+    #[must_use]
+    pub fn tag(&self) -> DesignTag {
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&self.0[..8]);
+        DesignTag(tag)
+    }
+}
+
+/// The beginning of a [`DesignId`], or of the hash of a mechanism's parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DesignTag(pub [u8; 8]);

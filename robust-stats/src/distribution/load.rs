@@ -1,0 +1,136 @@
+//! Readers of count files: `label,count` lines, and one column of a table of rows.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use super::Pmf;
+use crate::error::RobustStatsError;
+
+/// Labels with their weights, as a file gave them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counts {
+    /// The label of each symbol.
+    pub labels: Vec<String>,
+    /// The weight of each symbol: a count, or a share.
+    pub weights: Vec<f64>,
+}
+
+impl Counts {
+    /// The relative frequencies.
+    ///
+    /// # Errors
+    ///
+    /// When there is no symbol, or no weight is positive.
+    pub fn pmf(&self) -> Result<Pmf, RobustStatsError> {
+        Pmf::from_weights(&self.weights)
+    }
+
+    /// Keeps the symbols of weight at least `least`, in their order.
+    #[must_use]
+    pub fn at_least(&self, least: f64) -> Self {
+        let kept = self.labels.iter().zip(&self.weights);
+        let (labels, weights) = kept
+            .filter(|(_, weight)| **weight >= least)
+            .map(|(label, weight)| (label.clone(), *weight))
+            .unzip();
+        Self { labels, weights }
+    }
+}
+
+/// Reads lines `label,...,weight`: the label is all before the last comma, so that it may hold commas.
+///
+/// A first line whose last field is not a number is the header. Empty lines are skipped. A label may
+/// occur once only.
+///
+/// # Errors
+///
+/// When the file cannot be read, or, with the line, when a line has no comma, its weight is not a
+/// finite number from 0, or its label was seen before.
+pub fn read_counts(path: &Path) -> Result<Counts, RobustStatsError> {
+    let mut counts = Counts {
+        labels: Vec::new(),
+        weights: Vec::new(),
+    };
+    let mut first_lines = BTreeMap::new();
+    for_each_line(path, |line, text| {
+        let (label, last) = text
+            .rsplit_once(',')
+            .ok_or_else(|| wrong(path, line, "label,weight", text))?;
+        match last.trim().parse::<f64>() {
+            Ok(weight) if weight.is_finite() && weight >= 0.0 => {
+                if let Some(first) = first_lines.insert(label.to_owned(), line) {
+                    let expected = format!("a label that line {first} has not");
+                    return Err(wrong(path, line, &expected, label));
+                }
+                counts.labels.push(label.to_owned());
+                counts.weights.push(weight);
+                Ok(())
+            }
+            Err(_) if line == 1 => Ok(()),
+            _ => Err(wrong(path, line, "a finite weight from 0", last)),
+        }
+    })?;
+    Ok(counts)
+}
+
+/// Counts the values of one column, from 0, of a table whose fields are separated by commas (the form
+/// of the UCI Adult data). Fields are trimmed; labels come in alphabetical order.
+///
+/// # Errors
+///
+/// When the file cannot be read, or, with the line, when a line has too few fields.
+pub fn read_column(path: &Path, column: usize) -> Result<Counts, RobustStatsError> {
+    let mut tally: BTreeMap<String, f64> = BTreeMap::new();
+    for_each_line(path, |line, text| {
+        let field = text.split(',').nth(column).ok_or_else(|| {
+            let expected = format!("at least {} fields", column.saturating_add(1));
+            wrong(path, line, &expected, text)
+        })?;
+        match tally.get_mut(field.trim()) {
+            Some(count) => *count += 1.0,
+            None => {
+                tally.insert(field.trim().to_owned(), 1.0);
+            }
+        }
+        Ok(())
+    })?;
+    let (labels, weights) = tally.into_iter().unzip();
+    Ok(Counts { labels, weights })
+}
+
+/// Calls `each` with every line that is not empty, and its number from 1.
+fn for_each_line(
+    path: &Path,
+    mut each: impl FnMut(u64, &str) -> Result<(), RobustStatsError>,
+) -> Result<(), RobustStatsError> {
+    let failed = |source| RobustStatsError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mut reader = BufReader::new(file);
+    let mut text = String::new();
+    for line in 1.. {
+        text.clear();
+        if reader.read_line(&mut text).map_err(failed)? == 0 {
+            break;
+        }
+        let text = text.trim_end_matches(['\n', '\r']);
+        if !text.trim().is_empty() {
+            each(line, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn wrong(path: &Path, line: u64, expected: &str, found: &str) -> RobustStatsError {
+    RobustStatsError::Line {
+        path: path.display().to_string(),
+        line,
+        expected: expected.to_owned(),
+        // A line may be of any length: its beginning says enough.
+        found: found.chars().take(60).collect(),
+    }
+}

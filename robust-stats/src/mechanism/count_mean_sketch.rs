@@ -1,0 +1,283 @@
+//! Count-mean sketches: a symbol is hashed into a row of a sketch, and the row is sent privately.
+
+use rand_chacha::rand_core::CryptoRng;
+use siphasher::sip::SipHasher24;
+
+use super::bit_vector::BitVector;
+use super::exact::{PrivacyBound, chance, uniform_below};
+use super::{Channel, ExactProbability, Mechanism, bits_of, check_domain, check_symbol};
+use crate::error::RobustStatsError;
+use crate::parameter::Epsilon;
+
+/// The shape of a count-mean sketch and its hash functions, shared by all clients and the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SketchShape {
+    domain: u32,
+    rows: u32,
+    width: u32,
+    seed: u64,
+}
+
+impl SketchShape {
+    /// `rows` hash functions into `width` places each, drawn from a public seed.
+    ///
+    /// # Errors
+    ///
+    /// When the domain is empty or has more than `2^32 - 1` symbols, there is no row, the width is
+    /// below 2, or there are more than `2^28` places in all.
+    pub fn new(
+        domain: usize,
+        rows: usize,
+        width: usize,
+        seed: u64,
+    ) -> Result<Self, RobustStatsError> {
+        let domain = check_domain(domain)?;
+        let places = rows.checked_mul(width).filter(|&places| places <= 1 << 28);
+        match (u32::try_from(rows), u32::try_from(width), places) {
+            (Ok(rows), Ok(width), Some(_)) if rows > 0 && width > 1 => Ok(Self {
+                domain,
+                rows,
+                width,
+                seed,
+            }),
+            _ => Err(RobustStatsError::parameter(
+                "rows and width",
+                "at least 1 row of at least 2 places, at most 2^28 places in all",
+                alloc::format!("{rows} rows of {width}"),
+            )),
+        }
+    }
+
+    /// How many symbols there are.
+    #[must_use]
+    pub fn domain(&self) -> usize {
+        self.domain as usize
+    }
+
+    /// How many rows, hence hash functions, there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows as usize
+    }
+
+    /// How many places a row has.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width as usize
+    }
+
+    /// The seed of the hash functions.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The place of a symbol in a row (SipHash-2-4 keyed with seed and row).
+    #[must_use]
+    pub fn place(&self, row: usize, symbol: usize) -> usize {
+        let hasher = SipHasher24::new_with_keys(self.seed, row as u64);
+        let hash = u128::from(hasher.hash(&(symbol as u64).to_le_bytes()));
+        usize::try_from((hash * u128::from(self.width)) >> 64).expect("below the width")
+    }
+}
+
+/// A message of [`CountMeanSketch`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SketchRow {
+    /// The row that the client drew.
+    pub row: u32,
+    /// Its places, of which the symbol's is set and then every bit may be flipped.
+    pub bits: BitVector,
+}
+
+/// The count-mean sketch of Apple's differential privacy team (2017): one random row, every bit kept
+/// with chance `e^(epsilon/2) / (e^(epsilon/2) + 1)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CountMeanSketch {
+    shape: SketchShape,
+    epsilon: Epsilon,
+    /// The chance that a bit is kept, times `2^64`.
+    keep: u64,
+}
+
+impl CountMeanSketch {
+    /// # Errors
+    ///
+    /// When epsilon is above [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    pub fn new(shape: SketchShape, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        Ok(Self {
+            shape,
+            epsilon,
+            keep: PrivacyBound::new(epsilon)?.threshold_of_half(),
+        })
+    }
+
+    /// The sketch.
+    #[must_use]
+    pub fn shape(&self) -> &SketchShape {
+        &self.shape
+    }
+
+    /// The probability that a bit is kept.
+    #[must_use]
+    pub fn keep(&self) -> f64 {
+        chance(self.keep)
+    }
+}
+
+impl Mechanism for CountMeanSketch {
+    type Report = SketchRow;
+
+    fn domain(&self) -> usize {
+        self.shape.domain()
+    }
+
+    fn epsilon(&self) -> Option<Epsilon> {
+        Some(self.epsilon)
+    }
+
+    fn message_bits(&self) -> f64 {
+        bits_of(u64::from(self.shape.rows)) + f64::from(self.shape.width)
+    }
+
+    fn encode<R: CryptoRng + ?Sized>(
+        &self,
+        symbol: usize,
+        rng: &mut R,
+    ) -> Result<SketchRow, RobustStatsError> {
+        check_symbol(symbol, self.shape.domain)?;
+        let row = uniform_below(rng, self.shape.rows);
+        let place = self.shape.place(row as usize, symbol);
+        let mut bits = BitVector::zeros(self.shape.width());
+        bits.fill_random(self.keep.wrapping_neg(), rng);
+        let flipped = bits.get(place);
+        bits.set(place, !flipped);
+        Ok(SketchRow { row, bits })
+    }
+}
+
+/// Given row 0, for widths of at most 63: the message is the number whose bits are sent.
+impl Channel for CountMeanSketch {
+    fn messages(&self) -> u64 {
+        1 << self.shape.width
+    }
+
+    fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
+        let place = self.shape.place(0, symbol);
+        (0..self.shape.width()).fold(ExactProbability::one(), |product, bit| {
+            let kept = (message >> bit & 1 == 1) == (bit == place);
+            product.and(if kept {
+                ExactProbability::chance(self.keep)
+            } else {
+                ExactProbability::opposite(self.keep)
+            })
+        })
+    }
+}
+
+/// A message of [`HadamardCountMeanSketch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SketchSign {
+    /// The row that the client drew.
+    pub row: u32,
+    /// The column of the Hadamard matrix that it drew.
+    pub column: u32,
+    /// Whether the entry it sends, perhaps flipped, is `-1`.
+    pub negative: bool,
+}
+
+/// The Hadamard count-mean sketch of the same team: one random entry of the transformed row, one bit,
+/// kept with chance `e^epsilon / (e^epsilon + 1)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HadamardCountMeanSketch {
+    shape: SketchShape,
+    epsilon: Epsilon,
+    /// The chance that the sign is kept, times `2^64`.
+    keep: u64,
+}
+
+impl HadamardCountMeanSketch {
+    /// # Errors
+    ///
+    /// When the width is not a power of 2, or epsilon is above
+    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    pub fn new(shape: SketchShape, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        if !shape.width.is_power_of_two() {
+            return Err(RobustStatsError::parameter(
+                "width",
+                "a power of 2",
+                shape.width,
+            ));
+        }
+        Ok(Self {
+            shape,
+            epsilon,
+            keep: PrivacyBound::new(epsilon)?.threshold(1, 1),
+        })
+    }
+
+    /// The sketch.
+    #[must_use]
+    pub fn shape(&self) -> &SketchShape {
+        &self.shape
+    }
+
+    /// The probability that the sign is kept.
+    #[must_use]
+    pub fn keep(&self) -> f64 {
+        chance(self.keep)
+    }
+}
+
+impl Mechanism for HadamardCountMeanSketch {
+    type Report = SketchSign;
+
+    fn domain(&self) -> usize {
+        self.shape.domain()
+    }
+
+    fn epsilon(&self) -> Option<Epsilon> {
+        Some(self.epsilon)
+    }
+
+    fn message_bits(&self) -> f64 {
+        bits_of(u64::from(self.shape.rows)) + bits_of(u64::from(self.shape.width)) + 1.0
+    }
+
+    fn encode<R: CryptoRng + ?Sized>(
+        &self,
+        symbol: usize,
+        rng: &mut R,
+    ) -> Result<SketchSign, RobustStatsError> {
+        check_symbol(symbol, self.shape.domain)?;
+        let row = uniform_below(rng, self.shape.rows);
+        let column = uniform_below(rng, self.shape.width);
+        let place = self.shape.place(row as usize, symbol);
+        let negative = (place & column as usize).count_ones() % 2 == 1;
+        let flip = rng.next_u64() >= self.keep;
+        Ok(SketchSign {
+            row,
+            column,
+            negative: negative ^ flip,
+        })
+    }
+}
+
+/// Given row 0: the message is the column, and in the bit above it the sign.
+impl Channel for HadamardCountMeanSketch {
+    fn messages(&self) -> u64 {
+        2 * u64::from(self.shape.width)
+    }
+
+    fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
+        let width = u64::from(self.shape.width);
+        let (negative, column) = (message / width == 1, message % width);
+        let odd = (self.shape.place(0, symbol) as u64 & column).count_ones() % 2 == 1;
+        let sign = if negative == odd {
+            ExactProbability::chance(self.keep)
+        } else {
+            ExactProbability::opposite(self.keep)
+        };
+        sign.divided(u128::from(width))
+    }
+}

@@ -1,0 +1,238 @@
+//! Exact chances: integer thresholds for which a privacy bound holds as a fraction of integers, and
+//! draws that realise them without rounding.
+//!
+//! A chance computed in floating point leaks: the realised ratio of two output probabilities can be
+//! larger than `e^epsilon`, or infinite. Here every chance is `threshold / 2^64`, and the threshold is
+//! the largest one for which the ratio, compared in integers, stays below a lower bound of
+//! `e^epsilon` that is itself computed in integers with every rounding down.
+
+use rand_chacha::rand_core::RngCore;
+
+use crate::error::RobustStatsError;
+use crate::parameter::Epsilon;
+
+/// The largest epsilon that mechanisms accept. Beyond it a message is in effect the value itself, and
+/// a chance in steps of `2^-64` cannot come near the bound.
+pub const LARGEST_EPSILON: f64 = 40.0;
+
+/// A lower bound of `e^epsilon`, as a multiple of `2^-63`. It is below the true value by less than one
+/// part in `2^56`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PrivacyBound(u128);
+
+impl PrivacyBound {
+    /// # Errors
+    ///
+    /// When epsilon is above [`LARGEST_EPSILON`].
+    pub(crate) fn new(epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        let epsilon = epsilon.get();
+        if epsilon > LARGEST_EPSILON {
+            return Err(RobustStatsError::parameter(
+                "epsilon",
+                alloc::format!("at most {LARGEST_EPSILON}"),
+                epsilon,
+            ));
+        }
+        let fixed = fixed_point_120(epsilon);
+        let whole = fixed >> 120;
+        let e = exponential_below_two(1 << 120) >> 57;
+        let mut bound = exponential_below_two(fixed & ((1 << 120) - 1)) >> 57;
+        for _ in 0..whole {
+            let (high, low) = wide_product(bound, e);
+            bound = (high << 65) | (low >> 63);
+        }
+        Ok(Self(bound))
+    }
+
+    /// `e^epsilon` rounded to the nearest integer.
+    pub(crate) fn rounded(self) -> u64 {
+        u64::try_from((self.0 + (1 << 62)) >> 63).expect("e^40 is below 2^58")
+    }
+
+    /// `e^epsilon` rounded up.
+    pub(crate) fn rounded_up(self) -> u64 {
+        u64::try_from((self.0 + (1 << 63) - 1) >> 63).expect("e^40 is below 2^58")
+    }
+
+    /// `domain / (e^epsilon + 1)` rounded to the nearest integer.
+    pub(crate) fn share_of(self, domain: u32) -> u32 {
+        let whole = self.0 + (1 << 63);
+        let share = ((u128::from(domain) << 63) + whole / 2) / whole;
+        u32::try_from(share).expect("at most half of the domain")
+    }
+
+    /// The largest threshold `T` for which `T a / ((2^64 - T) b)` stays below the bound: `T / 2^64`
+    /// is the chance of an event that may be `e^epsilon` times as likely, when its probability is
+    /// spread over `b` outputs and that of the opposite event over `a` outputs.
+    #[must_use]
+    pub(crate) fn threshold(self, a: u64, b: u64) -> u64 {
+        self.largest(|threshold, rest| {
+            let left = wide_product(u128::from(threshold) * u128::from(a), 1 << 63);
+            // `rest` is at most 2^64, so that the product with a 32-bit number has room.
+            let right = wide_product(self.0, rest * u128::from(b));
+            left <= right
+        })
+    }
+
+    /// The largest threshold `T` from `2^63` for which `(T / (2^64 - T))^2` stays below the bound: two
+    /// bits of the message depend on the value, and each may carry half of epsilon.
+    #[must_use]
+    pub(crate) fn threshold_of_half(self) -> u64 {
+        self.largest(|threshold, rest| {
+            if u128::from(threshold) <= rest {
+                return true;
+            }
+            let square = u128::from(threshold) * u128::from(threshold);
+            wide_product(square, 1 << 63) <= wide_product(self.0, rest * rest)
+        })
+    }
+
+    /// The largest threshold that `holds` together with `2^64` minus itself.
+    fn largest(self, holds: impl Fn(u64, u128) -> bool) -> u64 {
+        let mut threshold = 0_u64;
+        for bit in (0..64).rev() {
+            let next = threshold | (1 << bit);
+            if holds(next, (1 << 64) - u128::from(next)) {
+                threshold = next;
+            }
+        }
+        threshold
+    }
+}
+
+/// `value * 2^120` rounded down, for a value from 0 to 127.
+fn fixed_point_120(value: f64) -> u128 {
+    let bits = value.to_bits();
+    let exponent = (bits >> 52) & 0x7ff;
+    let fraction = u128::from(bits & ((1 << 52) - 1));
+    let (mantissa, exponent) = if exponent == 0 {
+        (fraction, 1)
+    } else {
+        (fraction | (1 << 52), exponent)
+    };
+    // The value is mantissa * 2^(exponent - 1075).
+    match i64::try_from(exponent).expect("eleven bits fit") - 1075 + 120 {
+        left @ 0.. => mantissa << left,
+        right => mantissa
+            .checked_shr(u32::try_from(-right).unwrap_or(u32::MAX))
+            .unwrap_or(0),
+    }
+}
+
+/// A lower bound of `e^x * 2^120` by the power series, for `x * 2^120` from 0 to `2^120`.
+fn exponential_below_two(x: u128) -> u128 {
+    let mut sum: u128 = 1 << 120;
+    let mut term = sum;
+    for n in 1.. {
+        let (high, low) = wide_product(term, x);
+        term = ((high << 8) | (low >> 120)) / n;
+        if term == 0 {
+            break;
+        }
+        sum += term;
+    }
+    sum
+}
+
+/// The product of two 128-bit numbers: its upper and lower halves.
+fn wide_product(a: u128, b: u128) -> (u128, u128) {
+    const LOW: u128 = u64::MAX as u128;
+    let (a1, a0) = (a >> 64, a & LOW);
+    let (b1, b0) = (b >> 64, b & LOW);
+    let low = a0 * b0;
+    let middle = a1 * b0 + (low >> 64);
+    let other = a0 * b1 + (middle & LOW);
+    (
+        a1 * b1 + (middle >> 64) + (other >> 64),
+        (other << 64) | (low & LOW),
+    )
+}
+
+/// The number that a threshold stands for: `threshold / 2^64`.
+pub(crate) fn chance(threshold: u64) -> f64 {
+    threshold as f64 / 18_446_744_073_709_551_616.0
+}
+
+/// The threshold nearest to a chance from 0 to 1; a chance of 1 becomes `1 - 2^-64`.
+///
+/// For chances that privacy does not rest on, and for those given as numbers (RAPPOR's), whose
+/// guarantee is then computed from the threshold.
+pub(crate) fn nearest_threshold(chance: f64) -> u64 {
+    (chance * 18_446_744_073_709_551_616.0) as u64
+}
+
+/// A uniform number below `bound`, exactly (Lemire's method with rejection). The number of draws it
+/// takes does not depend on any secret.
+///
+/// `bound` is at least 1.
+pub(crate) fn uniform_below<R: RngCore + ?Sized>(rng: &mut R, bound: u32) -> u32 {
+    let mut product = u64::from(rng.next_u32()) * u64::from(bound);
+    // The low half, below the bound in few cases only: the division is rare.
+    if (product as u32) < bound {
+        let reject = bound.wrapping_neg() % bound;
+        while (product as u32) < reject {
+            product = u64::from(rng.next_u32()) * u64::from(bound);
+        }
+    }
+    // The high half.
+    (product >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn the_bound_is_below_and_close() {
+        for epsilon in [
+            1e-300,
+            1e-12,
+            0.1,
+            0.5,
+            1.0,
+            3.0_f64.ln(),
+            2.0,
+            4.0,
+            17.3,
+            40.0,
+        ] {
+            let bound = PrivacyBound::new(Epsilon::new(epsilon).unwrap()).unwrap();
+            let value = bound.0 as f64 / 2.0_f64.powi(63);
+            let relative = value / epsilon.exp() - 1.0;
+            assert!(relative.abs() < 1e-14, "{epsilon}: {relative}");
+        }
+        assert!(PrivacyBound::new(Epsilon::new(40.1).unwrap()).is_err());
+    }
+
+    // e * 2^63 rounded down, from Python's decimal module with 60 digits.
+    #[test]
+    fn e_to_the_last_bit() {
+        let bound = PrivacyBound::new(Epsilon::new(1.0).unwrap()).unwrap();
+        assert_eq!(bound.0, 25_071_724_604_899_628_341);
+    }
+
+    #[test]
+    fn wide_products() {
+        assert_eq!(wide_product(u128::MAX, u128::MAX), (u128::MAX - 1, 1));
+        assert_eq!(wide_product(1 << 127, 6), (3, 0));
+        assert_eq!(wide_product(0, u128::MAX), (0, 0));
+    }
+
+    #[test]
+    fn uniform_numbers_are_even_and_below() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut counts = [0_u32; 7];
+        for _ in 0..70_000 {
+            counts[uniform_below(&mut rng, 7) as usize] += 1;
+        }
+        // Five standard deviations of a binomial of mean 10 000.
+        assert!(
+            counts.iter().all(|c| c.abs_diff(10_000) < 463),
+            "{counts:?}"
+        );
+        assert_eq!(uniform_below(&mut rng, 1), 0);
+    }
+}

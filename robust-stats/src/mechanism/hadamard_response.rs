@@ -1,0 +1,179 @@
+//! Hadamard response: one column of a Hadamard matrix, in blocks.
+
+use rand_chacha::rand_core::CryptoRng;
+
+use super::exact::{PrivacyBound, chance, uniform_below};
+use super::{Channel, ExactProbability, Mechanism, bits_of, check_domain, check_symbol};
+use crate::error::RobustStatsError;
+use crate::parameter::Epsilon;
+
+/// Hadamard response (Acharya, Sun, Zhang 2019): `B` blocks of `b` columns; a symbol owns one row of one
+/// block, and its client sends a column where that row has `+1` with the higher probability.
+///
+/// `B = 2^(ceil(log2(min(e^epsilon, 2k))) - 1)` and `b = 2^ceil(log2(k/B + 1))`: one block for epsilon
+/// up to `ln 2`. The message is about `log2 k` bits, and the server decodes with one fast transform.
+///
+/// The client chooses the column, so that a fraction `gamma` of liars moves the estimate by up to
+/// `gamma k c_epsilon / 2` in total variation, and no decoder can mend it (dossier statement D6).
+///
+/// Encoding takes constant time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HadamardResponse {
+    domain: u32,
+    epsilon: Epsilon,
+    /// The logarithm of the number of columns in a block, at least 1.
+    block_bits: u32,
+    /// The number of blocks, a power of 2.
+    blocks: u32,
+    /// The chance of a column with `+1` in the own row, times `2^64`.
+    plus: u64,
+}
+
+impl HadamardResponse {
+    /// With the number of blocks that suits epsilon.
+    ///
+    /// # Errors
+    ///
+    /// When the domain is empty or has more than `2^30` symbols, or epsilon is above
+    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    pub fn new(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        let symbols = check_domain(domain)?;
+        // Rounding e^epsilon up to a power of 2 after its lower bound was rounded up to an integer is
+        // the same as rounding e^epsilon itself.
+        let ratio = PrivacyBound::new(epsilon)?
+            .rounded_up()
+            .min(2 * u64::from(symbols));
+        let blocks = (ratio.next_power_of_two() / 2).max(1);
+        Self::with_blocks(domain, epsilon, u32::try_from(blocks).unwrap_or(u32::MAX))
+    }
+
+    /// With one block: the form for epsilon up to 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`HadamardResponse::new`].
+    pub fn one_block(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        Self::with_blocks(domain, epsilon, 1)
+    }
+
+    fn with_blocks(domain: usize, epsilon: Epsilon, blocks: u32) -> Result<Self, RobustStatsError> {
+        let domain = check_domain(domain)?;
+        if domain > 1 << 30 {
+            return Err(RobustStatsError::parameter(
+                "domain",
+                "at most 2^30 symbols",
+                domain,
+            ));
+        }
+        let block_bits = (domain.div_ceil(blocks) + 1)
+            .next_power_of_two()
+            .trailing_zeros();
+        let half = 1_u64 << (block_bits - 1);
+        let rest = (u64::from(blocks) << block_bits) - half;
+        Ok(Self {
+            domain,
+            epsilon,
+            block_bits,
+            blocks,
+            // The chance is spread over half a block, the opposite over the other columns.
+            plus: PrivacyBound::new(epsilon)?.threshold(rest, half),
+        })
+    }
+
+    /// How many blocks there are.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.blocks as usize
+    }
+
+    /// How many columns a block has.
+    #[must_use]
+    pub fn block_columns(&self) -> usize {
+        1 << self.block_bits
+    }
+
+    /// How many columns there are: the number of messages.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.blocks() * self.block_columns()
+    }
+
+    /// The block of a symbol, and its row there: row 0 of a Hadamard matrix is constant and left out.
+    #[must_use]
+    pub fn row(&self, symbol: usize) -> (usize, usize) {
+        let rows = self.block_columns() - 1;
+        (symbol / rows, symbol % rows + 1)
+    }
+
+    /// The probability of all columns with `+1` in the own row, and of all with `-1`, of the own block.
+    #[must_use]
+    pub fn probabilities(&self) -> (f64, f64) {
+        let plus = chance(self.plus);
+        let half = self.block_columns() as f64 / 2.0;
+        (plus, (1.0 - plus) * half / (self.columns() as f64 - half))
+    }
+}
+
+impl Mechanism for HadamardResponse {
+    type Report = u32;
+
+    fn domain(&self) -> usize {
+        self.domain as usize
+    }
+
+    fn epsilon(&self) -> Option<Epsilon> {
+        Some(self.epsilon)
+    }
+
+    fn message_bits(&self) -> f64 {
+        bits_of(self.columns() as u64)
+    }
+
+    fn encode<R: CryptoRng + ?Sized>(
+        &self,
+        symbol: usize,
+        rng: &mut R,
+    ) -> Result<u32, RobustStatsError> {
+        let symbol = check_symbol(symbol, self.domain)?;
+        let columns = 1_u32 << self.block_bits;
+        let block = symbol / (columns - 1);
+        let row = symbol % (columns - 1) + 1;
+        let plus = rng.next_u64() < self.plus;
+        // Otherwise one of the other columns, evenly: the other half of the own block first.
+        let other = uniform_below(rng, self.blocks * columns - columns / 2);
+        let elsewhere = !plus & (other >= columns / 2);
+        let within = rng.next_u32() & (columns - 1);
+        // The sign of the entry is the parity of row & column; flipping the row's top bit in the
+        // column maps the one half to the other.
+        let parity = (row & within).count_ones() & 1;
+        let flip = parity ^ u32::from(!plus);
+        let top = 1 << (31 - row.leading_zeros());
+        let own_block = block * columns + (within ^ (top & flip.wrapping_neg()));
+        let outside = other.wrapping_sub(columns / 2);
+        let outside =
+            outside.wrapping_add(columns & u32::from(outside >= block * columns).wrapping_neg());
+        let mask = u32::from(elsewhere).wrapping_neg();
+        Ok((outside & mask) | (own_block & !mask))
+    }
+}
+
+impl Channel for HadamardResponse {
+    fn messages(&self) -> u64 {
+        self.columns() as u64
+    }
+
+    fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
+        let (block, row) = self.row(symbol);
+        let columns = self.block_columns() as u64;
+        let own = message / columns == block as u64;
+        let plus = (row as u64 & message & (columns - 1))
+            .count_ones()
+            .is_multiple_of(2);
+        let half = u128::from(columns / 2);
+        if own && plus {
+            ExactProbability::chance(self.plus).divided(half)
+        } else {
+            ExactProbability::opposite(self.plus).divided(u128::from(self.messages()) - half)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Subset selection: a random subset of fixed size, more likely to hold the own symbol than not.
+
+use rand_chacha::rand_core::CryptoRng;
+
+use super::bit_vector::BitVector;
+use super::exact::{PrivacyBound, chance, uniform_below};
+use super::{
+    Channel, ExactProbability, Mechanism, PureMechanism, Support, check_domain, check_symbol,
+};
+use crate::error::RobustStatsError;
+use crate::parameter::Epsilon;
+
+/// Subset selection (Ye, Barg 2018; Wang et al. 2016): `w = max(1, round(k / (e^epsilon + 1)))` symbols,
+/// with the own one among them with chance `w e^epsilon / (w e^epsilon + k - w)`, the others uniform.
+/// Its variance is the least of all mechanisms here when `k` is large; its message is `k` bits.
+///
+/// Encoding time depends on the subset, which is public, and not otherwise on the symbol.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SubsetSelection {
+    domain: u32,
+    size: u32,
+    epsilon: Epsilon,
+    /// The chance that the own symbol is in the subset, times `2^64`.
+    include: u64,
+}
+
+impl SubsetSelection {
+    /// # Errors
+    ///
+    /// When the domain is empty or has more than `2^32 - 1` symbols, or epsilon is above
+    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    pub fn new(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
+        let domain = check_domain(domain)?;
+        let bound = PrivacyBound::new(epsilon)?;
+        let size = bound.share_of(domain).max(1);
+        // P(S | x in S) / P(S | x not in S) = p / (1-p) * C(k-1, w) / C(k-1, w-1), and the quotient of
+        // the binomials is (k - w) / w.
+        let include = bound.threshold(u64::from(domain - size), u64::from(size));
+        Ok(Self {
+            domain,
+            size,
+            epsilon,
+            include,
+        })
+    }
+
+    /// How many symbols a message holds.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// Encodes into bits that are there already, so that nothing is allocated.
+    ///
+    /// # Errors
+    ///
+    /// When the symbol is outside the domain, or there are not `domain` bits.
+    pub fn encode_into<R: CryptoRng + ?Sized>(
+        &self,
+        symbol: usize,
+        rng: &mut R,
+        bits: &mut BitVector,
+    ) -> Result<(), RobustStatsError> {
+        check_symbol(symbol, self.domain)?;
+        if bits.len() != self.domain as usize {
+            return Err(RobustStatsError::mismatch(
+                "domain",
+                self.domain,
+                bits.len(),
+            ));
+        }
+        if self.domain == 1 {
+            bits.set(0, true);
+            return Ok(());
+        }
+        let include = rng.next_u64() < self.include;
+        let others = self.size - u32::from(include);
+        // Independent bits are exchangeable: given how many are set, which ones is uniform. So draw
+        // them with about the right chance, in steps of 2^-6, and mend the few that are too many or
+        // too few by uniform picks. A small subset is picked outright.
+        let coarse = if others < self.domain / 16 {
+            0
+        } else {
+            (u64::from(others) << 6) / u64::from(self.domain - 1)
+        };
+        bits.fill_random(coarse << 58, rng);
+        bits.set(symbol, false);
+        let mut set = u32::try_from(bits.count_ones()).expect("at most the domain");
+        while set != others {
+            let pick = uniform_below(rng, self.domain) as usize;
+            let add = set < others;
+            if pick != symbol && bits.get(pick) != add {
+                bits.set(pick, add);
+                set = if add { set + 1 } else { set - 1 };
+            }
+        }
+        bits.set(symbol, include);
+        Ok(())
+    }
+}
+
+impl Mechanism for SubsetSelection {
+    type Report = BitVector;
+
+    fn domain(&self) -> usize {
+        self.domain as usize
+    }
+
+    fn epsilon(&self) -> Option<Epsilon> {
+        Some(self.epsilon)
+    }
+
+    /// The size as it is sent, one bit a symbol.
+    fn message_bits(&self) -> f64 {
+        f64::from(self.domain)
+    }
+
+    fn encode<R: CryptoRng + ?Sized>(
+        &self,
+        symbol: usize,
+        rng: &mut R,
+    ) -> Result<BitVector, RobustStatsError> {
+        let mut bits = BitVector::zeros(self.domain as usize);
+        self.encode_into(symbol, rng, &mut bits)?;
+        Ok(bits)
+    }
+}
+
+impl PureMechanism for SubsetSelection {
+    fn support(&self) -> Support {
+        if self.domain == 1 {
+            return Support {
+                own: 1.0,
+                other: 0.0,
+            };
+        }
+        let own = chance(self.include);
+        let (size, rest) = (f64::from(self.size), f64::from(self.domain - 1));
+        Support {
+            own,
+            other: (own * (size - 1.0) + (1.0 - own) * size) / rest,
+        }
+    }
+}
+
+/// For domains of at most 63 symbols: the message is the number whose bits are sent.
+impl Channel for SubsetSelection {
+    fn messages(&self) -> u64 {
+        1 << self.domain
+    }
+
+    fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
+        if message.count_ones() != self.size {
+            return ExactProbability::zero();
+        }
+        if self.domain == 1 {
+            return ExactProbability::one();
+        }
+        let others = u128::from(self.domain - 1);
+        let size = u128::from(self.size);
+        if message >> symbol & 1 == 1 {
+            ExactProbability::chance(self.include).divided(choose(others, size - 1))
+        } else {
+            ExactProbability::opposite(self.include).divided(choose(others, size))
+        }
+    }
+}
+
+/// The number of subsets of `chosen` out of `of`, for at most 63.
+fn choose(of: u128, chosen: u128) -> u128 {
+    (0..chosen).fold(1, |subsets, taken| subsets * (of - taken) / (taken + 1))
+}

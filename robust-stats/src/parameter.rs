@@ -1,0 +1,70 @@
+//! Parameters that cannot be wrong once they are there.
+
+use crate::error::RobustStatsError;
+
+/// The privacy parameter of local differential privacy: no message is more than `e^epsilon` times as
+/// likely under one value as under another. Positive and finite.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Epsilon(f64);
+
+impl Epsilon {
+    /// # Errors
+    ///
+    /// When `epsilon` is not positive and finite.
+    pub fn new(epsilon: f64) -> Result<Self, RobustStatsError> {
+        if epsilon > 0.0 && epsilon.is_finite() {
+            Ok(Self(epsilon))
+        } else {
+            Err(RobustStatsError::parameter(
+                "epsilon",
+                "a positive number",
+                epsilon,
+            ))
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+/// The fraction of all received messages that may be manipulated: from 0 to below one half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Gamma(f64);
+
+impl Gamma {
+    /// # Errors
+    ///
+    /// When `gamma` is outside `[0, 0.5)`: a manipulated majority can say anything.
+    pub fn new(gamma: f64) -> Result<Self, RobustStatsError> {
+        if (0.0..0.5).contains(&gamma) {
+            Ok(Self(gamma))
+        } else {
+            Err(RobustStatsError::parameter(
+                "gamma",
+                "at least 0 and below 0.5",
+                gamma,
+            ))
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// How many of `messages` messages may be manipulated: `floor(gamma * messages)`.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the product is not negative and below the number of messages"
+    )]
+    pub fn budget(self, messages: u64) -> u64 {
+        (self.0 * messages as f64) as u64
+    }
+}

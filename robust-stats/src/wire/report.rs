@@ -1,0 +1,196 @@
+//! Reports as bytes.
+
+use alloc::vec::Vec;
+
+#[cfg(feature = "std")]
+use super::read::{Fault, Reader};
+use super::{KIND_DESIGN_REPORT, VERSION, write};
+#[cfg(feature = "std")]
+use crate::aggregate::Reject;
+use crate::design::{DesignReport, DesignTag};
+use crate::mechanism::{BitVector, HashedCell, RapporReport, SketchRow, SketchSign};
+
+/// The fields of a report. The trait is sealed: only the reports of this crate have a format.
+pub trait WireReport: Sized + fields::Fields {}
+
+mod fields {
+    use super::Vec;
+    #[cfg(feature = "std")]
+    use super::{Fault, Reader};
+
+    /// How the fields are written and read.
+    pub trait Fields: Sized {
+        /// The kind of the report.
+        const KIND: u8;
+        /// Appends the fields.
+        fn write(&self, out: &mut Vec<u8>);
+        /// Reads what `write` wrote.
+        #[cfg(feature = "std")]
+        fn read(reader: &mut Reader<'_>) -> Result<Self, Fault>;
+    }
+}
+
+use fields::Fields;
+
+/// A report as bytes: about 10 bytes and its fields.
+#[must_use]
+pub fn write_report<T: WireReport>(tag: DesignTag, report: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    out.extend([VERSION, T::KIND]);
+    out.extend(tag.0);
+    report.write(&mut out);
+    out
+}
+
+/// Reads a report of the protocol that has this tag.
+///
+/// # Errors
+///
+/// When the bytes are no such report: `Truncated`, `Version`, `Malformed`, `Design`, or `Range` when a
+/// number has more than 32 bits. Whether fields are in range the aggregate checks.
+#[cfg(feature = "std")]
+pub fn read_report<T: WireReport>(tag: DesignTag, bytes: &[u8]) -> Result<T, Reject> {
+    let mut reader = Reader::new(bytes);
+    let read = |reader: &mut Reader<'_>| {
+        reader.head(T::KIND)?;
+        let found = DesignTag(reader.array()?);
+        let report = T::read(reader)?;
+        reader.end()?;
+        Ok::<_, Fault>((found, report))
+    };
+    let (found, report) = read(&mut reader).map_err(|fault| fault.reason)?;
+    if found == tag {
+        Ok(report)
+    } else {
+        Err(Reject::Design)
+    }
+}
+
+/// A report of a hash design as bytes: 13 bytes for designs of up to 127 groups and cells.
+#[must_use]
+pub fn write_design_report(report: &DesignReport) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    out.extend([VERSION, KIND_DESIGN_REPORT]);
+    out.extend(report.design.0);
+    write::number(&mut out, report.epoch);
+    write::number(&mut out, report.group);
+    write::number(&mut out, report.cell);
+    out
+}
+
+/// Reads a report of a hash design. Whether it belongs to the design at hand the aggregator checks.
+///
+/// # Errors
+///
+/// When the bytes are no such report: `Truncated`, `Version`, `Malformed`, or `Range` when a number has
+/// more than 32 bits.
+#[cfg(feature = "std")]
+pub fn read_design_report(bytes: &[u8]) -> Result<DesignReport, Reject> {
+    let mut reader = Reader::new(bytes);
+    let read = |reader: &mut Reader<'_>| {
+        reader.head(KIND_DESIGN_REPORT)?;
+        let report = DesignReport {
+            design: DesignTag(reader.array()?),
+            epoch: reader.number_32()?,
+            group: reader.number_32()?,
+            cell: reader.number_32()?,
+        };
+        reader.end()?;
+        Ok::<_, Fault>(report)
+    };
+    read(&mut reader).map_err(|fault| fault.reason)
+}
+
+macro_rules! report {
+    ($report:ty, $kind:literal, |$this:ident, $out:ident| $write:block, |$reader:ident| $read:expr) => {
+        impl WireReport for $report {}
+
+        impl Fields for $report {
+            const KIND: u8 = $kind;
+
+            fn write(&self, $out: &mut Vec<u8>) {
+                let $this = self;
+                $write
+            }
+
+            #[cfg(feature = "std")]
+            fn read($reader: &mut Reader<'_>) -> Result<Self, Fault> {
+                Ok($read)
+            }
+        }
+    };
+}
+
+// A symbol, or a column of a Hadamard matrix.
+report!(
+    u32,
+    2,
+    |this, out| { write::number(out, *this) },
+    |reader| reader.number_32()?
+);
+// One bit for each symbol.
+report!(
+    BitVector,
+    3,
+    |this, out| { write::bits(out, this) },
+    |reader| reader.bits()?
+);
+// A seed as eight bytes, and a cell.
+report!(
+    HashedCell,
+    4,
+    |this, out| {
+        out.extend(this.seed.to_le_bytes());
+        write::number(out, this.cell);
+    },
+    |reader| Self {
+        seed: u64::from_le_bytes(reader.array()?),
+        cell: reader.number_32()?,
+    }
+);
+// A row of a sketch and its bits.
+report!(
+    SketchRow,
+    5,
+    |this, out| {
+        write::number(out, this.row);
+        write::bits(out, &this.bits);
+    },
+    |reader| Self {
+        row: reader.number_32()?,
+        bits: reader.bits()?,
+    }
+);
+// A row, and twice the column plus the sign.
+report!(
+    SketchSign,
+    6,
+    |this, out| {
+        write::number(out, this.row);
+        write::number(out, 2 * u64::from(this.column) + u64::from(this.negative));
+    },
+    |reader| {
+        let row = reader.number_32()?;
+        let entry = reader.number()?;
+        let column = u32::try_from(entry / 2)
+            .map_err(|_| reader.fault(Reject::Range, "a column below 2^32", entry / 2))?;
+        Self {
+            row,
+            column,
+            negative: entry % 2 == 1,
+        }
+    }
+);
+// A cohort and a Bloom filter.
+report!(
+    RapporReport,
+    7,
+    |this, out| {
+        write::number(out, this.cohort);
+        write::bits(out, &this.bits);
+    },
+    |reader| Self {
+        cohort: reader.number_32()?,
+        bits: reader.bits()?,
+    }
+);
