@@ -1,0 +1,81 @@
+//! Finding outputs that are wrong, among points of a smooth curve.
+
+use nalgebra::{DMatrix, DVector};
+
+/// The most coordinates of the outputs that are looked at.
+const MOST_COORDINATES: usize = 32;
+
+/// The places of the `errors` outputs that fit least to a rational curve through the others.
+///
+/// For each coordinate a rational function `p / q`, both of degree `queries + errors - 1`, is fitted to
+/// the outputs by linear least squares: `p(t_i) = y_i q(t_i)`. Where an output is wrong, `q` has to be
+/// small; the coordinates vote (`ApproxIFER`, algorithm 2). The polynomials are written in Chebyshev's,
+/// and that of degree 0 has the coefficient 1 in `q`.
+///
+/// `2 (queries + errors) - 1` outputs determine the fit; with fewer the vote means little.
+#[must_use]
+pub fn locate(nodes: &[f64], outputs: &[&[f32]], queries: usize, errors: usize) -> Vec<usize> {
+    let values = outputs.iter().map(|output| output.len()).min().unwrap_or(0);
+    let step = values.div_ceil(MOST_COORDINATES).max(1);
+    let degrees = queries + errors;
+    let basis: Vec<Vec<f64>> = nodes.iter().map(|&t| chebyshev(t, degrees)).collect();
+    let mut votes = vec![0_usize; nodes.len()];
+    for coordinate in (0..values).step_by(step) {
+        let ys: Vec<f64> = outputs
+            .iter()
+            .map(|output| output[coordinate].into())
+            .collect();
+        let Some(q) = denominator(&basis, &ys, degrees) else {
+            continue;
+        };
+        for place in smallest(&q, errors) {
+            votes[place] += 1;
+        }
+    }
+    let mut places: Vec<usize> = (0..nodes.len()).collect();
+    places.sort_by_key(|&place| std::cmp::Reverse(votes[place]));
+    places.truncate(errors);
+    places
+}
+
+/// The absolute values of `q` at the nodes.
+fn denominator(basis: &[Vec<f64>], ys: &[f64], degrees: usize) -> Option<Vec<f64>> {
+    let largest = ys.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
+    if largest == 0.0 {
+        return None;
+    }
+    // Columns: the coefficients of p, then those of q without the first.
+    let system = DMatrix::from_fn(ys.len(), 2 * degrees - 1, |row, column| {
+        if column < degrees {
+            basis[row][column]
+        } else {
+            -ys[row] / largest * basis[row][column - degrees + 1]
+        }
+    });
+    let right = DVector::from_iterator(ys.len(), ys.iter().map(|y| y / largest));
+    let solution = system.svd(true, true).solve(&right, 1e-12).ok()?;
+    let q = basis.iter().map(|row| {
+        let rest: f64 = (1..degrees)
+            .map(|degree| row[degree] * solution[degrees + degree - 1])
+            .sum();
+        (1.0 + rest).abs()
+    });
+    Some(q.collect())
+}
+
+/// Chebyshev's polynomials of degrees below `degrees`.
+fn chebyshev(t: f64, degrees: usize) -> Vec<f64> {
+    let mut values = vec![1.0, t];
+    for degree in 2..degrees {
+        values.push(2.0 * t * values[degree - 1] - values[degree - 2]);
+    }
+    values.truncate(degrees);
+    values
+}
+
+fn smallest(values: &[f64], count: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    places.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    places.truncate(count);
+    places
+}

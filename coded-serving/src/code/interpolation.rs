@@ -1,0 +1,274 @@
+//! Codes for any model: queries and answers lie on curves.
+
+use super::byzantine::locate;
+use super::cache::Cache;
+use super::combine::{check_queries, combined, rounded};
+use super::nodes::{Nodes, of_queries};
+use super::{
+    Code, Cost, Decoded, Inference, MAX_TASKS, Model, Shape, Slot, Slots, Task, arrived,
+    check_group, output_of, smoother,
+};
+use crate::error::CodeError;
+use crate::tensor::Tensor;
+
+/// Which curve is laid through points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Smoother {
+    /// Berrut's rational interpolant: `ApproxIFER` (M. Soleymani, R. E. Ali, H. Mahdavifar,
+    /// A. S. Avestimehr, AAAI 2022).
+    Berrut,
+    /// Natural cubic smoothing splines: `NeRCC` (P. Moradi, M. A. Maddah-Ali, 2024). The penalties weigh
+    /// the bend against the sum of squares; 0 interpolates.
+    Spline {
+        /// The penalty of the curve through the queries.
+        encode: f64,
+        /// The penalty of the curve through the outputs.
+        decode: f64,
+    },
+}
+
+impl Smoother {
+    /// Splines with the penalties that were best for ten queries on the base models of Parity Models,
+    /// `1e-6` each.
+    pub const SPLINE: Self = Self::Spline {
+        encode: 1e-6,
+        decode: 1e-6,
+    };
+
+    fn encoding(self, nodes: &[f64], at: &[f64]) -> Vec<Vec<f64>> {
+        match self {
+            Self::Berrut => smoother::berrut(nodes, at),
+            Self::Spline { encode, .. } => smoother::spline(nodes, encode, at),
+        }
+    }
+
+    fn decoding(self, nodes: &[f64], at: &[f64]) -> Vec<Vec<f64>> {
+        match self {
+            Self::Berrut => smoother::berrut(nodes, at),
+            Self::Spline { decode, .. } => smoother::spline(nodes, decode, at),
+        }
+    }
+}
+
+/// Every task is a point of a curve through the queries; the base model answers all of them, and the
+/// answers are read off a curve through its outputs. Nothing is trained and any model will do, but
+/// every answer is approximate, and the tasks wait for the group to fill.
+#[derive(Debug)]
+pub struct Interpolation {
+    queries: usize,
+    tasks: usize,
+    stragglers: usize,
+    byzantine: usize,
+    smoother: Smoother,
+    nodes: Nodes,
+    encodings: Cache<Vec<Vec<f32>>>,
+    decodings: Cache<Vec<Vec<f32>>>,
+}
+
+impl Interpolation {
+    /// The code for groups of `queries`, spread over so many tasks of which so many may be lost.
+    ///
+    /// # Errors
+    ///
+    /// When there is no query, fewer tasks than queries and stragglers together, more tasks than a
+    /// group can have, or a penalty that is negative or not finite.
+    pub fn new(
+        queries: usize,
+        tasks: usize,
+        stragglers: usize,
+        smoother: Smoother,
+    ) -> Result<Self, CodeError> {
+        check_group(queries, MAX_TASKS)?;
+        let fewest = queries.saturating_add(stragglers);
+        if !(fewest..=MAX_TASKS).contains(&tasks) {
+            let expected = format!("{fewest} to {MAX_TASKS}");
+            return Err(CodeError::parameter("tasks", expected, tasks));
+        }
+        if let Smoother::Spline { encode, decode } = smoother {
+            for penalty in [encode, decode] {
+                if !(penalty.is_finite() && penalty >= 0.0) {
+                    let expected = "a finite number, at least 0";
+                    return Err(CodeError::parameter("penalty", expected, penalty));
+                }
+            }
+        }
+        Ok(Self {
+            queries,
+            tasks,
+            stragglers,
+            byzantine: 0,
+            smoother,
+            nodes: Nodes::default(),
+            encodings: Cache::default(),
+            decodings: Cache::default(),
+        })
+    }
+
+    /// The code that also finds and drops so many wrong outputs. It needs
+    /// `2 queries + 2 byzantine - 1` tasks that are not lost.
+    ///
+    /// # Errors
+    ///
+    /// When there are fewer tasks than that.
+    pub fn byzantine(mut self, byzantine: usize) -> Result<Self, CodeError> {
+        let fewest = self.stragglers + 2 * (self.queries + byzantine);
+        if byzantine > 0 && self.tasks + 1 < fewest {
+            let expected = format!("at least {} for this", fewest - 1);
+            return Err(CodeError::parameter("tasks", expected, self.tasks));
+        }
+        self.byzantine = byzantine;
+        Ok(self)
+    }
+
+    /// The code with other points for its tasks.
+    #[must_use]
+    pub fn nodes(mut self, nodes: Nodes) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// The tasks of a group of so many queries: as much redundancy as a full group has.
+    fn tasks_of(&self, queries: usize) -> usize {
+        self.tasks - (self.queries - queries)
+    }
+
+    /// The weights of the queries in each task.
+    fn encoding(&self, queries: usize) -> Vec<Vec<f64>> {
+        let at = self.nodes.of_tasks(self.tasks_of(queries));
+        self.smoother.encoding(&of_queries(queries), &at)
+    }
+
+    /// The weights of the outputs of `slots`, in ascending order, in each answer.
+    #[must_use]
+    pub fn decoding(&self, queries: usize, slots: Slots) -> Vec<Vec<f64>> {
+        let all = self
+            .nodes
+            .of_tasks(self.tasks_of(queries.min(self.queries)));
+        let slots = slots.iter().filter(|&slot| slot < all.len());
+        let nodes: Vec<f64> = slots.map(|slot| all[slot]).collect();
+        self.smoother.decoding(&nodes, &of_queries(queries))
+    }
+
+    fn without_wrong(&self, queries: usize, outputs: &[(Slot, &Tensor)], slots: Slots) -> Slots {
+        if self.byzantine == 0 {
+            return slots;
+        }
+        let all = self.nodes.of_tasks(self.tasks_of(queries));
+        let sorted: Vec<(Slot, &Tensor)> = slots
+            .iter()
+            .filter_map(|slot| Some((slot, output_of(outputs, slot)?)))
+            .collect();
+        let nodes: Vec<f64> = sorted.iter().map(|(slot, _)| all[*slot]).collect();
+        let values: Vec<&[f32]> = sorted.iter().map(|(_, output)| output.values()).collect();
+        let wrong = locate(&nodes, &values, queries, self.byzantine);
+        slots.without(wrong.into_iter().map(|place| sorted[place].0).collect())
+    }
+}
+
+impl Code for Interpolation {
+    fn name(&self) -> String {
+        let name = match self.smoother {
+            Smoother::Berrut => "approxifer",
+            Smoother::Spline { .. } => "nercc",
+        };
+        format!(
+            "{name}({},{},{})",
+            self.queries, self.tasks, self.stragglers
+        )
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            queries: self.queries,
+            tasks: self.tasks,
+            stragglers: self.stragglers,
+            byzantine: self.byzantine,
+            systematic: false,
+        }
+    }
+
+    fn encode(&self, queries: &[Tensor]) -> Result<Vec<Task>, CodeError> {
+        check_group(queries.len(), self.queries)?;
+        check_queries(queries)?;
+        let weights = self
+            .encodings
+            .get_or_make(queries.len(), Slots::EMPTY, || {
+                let rows = self.encoding(queries.len());
+                Ok(rows.into_iter().map(rounded).collect())
+            })?;
+        let terms: Vec<(Slot, &Tensor)> = queries.iter().enumerate().collect();
+        let tasks = weights.iter().enumerate().map(|(slot, weights)| {
+            Ok(Task {
+                slot,
+                model: Model::Base,
+                input: combined("query", weights, &terms)?,
+            })
+        });
+        tasks.collect()
+    }
+
+    fn decodable(&self, queries: usize, arrived: Slots) -> Slots {
+        if !(1..=self.queries).contains(&queries) {
+            return Slots::EMPTY;
+        }
+        let tasks = self.tasks_of(queries);
+        if arrived.and(Slots::below(tasks)).len() + self.stragglers >= tasks {
+            Slots::below(queries)
+        } else {
+            Slots::EMPTY
+        }
+    }
+
+    fn decode(
+        &self,
+        queries: usize,
+        outputs: &[(Slot, &Tensor)],
+        missing: Slots,
+    ) -> Result<Vec<Decoded>, CodeError> {
+        check_group(queries, self.queries)?;
+        let slots = arrived(outputs, self.tasks_of(queries))?;
+        if !missing.without(Slots::below(queries)).is_empty() {
+            let expected = format!("queries below {queries}");
+            let found = format!("{missing:?}");
+            return Err(CodeError::parameter("missing", expected, found));
+        }
+        if self.decodable(queries, slots).is_empty() {
+            return Err(CodeError::Unrecoverable {
+                missing: missing.len(),
+                received: slots.len(),
+            });
+        }
+        // A worker that sends what is no number would otherwise spoil the search for wrong ones.
+        if let Some((index, _)) = outputs.iter().find(|(_, output)| !output.is_finite()) {
+            return Err(CodeError::NotFinite {
+                what: "output",
+                index: *index,
+            });
+        }
+        let slots = self.without_wrong(queries, outputs, slots);
+        let weights = self.decodings.get_or_make(queries, slots, || {
+            let rows = self.decoding(queries, slots);
+            Ok(rows.into_iter().map(rounded).collect())
+        })?;
+        let terms: Vec<(Slot, &Tensor)> = slots
+            .iter()
+            .filter_map(|slot| Some((slot, output_of(outputs, slot)?)))
+            .collect();
+        let answers = missing.iter().map(|query| {
+            Ok(Decoded {
+                query,
+                output: combined("output", &weights[query], &terms)?,
+            })
+        });
+        answers.collect()
+    }
+
+    fn cost(&self, base: Inference) -> Cost {
+        let redundant = self.tasks - self.queries;
+        let sums = (self.tasks * self.queries * base.values) as u64;
+        base.cost(
+            redundant as u64 * base.operations + sums,
+            redundant * base.values,
+        )
+    }
+}

@@ -1,0 +1,104 @@
+//! The code of Parity Models.
+
+use std::sync::Arc;
+
+use super::combine::{combined, rounded};
+use super::weights::{LinearDecoder, Weights, decodable};
+use super::{Code, Cost, Decoded, Inference, Model, Shape, Slot, Slots, Task, check_group};
+use crate::error::CodeError;
+use crate::tensor::Tensor;
+
+/// The name of the parity model.
+const PARITY: &str = "parity";
+
+/// J. Kosaian, K. V. Rashmi, S. Venkataraman, "Parity Models" (SOSP 2019): one parity query, the sum
+/// of the `k` queries, is answered by a model trained to give the sum of the `k` answers.
+///
+/// The sum is scaled by `1 / sqrt(k)`, so that the parity model sees numbers of the usual size. The
+/// parity model knows groups of exactly `k` queries: smaller groups get no parity.
+#[derive(Debug)]
+pub struct SumParity {
+    weights: Weights,
+    scale: f32,
+    model: Model,
+    operations: u64,
+    decoder: LinearDecoder,
+}
+
+impl SumParity {
+    /// The code for groups of `queries`, whose parity model takes so many multiply-adds.
+    ///
+    /// # Errors
+    ///
+    /// When there is no query, or more than a group can have.
+    pub fn new(queries: usize, operations: u64) -> Result<Self, CodeError> {
+        Ok(Self {
+            weights: Weights::sum(queries)?,
+            scale: 1.0 / (queries as f64).sqrt() as f32,
+            model: Model::Redundant(Arc::from(PARITY)),
+            operations,
+            decoder: LinearDecoder::default(),
+        })
+    }
+
+    /// What the sum of the queries is multiplied by.
+    #[must_use]
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+}
+
+impl Code for SumParity {
+    fn name(&self) -> String {
+        format!("parm({},1)", self.weights.queries())
+    }
+
+    fn shape(&self) -> Shape {
+        let queries = self.weights.queries();
+        Shape {
+            queries,
+            tasks: queries + 1,
+            stragglers: 1,
+            byzantine: 0,
+            systematic: true,
+        }
+    }
+
+    fn encode(&self, queries: &[Tensor]) -> Result<Vec<Task>, CodeError> {
+        check_group(queries.len(), self.weights.queries())?;
+        if queries.len() < self.weights.queries() {
+            return Ok(Vec::new());
+        }
+        let weights = rounded(std::iter::repeat_n(f64::from(self.scale), queries.len()));
+        let terms: Vec<(Slot, &Tensor)> = queries.iter().enumerate().collect();
+        Ok(vec![Task {
+            slot: queries.len(),
+            model: self.model.clone(),
+            input: combined("query", &weights, &terms)?,
+        }])
+    }
+
+    fn decodable(&self, queries: usize, arrived: Slots) -> Slots {
+        let parities = usize::from(queries == self.weights.queries());
+        decodable(queries, parities, arrived)
+    }
+
+    fn decode(
+        &self,
+        queries: usize,
+        outputs: &[(Slot, &Tensor)],
+        missing: Slots,
+    ) -> Result<Vec<Decoded>, CodeError> {
+        check_group(queries, self.weights.queries())?;
+        if queries < self.weights.queries() {
+            // Without a parity there is nothing to solve: only what arrived can be given.
+            return super::backup::decode_copies(queries, 0, outputs, missing);
+        }
+        self.decoder.decode(&self.weights, outputs, missing)
+    }
+
+    fn cost(&self, base: Inference) -> Cost {
+        let sum = (self.weights.queries() * base.values) as u64;
+        base.cost(self.operations + sum, base.values)
+    }
+}
