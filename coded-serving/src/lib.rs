@@ -15,7 +15,15 @@
 
 pub mod code;
 pub mod error;
+#[cfg(feature = "network")]
+pub mod images;
+#[cfg(feature = "network")]
+pub mod network;
+#[cfg(feature = "reproduce")]
+pub mod reproduce;
 pub mod tensor;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::{CodeError, TensorError};
 pub use tensor::Tensor;

@@ -132,9 +132,13 @@ impl Interpolation {
         self.tasks - (self.queries - queries)
     }
 
-    /// The weights of the queries in each task.
-    fn encoding(&self, queries: usize) -> Vec<Vec<f64>> {
-        let at = self.nodes.of_tasks(self.tasks_of(queries));
+    /// The weights of the queries in each task of a group of so many queries, at most as many as the
+    /// code has.
+    #[must_use]
+    pub fn encoding(&self, queries: usize) -> Vec<Vec<f64>> {
+        let at = self
+            .nodes
+            .of_tasks(self.tasks_of(queries.min(self.queries)));
         self.smoother.encoding(&of_queries(queries), &at)
     }
 
@@ -153,14 +157,14 @@ impl Interpolation {
         if self.byzantine == 0 {
             return slots;
         }
-        let all = self.nodes.of_tasks(self.tasks_of(queries));
+        let all = self.encoding(queries);
         let sorted: Vec<(Slot, &Tensor)> = slots
             .iter()
             .filter_map(|slot| Some((slot, output_of(outputs, slot)?)))
             .collect();
-        let nodes: Vec<f64> = sorted.iter().map(|(slot, _)| all[*slot]).collect();
+        let curves: Vec<Vec<f64>> = sorted.iter().map(|(slot, _)| all[*slot].clone()).collect();
         let values: Vec<&[f32]> = sorted.iter().map(|(_, output)| output.values()).collect();
-        let wrong = locate(&nodes, &values, queries, self.byzantine);
+        let wrong = locate(&curves, &values, self.byzantine);
         slots.without(wrong.into_iter().map(|place| sorted[place].0).collect())
     }
 }

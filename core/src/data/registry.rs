@@ -420,6 +420,68 @@ static SETS: &[Set] = &[
         ],
     },
     Set {
+        name: "mnist",
+        title: "MNIST: 60 000 training and 10 000 test images of handwritten digits, 28 by 28",
+        folder: "mnist",
+        licence: "none stated; derived from NIST's special databases 1 and 3",
+        citation: "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner. Gradient-Based Learning Applied to Document Recognition. Proceedings of the IEEE 86, 1998; from the repository rasbt/mnist-pngs, packed as IDX in the original order",
+        package: None,
+        by_hand: Some(
+            "has no public address in this packing: pack the images of the repository rasbt/mnist-pngs, in the order of their numbers, into the four IDX files of MNIST, compressed with gzip, and put them into the folder `mnist` of the data folder",
+        ),
+        files: &[
+            File {
+                name: "train-images-idx3-ubyte.gz",
+                bytes: 9_630_610,
+                sha256: "71524e2cd1ad2968737f7f2f2ff69cbfc32df8ccddff51593f7cb2d4e0eb5b64",
+                urls: &[],
+            },
+            File {
+                name: "train-labels-idx1-ubyte.gz",
+                bytes: 28_878,
+                sha256: "fe03b8bd7915f70bf5aa08be480aa413fbd85afcaa58b35d230d335f284fd88e",
+                urls: &[],
+            },
+            File {
+                name: "t10k-images-idx3-ubyte.gz",
+                bytes: 1_602_050,
+                sha256: "5634745efa576a17e7d4cf5cd9d09123c75e6538e5114267c2d156edaf519341",
+                urls: &[],
+            },
+            File {
+                name: "t10k-labels-idx1-ubyte.gz",
+                bytes: 4_517,
+                sha256: "ae18e77e031ccde52407f794d123116439864147d33ac992975f85dd4dc42af6",
+                urls: &[],
+            },
+        ],
+    },
+    Set {
+        name: "parm-base-mlp",
+        title: "Two classifiers of 784, 200, 100 and 10 units, for MNIST and for Fashion-MNIST",
+        folder: "coded-serving",
+        licence: "Apache-2.0",
+        citation: "J. Kosaian, K. V. Rashmi, S. Venkataraman. Parity Models: Erasure-Coded Resilience for Prediction Serving Systems. SOSP 2019; repository Thesys-lab/parity-models",
+        package: None,
+        by_hand: Some(
+            "has no public address in this format: save the tensors of train/base_model_trained_files/{mnist,fashion-mnist}/base-mlp/model.t7 of the repository Thesys-lab/parity-models as safetensors, and put them into the folder `coded-serving` of the data folder",
+        ),
+        files: &[
+            File {
+                name: "parm_base_mlp_fashion-mnist.safetensors",
+                bytes: 712_896,
+                sha256: "dca5cc1e28f58033ec3e8db4d553b77ae4a2f18295f7a33601bf91058e337e53",
+                urls: &[],
+            },
+            File {
+                name: "parm_base_mlp_mnist.safetensors",
+                bytes: 712_896,
+                sha256: "457bbf54c5f218d3e696f9da6cee7a04546ab11d7e638981949457e9093832f1",
+                urls: &[],
+            },
+        ],
+    },
+    Set {
         name: "robust-stats-adult",
         title: "Census income: 32 561 rows of 15 fields",
         folder: "robust-stats",

@@ -216,7 +216,7 @@ fn all_runs_what_is_there_and_names_the_rest() {
         run.stdout
     );
     assert!(
-        run.stdout.contains("not yet: robust-stats, coded-serving"),
+        run.stdout.contains("not yet: pipeline-train, video-plan"),
         "{}",
         run.stdout
     );

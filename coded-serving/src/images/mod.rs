@@ -1,0 +1,109 @@
+//! Small grey images with labels: a reader for the files of MNIST and its relatives, and a generator.
+
+mod idx;
+mod strokes;
+
+use rand::seq::SliceRandom as _;
+use septet_core::seed::SeedTree;
+
+pub use idx::{IdxError, from_idx};
+pub use strokes::Strokes;
+
+use crate::network::Batch;
+
+/// Images of one size with a label each; pixels from 0 to 1, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Images {
+    width: usize,
+    pixels: Vec<f32>,
+    labels: Vec<usize>,
+}
+
+impl Images {
+    /// From the pixels of `labels.len()` images, one after another. Pixels that make no whole image
+    /// are left out, and labels that have none.
+    #[must_use]
+    pub fn new(mut pixels: Vec<f32>, mut labels: Vec<usize>) -> Self {
+        let width = pixels.len().checked_div(labels.len()).unwrap_or(0);
+        if width == 0 {
+            labels.clear();
+        }
+        pixels.truncate(width * labels.len());
+        Self {
+            width,
+            pixels,
+            labels,
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The pixels of an image.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All labels.
+    #[must_use]
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The pixels of one image; none for an image that is not there.
+    #[must_use]
+    pub fn image(&self, index: usize) -> &[f32] {
+        let start = index * self.width;
+        self.pixels.get(start..start + self.width).unwrap_or(&[])
+    }
+
+    /// The pixels of these images, one after another.
+    #[must_use]
+    pub fn gather(&self, indices: &[usize]) -> Vec<f32> {
+        let mut pixels = Vec::with_capacity(indices.len() * self.width);
+        for &index in indices {
+            pixels.extend_from_slice(self.image(index));
+        }
+        pixels
+    }
+
+    /// These images as a batch.
+    #[must_use]
+    pub fn batch(&self, indices: &[usize]) -> Batch {
+        let pixels = self.gather(indices);
+        let count = pixels.len().checked_div(self.width).unwrap_or(0);
+        Batch::from_vec(self.width, count, pixels)
+    }
+
+    /// The first `count` images, or all.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.len());
+        Self {
+            width: self.width,
+            pixels: self.pixels[..count * self.width].to_vec(),
+            labels: self.labels[..count].to_vec(),
+        }
+    }
+
+    /// All images in a random order, cut into groups of `size`; what is left over is dropped.
+    #[must_use]
+    pub fn groups(&self, size: usize, seed: &SeedTree) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(&mut seed.rng());
+        order
+            .chunks_exact(size.max(1))
+            .map(<[usize]>::to_vec)
+            .collect()
+    }
+}

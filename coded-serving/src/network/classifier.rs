@@ -1,0 +1,108 @@
+//! A bijection with an affine head.
+
+use super::{Batch, Bijection, Coupling, Dense, NetworkError, Tensors};
+use crate::tensor::Tensor;
+
+/// A bijection `f` and an affine head `g`: the answers are `g(f(x))`.
+///
+/// Because the head is affine and the weights of a parity sum to 1, decoding may be done on answers
+/// instead of latents: workers send a number for each class, not for each input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvertibleClassifier<F> {
+    bijection: F,
+    head: Dense,
+}
+
+impl<F: Bijection> InvertibleClassifier<F> {
+    /// From its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`] when the head does not take what the bijection gives.
+    pub fn new(bijection: F, head: Dense) -> Result<Self, NetworkError> {
+        if head.inputs() != bijection.width() {
+            return Err(NetworkError::Width {
+                layer: "head".to_owned(),
+                expected: head.inputs(),
+                found: bijection.width(),
+            });
+        }
+        Ok(Self { bijection, head })
+    }
+
+    /// The bijection.
+    #[must_use]
+    pub fn bijection(&self) -> &F {
+        &self.bijection
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> &Dense {
+        &self.head
+    }
+
+    /// The latents of a batch.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn latents(&self, x: &Batch) -> Result<Batch, NetworkError> {
+        self.bijection.forward(x)
+    }
+
+    /// The answers that belong to latents.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn answers_of(&self, latents: &Batch) -> Result<Batch, NetworkError> {
+        self.head.forward("head", latents)
+    }
+
+    /// The answers to a batch.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn forward(&self, x: &Batch) -> Result<Batch, NetworkError> {
+        self.answers_of(&self.latents(x)?)
+    }
+
+    /// The answer to one query, whose values are taken whatever its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn answer(&self, query: &Tensor) -> Result<Tensor, NetworkError> {
+        let x = super::batch(query.values(), self.bijection.width())?;
+        Ok(Tensor::vector(self.forward(&x)?.as_slice().to_vec()))
+    }
+
+    /// Multiply-adds for one query.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.bijection.operations() + self.head.operations()
+    }
+}
+
+impl InvertibleClassifier<Coupling> {
+    /// From the tensors that [`to_tensors`](Self::to_tensors) gives.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has the wrong shape.
+    pub fn from_tensors(tensors: &Tensors) -> Result<Self, NetworkError> {
+        let bijection = Coupling::from_tensors(tensors, "")?;
+        Self::new(bijection, Dense::from_tensors(tensors, "head")?)
+    }
+
+    /// All of its numbers by name.
+    #[must_use]
+    pub fn to_tensors(&self) -> Tensors {
+        let mut tensors = Tensors::default();
+        self.bijection.insert_into(&mut tensors, "");
+        self.head.insert_into(&mut tensors, "head");
+        tensors
+    }
+}

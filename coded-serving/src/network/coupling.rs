@@ -1,0 +1,220 @@
+//! Additive coupling blocks.
+
+use super::bijection::spectral_bound;
+use super::{Array, Batch, Bijection, Mlp, NetworkError, Tensors};
+
+/// Additive coupling: the values are split into halves `a` and `b` in a fixed order, and each block
+/// maps `(a, b)` to `(b, a + m(b))` with a network `m`. The inverse takes one pass and is exact but for
+/// rounding, whatever `m` is (L. Dinh, D. Krueger, Y. Bengio, "NICE", 2015; J.-H. Jacobsen,
+/// A. Smeulders, E. Oyallon, "i-RevNet", ICLR 2018).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coupling {
+    /// Which input stands at each place of the halves, one after the other.
+    order: Vec<usize>,
+    blocks: Vec<Mlp>,
+    bounds: (f64, f64),
+}
+
+impl Coupling {
+    /// From the order of the inputs and the networks of the blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Tensor`] when the order is no permutation of an even number of inputs,
+    /// [`NetworkError::Width`] when a network does not map halves to halves.
+    pub fn new(order: Vec<usize>, blocks: Vec<Mlp>) -> Result<Self, NetworkError> {
+        let mut seen = vec![false; order.len()];
+        for &place in &order {
+            if let Some(seen) = seen.get_mut(place) {
+                *seen = true;
+            }
+        }
+        if order.is_empty() || !order.len().is_multiple_of(2) || seen.contains(&false) {
+            return Err(NetworkError::Tensor {
+                name: "order".to_owned(),
+                expected: "a permutation of an even number of inputs".to_owned(),
+                found: vec![order.len()],
+            });
+        }
+        let half = order.len() / 2;
+        for (index, block) in blocks.iter().enumerate() {
+            for found in [block.inputs(), block.outputs()] {
+                if found != half {
+                    return Err(NetworkError::Width {
+                        layer: format!("block {index}"),
+                        expected: half,
+                        found,
+                    });
+                }
+            }
+        }
+        let bounds = bounds(&blocks);
+        Ok(Self {
+            order,
+            blocks,
+            bounds,
+        })
+    }
+
+    /// From tensors `<prefix>order` and `<prefix>block.<n>.<layer>.weight` and `.bias`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and when a tensor is missing or has the wrong shape.
+    pub fn from_tensors(tensors: &Tensors, prefix: &str) -> Result<Self, NetworkError> {
+        let order = tensors.get(&format!("{prefix}order"))?;
+        // Whole numbers of this size are exact; others make no permutation.
+        let order = order.values.iter().map(|&place| place as usize).collect();
+        let names = (0..)
+            .map(|n| format!("{prefix}block.{n}."))
+            .take_while(|name| tensors.contains(&format!("{name}0.weight")));
+        let blocks = names
+            .map(|name| Mlp::from_tensors(tensors, &name, 1))
+            .collect::<Result<_, _>>()?;
+        Self::new(order, blocks)
+    }
+
+    /// Adds the tensors that [`from_tensors`](Self::from_tensors) reads.
+    pub fn insert_into(&self, tensors: &mut Tensors, prefix: &str) {
+        let order = Array {
+            shape: vec![self.order.len()],
+            values: self.order.iter().map(|&place| place as f32).collect(),
+        };
+        tensors.insert(format!("{prefix}order"), order);
+        for (n, block) in self.blocks.iter().enumerate() {
+            block.insert_into(tensors, &format!("{prefix}block.{n}."));
+        }
+    }
+
+    /// The networks of the blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &[Mlp] {
+        &self.blocks
+    }
+
+    fn check(&self, layer: &str, x: &Batch) -> Result<(), NetworkError> {
+        if x.nrows() == self.order.len() {
+            return Ok(());
+        }
+        Err(NetworkError::Width {
+            layer: layer.to_owned(),
+            expected: self.order.len(),
+            found: x.nrows(),
+        })
+    }
+
+    fn split(&self, x: &Batch) -> (Batch, Batch) {
+        let half = self.order.len() / 2;
+        let of = |order: &[usize]| Batch::from_fn(half, x.ncols(), |i, j| x[(order[i], j)]);
+        (of(&self.order[..half]), of(&self.order[half..]))
+    }
+
+    fn join(&self, a: &Batch, b: &Batch) -> Batch {
+        let half = self.order.len() / 2;
+        let mut x = Batch::zeros(self.order.len(), a.ncols());
+        for column in 0..a.ncols() {
+            for (place, &input) in self.order.iter().enumerate() {
+                x[(input, column)] = if place < half {
+                    a[(place, column)]
+                } else {
+                    b[(place - half, column)]
+                };
+            }
+        }
+        x
+    }
+
+    /// The gradient in the input, from that in the latents.
+    #[cfg(feature = "train")]
+    pub(crate) fn pull_back(&self, x: &Batch, gradient: &Batch) -> Result<Batch, NetworkError> {
+        let (mut a, mut b) = self.split(x);
+        let mut seconds = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let next = &a + block.forward(&b)?;
+            a = std::mem::replace(&mut b, next);
+            // What the block's network saw is its first output now.
+            seconds.push(a.clone());
+        }
+        let half = self.order.len() / 2;
+        let mut to_a = gradient.rows(0, half).into_owned();
+        let mut to_b = gradient.rows(half, half).into_owned();
+        for (block, seen) in self.blocks.iter().zip(&seconds).rev() {
+            let to_seen = to_a + block.pull_back(seen, &to_b)?;
+            to_a = std::mem::replace(&mut to_b, to_seen);
+        }
+        Ok(self.join(&to_a, &to_b))
+    }
+}
+
+impl Bijection for Coupling {
+    fn width(&self) -> usize {
+        self.order.len()
+    }
+
+    fn forward(&self, x: &Batch) -> Result<Batch, NetworkError> {
+        self.check("coupling", x)?;
+        let (mut a, mut b) = self.split(x);
+        for block in &self.blocks {
+            let next = &a + block.forward(&b)?;
+            a = std::mem::replace(&mut b, next);
+        }
+        let half = self.order.len() / 2;
+        let mut latents = Batch::zeros(self.order.len(), x.ncols());
+        latents.rows_mut(0, half).copy_from(&a);
+        latents.rows_mut(half, half).copy_from(&b);
+        Ok(latents)
+    }
+
+    fn inverse(&self, latents: &Batch) -> Result<Batch, NetworkError> {
+        self.check("inverse of the coupling", latents)?;
+        let half = self.order.len() / 2;
+        let mut a = latents.rows(0, half).into_owned();
+        let mut b = latents.rows(half, half).into_owned();
+        for block in self.blocks.iter().rev() {
+            let before = &b - block.forward(&a)?;
+            b = std::mem::replace(&mut a, before);
+        }
+        Ok(self.join(&a, &b))
+    }
+
+    fn lipschitz_bounds(&self) -> (f64, f64) {
+        self.bounds
+    }
+
+    fn operations(&self) -> u64 {
+        self.blocks.iter().map(Mlp::operations).sum()
+    }
+
+    fn inverse_operations(&self) -> u64 {
+        self.operations()
+    }
+}
+
+/// A block whose network stretches by `l` changes differences `(p, q)` to `(q, p + l q)` at most: the
+/// norm of that matrix is `(l + sqrt(l^2 + 4)) / 2`, and its inverse has the same.
+fn bounds(blocks: &[Mlp]) -> (f64, f64) {
+    let stretch = |block: &Mlp| {
+        let layers = block.layers().iter();
+        layers
+            .map(|layer| spectral_bound(layer.weight()))
+            .product::<f64>()
+    };
+    let bound: f64 = blocks
+        .iter()
+        .map(|block| {
+            let l = stretch(block);
+            0.5 * (l + (l * l + 4.0).sqrt())
+        })
+        .product();
+    (bound, bound)
+}
+
+/// The order of the pixels of an image, row by row, in which those of one colour of a chessboard come
+/// first.
+#[must_use]
+pub fn checkerboard(height: usize, width: usize) -> Vec<usize> {
+    let pixels = || 0..height * width;
+    let is_dark = |pixel: &usize| (pixel / width + pixel % width).is_multiple_of(2);
+    let light = pixels().filter(|pixel| !is_dark(pixel));
+    pixels().filter(is_dark).chain(light).collect()
+}

@@ -1,0 +1,268 @@
+//! Networks that make parity queries.
+
+use std::sync::Arc;
+
+use super::mlp::rectify;
+use super::{Batch, Bijection, Mlp, NetworkError, Tensors};
+use crate::code::{Encoder, combine};
+use crate::error::CodeError;
+use crate::tensor::Tensor;
+
+/// The trained encoder: `E(X) = mean(x_i) + rho(mean(phi(x_i)), mean(x_i))`, where both means are
+/// weighed as the parity is.
+///
+/// The order of the queries does not matter, and their number may be any; it is trained for one number,
+/// and good near it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetEncoder {
+    phi: Mlp,
+    rho: Mlp,
+}
+
+impl SetEncoder {
+    /// From its networks; a rectifier follows `phi`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`] when `rho` does not map the output of `phi` together with a query to
+    /// a query.
+    pub fn new(phi: Mlp, rho: Mlp) -> Result<Self, NetworkError> {
+        let width = phi.inputs();
+        for (layer, expected, found) in [
+            ("rho", phi.outputs() + width, rho.inputs()),
+            ("the encoder", width, rho.outputs()),
+        ] {
+            if expected != found {
+                return Err(NetworkError::Width {
+                    layer: layer.to_owned(),
+                    expected,
+                    found,
+                });
+            }
+        }
+        Ok(Self { phi, rho })
+    }
+
+    /// From the tensors that [`to_tensors`](Self::to_tensors) gives.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has the wrong shape.
+    pub fn from_tensors(tensors: &Tensors) -> Result<Self, NetworkError> {
+        let phi = Mlp::from_tensors(tensors, "phi.", 1)?;
+        Self::new(phi, Mlp::from_tensors(tensors, "rho.", 1)?)
+    }
+
+    /// All of its numbers by name.
+    #[must_use]
+    pub fn to_tensors(&self) -> Tensors {
+        let mut tensors = Tensors::default();
+        self.phi.insert_into(&mut tensors, "phi.");
+        self.rho.insert_into(&mut tensors, "rho.");
+        tensors
+    }
+
+    /// The parity queries of several groups: `groups` has the queries of one group after another, as
+    /// many as there are weights.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn encode_groups(&self, groups: &Batch, weights: &[f32]) -> Result<Batch, NetworkError> {
+        let size = weights.len();
+        if size == 0 || !groups.ncols().is_multiple_of(size) {
+            return Err(NetworkError::Width {
+                layer: "groups".to_owned(),
+                expected: size,
+                found: groups.ncols(),
+            });
+        }
+        let mut features = self.phi.forward(groups)?;
+        features.apply(rectify);
+        let (width, hidden) = (self.phi.inputs(), self.phi.outputs());
+        let mut seen = Batch::zeros(hidden + width, groups.ncols() / size);
+        for (group, mut column) in seen.column_iter_mut().enumerate() {
+            let (feature, input) = column.as_mut_slice().split_at_mut(hidden);
+            let of = |batch: &'_ Batch| group * size * batch.nrows();
+            sum(&features.as_slice()[of(&features)..], weights, feature);
+            sum(&groups.as_slice()[of(groups)..], weights, input);
+        }
+        let mut result = self.rho.forward(&seen)?;
+        result += seen.rows(hidden, width);
+        Ok(result)
+    }
+}
+
+/// The weighted sum of what follows one after another.
+fn sum(values: &[f32], weights: &[f32], out: &mut [f32]) {
+    let width = out.len();
+    if width == 0 {
+        return;
+    }
+    let terms: Vec<&[f32]> = values.chunks_exact(width).take(weights.len()).collect();
+    // As many terms as weights, each as long as `out`: the caller has checked it.
+    let combined = combine(weights, &terms, out);
+    debug_assert!(combined.is_ok());
+}
+
+/// The queries of a group side by side.
+fn side_by_side(queries: &[Tensor], width: usize) -> Result<Batch, CodeError> {
+    let mut values = Vec::with_capacity(queries.len() * width);
+    for query in queries {
+        if query.values().len() != width {
+            let found = query.values().len();
+            let expected = format!("{width} values");
+            return Err(CodeError::parameter("query", expected, found));
+        }
+        values.extend_from_slice(query.values());
+    }
+    Ok(Batch::from_column_slice(width, queries.len(), &values))
+}
+
+fn one_weight_each(queries: &[Tensor], weights: &[f64]) -> Result<(), CodeError> {
+    if queries.len() == weights.len() && !queries.is_empty() {
+        return Ok(());
+    }
+    let expected = format!("{}, one for each query", queries.len());
+    Err(CodeError::parameter("weights", expected, weights.len()))
+}
+
+/// The query made from one column, with the shape of the queries.
+fn as_query(column: &Batch, queries: &[Tensor]) -> Result<Tensor, CodeError> {
+    let made = Tensor::from_parts(queries[0].shape().to_vec(), column.as_slice().to_vec());
+    if made.is_finite() {
+        Ok(made)
+    } else {
+        Err(CodeError::NotFinite {
+            what: "parity query",
+            index: 0,
+        })
+    }
+}
+
+fn as_code_error(error: &NetworkError) -> CodeError {
+    CodeError::parameter("encoder", "a parity query", error)
+}
+
+impl Encoder for SetEncoder {
+    fn encode(&self, queries: &[Tensor], weights: &[f64]) -> Result<Tensor, CodeError> {
+        one_weight_each(queries, weights)?;
+        let group = side_by_side(queries, self.phi.inputs())?;
+        let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        let made = self.encode_groups(&group, &weights);
+        as_query(&made.map_err(|error| as_code_error(&error))?, queries)
+    }
+
+    fn operations(&self, queries: usize, values: usize) -> u64 {
+        let sums = queries * (values + self.phi.outputs());
+        queries as u64 * self.phi.operations() + self.rho.operations() + sums as u64
+    }
+}
+
+/// The encoder that inverts the mixture of the latents: `f^-1(sum_i w_i f(x_i))`.
+///
+/// It costs more than answering all queries again, and is what a learned encoder is held against.
+#[derive(Clone, Debug)]
+pub struct ExactInverse<F> {
+    bijection: Arc<F>,
+}
+
+impl<F: Bijection> ExactInverse<F> {
+    /// For the bijection of a base model.
+    #[must_use]
+    pub fn new(bijection: Arc<F>) -> Self {
+        Self { bijection }
+    }
+}
+
+impl<F: Bijection> Encoder for ExactInverse<F> {
+    fn encode(&self, queries: &[Tensor], weights: &[f64]) -> Result<Tensor, CodeError> {
+        one_weight_each(queries, weights)?;
+        let group = side_by_side(queries, self.bijection.width())?;
+        let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        let invert = || {
+            let latents = self.bijection.forward(&group)?;
+            let mut mixture = Batch::zeros(latents.nrows(), 1);
+            sum(latents.as_slice(), &weights, mixture.as_mut_slice());
+            self.bijection.inverse(&mixture)
+        };
+        as_query(&invert().map_err(|error| as_code_error(&error))?, queries)
+    }
+
+    fn operations(&self, queries: usize, values: usize) -> u64 {
+        let forward = queries as u64 * self.bijection.operations();
+        forward + self.bijection.inverse_operations() + (queries * values) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dense::counting::count;
+    use super::super::{Array, Coupling, Dense, InvertibleClassifier};
+    use super::*;
+    use crate::code::{Code, Inference, InvNet};
+
+    fn dense(outputs: usize, inputs: usize) -> Dense {
+        let array = |shape: Vec<usize>| Array {
+            values: (0..shape.iter().product())
+                .map(|i: usize| (i as f32 * 0.7).sin() * 0.1)
+                .collect(),
+            shape,
+        };
+        Dense::new(
+            "layer",
+            &array(vec![outputs, inputs]),
+            &array(vec![outputs]),
+        )
+        .unwrap()
+    }
+
+    fn mlp(widths: &[usize]) -> Mlp {
+        Mlp::new(
+            widths
+                .windows(2)
+                .map(|pair| dense(pair[1], pair[0]))
+                .collect(),
+        )
+        .unwrap()
+    }
+
+    /// The stated cost is that of the products that are made, within 1 %: sums are counted too.
+    #[test]
+    fn stated_costs_are_counted_ones() {
+        let (k, width) = (10, 64);
+        let block = || mlp(&[32, 40, 32]);
+        let coupling = Coupling::new((0..width).collect(), vec![block(), block()]).unwrap();
+        let base = InvertibleClassifier::new(coupling.clone(), dense(10, width)).unwrap();
+        let inference = Inference {
+            operations: base.operations(),
+            values: width,
+        };
+        let queries: Vec<Tensor> = (0..k)
+            .map(|i| Tensor::vector((0..width).map(|j| ((i * j) as f32).sin()).collect()))
+            .collect();
+        assert_eq!(
+            count(|| drop(base.answer(&queries[0]).unwrap())),
+            base.operations()
+        );
+        let redundant = |code: &dyn Code| {
+            count(|| {
+                for task in code.encode(&queries).unwrap() {
+                    base.answer(&task.input).unwrap();
+                }
+            })
+        };
+        let learned = SetEncoder::new(mlp(&[width, 128]), mlp(&[128 + width, 100, width])).unwrap();
+        let learned = InvNet::new(k, 1, learned).unwrap();
+        let exact = InvNet::new(k, 2, ExactInverse::new(Arc::new(coupling))).unwrap();
+        let codes: [(&dyn Code, usize); 2] =
+            [(&learned, k * (width + 128)), (&exact, 2 * k * width)];
+        for (code, sums) in codes {
+            let counted = (redundant(code) + sums as u64) as f64 / base.operations() as f64;
+            let stated = code.cost(inference).operations;
+            assert!((stated / counted - 1.0).abs() < 0.01, "{stated} {counted}");
+        }
+        // Inverting exactly costs more than answering every query again.
+        assert!(exact.cost(inference).operations > 2.0 * k as f64);
+    }
+}

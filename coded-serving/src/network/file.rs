@@ -1,0 +1,132 @@
+//! Networks as named tensors in safetensors files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+
+use super::NetworkError;
+
+/// Numbers with a shape, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// The dimensions.
+    pub shape: Vec<usize>,
+    /// The numbers.
+    pub values: Vec<f32>,
+}
+
+/// Named arrays, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tensors {
+    arrays: BTreeMap<String, Array>,
+}
+
+impl Tensors {
+    /// The array of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Missing`].
+    pub fn get(&self, name: &str) -> Result<&Array, NetworkError> {
+        self.arrays.get(name).ok_or_else(|| NetworkError::Missing {
+            name: name.to_owned(),
+        })
+    }
+
+    /// Whether there is an array of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
+    /// Adds an array, in place of any of the same name.
+    pub fn insert(&mut self, name: impl Into<String>, array: Array) {
+        self.arrays.insert(name.into(), array);
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.arrays.keys().map(String::as_str)
+    }
+
+    /// Reads all arrays of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::File`] and [`NetworkError::Format`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, NetworkError> {
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(|source| NetworkError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_bytes(&bytes).map_err(|reason| NetworkError::Format {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+        let mut tensors = Self::default();
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("`{name}` has the type {:?}", view.dtype()));
+            }
+            let numbers = view.data().chunks_exact(4);
+            let values = numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let array = Array {
+                shape: view.shape().to_vec(),
+                values: values.collect(),
+            };
+            tensors.insert(name, array);
+        }
+        Ok(tensors)
+    }
+
+    /// Writes all arrays under a temporary name, then renames: the file appears whole or not at all.
+    /// Equal arrays give equal bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::File`] and [`NetworkError::Format`], when an array's values do not fill its
+    /// shape.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), NetworkError> {
+        let path = path.as_ref();
+        let format = |error: safetensors::SafeTensorError| NetworkError::Format {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let bytes: Vec<(&str, &[usize], Vec<u8>)> = self
+            .arrays
+            .iter()
+            .map(|(name, array)| {
+                let bytes = array.values.iter().flat_map(|value| value.to_le_bytes());
+                (name.as_str(), array.shape.as_slice(), bytes.collect())
+            })
+            .collect();
+        let views = bytes
+            .iter()
+            .map(|(name, shape, bytes)| {
+                Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(format)?;
+        let whole = serialize(views, None).map_err(format)?;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}.part", std::process::id()));
+        fs::write(&temporary, whole)
+            .and_then(|()| fs::rename(&temporary, path))
+            .map_err(|source| {
+                // The first error is the one to report; the remainder may not even exist.
+                let _ = fs::remove_file(&temporary);
+                NetworkError::File {
+                    path: path.to_owned(),
+                    source,
+                }
+            })
+    }
+}

@@ -1,0 +1,148 @@
+//! Fully connected layers with rectifiers between them.
+
+use super::{Batch, Dense, NetworkError, Tensors};
+use crate::tensor::Tensor;
+
+/// Fully connected layers with `max(0, x)` between them: parity models, students, base models without
+/// an inverse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mlp {
+    layers: Vec<Dense>,
+}
+
+impl Mlp {
+    /// From its layers, the first one first.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`] when a layer does not take what the one before gives,
+    /// [`NetworkError::Missing`] when there is none.
+    pub fn new(layers: Vec<Dense>) -> Result<Self, NetworkError> {
+        if layers.is_empty() {
+            return Err(NetworkError::Missing {
+                name: "0.weight".to_owned(),
+            });
+        }
+        for (index, pair) in layers.windows(2).enumerate() {
+            if pair[0].outputs() != pair[1].inputs() {
+                return Err(NetworkError::Width {
+                    layer: format!("layer {}", index + 1),
+                    expected: pair[1].inputs(),
+                    found: pair[0].outputs(),
+                });
+            }
+        }
+        Ok(Self { layers })
+    }
+
+    /// From tensors `<prefix><n>.weight` and `<prefix><n>.bias`, with `n` from 0 in steps of `step`:
+    /// 1 as this crate writes them, 2 where the rectifiers between them are counted too, as `PyTorch`
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and when a tensor has the wrong shape.
+    pub fn from_tensors(
+        tensors: &Tensors,
+        prefix: &str,
+        step: usize,
+    ) -> Result<Self, NetworkError> {
+        let names = (0..)
+            .map(|n| format!("{prefix}{}", n * step.max(1)))
+            .take_while(|name| tensors.contains(&format!("{name}.weight")));
+        let layers = names
+            .map(|name| Dense::from_tensors(tensors, &name))
+            .collect::<Result<_, _>>()?;
+        Self::new(layers)
+    }
+
+    /// Adds the tensors that [`from_tensors`](Self::from_tensors) reads in steps of 1.
+    pub fn insert_into(&self, tensors: &mut Tensors, prefix: &str) {
+        for (n, layer) in self.layers.iter().enumerate() {
+            layer.insert_into(tensors, &format!("{prefix}{n}"));
+        }
+    }
+
+    /// The layers.
+    #[must_use]
+    pub fn layers(&self) -> &[Dense] {
+        &self.layers
+    }
+
+    /// The width of an example.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.layers[0].inputs()
+    }
+
+    /// The width of a result.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.layers[self.layers.len() - 1].outputs()
+    }
+
+    /// Multiply-adds for one example.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.layers.iter().map(Dense::operations).sum()
+    }
+
+    /// The network that gives `factor` times the result.
+    #[must_use]
+    pub fn scaled(mut self, factor: f32) -> Self {
+        if let Some(last) = self.layers.last_mut() {
+            *last = last.scaled(factor);
+        }
+        self
+    }
+
+    /// The results for a batch.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn forward(&self, x: &Batch) -> Result<Batch, NetworkError> {
+        let mut values = self.layers[0].forward("layer 0", x)?;
+        for (index, layer) in self.layers.iter().enumerate().skip(1) {
+            values.apply(rectify);
+            values = layer.forward(&format!("layer {index}"), &values)?;
+        }
+        Ok(values)
+    }
+
+    /// The answer to one query, whose values are taken whatever its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Width`].
+    pub fn answer(&self, query: &Tensor) -> Result<Tensor, NetworkError> {
+        let x = super::batch(query.values(), self.inputs())?;
+        Ok(Tensor::vector(self.forward(&x)?.as_slice().to_vec()))
+    }
+
+    /// The gradient in the input, from that in the result.
+    #[cfg(feature = "train")]
+    pub(super) fn pull_back(&self, x: &Batch, gradient: &Batch) -> Result<Batch, NetworkError> {
+        let mut inputs = Vec::with_capacity(self.layers.len() - 1);
+        let mut values = x.clone();
+        for layer in &self.layers[..self.layers.len() - 1] {
+            values = layer.forward("layer", &values)?;
+            values.apply(rectify);
+            inputs.push(values.clone());
+        }
+        let mut gradient = self.layers[self.layers.len() - 1].pull_back(gradient);
+        for (layer, values) in self.layers.iter().zip(&inputs).rev() {
+            gradient.zip_apply(values, |slope, value| {
+                if value <= 0.0 {
+                    *slope = 0.0;
+                }
+            });
+            gradient = layer.pull_back(&gradient);
+        }
+        Ok(gradient)
+    }
+}
+
+pub(super) fn rectify(value: &mut f32) {
+    *value = value.max(0.0);
+}
