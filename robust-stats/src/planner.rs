@@ -597,7 +597,7 @@ mod tests {
             let gamma = Gamma::new(gamma).unwrap();
             feasible(&Request { gamma, ..request() }).users
         };
-        assert!(users(0.0) < users(0.002) && users(0.002) < users(0.01));
+        assert!(users(0.0) < users(0.002) && users(0.002) < users(0.005));
     }
 
     #[test]

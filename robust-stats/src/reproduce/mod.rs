@@ -7,6 +7,7 @@
 
 mod amplification;
 mod coupling;
+mod fakes;
 mod grid;
 mod learning;
 mod matrix;

@@ -190,14 +190,17 @@ pub(super) fn poisoned(
         }
         Protocol::LocalHashing => {
             let mechanism = LocalHashing::new(symbols, epsilon)?;
-            let best = strongest_cell(&mechanism, targets, &mut scene.seed.child("seeds").rng());
+            let mut rng = scene.seed.child("seeds").rng();
+            let strong: Vec<HashedCell> = (0..SEEDS)
+                .map(|_| strongest_cell(&mechanism, targets, &mut rng))
+                .collect();
             poison(
                 &mechanism,
                 1.0 / mechanism.cells() as f64,
                 scene,
                 |attack, rng| {
                     Ok(match attack {
-                        Attack::MaximalGain => best,
+                        Attack::MaximalGain => strong[rng.random_range(0..SEEDS)],
                         Attack::RandomItem => mechanism.encode(any(rng), &mut Secure(rng))?,
                         Attack::RandomReport => HashedCell {
                             seed: rng.random(),
@@ -209,6 +212,10 @@ pub(super) fn poisoned(
         }
     }
 }
+
+/// How many seeds the fakes of local hashing share. With one alone they would also raise every other
+/// symbol of its cell, and a projection would share the gain out among all of these.
+const SEEDS: usize = 100;
 
 /// Among 1000 seeds the cell with most targets.
 fn strongest_cell(mechanism: &LocalHashing, targets: &[usize], rng: &mut impl Rng) -> HashedCell {
