@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use septet_coded_serving::code::{
-    ApproximateBackup, Code, Inference, Interpolation, InvNet, MixedQueries, Model, Replication,
-    Slot, Slots, Smoother, SumParity, Weights, combine,
+    ApproximateBackup, Code, Encoder, Inference, Interpolation, InvNet, MixedQueries, Model,
+    Replication, Slot, Slots, Smoother, SumParity, Weights, combine,
 };
 use septet_coded_serving::{CodeError, Tensor};
 
@@ -162,6 +162,21 @@ proptest! {
     }
 }
 
+/// Nothing missing is nothing to solve, whatever arrived besides.
+#[test]
+fn complete_groups_need_no_solution() {
+    for (k, r) in [(1, 1), (5, 1), (8, 2)] {
+        let weights = Weights::cauchy(k, r).unwrap();
+        for arrived in [Slots::below(k), Slots::below(k + r), Slots::below(128)] {
+            let recovery = weights.recovery(arrived).unwrap();
+            assert!(recovery.sources().is_empty());
+            assert!((0..k).all(|query| recovery.weights(query).is_none()));
+            assert_eq!(recovery.amplification(), 0.0);
+        }
+        assert!(weights.recovery(Slots::EMPTY).is_err() || r >= k);
+    }
+}
+
 #[test]
 fn mixtures_are_convex_and_one_is_the_mean() {
     for k in 1..=12 {
@@ -267,6 +282,7 @@ fn what_is_not_a_number_is_named_and_never_used() {
     let infinite = tensor(&[0.0, f32::INFINITY, 1.0]);
     let codes: Vec<Box<dyn Code>> = vec![
         Box::new(InvNet::new(3, 1, MixedQueries).unwrap()),
+        Box::new(InvNet::new(3, 1, Box::new(MixedQueries) as Box<dyn Encoder>).unwrap()),
         Box::new(SumParity::new(3, 1).unwrap()),
         Box::new(ApproximateBackup::new(3, 1).unwrap()),
         Box::new(Replication::new(3, 1).unwrap()),

@@ -139,6 +139,7 @@ impl System {
                         "F3  Fashion-MNIST (full)",
                         "F4  what the encoder, and the base model, have to be trained for (full)",
                         "F7  what the redundancy costs, and what else could be had for that (full)",
+                        "B1  refusing the least certain tenth of recovered answers",
                     ],
                     quick: "1 minute on 2 cores; generated images, and MNIST where it is there",
                     full: "40 minutes on 2 cores; uses mnist, fashion-mnist and parm-base-mlp of `data list`",

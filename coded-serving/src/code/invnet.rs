@@ -29,6 +29,20 @@ pub trait Encoder: Send + Sync + fmt::Debug {
     fn operations(&self, queries: usize, values: usize) -> u64;
 }
 
+impl<E: Encoder + ?Sized> Encoder for Box<E> {
+    fn encode(&self, queries: &[Tensor], weights: &[f64]) -> Result<Tensor, CodeError> {
+        (**self).encode(queries, weights)
+    }
+
+    fn supports(&self, queries: usize) -> bool {
+        (**self).supports(queries)
+    }
+
+    fn operations(&self, queries: usize, values: usize) -> u64 {
+        (**self).operations(queries, values)
+    }
+}
+
 /// The mixture of the queries themselves. With a linear model it is exact; with any other it shows
 /// what an encoder has to learn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -199,11 +199,20 @@ fn output_of<'a>(outputs: &[(Slot, &'a Tensor)], wanted: Slot) -> Option<&'a Ten
 }
 
 /// The answers to missing queries that are themselves among the outputs, and what is left.
-fn already_here(outputs: &[(Slot, &Tensor)], missing: Slots) -> (Vec<Decoded>, Slots) {
+fn already_here(
+    outputs: &[(Slot, &Tensor)],
+    missing: Slots,
+) -> Result<(Vec<Decoded>, Slots), CodeError> {
     let mut left = missing;
     let mut here = Vec::new();
     for &(slot, output) in outputs {
         if missing.contains(slot) {
+            if !output.is_finite() {
+                return Err(CodeError::NotFinite {
+                    what: "output",
+                    index: slot,
+                });
+            }
             left = left.without(Slots::EMPTY.with(slot));
             here.push(Decoded {
                 query: slot,
@@ -211,5 +220,5 @@ fn already_here(outputs: &[(Slot, &Tensor)], missing: Slots) -> (Vec<Decoded>, S
             });
         }
     }
-    (here, left)
+    Ok((here, left))
 }

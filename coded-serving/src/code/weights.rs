@@ -116,6 +116,9 @@ impl Weights {
             missing: unknown.len(),
             received: parities.len(),
         };
+        if unknown.is_empty() {
+            return Ok(Recovery::default());
+        }
         if parities.len() < unknown.len() {
             return Err(unrecoverable());
         }
@@ -160,7 +163,7 @@ impl Weights {
 }
 
 /// How to work out the answers that have not arrived: each is a weighted sum of outputs that have.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovery {
     unknown: Vec<usize>,
     sources: Vec<Slot>,
@@ -219,7 +222,7 @@ impl LinearDecoder {
                 format!("{missing:?}"),
             ));
         }
-        let (mut answers, missing) = already_here(outputs, missing);
+        let (mut answers, missing) = already_here(outputs, missing)?;
         if missing.is_empty() {
             return Ok(answers);
         }

@@ -23,7 +23,8 @@ impl Dense {
         let &[outputs, inputs] = weight.shape.as_slice() else {
             return Err(wrong(name, "weight", "two dimensions", weight));
         };
-        if weight.values.len() != outputs * inputs || outputs == 0 || inputs == 0 {
+        let count = outputs.checked_mul(inputs);
+        if count != Some(weight.values.len()) || outputs == 0 || inputs == 0 {
             return Err(wrong(name, "weight", "values that fill the shape", weight));
         }
         if bias.shape != [outputs] || bias.values.len() != outputs {

@@ -55,6 +55,9 @@ pub(super) struct Recovered {
     pub(super) label: f64,
     /// The share that has the class that the base model gave.
     pub(super) agreement: f64,
+    /// The agreement among the nine tenths of answers with the largest margins between their best two
+    /// classes.
+    pub(super) confident: f64,
     /// The largest difference of an answer from the base model's.
     pub(super) largest_error: f64,
     /// Multiply-adds of the redundancy of a group, over those of one inference.
@@ -221,23 +224,31 @@ struct Tally {
     label: usize,
     agreement: usize,
     largest_error: f32,
+    /// The margin of each answer, and whether it agrees.
+    margins: Vec<(f32, bool)>,
 }
 
 impl Tally {
     fn count(&mut self, found: &Tensor, base: &Tensor, label: usize) {
         self.all += 1;
         self.label += usize::from(found.argmax() == Some(label));
-        self.agreement += usize::from(found.argmax() == base.argmax());
+        let agrees = found.argmax() == base.argmax();
+        self.agreement += usize::from(agrees);
+        self.margins.push((found.margin(), agrees));
         for (found, base) in found.values().iter().zip(base.values()) {
             self.largest_error = self.largest_error.max((found - base).abs());
         }
     }
 
-    fn recovered(&self, cost: crate::code::Cost) -> Recovered {
+    fn recovered(mut self, cost: crate::code::Cost) -> Recovered {
         let all = self.all.max(1) as f64;
+        self.margins.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let confident = &self.margins[self.margins.len() / 10..];
+        let agree = confident.iter().filter(|(_, agrees)| *agrees).count();
         Recovered {
             label: self.label as f64 / all,
             agreement: self.agreement as f64 / all,
+            confident: agree as f64 / confident.len().max(1) as f64,
             largest_error: self.largest_error.into(),
             operations: cost.operations,
             ingress: cost.ingress,

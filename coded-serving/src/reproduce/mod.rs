@@ -56,7 +56,7 @@ const PARTS: [Part; 5] = [
         judge: exactness::judge,
     },
     Part {
-        claims: &["Q2", "Q3", "F1", "F3"],
+        claims: &["Q2", "Q3", "F1", "F3", "B1"],
         jobs: headline::jobs,
         judge: headline::judge,
     },

@@ -31,7 +31,7 @@ pub(super) fn base(world: World, seed: u64) -> BaseId {
 pub(super) fn encoder(world: World, k: usize, profile: Profile) -> Means {
     let (features, hidden, steps) = match (world, profile) {
         (World::Strokes, _) => (128, 256, if k == 10 { 600 } else { 400 }),
-        (_, Profile::Quick) => (64, 256, 400),
+        (_, Profile::Quick) => (64, 256, 320),
         (World::Mnist, _) => (256, 512, if k == 10 { 2000 } else { 1200 }),
         (World::Fashion, _) => (256, 512, if k == 10 { 1600 } else { 1200 }),
     };
@@ -48,7 +48,7 @@ pub(super) fn encoder(world: World, k: usize, profile: Profile) -> Means {
 pub(super) fn parity(world: World, k: usize, profile: Profile) -> Means {
     let (hidden, steps) = match (world, profile) {
         (World::Strokes, _) => (192, 2000),
-        (_, Profile::Quick) => (512, 800),
+        (_, Profile::Quick) => (512, 640),
         (World::Mnist, _) => (512, if k == 10 { 8000 } else { 2500 }),
         (World::Fashion, _) => (512, if k == 10 { 6500 } else { 2500 }),
     };

@@ -127,7 +127,7 @@ impl EncoderNetwork {
         fit: &Fit,
         seed: &SeedTree,
     ) -> std::result::Result<(), TrainError> {
-        self.fit_codes(
+        self.fit_parities(
             base,
             images,
             &Weights::mean(size).map_err(in_training)?,
@@ -142,7 +142,7 @@ impl EncoderNetwork {
     /// # Errors
     ///
     /// As [`fit`](Self::fit).
-    pub fn fit_codes(
+    pub fn fit_parities(
         &self,
         base: &InvertibleClassifier<Coupling>,
         images: &Images,
@@ -283,7 +283,7 @@ impl<'a> Goal<'a> {
     fn loss(&self, loss: EncoderLoss, step: &Step) -> Result<Tensor> {
         match loss {
             EncoderLoss::Task => {
-                let right = self.mixture(&self.answers, step)?;
+                let right = mixture(&self.answers, &step.chosen, &step.row);
                 let found = self.answer(&latents(&step.made, &self.bijection)?)?;
                 let error = (found - as_tensor(&right)?)?.sqr()?.sum(1)?.mean_all()?;
                 error.affine(self.amplification, 0.0)
@@ -312,30 +312,12 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// The weighted sums of columns, a group each.
-    fn mixture(&self, columns: &Batch, step: &Step) -> Result<Batch> {
-        let size = step.row.len();
-        let mut mixed = Batch::zeros(columns.nrows(), step.chosen.len() / size);
-        for (members, mut sum) in step.chosen.chunks_exact(size).zip(mixed.column_iter_mut()) {
-            for (&member, &weight) in members.iter().zip(&step.row) {
-                sum.axpy(weight, &columns.column(member), 1.0);
-            }
-        }
-        Ok(mixed)
-    }
-
     fn mixed_latents(&self, step: &Step) -> Result<Batch> {
         let queries = self.images.batch(&step.chosen);
         let latents = self.base.latents(&queries);
         let latents = latents.map_err(candle_core::Error::wrap)?;
-        let all: Vec<usize> = (0..step.chosen.len()).collect();
-        let in_order = Step {
-            chosen: all,
-            row: step.row.clone(),
-            made: step.made.clone(),
-            mean: step.mean.clone(),
-        };
-        self.mixture(&latents, &in_order)
+        let in_order: Vec<usize> = (0..step.chosen.len()).collect();
+        Ok(mixture(&latents, &in_order, &step.row))
     }
 
     /// The exact inverse of the mixed latents.
@@ -344,6 +326,18 @@ impl<'a> Goal<'a> {
         let exact = self.base.bijection().inverse(&target);
         as_tensor(&exact.map_err(candle_core::Error::wrap)?)
     }
+}
+
+/// The weighted sums of these columns, a group each.
+fn mixture(columns: &Batch, members: &[usize], weights: &[f32]) -> Batch {
+    let size = weights.len();
+    let mut mixed = Batch::zeros(columns.nrows(), members.len() / size);
+    for (group, mut sum) in members.chunks_exact(size).zip(mixed.column_iter_mut()) {
+        for (&member, &weight) in group.iter().zip(weights) {
+            sum.axpy(weight, &columns.column(member), 1.0);
+        }
+    }
+    mixed
 }
 
 /// The temperature at which answers are compared in [`EncoderLoss::LatentDistillation`].

@@ -7,6 +7,36 @@
 //!   it is trained for: [`Task`](EncoderLoss::Task), the error of decoded answers, is what works.
 //! - [`MlpNetwork`] becomes an [`Mlp`](crate::network::Mlp): a parity model, a student.
 //!
+//! ```
+//! use septet_coded_serving::code::{Code, InvNet};
+//! use septet_coded_serving::images::Strokes;
+//! use septet_coded_serving::network::checkerboard;
+//! use septet_coded_serving::train::{
+//!     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit,
+//! };
+//! use septet_core::seed::SeedTree;
+//!
+//! let seed = SeedTree::new(7);
+//! let images = Strokes::new(8, &seed).images(400, &seed);
+//! let size = CouplingSize {
+//!     order: checkerboard(8, 8),
+//!     blocks: 3,
+//!     hidden: 16,
+//!     classes: 10,
+//!     spectral_bound: Some(1.0),
+//! };
+//! let network = CouplingNetwork::new(size, &seed)?;
+//! network.fit(&images, &Fit::new(20, 50, 5e-3), &seed)?;
+//! let base = network.classifier()?;
+//!
+//! let size = EncoderSize { width: 64, features: 16, hidden: 32 };
+//! let encoder = EncoderNetwork::new(size, &seed)?;
+//! encoder.fit(&base, &images, 4, EncoderLoss::Task, &Fit::new(20, 32, 2e-3), &seed)?;
+//! let code = InvNet::new(4, 1, encoder.encoder()?)?;
+//! assert_eq!(code.name(), "coded-invnet(4,1)");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The same seed gives the same bits, whatever the number of threads. Small models train fastest on
 //! one thread each, beside each other: `septet_core::tensor::one_math_thread` sees to it.
 
