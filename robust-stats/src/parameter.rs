@@ -56,7 +56,8 @@ impl Gamma {
         self.0
     }
 
-    /// How many of `messages` messages may be manipulated: `floor(gamma * messages)`.
+    /// How many of `messages` messages may be manipulated: `floor(gamma * messages)`. A product that
+    /// rounding has put just below a whole number counts as that number: 0.29 of 100 is 29.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -65,6 +66,32 @@ impl Gamma {
         reason = "the product is not negative and below the number of messages"
     )]
     pub fn budget(self, messages: u64) -> u64 {
-        (self.0 * messages as f64) as u64
+        let product = self.0 * messages as f64;
+        let below = product as u64;
+        let missing = (below + 1) as f64 - product;
+        below + u64::from(missing <= 4.0 * f64::EPSILON * product)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_are_those_of_whole_hundredths() {
+        for hundredths in 0..50_u64 {
+            let gamma = Gamma::new(hundredths as f64 / 100.0).unwrap();
+            for messages in [1, 7, 99, 100, 200, 1_000, 12_345, 1_000_000, 1 << 40] {
+                assert_eq!(gamma.budget(messages), hundredths * messages / 100);
+            }
+        }
+    }
+
+    #[test]
+    fn half_of_the_messages_and_more_are_refused() {
+        for gamma in [0.5, 0.500_1, 1.0, 2.0, -1e-9, f64::NAN, f64::INFINITY] {
+            assert!(Gamma::new(gamma).is_err(), "{gamma}");
+        }
+        assert!(Gamma::new(0.499_999).is_ok());
     }
 }

@@ -25,15 +25,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::design::GROUPS_FACTOR;
+use crate::design::{GROUPS_FACTOR, LARGEST_TABLE};
 use crate::error::RobustStatsError;
+use crate::mechanism::LARGEST_EPSILON;
 use crate::parameter::{Epsilon, Gamma};
-use crate::theory::coupling::{coupling_shift, response_contraction, searched_gain};
+use crate::theory::coupling::{
+    coupling_shift, gain_bound, response_contraction, searched_gain, searched_sign_gain,
+};
 use crate::theory::learning::{HashedSetting, central_deviation, total_variation_error};
 use crate::theory::{kantorovich, normal_quantile};
 
 /// The most users that a plan may ask for.
 const MOST_USERS: f64 = 1e15;
+
+/// The most symbols: reports name cells with 32 bits.
+const MOST_SYMBOLS: u64 = 1 << 32;
 
 /// The most cells that a private design tries.
 const MOST_PRIVATE_CELLS: usize = 1024;
@@ -91,13 +97,15 @@ pub struct Plan {
     /// The mean total variation of the estimate near the uniform distribution when nobody lies; for
     /// a test the distance that it notices without lies.
     pub statistical_error: f64,
-    /// The same under the coupling attack, the strongest known one: at most the target.
+    /// The same under the coupling attack, which no estimator can undo: at most the target. A visible
+    /// attack may move an estimate further, up to the guarantee.
     pub predicted_error: f64,
     /// What no number of clients undoes: the shift that liars plant unseen.
     pub manipulation_floor: f64,
     /// What the error of the min-L1 estimate stays below in 99 % of runs near the uniform
-    /// distribution, whatever liars do: twice the floor, the statistical error, and its spread. For
-    /// a test equal to the predicted error.
+    /// distribution, as far as [`gain_bound`] holds: twice the shift along the direction that a
+    /// design keeps least, the statistical error, and its spread; at most 1. For a test equal to the
+    /// predicted error.
     pub guarantee: f64,
     /// The information of a message, in bits.
     pub message_bits: f64,
@@ -173,8 +181,11 @@ fn interpolate(x: f64, points: [(f64, f64); 3]) -> f64 {
 ///
 /// # Errors
 ///
-/// When there is no symbol, the target is outside `(0, 1)`, a message would have no or more than 16
-/// bits, or level or power of a test is outside `(0, 1)`.
+/// When there is no symbol or more than `2^32`, the target is outside `(0, 1)`, a message would have
+/// no or more than 16 bits, epsilon is above [`LARGEST_EPSILON`], or level or power of a test is
+/// outside `(0, 1)` or the power not above the level. Also when the floor is below the target and yet
+/// more than `10^15` users would be needed, or a design larger than
+/// [`HashDesign`](crate::design::HashDesign) holds.
 pub fn plan(request: &Request) -> Result<Verdict, RobustStatsError> {
     check(request)?;
     let candidates: Vec<usize> = match request.constraint {
@@ -196,25 +207,37 @@ pub fn plan(request: &Request) -> Result<Verdict, RobustStatsError> {
         // Liars corrupt under both hypotheses, which meet in the middle.
         Task::Testing { .. } => 2.0 * coupling_floor(request, cells, epsilon),
     };
+    let floor = candidates
+        .iter()
+        .map(|&cells| floor_with(cells))
+        .fold(f64::INFINITY, f64::min);
+    if floor >= request.target {
+        return Ok(Verdict::Infeasible { floor });
+    }
     let best = candidates
         .iter()
         .filter(|&&cells| floor_with(cells) < request.target)
         .filter_map(|&cells| plan_with(request, cells, epsilon, floor_with(cells)))
         .min_by_key(|plan| plan.users);
-    Ok(match best {
-        Some(plan) => Verdict::Feasible(plan),
-        None => Verdict::Infeasible {
-            floor: candidates
-                .iter()
-                .map(|&cells| floor_with(cells))
-                .fold(f64::INFINITY, f64::min),
-        },
+    best.map(Verdict::Feasible).ok_or_else(|| {
+        RobustStatsError::parameter(
+            "target",
+            format!("one that {MOST_USERS:e} users reach, and a design of at most {LARGEST_TABLE} entries holds"),
+            request.target,
+        )
     })
 }
 
 fn check(request: &Request) -> Result<(), RobustStatsError> {
     if request.symbols == 0 {
         return Err(RobustStatsError::parameter("symbols", "at least 1", 0));
+    }
+    if request.symbols as u64 > MOST_SYMBOLS {
+        return Err(RobustStatsError::parameter(
+            "symbols",
+            format!("at most {MOST_SYMBOLS}"),
+            request.symbols,
+        ));
     }
     let inside = |argument, value: f64| {
         if value > 0.0 && value < 1.0 {
@@ -231,10 +254,24 @@ fn check(request: &Request) -> Result<(), RobustStatsError> {
     if let Task::Testing { level, power } = request.task {
         inside("level", level)?;
         inside("power", power)?;
+        if power <= level {
+            return Err(RobustStatsError::parameter(
+                "power",
+                format!("above the level, {level}"),
+                power,
+            ));
+        }
     }
     match request.constraint {
         Constraint::Bits(bits) if !(1..=16).contains(&bits) => {
             Err(RobustStatsError::parameter("bits", "from 1 to 16", bits))
+        }
+        Constraint::Private(epsilon) if epsilon.get() > LARGEST_EPSILON => {
+            Err(RobustStatsError::parameter(
+                "epsilon",
+                format!("at most {LARGEST_EPSILON}"),
+                epsilon.get(),
+            ))
         }
         _ => Ok(()),
     }
@@ -268,9 +305,14 @@ fn groups_of(symbols: usize, cells: usize) -> usize {
     }
 }
 
-/// The total variation by which liars who know the partitions move an estimate unseen: the coupling
-/// shift along the sign vector that the partitions separate least. Where every symbol is its own
-/// cell it is `gamma`, through randomised response if there is any.
+/// The shift at which directions that are not sign vectors run into masses of 0, near the uniform
+/// distribution.
+const LONGEST_FREE_SHIFT: f64 = 0.13;
+
+/// The total variation by which liars who know the partitions move an estimate unseen, near the
+/// uniform distribution: the coupling shift along the direction that the partitions separate least,
+/// as far as searches find it. Where every symbol is its own cell it is `gamma`, through randomised
+/// response if there is any. Infinite when the design does not identify the distribution.
 #[must_use]
 pub fn learning_floor(
     gamma: Gamma,
@@ -279,7 +321,41 @@ pub fn learning_floor(
     groups: usize,
     epsilon: Option<Epsilon>,
 ) -> f64 {
-    if symbols < 2 {
+    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
+        if ratio >= 1.0 {
+            return f64::INFINITY;
+        }
+        let free = (random * searched_gain(ratio)).min(LONGEST_FREE_SHIFT);
+        (random * searched_sign_gain(ratio)).max(free)
+    })
+}
+
+/// A bound on that shift whatever direction liars find, as far as [`gain_bound`] holds: half of what
+/// moves the min-L1 estimate.
+#[must_use]
+pub fn learning_bound(
+    gamma: Gamma,
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+) -> f64 {
+    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
+        random * gain_bound(ratio)
+    })
+}
+
+/// The shift along a random sign vector, through `along` for another direction of a design whose
+/// unknowns are so many for each observation.
+fn shift(
+    gamma: Gamma,
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+    along: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    if symbols < 2 || gamma.get() == 0.0 {
         return 0.0;
     }
     if cells >= symbols {
@@ -292,7 +368,8 @@ pub fn learning_floor(
         groups,
         epsilon,
     };
-    coupling_shift(gamma.get(), symbols, cells, epsilon) * searched_gain(setting.aspect_ratio())
+    let random = coupling_shift(gamma.get(), symbols, cells, epsilon);
+    along(random, setting.aspect_ratio())
 }
 
 /// The plan with so many cells; `None` when no number of users is enough.
@@ -308,7 +385,8 @@ fn plan_with(
         let guarantee = match request.task {
             Task::Learning => {
                 let spread = learning_spread(request.symbols, statistical_error);
-                statistical_error + normal_quantile(0.99) * spread + 2.0 * floor
+                let bound = learning_bound(request.gamma, request.symbols, cells, groups, epsilon);
+                (statistical_error + normal_quantile(0.99) * spread + 2.0 * bound).min(1.0)
             }
             Task::Testing { .. } => predicted_error,
         };
@@ -325,7 +403,11 @@ fn plan_with(
             prio3: Prio3::histogram(request.symbols, request.gamma),
         }
     };
+    let fits = |groups: usize| {
+        cells >= request.symbols || (groups * request.symbols) as u64 <= LARGEST_TABLE
+    };
     match request.task {
+        Task::Learning if !fits(groups) => None,
         Task::Learning => {
             let error = |users: f64, shift: f64| {
                 learning_error(request.symbols, cells, groups, epsilon, users, shift)
@@ -344,7 +426,10 @@ fn plan_with(
             let choices: Vec<usize> = if cells >= request.symbols {
                 vec![1]
             } else {
-                (0..20).map(|power| 1 << power).collect()
+                (0..20)
+                    .map(|power| 1 << power)
+                    .filter(|&groups| fits(groups))
+                    .collect()
             };
             choices
                 .into_iter()
@@ -482,9 +567,9 @@ impl TestSetting {
         if self.cells >= self.symbols && self.epsilon.is_none() && lambda <= 2_000.0 {
             let k = self.symbols as f64;
             let (null, deviation) = kantorovich::statistic_moments(0.0, users, k);
-            let (alternative, _) = kantorovich::statistic_moments(distance, users, k);
+            let (alternative, wider) = kantorovich::statistic_moments(distance, users, k);
             let sensitivity = kantorovich::sensitivity(users, k);
-            return (alternative - null, deviation, deviation, sensitivity);
+            return (alternative - null, deviation, wider, sensitivity);
         }
         let l = self.cells.min(self.symbols) as f64;
         let k = self.symbols as f64;

@@ -146,7 +146,7 @@ fn nobody_exceeds_the_budget() {
                 let counts = sample_counts(&matrix, &truth, users, &mut rng).unwrap();
                 let attacked =
                     attack(&matrix, &counts, &mut adversary, gamma(fraction), &mut rng).unwrap();
-                let budget = (fraction * users as f64) as u64;
+                let budget = (fraction * 1_000.0_f64).round() as u64 * users / 1_000;
                 let changed = difference(&counts, &attacked.counts);
                 assert!(changed <= budget, "{name}: {changed} of {budget}");
                 assert_eq!(

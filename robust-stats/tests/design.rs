@@ -144,6 +144,9 @@ fn random_designs_keep_distances() {
             "{report:?}"
         );
         assert!(report.pairs > 1.0, "{report:?}");
-        assert!(report.constant() > 0.85 * typical, "{report:?}");
+        // Who knows the partitions finds a direction that they keep far less.
+        let weakest = report.weakest.unwrap();
+        assert!((0.2..0.6).contains(&(weakest / typical)), "{report:?}");
+        assert_eq!(report.constant(), weakest);
     }
 }

@@ -88,9 +88,14 @@ pub struct PlantedShift {
 }
 
 impl PlantedShift {
-    /// Searches along sign vectors: half of the symbols rise and half fall, by pair swaps that lower
-    /// the cost in messages; then as far as `fraction` of the messages reaches. `sweeps` is how
-    /// many swaps are tried for each symbol. O(sweeps times symbols times groups).
+    /// Searches for the direction that costs least, and goes along it as far as `fraction` of the
+    /// messages reaches. With no sweeps the direction is a random sign vector, half of the symbols
+    /// rising and half falling. Otherwise it is the better of two: a sign vector after so many
+    /// tries for each symbol to swap a rising and a falling one, and the design's
+    /// [weakest direction](DesignMatrix::weakest_direction). O(sweeps times symbols times groups).
+    ///
+    /// A `fraction` above the budget makes [`MaxCoupling`] plant a larger shift in some of the
+    /// groups only: part of it is visible, and yet it may move an estimate further.
     ///
     /// # Errors
     ///
@@ -115,9 +120,35 @@ impl PlantedShift {
             .collect();
         signs.shuffle(rng);
         improve_signs(matrix, &mut signs, sweeps * k, rng);
+        let mut best = Self::along(matrix, truth, fraction, &signs)?;
+        let weakest = matrix.weakest_direction().filter(|_| sweeps > 0);
+        if let Some(weakest) = weakest {
+            let mut direction = weakest.direction;
+            // Masses cannot fall below 0: which of the two ways is cut off less depends on the truth.
+            for _ in 0..2 {
+                let shift = Self::along(matrix, truth, fraction, &direction)?;
+                if shift.shift > best.shift {
+                    best = shift;
+                }
+                for value in &mut direction {
+                    *value = -*value;
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// As far along a direction as `fraction` of the messages reaches.
+    fn along(
+        matrix: &DesignMatrix,
+        truth: &Pmf,
+        fraction: f64,
+        direction: &[f64],
+    ) -> Result<Self, RobustStatsError> {
+        let largest = direction.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
         // The cost grows with the height of the step, and so does the shift.
         let at = |height: f64| {
-            let target = stepped(truth, &signs, height);
+            let target = stepped(truth, direction, height / largest.max(f64::MIN_POSITIVE));
             let cost = message_distance(matrix, truth.masses(), &target);
             (target, cost)
         };
@@ -140,22 +171,22 @@ impl PlantedShift {
     }
 }
 
-/// The truth with its falling symbols lowered by `height`, though not below 0, and the rising ones
-/// raised by the same amount together.
-fn stepped(truth: &Pmf, signs: &[f64], height: f64) -> Vec<f64> {
-    let rising = signs.iter().filter(|&&sign| sign > 0.0).count();
+/// The truth with its falling symbols lowered by `height` times their fall, though not below 0, and
+/// the rising ones raised by the same amount together.
+fn stepped(truth: &Pmf, direction: &[f64], height: f64) -> Vec<f64> {
+    let rising: f64 = direction.iter().filter(|&&rise| rise > 0.0).sum();
     let mut masses = truth.masses().to_vec();
     let mut taken = 0.0;
-    for (mass, &sign) in masses.iter_mut().zip(signs) {
-        if sign < 0.0 {
-            let part = mass.min(height);
+    for (mass, &rise) in masses.iter_mut().zip(direction) {
+        if rise < 0.0 {
+            let part = mass.min(-rise * height);
             *mass -= part;
             taken += part;
         }
     }
-    for (mass, &sign) in masses.iter_mut().zip(signs) {
-        if sign > 0.0 {
-            *mass += taken / rising as f64;
+    for (mass, &rise) in masses.iter_mut().zip(direction) {
+        if rise > 0.0 {
+            *mass += taken * rise / rising;
         }
     }
     masses

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::parameter::Gamma;
-use crate::planner::learning_floor;
+use crate::planner::learning_bound;
 use crate::theory::learning::HashedSetting;
 
 use super::linear::Iterated;
@@ -44,10 +44,12 @@ pub struct Estimate {
     /// estimate and the high-dimensional theory of the decoder's kind. Infinite when the design
     /// does not identify the distribution.
     pub standard_errors: Vec<f64>,
-    /// The total variation by which the assumed fraction of liars can move the min-L1 estimate:
-    /// twice the shift that a search among sign vectors plants unseen, as far as no direction is
-    /// kept less by the design. At most 1.
-    pub manipulation_bound: f64,
+    /// The total variation by which the assumed fraction of liars can move the min-L1 estimate: twice
+    /// the shift along the direction that a design of this size keeps least, as far as
+    /// [`gain_bound`](crate::theory::coupling::gain_bound) holds. At most 1, and 1 when too few groups
+    /// have sent reports to identify the distribution. `None` from other decoders and when min-L1 did
+    /// not converge: no such bound is known for them.
+    pub manipulation_bound: Option<f64>,
     /// The total variation between the observed frequencies and those of the estimate, averaged
     /// over groups: the least fraction of reports that does not fit.
     pub residual: f64,
@@ -60,12 +62,18 @@ pub struct Estimate {
     pub convergence: Convergence,
 }
 
+/// How many groups of equal size say as much as these: `1 / sum w^2`, rounded.
+fn effective_groups(observation: &Observation) -> usize {
+    let squares: f64 = observation.weights().iter().map(|w| w * w).sum();
+    (1.0 / squares).round() as usize
+}
+
 /// The factor by which the noise of estimates exceeds that of an orthogonal design.
-fn inflation(matrix: &DesignMatrix, robust: bool) -> f64 {
+fn inflation(matrix: &DesignMatrix, groups: usize, robust: bool) -> f64 {
     let setting = HashedSetting {
         symbols: matrix.symbols(),
         cells: matrix.cells(),
-        groups: matrix.groups(),
+        groups,
         epsilon: None,
     };
     let deviation = if robust {
@@ -103,7 +111,7 @@ fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: boo
     let factor = if identity {
         1.0 / matrix.kept()
     } else {
-        inflation(matrix, robust) / apart
+        inflation(matrix, effective_groups(observation), robust) / apart
     };
     for sum in &mut sums {
         *sum = if *sum > 0.0 { factor * sum.sqrt() } else { 0.0 };
@@ -130,11 +138,11 @@ pub(super) fn describe(
     least_residual: Option<f64>,
     convergence: Convergence,
 ) -> Estimate {
-    let floor = learning_floor(
+    let bound = learning_bound(
         gamma,
         matrix.symbols(),
         matrix.cells(),
-        matrix.groups(),
+        effective_groups(observation),
         None,
     ) / matrix.kept();
     // The residual of the truth is at most its noise plus the fraction of changed reports, and no
@@ -142,7 +150,8 @@ pub(super) fn describe(
     let noise = observation.noise_bound(matrix) + observation.noise_deviation(CERTIFICATE_LEVEL);
     Estimate {
         standard_errors: standard_errors(matrix, observation, least_residual.is_some()),
-        manipulation_bound: (2.0 * floor).min(1.0),
+        manipulation_bound: (least_residual.is_some() && convergence.converged)
+            .then_some((2.0 * bound).min(1.0)),
         residual: observation.residual(matrix, &masses),
         gamma_lower: least_residual.map_or(0.0, |least| (least - noise).clamp(0.0, 1.0)),
         convergence,

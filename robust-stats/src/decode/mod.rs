@@ -28,6 +28,7 @@ pub mod min_l1;
 mod observation;
 pub mod projection;
 mod recover;
+mod weakest_direction;
 
 pub use estimate::{Convergence, Estimate};
 pub use matrix::DesignMatrix;
@@ -35,6 +36,7 @@ pub use min_l1::{MinL1Options, MinL1Solution};
 pub use observation::Observation;
 pub use projection::Projection;
 pub use recover::ldp_recover;
+pub use weakest_direction::WeakestDirection;
 
 use serde::{Deserialize, Serialize};
 

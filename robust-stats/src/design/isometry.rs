@@ -3,13 +3,17 @@
 use rand_chacha::rand_core::RngCore;
 
 use super::HashDesign;
+use crate::decode::DesignMatrix;
 use crate::mechanism::uniform_below;
+
+/// The most entries, groups times symbols, of a design whose weakest direction is searched for.
+const LARGEST_SEARCHED: usize = 1 << 22;
 
 /// The smallest observed `c` in `(1/N) ||A x||_1 >= c sqrt(L/k) ||x||_1`, over random `x` that sum to
 /// zero. With it the decoded distribution is within `(1/c) sqrt(k/L) (sqrt(C k/n) + 2 gamma)` of the
 /// truth (dossier statement D4).
 ///
-/// Observed, not proved: the directions are drawn, and the worst one may lie lower.
+/// Observed, not proved: the directions are drawn or searched for, and the worst one may lie lower.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IsometryReport {
     /// Over vectors of random signs with as many `+1` as `-1`: the hard directions.
@@ -18,6 +22,10 @@ pub struct IsometryReport {
     pub pairs: f64,
     /// Over sparse vectors: signs on between 2 and `k/2` symbols.
     pub sparse: f64,
+    /// Along the [weakest direction](crate::decode::DesignMatrix::weakest_direction) that a search
+    /// finds: the one that matters against liars who know the partitions. Not searched for in designs
+    /// of more than `2^22` entries, `groups * domain`.
+    pub weakest: Option<f64>,
     /// How many vectors of each kind were drawn.
     pub vectors: usize,
 }
@@ -26,7 +34,8 @@ impl IsometryReport {
     /// The smallest constant seen.
     #[must_use]
     pub fn constant(&self) -> f64 {
-        self.signs.min(self.pairs).min(self.sparse)
+        let drawn = self.signs.min(self.pairs).min(self.sparse);
+        self.weakest.map_or(drawn, |weakest| weakest.min(drawn))
     }
 }
 
@@ -40,10 +49,17 @@ impl HashDesign {
             signs: f64::INFINITY,
             pairs: f64::INFINITY,
             sparse: f64::INFINITY,
+            weakest: None,
             vectors,
         };
         if domain < 2 {
             return report;
+        }
+        if self.groups() * self.domain() <= LARGEST_SEARCHED {
+            let matrix = DesignMatrix::from_design(self).ok();
+            let weakest = matrix.and_then(|matrix| matrix.weakest_direction());
+            let scale = (self.domain() as f64 / self.cells() as f64).sqrt();
+            report.weakest = weakest.map(|weakest| scale * weakest.kept);
         }
         let mut symbols: Vec<u32> = (0..domain).collect();
         for _ in 0..vectors {

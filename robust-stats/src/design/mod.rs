@@ -41,7 +41,7 @@ use crate::error::RobustStatsError;
 use crate::mechanism::{RandomizedResponse, Support};
 
 /// How many cells of table a design may hold: `groups * domain`.
-const LARGEST_TABLE: u64 = 1 << 31;
+pub(crate) const LARGEST_TABLE: u64 = 1 << 31;
 
 /// A design with all its partitions: what the server holds.
 #[derive(Clone, Debug, PartialEq)]

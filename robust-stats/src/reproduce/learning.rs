@@ -10,7 +10,7 @@ use crate::attack::{Adversary, MaxCoupling, PlantedShift, SignAlign, attack};
 use crate::decode::{Decoder, Projection};
 use crate::distribution::Pmf;
 use crate::parameter::Gamma;
-use crate::planner::{learning_error, learning_floor};
+use crate::planner::{learning_bound, learning_error, learning_floor};
 use crate::simulate::sample_counts;
 use crate::theory::coupling::coupling_shift;
 
@@ -331,8 +331,11 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         .series(line("coupling along random signs", &|gamma| {
             Ok(coupling_shift(gamma, symbols, cells, None))
         })?)
-        .series(line("coupling along searched signs", &floor)?)
-        .series(line("guarantee", &|gamma| Ok(noise + 2.0 * floor(gamma)?))?);
+        .series(line("coupling along the weakest direction found", &floor)?)
+        .series(line("guarantee", &|gamma| {
+            let bound = learning_bound(Gamma::new(gamma)?, symbols, cells, groups, None);
+            Ok((noise + 2.0 * bound).min(1.0))
+        })?);
     cx.figure(figure);
     Ok(())
 }

@@ -85,8 +85,8 @@ pub fn sensitivity(samples: f64, symbols: f64) -> f64 {
     1.0 / samples.max(symbols).max(1.0)
 }
 
-/// The mean of the statistic `1/2 sum |N_x / n - 1 / k|` at the alternative `alpha`, and its
-/// standard deviation under the null hypothesis, both asymptotic in the number of symbols.
+/// The mean and the standard deviation of the statistic `1/2 sum |N_x / n - 1 / k|` at the alternative
+/// `alpha`, and under the null hypothesis for 0, asymptotic in the number of symbols.
 ///
 /// The deviation conditions on the total: the part of `|N - lambda|` that is linear in `N` drops.
 #[must_use]
@@ -95,24 +95,24 @@ pub fn statistic_moments(alpha: f64, samples: f64, symbols: f64) -> (f64, f64) {
     let alpha = alpha.clamp(0.0, 0.5);
     let rates = [lambda * (1.0 + 2.0 * alpha), lambda * (1.0 - 2.0 * alpha)];
     let last = last_count(rates[0]);
-    let mean = |pmf: &[f64], f: &dyn Fn(f64) -> f64| -> f64 {
-        pmf.iter()
-            .enumerate()
-            .map(|(t, p)| p * f(t as f64))
-            .sum::<f64>()
-    };
-    let distance = |t: f64| (t - lambda).abs();
-    let shifted: f64 = rates
-        .iter()
-        .map(|&rate| 0.5 * mean(&poisson_pmf(rate, last), &distance))
-        .sum();
-    let null = poisson_pmf(lambda, last);
-    let first = mean(&null, &distance);
-    let second = mean(&null, &|t| (t - lambda) * (t - lambda));
-    let joint = mean(&null, &|t| (t - lambda).abs() * (t - lambda));
-    let variance = (second - first * first - joint * joint / lambda).max(0.0);
+    // Over both kinds of symbols, of which there are as many.
+    let (mut mean, mut variance, mut joint) = (0.0, 0.0, 0.0);
+    for rate in rates {
+        let (mut first, mut second, mut with_count) = (0.0, 0.0, 0.0);
+        for (t, p) in poisson_pmf(rate, last).iter().enumerate() {
+            let t = t as f64;
+            let distance = (t - lambda).abs();
+            first += p * distance;
+            second += p * distance * distance;
+            with_count += p * distance * (t - rate);
+        }
+        mean += 0.5 * first;
+        variance += 0.5 * (second - first * first);
+        joint += 0.5 * with_count;
+    }
+    let variance = (variance - joint * joint / lambda).max(0.0);
     (
-        0.5 * symbols * shifted / samples,
+        0.5 * symbols * mean / samples,
         0.5 * (symbols * variance).sqrt() / samples,
     )
 }

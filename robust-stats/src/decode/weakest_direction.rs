@@ -1,0 +1,205 @@
+//! The direction that a design keeps least: where liars who know the partitions push.
+
+use rand::Rng;
+use septet_core::seed::SeedTree;
+
+use super::matrix::DesignMatrix;
+
+/// Rounds of inverse iteration, from a random start to a direction of small squares.
+const INVERSE_ROUNDS: usize = 3;
+
+/// Rounds from there to small absolute values.
+const ABSOLUTE_ROUNDS: usize = 12;
+
+/// Iterations of conjugate gradients in a round.
+const MOST_ITERATIONS: usize = 300;
+
+/// A difference of two distributions that the partitions hardly show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeakestDirection {
+    /// Masses that sum to 0 and whose absolute values sum to 2: a total variation of 1.
+    pub direction: Vec<f64>,
+    /// The total variation of the messages, averaged over groups, of two distributions that differ
+    /// by this direction; without randomised response. From 0 to 1.
+    pub kept: f64,
+}
+
+impl DesignMatrix {
+    /// Searches for the direction `x` with the least `||A x||_1 / (N ||x||_1)`: first of least
+    /// squares, by inverse iteration, then of least absolute values, by reweighting. Nothing for a
+    /// single symbol. O(rounds times symbols times groups), with a few thousand rounds.
+    ///
+    /// What it finds is an upper bound on the least ratio: the problem is not convex, and a lower
+    /// one may exist. The search is a function of the design alone.
+    #[must_use]
+    pub fn weakest_direction(&self) -> Option<WeakestDirection> {
+        let k = self.symbols();
+        if k < 2 {
+            return None;
+        }
+        let mut rng = SeedTree::new(0).child("weakest direction").rng();
+        let mut x: Vec<f64> = (0..k).map(|_| rng.random_range(-1.0..1.0)).collect();
+        normalise(&mut x);
+        let mut rows = vec![0.0; self.groups() * self.cells()];
+        let mut weights = vec![1.0; rows.len()];
+        let mut best = WeakestDirection {
+            kept: self.ratio(&x, &mut rows),
+            direction: x.clone(),
+        };
+        for round in 0..INVERSE_ROUNDS + ABSOLUTE_ROUNDS {
+            let mut aim = x.clone();
+            if round >= INVERSE_ROUNDS {
+                // The sum of absolute values is pushed up along its gradient, while that of the
+                // images is held by the quadratic form that touches it.
+                for value in &mut aim {
+                    *value = value.signum();
+                }
+                let smallest =
+                    0.05 * rows.iter().map(|row| row.abs()).sum::<f64>() / rows.len() as f64;
+                for (weight, row) in weights.iter_mut().zip(&rows) {
+                    *weight = 1.0 / row.abs().max(smallest).max(f64::MIN_POSITIVE);
+                }
+            }
+            centre(&mut aim);
+            x = self.solve(&weights, aim);
+            normalise(&mut x);
+            let kept = self.ratio(&x, &mut rows);
+            if kept.is_nan() {
+                break;
+            }
+            if kept < best.kept {
+                best = WeakestDirection {
+                    kept,
+                    direction: x.clone(),
+                };
+            }
+        }
+        Some(best)
+    }
+
+    /// `||A x||_1 / (N ||x||_1)` for `x` with absolute values of sum 2; leaves `A x` in `rows`.
+    fn ratio(&self, x: &[f64], rows: &mut [f64]) -> f64 {
+        self.cell_masses(x, rows);
+        rows.iter().map(|row| row.abs()).sum::<f64>() / (2.0 * self.groups() as f64)
+    }
+
+    /// The solution of `A^T W A x = aim` on the vectors of sum 0, by conjugate gradients.
+    fn solve(&self, weights: &[f64], aim: Vec<f64>) -> Vec<f64> {
+        let mut x = vec![0.0; aim.len()];
+        let mut rows = vec![0.0; weights.len()];
+        let mut image = vec![0.0; aim.len()];
+        let mut residual = aim;
+        let mut step = residual.clone();
+        let mut energy: f64 = residual.iter().map(|r| r * r).sum();
+        let enough = 1e-12 * energy;
+        for _ in 0..MOST_ITERATIONS {
+            if energy <= enough {
+                break;
+            }
+            self.cell_masses(&step, &mut rows);
+            for (row, weight) in rows.iter_mut().zip(weights) {
+                *row *= weight;
+            }
+            self.sum_over_cells(&rows, &mut image);
+            centre(&mut image);
+            let curvature: f64 = step.iter().zip(&image).map(|(a, b)| a * b).sum();
+            // A direction that the design does not keep at all: the weakest there is.
+            if curvature <= 1e-14 * step.iter().map(|s| s * s).sum::<f64>() {
+                return step;
+            }
+            let length = energy / curvature;
+            for ((x, r), (s, i)) in x.iter_mut().zip(&mut residual).zip(step.iter().zip(&image)) {
+                *x += length * s;
+                *r -= length * i;
+            }
+            let next: f64 = residual.iter().map(|r| r * r).sum();
+            for (s, r) in step.iter_mut().zip(&residual) {
+                *s = r + next / energy * *s;
+            }
+            energy = next;
+        }
+        x
+    }
+}
+
+fn centre(values: &mut [f64]) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    for value in values {
+        *value -= mean;
+    }
+}
+
+/// Sum 0, and 2 for the absolute values.
+fn normalise(values: &mut [f64]) {
+    centre(values);
+    let norm: f64 = values.iter().map(|value| value.abs()).sum();
+    for value in values {
+        *value *= 2.0 / norm;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::design::{DesignParameters, HashDesign};
+    use crate::theory::coupling::{contraction, gain_bound, searched_gain};
+
+    fn gain(symbols: usize, cells: usize, factor: usize, seed: u8) -> (f64, f64) {
+        let groups = (factor * symbols).div_ceil(cells);
+        let parameters = DesignParameters::new(symbols, cells, [seed; 32])
+            .unwrap()
+            .with_groups(groups)
+            .unwrap();
+        let design = HashDesign::new(parameters).unwrap();
+        let matrix = DesignMatrix::from_design(&design).unwrap();
+        let found = matrix.weakest_direction().unwrap();
+        assert!((found.direction.iter().sum::<f64>()).abs() < 1e-9);
+        let ratio = (symbols as f64 - 1.0) / (groups as f64 * (cells as f64 - 1.0));
+        (1.0 / (found.kept * contraction(symbols, cells)), ratio)
+    }
+
+    #[test]
+    fn found_gains_are_those_of_the_fit_and_below_the_bound() {
+        for (symbols, cells, factor) in [
+            (32, 2, 4),
+            (64, 2, 4),
+            (128, 2, 4),
+            (32, 4, 4),
+            (64, 4, 4),
+            (128, 4, 4),
+            (64, 8, 4),
+            (128, 8, 4),
+            (64, 2, 16),
+            (64, 4, 16),
+            (128, 2, 8),
+        ] {
+            let found: Vec<(f64, f64)> = (0..4)
+                .map(|seed| gain(symbols, cells, factor, seed))
+                .collect();
+            let ratio = found[0].1;
+            let mean = found.iter().map(|(gain, _)| gain).sum::<f64>() / 4.0;
+            let most = found.iter().map(|(gain, _)| *gain).fold(0.0, f64::max);
+            println!("k {symbols} L {cells} x{factor}: mean {mean:.3}, most {most:.3}");
+            assert!(most <= gain_bound(ratio), "{most}");
+            if symbols >= 64 {
+                assert!((mean / searched_gain(ratio) - 1.0).abs() < 0.12, "{mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_design_that_does_not_identify_has_a_direction_that_it_hides() {
+        let matrix = DesignMatrix::new(4, 2, 1, |_, symbol| symbol % 2).unwrap();
+        let weakest = matrix.weakest_direction().unwrap();
+        assert!(weakest.kept < 1e-9, "{}", weakest.kept);
+        assert!(
+            DesignMatrix::new(1, 2, 1, |_, _| 0)
+                .unwrap()
+                .weakest_direction()
+                .is_none()
+        );
+        // Every symbol in its own cell: nothing is hidden.
+        let matrix = DesignMatrix::new(5, 5, 1, |_, symbol| symbol).unwrap();
+        assert!((matrix.weakest_direction().unwrap().kept - 1.0).abs() < 1e-9);
+    }
+}
