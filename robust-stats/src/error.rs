@@ -50,9 +50,9 @@ pub enum RobustStatsError {
         /// What stood there.
         found: String,
     },
-    /// A file could not be opened, read or written.
+    /// A file could not be opened or read. The cause is the error's source.
     #[cfg(feature = "std")]
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     File {
         /// The file.
         path: std::path::PathBuf,

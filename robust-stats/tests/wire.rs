@@ -195,6 +195,54 @@ fn numbers_do_not_size_allocations() {
     );
 }
 
+// A file of counts is somebody's word: sums of what it says must not overflow.
+#[test]
+fn counts_beyond_all_reports_are_refused() {
+    let number = |mut value: u64| {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    };
+    let design = DesignParameters::new(5, 9, [0; 32]).unwrap();
+    let file = |rejected: u64, count: u64| {
+        let mut bytes = vec![VERSION, 66];
+        bytes.extend(&Protocol::from(design).to_bytes()[2..]);
+        for _ in Reject::ALL {
+            bytes.extend(number(rejected));
+        }
+        for _ in 0..5 {
+            bytes.extend(number(count));
+        }
+        bytes
+    };
+    assert!(read_design_counts(&file(3, 7)).is_ok());
+    for huge in [u64::MAX, 1 << 61, 1 << 56] {
+        assert!(read_design_counts(&file(huge, 7)).is_err());
+        assert!(read_design_counts(&file(3, huge)).is_err());
+    }
+    let response = RandomizedResponse::new(3, Epsilon::new(1.0).unwrap()).unwrap();
+    let file = |reports: u64, rejected: u64, counts: [u64; 3]| {
+        let mut bytes = vec![VERSION, 65];
+        bytes.extend(&Protocol::from(response).to_bytes()[2..]);
+        bytes.extend(number(reports));
+        for _ in Reject::ALL {
+            bytes.extend(number(rejected));
+        }
+        for count in counts {
+            bytes.extend(number(count));
+        }
+        bytes
+    };
+    assert!(read_counts(response, &file(6, 1, [1, 2, 3])).is_ok());
+    assert!(read_counts(response, &file(6, 1, [1, 2, 4])).is_err());
+    assert!(read_counts(response, &file(6, u64::MAX, [1, 2, 3])).is_err());
+    assert!(read_counts(response, &file(u64::MAX, 1, [u64::MAX; 3])).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 256, ..ProptestConfig::default() })]
 

@@ -10,6 +10,11 @@ impl Countable for UnaryEncoding {
         self.domain()
     }
 
+    /// Every bit is set or not.
+    fn consistent(&self, _: &[u64], _: u64) -> bool {
+        true
+    }
+
     fn count(&self, report: &BitVector, counts: &mut [u32]) -> Result<(), Reject> {
         if report.len() != self.domain() {
             return Err(Reject::Range);
@@ -24,6 +29,12 @@ impl Countable for SubsetSelection {
 
     fn slots(&self) -> usize {
         self.domain()
+    }
+
+    /// Every report sets as many bits as a subset holds symbols.
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        let sum: u128 = counts.iter().map(|&count| u128::from(count)).sum();
+        sum == u128::from(reports) * self.size() as u128
     }
 
     /// A subset of another size is rejected.

@@ -40,8 +40,7 @@ impl CountMatrix {
                 counts.len(),
             ));
         }
-        let sum = counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
-        super::check_reports(sum.unwrap_or(u64::MAX), 0)?;
+        super::checked_total(&counts)?;
         Ok(Self {
             groups,
             cells,

@@ -22,16 +22,10 @@ impl DesignCounts {
     ///
     /// # Errors
     ///
-    /// When the matrix would have more than `2^31` counts.
+    /// When the matrix would have more than [`MOST_SLOTS`](super::MOST_SLOTS) counts.
     pub fn new(parameters: DesignParameters) -> Result<Self, RobustStatsError> {
         let (groups, cells) = (parameters.groups(), parameters.cells());
-        if groups as u64 * cells as u64 > 1 << 31 {
-            return Err(RobustStatsError::parameter(
-                "groups",
-                "at most 2^31 groups times cells",
-                format!("{groups} times {cells}"),
-            ));
-        }
+        super::check_slots(groups.saturating_mul(cells))?;
         Ok(Self {
             parameters,
             matrix: CountMatrix::new(groups, cells),
@@ -74,8 +68,8 @@ impl DesignAggregator {
     ///
     /// # Errors
     ///
-    /// When the matrix would have more than `2^31` counts, or the assignment belongs to another epoch
-    /// or number of groups.
+    /// When the matrix would have more than [`MOST_SLOTS`](super::MOST_SLOTS) counts, or the assignment
+    /// belongs to another design.
     pub fn new(
         parameters: DesignParameters,
         assignment: Assignment,

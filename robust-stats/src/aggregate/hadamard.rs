@@ -1,6 +1,6 @@
 //! Counting columns: Hadamard response, decoded by the fast Walsh-Hadamard transform.
 
-use super::{Countable, FrequencyOracle, Reject};
+use super::{Countable, FrequencyOracle, Reject, counts_each_once};
 use crate::mechanism::{HadamardResponse, Mechanism};
 
 impl Countable for HadamardResponse {
@@ -8,6 +8,10 @@ impl Countable for HadamardResponse {
 
     fn slots(&self) -> usize {
         self.columns()
+    }
+
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        counts_each_once(counts, reports)
     }
 
     fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), Reject> {

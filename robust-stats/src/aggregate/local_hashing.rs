@@ -1,6 +1,6 @@
 //! Counting hashed cells: the symbols that a report supports, or the reports of each hash function.
 
-use super::{Countable, FrequencyOracle, Reject};
+use super::{Countable, FrequencyOracle, Reject, counts_each_once};
 use crate::mechanism::{HashedCell, LocalHashing, Mechanism, PureMechanism};
 
 impl Countable for LocalHashing {
@@ -10,6 +10,10 @@ impl Countable for LocalHashing {
     fn slots(&self) -> usize {
         self.family()
             .map_or(self.domain(), |family| family as usize * self.cells())
+    }
+
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        self.family().is_none() || counts_each_once(counts, reports)
     }
 
     /// `O(domain)` with all seeds, `O(1)` with a family.

@@ -42,6 +42,56 @@ use crate::error::RobustStatsError;
 /// them stay far from where integers end.
 pub const MOST_REPORTS: u64 = 1 << 56;
 
+/// The most counts that an aggregate holds: two gigabytes with what adding them up takes.
+pub const MOST_SLOTS: usize = 1 << 27;
+
+/// The sum of counts, as long as it is a number of reports: at most [`MOST_REPORTS`].
+///
+/// # Errors
+///
+/// When the sum is larger.
+pub fn checked_total(counts: &[u64]) -> Result<u64, RobustStatsError> {
+    let sum = counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
+    sum.filter(|&sum| sum <= MOST_REPORTS).ok_or_else(|| {
+        RobustStatsError::parameter(
+            "counts",
+            format!("a sum of at most {MOST_REPORTS}"),
+            match sum {
+                Some(sum) => sum.to_string(),
+                None => "one of more than 64 bits".to_owned(),
+            },
+        )
+    })
+}
+
+/// Checks that so many counts can be held.
+pub(crate) fn check_slots(slots: usize) -> Result<usize, RobustStatsError> {
+    if slots <= MOST_SLOTS {
+        return Ok(slots);
+    }
+    Err(RobustStatsError::parameter(
+        "number of counts",
+        format!("at most {MOST_SLOTS}: a smaller domain, family or number of groups"),
+        slots,
+    ))
+}
+
+/// Whether every report was counted in one slot.
+fn counts_each_once(counts: &[u64], reports: u64) -> bool {
+    checked_total(counts).is_ok_and(|total| total == reports)
+}
+
+/// Whether rows of counts, each beginning with the number of its reports, hold every report in one row
+/// and no count above the row's reports.
+fn counts_by_row(counts: &[u64], width: usize, reports: u64) -> bool {
+    let rows = counts.chunks_exact(width + 1);
+    let heads: Vec<u64> = rows.clone().map(|row| row[0]).collect();
+    counts_each_once(&heads, reports)
+        && rows
+            .into_iter()
+            .all(|row| row.iter().all(|&count| count <= row[0]))
+}
+
 /// Checks that two parts together are not too many.
 fn check_reports(left: u64, right: u64) -> Result<(), RobustStatsError> {
     match left.checked_add(right) {
@@ -59,8 +109,12 @@ pub trait Countable: Clone + PartialEq {
     /// The message of one client.
     type Report;
 
-    /// How many counts there are.
+    /// How many counts there are; `usize::MAX` when it is more than a number can say.
     fn slots(&self) -> usize;
+
+    /// Whether so many reports can have given these counts, as many as there are slots and none above
+    /// the number of reports.
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool;
 
     /// Adds a report: at most 1 to any count, and nothing when it is rejected.
     ///
@@ -97,32 +151,45 @@ pub struct Aggregate<M> {
 
 impl<M: Countable> Aggregate<M> {
     /// No reports yet.
+    ///
+    /// # Panics
+    ///
+    /// When the mechanism has more than [`MOST_SLOTS`] counts; [`Aggregate::try_new`] says so instead.
     #[must_use]
     pub fn new(mechanism: M) -> Self {
-        let slots = mechanism.slots();
-        Self {
+        Self::try_new(mechanism).expect("a mechanism whose counts fit into memory")
+    }
+
+    /// No reports yet, of a mechanism that may come from somebody else.
+    ///
+    /// # Errors
+    ///
+    /// When the mechanism has more than [`MOST_SLOTS`] counts.
+    pub fn try_new(mechanism: M) -> Result<Self, RobustStatsError> {
+        let slots = check_slots(mechanism.slots())?;
+        Ok(Self {
             mechanism,
             reports: 0,
             settled: vec![0; slots],
             recent: vec![0; slots],
             pending: 0,
             rejected: RejectStatistics::default(),
-        }
+        })
     }
 
     /// From counts that were kept elsewhere.
     ///
     /// # Errors
     ///
-    /// When there are not as many counts as the mechanism has, a count is above the number of reports,
-    /// or there are more than [`MOST_REPORTS`].
+    /// When there are not as many counts as the mechanism has, no such number of reports can have given
+    /// them, or there are more than [`MOST_REPORTS`].
     pub fn from_counts(
         mechanism: M,
         reports: u64,
         counts: Vec<u64>,
         rejected: RejectStatistics,
     ) -> Result<Self, RobustStatsError> {
-        let mut aggregate = Self::new(mechanism);
+        let mut aggregate = Self::try_new(mechanism)?;
         if counts.len() != aggregate.settled.len() {
             return Err(RobustStatsError::mismatch(
                 "number of counts",
@@ -136,6 +203,13 @@ impl<M: Countable> Aggregate<M> {
                 "counts",
                 format!("at most the {reports} reports"),
                 count,
+            ));
+        }
+        if !aggregate.mechanism.consistent(&counts, reports) {
+            return Err(RobustStatsError::parameter(
+                "counts",
+                format!("counts that {reports} reports can have given"),
+                "others",
             ));
         }
         aggregate.reports = reports;

@@ -1,6 +1,6 @@
 //! Counting Bloom filters: RAPPOR.
 
-use super::{Aggregate, Countable, Reject, bit_counts};
+use super::{Aggregate, Countable, Reject, bit_counts, counts_by_row};
 use crate::mechanism::{Rappor, RapporReport};
 
 impl Countable for Rappor {
@@ -10,6 +10,10 @@ impl Countable for Rappor {
     /// RAPPOR counts file.
     fn slots(&self) -> usize {
         self.cohorts() * (self.bits() + 1)
+    }
+
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        counts_by_row(counts, self.bits(), reports)
     }
 
     fn count(&self, report: &RapporReport, counts: &mut [u32]) -> Result<(), Reject> {

@@ -62,7 +62,8 @@ impl fmt::Display for Reject {
 
 impl std::error::Error for Reject {}
 
-/// How many reports were rejected for each reason: telemetry about attacks and faults.
+/// How many reports were rejected for each reason: telemetry about attacks and faults. Sums end at the
+/// largest number there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectStatistics([u64; Reject::ALL.len()]);
 
@@ -88,12 +89,13 @@ impl RejectStatistics {
     /// How many were rejected.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, &n| sum.saturating_add(n))
     }
 
     /// Counts one more.
     pub fn add(&mut self, reason: Reject) {
-        self.0[reason as usize] += 1;
+        let count = &mut self.0[reason as usize];
+        *count = count.saturating_add(1);
     }
 
     /// Adds the numbers of another part.

@@ -1,7 +1,7 @@
 //! Counting rows of sketches: the count-mean sketches.
 
 use super::hadamard::transform;
-use super::{Countable, FrequencyOracle, Reject, bit_counts};
+use super::{Countable, FrequencyOracle, Reject, bit_counts, counts_by_row, counts_each_once};
 use crate::mechanism::{
     CountMeanSketch, HadamardCountMeanSketch, SketchRow, SketchShape, SketchSign,
 };
@@ -12,6 +12,10 @@ impl Countable for CountMeanSketch {
     /// For each row the number of its reports, and then how often each place was set.
     fn slots(&self) -> usize {
         self.shape().rows() * (self.shape().width() + 1)
+    }
+
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        counts_by_row(counts, self.shape().width(), reports)
     }
 
     fn count(&self, report: &SketchRow, counts: &mut [u32]) -> Result<(), Reject> {
@@ -61,6 +65,10 @@ impl Countable for HadamardCountMeanSketch {
     /// For each row and column the number of positive and of negative signs.
     fn slots(&self) -> usize {
         2 * self.shape().rows() * self.shape().width()
+    }
+
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        counts_each_once(counts, reports)
     }
 
     fn count(&self, report: &SketchSign, counts: &mut [u32]) -> Result<(), Reject> {

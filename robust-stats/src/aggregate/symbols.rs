@@ -1,6 +1,6 @@
 //! Counting symbols: generalised randomised response.
 
-use super::{Countable, FrequencyOracle, Reject};
+use super::{Countable, FrequencyOracle, Reject, counts_each_once};
 use crate::mechanism::{Mechanism, PureMechanism, RandomizedResponse};
 
 impl Countable for RandomizedResponse {
@@ -8,6 +8,10 @@ impl Countable for RandomizedResponse {
 
     fn slots(&self) -> usize {
         self.domain()
+    }
+
+    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+        counts_each_once(counts, reports)
     }
 
     fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), Reject> {

@@ -31,7 +31,7 @@ impl DesignParameters {
     /// and must be drawn after the parameters were fixed.
     ///
     /// When there are at least as many cells as symbols, every symbol is its own cell, and one group
-    /// is enough.
+    /// is enough. The default number of groups ends at `2^32 - 1`.
     ///
     /// # Errors
     ///
@@ -52,15 +52,16 @@ impl DesignParameters {
         } else {
             (u64::from(symbols) * GROUPS_FACTOR as u64).div_ceil(cells as u64)
         };
-        let parameters = Self {
+        Ok(Self {
             domain: symbols,
             cells: u32::try_from(cells).expect("checked to be at most 2^16"),
-            groups: 1,
+            // Too many for any server: who draws the partitions or counts reports is told so, unless
+            // another number is set before.
+            groups: u32::try_from(groups).unwrap_or(u32::MAX),
             epsilon: None,
             epoch: 0,
             seed,
-        };
-        parameters.with_groups(usize::try_from(groups).unwrap_or(usize::MAX))
+        })
     }
 
     /// A half-set design: two cells, one bit.
@@ -198,3 +199,20 @@ impl DesignId {
 /// The beginning of a [`DesignId`], or of the hash of a mechanism's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DesignTag(pub [u8; 8]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_groups_is_checked_late() {
+        let seed = [0; 32];
+        let design = DesignParameters::new(1 << 31, 1, seed).unwrap();
+        assert_eq!(design.with_groups(3).unwrap().groups(), 3);
+        #[cfg(feature = "std")]
+        {
+            assert!(crate::design::HashDesign::new(design).is_err());
+            assert!(crate::aggregate::DesignCounts::new(design).is_err());
+        }
+    }
+}

@@ -41,8 +41,8 @@ impl Counts {
 
 /// Reads lines `label,...,weight`: the label is all before the last comma, so that it may hold commas.
 ///
-/// A first line whose last field is not a number is the header. Empty lines are skipped. A label may
-/// occur once only.
+/// A first line whose last field is a word without digits is the header; one such as `1O0` is a
+/// mistyped number. Empty lines are skipped. A label may occur once only.
 ///
 /// # Errors
 ///
@@ -68,11 +68,16 @@ pub fn read_counts(path: &Path) -> Result<Counts, RobustStatsError> {
                 counts.weights.push(weight);
                 Ok(())
             }
-            Err(_) if line == 1 => Ok(()),
+            Err(_) if line == 1 && is_heading(last) => Ok(()),
             _ => Err(wrong(path, line, "a finite weight from 0", last)),
         }
     })?;
     Ok(counts)
+}
+
+/// Whether a field is the name of a column and no mistyped number.
+fn is_heading(field: &str) -> bool {
+    field.chars().any(char::is_alphabetic) && !field.chars().any(char::is_numeric)
 }
 
 /// Counts the values of one column, from 0, of a table whose fields are separated by commas (the form
@@ -111,12 +116,14 @@ fn for_each_line(
     };
     let file = File::open(path).map_err(failed)?;
     let mut reader = BufReader::new(file);
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     for line in 1.. {
-        text.clear();
-        if reader.read_line(&mut text).map_err(failed)? == 0 {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
             break;
         }
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| wrong(path, line, "text in UTF-8", "other bytes"))?;
         let text = text.trim_end_matches(['\n', '\r']);
         if !text.trim().is_empty() {
             each(line, text)?;
@@ -132,5 +139,43 @@ fn wrong(path: &Path, line: u64, expected: &str, found: &str) -> RobustStatsErro
         expected: expected.to_owned(),
         // A line may be of any length: its beginning says enough.
         found: found.chars().take(60).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<Counts, RobustStatsError> {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("written");
+        read_counts(file.path())
+    }
+
+    #[test]
+    fn a_header_is_a_word_and_no_mistyped_number() {
+        for header in ["label,count", "x,y,Anzahl der F\u{e4}lle", "a, n"] {
+            let counts = read(format!("{header}\na,3\n").as_bytes()).unwrap();
+            assert_eq!((counts.labels.len(), counts.weights[0]), (1, 3.0));
+        }
+        for wrong in [
+            "a,1O0\n",
+            "a,1 000\n",
+            "a,-1\n",
+            "a,nan\n",
+            "a,\n",
+            "a,x\nb,y\n",
+        ] {
+            assert!(read(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_with_their_line() {
+        let error = read(b"a,1\n\xff\xfe,2\n").unwrap_err();
+        assert!(
+            matches!(error, RobustStatsError::Line { line: 2, .. }),
+            "{error}"
+        );
     }
 }

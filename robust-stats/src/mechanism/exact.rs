@@ -15,6 +15,10 @@ use crate::parameter::Epsilon;
 /// a chance in steps of `2^-64` cannot come near the bound.
 pub const LARGEST_EPSILON: f64 = 40.0;
 
+/// The smallest epsilon that mechanisms accept. Below it the two probabilities of which an estimate is
+/// made are equal in floating point, and a report says nothing.
+pub const SMALLEST_EPSILON: f64 = 1e-9;
+
 /// A lower bound of `e^epsilon`, as a multiple of `2^-63`. It is below the true value by less than one
 /// part in `2^56`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +27,13 @@ pub(crate) struct PrivacyBound(u128);
 impl PrivacyBound {
     /// # Errors
     ///
-    /// When epsilon is above [`LARGEST_EPSILON`].
+    /// When epsilon is not from [`SMALLEST_EPSILON`] to [`LARGEST_EPSILON`].
     pub(crate) fn new(epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let epsilon = epsilon.get();
-        if epsilon > LARGEST_EPSILON {
+        if !(SMALLEST_EPSILON..=LARGEST_EPSILON).contains(&epsilon) {
             return Err(RobustStatsError::parameter(
                 "epsilon",
-                alloc::format!("at most {LARGEST_EPSILON}"),
+                alloc::format!("from {SMALLEST_EPSILON:e} to {LARGEST_EPSILON}"),
                 epsilon,
             ));
         }
@@ -187,24 +191,15 @@ mod tests {
 
     #[test]
     fn the_bound_is_below_and_close() {
-        for epsilon in [
-            1e-300,
-            1e-12,
-            0.1,
-            0.5,
-            1.0,
-            3.0_f64.ln(),
-            2.0,
-            4.0,
-            17.3,
-            40.0,
-        ] {
+        for epsilon in [1e-9, 0.1, 0.5, 1.0, 3.0_f64.ln(), 2.0, 4.0, 17.3, 40.0] {
             let bound = PrivacyBound::new(Epsilon::new(epsilon).unwrap()).unwrap();
             let value = bound.0 as f64 / 2.0_f64.powi(63);
             let relative = value / epsilon.exp() - 1.0;
             assert!(relative.abs() < 1e-14, "{epsilon}: {relative}");
         }
-        assert!(PrivacyBound::new(Epsilon::new(40.1).unwrap()).is_err());
+        for epsilon in [40.1, 9e-10, 1e-12, 1e-300, f64::MIN_POSITIVE / 2.0] {
+            assert!(PrivacyBound::new(Epsilon::new(epsilon).unwrap()).is_err());
+        }
     }
 
     // e * 2^63 rounded down, from Python's decimal module with 60 digits.

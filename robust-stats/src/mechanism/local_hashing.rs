@@ -33,6 +33,9 @@ pub struct HashedCell {
     pub cell: u32,
 }
 
+/// The most counts that a family may need on the server.
+const MOST_FAMILY_COUNTS: usize = 1 << 27;
+
 impl LocalHashing {
     /// With a seed of 64 bits.
     ///
@@ -63,10 +66,19 @@ impl LocalHashing {
     ///
     /// # Errors
     ///
-    /// When the family is empty.
+    /// When the family is empty, or the server would have more than `2^27` counts, one for each hash
+    /// function and cell.
     pub fn with_family(self, family: u32) -> Result<Self, RobustStatsError> {
-        if family == 0 {
-            return Err(RobustStatsError::parameter("family", "at least 1", family));
+        let most = MOST_FAMILY_COUNTS / self.cells();
+        if !(1..=most).contains(&(family as usize)) {
+            return Err(RobustStatsError::parameter(
+                "family",
+                alloc::format!(
+                    "from 1 to {most} hash functions into {} cells",
+                    self.cells()
+                ),
+                family,
+            ));
         }
         Ok(Self { family, ..self })
     }
@@ -213,6 +225,16 @@ impl Channel for LocalHashing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn families_that_no_server_can_count_are_refused() {
+        let hashing = LocalHashing::new(10, Epsilon::new(20.0).unwrap()).unwrap();
+        assert!(hashing.with_family(u32::MAX).is_err());
+        let hashing = LocalHashing::new(10, Epsilon::new(1.0).unwrap()).unwrap();
+        assert!(hashing.with_family(0).is_err());
+        assert!(hashing.with_family(1 << 20).is_ok());
+        assert!(hashing.with_family(u32::MAX).is_err());
+    }
 
     #[test]
     fn the_vector_form_is_the_scalar_form() {

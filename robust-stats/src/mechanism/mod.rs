@@ -37,8 +37,8 @@ pub use channel::{Channel, ExactProbability};
 pub use count_mean_sketch::{
     CountMeanSketch, HadamardCountMeanSketch, SketchRow, SketchShape, SketchSign,
 };
-pub use exact::LARGEST_EPSILON;
 pub(crate) use exact::uniform_below;
+pub use exact::{LARGEST_EPSILON, SMALLEST_EPSILON};
 pub use hadamard_response::HadamardResponse;
 pub use local_hashing::{HashedCell, LocalHashing};
 pub use randomized_response::RandomizedResponse;

@@ -47,8 +47,9 @@ impl Rappor {
     ///
     /// # Errors
     ///
-    /// When `bits` is not from 1 to 256 (a hash function gives one byte), `hashes` not from 1 to 16, there is no cohort,
-    /// `p`, `q` or `f` is not from 0 to 1, or `p >= q`.
+    /// When `bits` is not from 1 to 256 (a hash function gives one byte), `hashes` not from 1 to 16,
+    /// there is no cohort, `p` or `q` is not from 0 to 1, `f` is not from 0 to 127/128 (at 1 every bit
+    /// is a coin, and a report says nothing), or `p >= q`.
     pub fn new(
         bits: usize,
         hashes: usize,
@@ -92,10 +93,10 @@ impl Rappor {
                 chance(clear),
             ));
         }
-        if replace > 128 {
+        if replace > 127 {
             return Err(RobustStatsError::parameter(
                 "f",
-                "from 0 to 128 parts of 128",
+                "from 0 to 127 parts of 128",
                 replace,
             ));
         }
@@ -315,6 +316,15 @@ mod tests {
         let if_set = BitVector::from_words(16, alloc::vec![0xffff]).unwrap();
         let report = rappor.respond(&permanent, &if_clear, &if_set);
         assert_eq!(report.words(), [64_493]);
+    }
+
+    #[test]
+    fn a_response_that_is_all_coins_is_refused() {
+        for f in [1.0, 0.999] {
+            assert!(Rappor::new(16, 2, 64, [0.5, 0.75, f]).is_err(), "{f}");
+        }
+        assert!(Rappor::new(16, 2, 64, [0.5, 0.75, 127.0 / 128.0]).is_ok());
+        assert!(Rappor::from_thresholds([16, 2, 64], 0, 9, 128).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use septet_core::seed::SeedTree;
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::checked_total;
 use crate::distribution::{MultinomialSampler, Pmf};
 use crate::error::RobustStatsError;
 
@@ -48,8 +49,7 @@ impl Statistic {
     /// seen that the reference excludes.
     #[must_use]
     pub fn value(self, counts: &[u64], reference: &Pmf) -> f64 {
-        let samples: u64 = counts.iter().sum();
-        let n = samples as f64;
+        let n: f64 = counts.iter().map(|&count| count as f64).sum();
         counts
             .iter()
             .zip(reference.masses())
@@ -102,7 +102,7 @@ impl ClassicalTest {
     ///
     /// # Errors
     ///
-    /// When there are no draws.
+    /// When there are no draws or more than [`MOST_DRAWS`](super::MOST_DRAWS).
     pub fn new(
         statistic: Statistic,
         reference: &Pmf,
@@ -110,9 +110,7 @@ impl ClassicalTest {
         draws: usize,
         seed: &SeedTree,
     ) -> Result<Self, RobustStatsError> {
-        if draws == 0 {
-            return Err(RobustStatsError::parameter("draws", "at least 1", draws));
-        }
+        super::check_draws("draws", draws)?;
         let sampler = MultinomialSampler::new(reference);
         let mut rng = seed.child("null law").rng();
         let mut counts = vec![0; reference.domain()];
@@ -135,7 +133,7 @@ impl ClassicalTest {
     ///
     /// # Errors
     ///
-    /// When the domain or the number of samples is not that of the test.
+    /// When the domain or the number of samples is not that of the test, or the counts overflow.
     pub fn p_value(&self, counts: &[u64]) -> Result<f64, RobustStatsError> {
         if counts.len() != self.reference.domain() {
             return Err(RobustStatsError::mismatch(
@@ -144,7 +142,7 @@ impl ClassicalTest {
                 self.reference.domain(),
             ));
         }
-        let samples: u64 = counts.iter().sum();
+        let samples = checked_total(counts)?;
         if samples != self.samples {
             return Err(RobustStatsError::mismatch("samples", samples, self.samples));
         }
@@ -185,6 +183,17 @@ mod tests {
                 .is_infinite()
         );
         assert_eq!(Statistic::ChiSquared.value(&[4, 0], &reference), 0.0);
+    }
+
+    #[test]
+    fn counts_whose_sum_overflows_are_refused() {
+        let reference = Pmf::uniform(2).unwrap();
+        let test =
+            ClassicalTest::new(Statistic::ChiSquared, &reference, 6, 9, &SeedTree::new(1)).unwrap();
+        assert!(test.p_value(&[u64::MAX, 7]).is_err());
+        assert!(test.p_value(&[3, 3]).is_ok());
+        let value = Statistic::ChiSquared.value(&[u64::MAX, u64::MAX], &reference);
+        assert!(value.is_finite());
     }
 
     #[test]

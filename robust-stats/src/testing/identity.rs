@@ -4,7 +4,7 @@ use rand::Rng;
 use septet_core::seed::SeedTree;
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::CountMatrix;
+use crate::aggregate::{CountMatrix, checked_total};
 use crate::design::HashDesign;
 use crate::distribution::{AliasSampler, MultinomialSampler, Pmf};
 use crate::error::RobustStatsError;
@@ -67,7 +67,7 @@ impl IdentityTest {
     ///
     /// # Errors
     ///
-    /// When there are no draws.
+    /// When there are no draws or more than [`MOST_DRAWS`](super::MOST_DRAWS), or too many samples.
     pub fn new(
         reference: &Pmf,
         samples: u64,
@@ -81,7 +81,7 @@ impl IdentityTest {
     ///
     /// # Errors
     ///
-    /// When there are no draws.
+    /// When there are no draws or more than [`MOST_DRAWS`](super::MOST_DRAWS), or too many samples.
     pub fn exact(
         reference: ExactPmf,
         samples: u64,
@@ -121,9 +121,7 @@ impl IdentityTest {
         draws: usize,
         seed: &SeedTree,
     ) -> Result<Self, RobustStatsError> {
-        if draws == 0 {
-            return Err(RobustStatsError::parameter("draws", "at least 1", draws));
-        }
+        super::check_draws("draws", draws)?;
         if sizes.len() != references.len() {
             return Err(RobustStatsError::mismatch(
                 "groups",
@@ -131,6 +129,7 @@ impl IdentityTest {
                 references.len(),
             ));
         }
+        checked_total(&sizes)?;
         let cells = references[0].weights().len();
         let mut test = Self {
             references,
@@ -219,7 +218,7 @@ impl IdentityTest {
             ));
         }
         for (group, &size) in counts.chunks_exact(self.cells).zip(&self.sizes) {
-            let sum: u64 = group.iter().sum();
+            let sum = checked_total(group)?;
             if sum != size {
                 return Err(RobustStatsError::mismatch("samples of a group", sum, size));
             }
@@ -353,6 +352,11 @@ mod tests {
         assert!(test.run(&[3, 3], Gamma::default(), 0.05).is_err());
         assert!(test.run(&[3, 3, 3], Gamma::default(), 0.05).is_err());
         assert!(test.run(&[2, 2, 2], Gamma::default(), 1.0).is_err());
-        assert!(IdentityTest::new(&Pmf::uniform(3).unwrap(), 6, 0, &seed()).is_err());
+        let uniform = Pmf::uniform(3).unwrap();
+        for (samples, draws) in [(6, 0), (6, 10_000_001), (u64::MAX, 9)] {
+            assert!(IdentityTest::new(&uniform, samples, draws, &seed()).is_err());
+        }
+        let huge = [u64::MAX, 7, 0];
+        assert!(test.run(&huge, Gamma::default(), 0.05).is_err());
     }
 }

@@ -15,6 +15,19 @@ mod total_variation;
 
 pub use baseline::{ClassicalTest, Statistic};
 pub use identity::{IdentityTest, TestReport};
-pub use permutation::{ShiftReport, independence, two_sample};
-pub use reduction::UniformReduction;
+pub use permutation::{MOST_PERMUTED, ShiftReport, independence, two_sample};
+pub use reduction::{MOST_MAPPED, UniformReduction};
 pub use reference::ExactPmf;
+
+use crate::error::RobustStatsError;
+
+/// The most simulated data sets or permutations of a test: their statistics are held in memory.
+pub const MOST_DRAWS: usize = 10_000_000;
+
+fn check_draws(argument: &'static str, draws: usize) -> Result<(), RobustStatsError> {
+    if (1..=MOST_DRAWS).contains(&draws) {
+        return Ok(());
+    }
+    let expected = format!("from 1 to {MOST_DRAWS}");
+    Err(RobustStatsError::parameter(argument, expected, draws))
+}

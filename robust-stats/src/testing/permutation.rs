@@ -8,9 +8,22 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::checked_total;
 use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
 use crate::simulate::draw_without_replacement;
+
+/// The most samples that a permutation test takes: beyond it the probabilities of a permuted count,
+/// computed in floating point, are no longer exact, and a draw takes too long.
+pub const MOST_PERMUTED: u64 = 1_000_000_000_000;
+
+fn check_permuted(samples: u64) -> Result<(), RobustStatsError> {
+    if samples <= MOST_PERMUTED {
+        return Ok(());
+    }
+    let expected = format!("at most {MOST_PERMUTED} for a permutation test");
+    Err(RobustStatsError::parameter("samples", expected, samples))
+}
 
 /// The result of a shifted permutation test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +44,8 @@ pub struct ShiftReport {
 ///
 /// # Errors
 ///
-/// When the domains differ, a sample is empty, or there are no permutations.
+/// When the domains differ, a sample is empty, there are more than [`MOST_PERMUTED`] samples, or no
+/// permutations or more than [`MOST_DRAWS`](super::MOST_DRAWS).
 pub fn two_sample<R: Rng + ?Sized>(
     first: &[u64],
     second: &[u64],
@@ -46,7 +60,8 @@ pub fn two_sample<R: Rng + ?Sized>(
             second.len(),
         ));
     }
-    let sizes = [first.iter().sum::<u64>(), second.iter().sum::<u64>()];
+    let sizes = [checked_total(first)?, checked_total(second)?];
+    check_permuted(sizes[0] + sizes[1])?;
     let smaller = sizes[0].min(sizes[1]);
     if smaller == 0 {
         return Err(RobustStatsError::parameter(
@@ -86,7 +101,8 @@ pub fn two_sample<R: Rng + ?Sized>(
 ///
 /// # Errors
 ///
-/// When the table is not rectangular or empty, or there are no permutations.
+/// When the table is not rectangular or empty, there are more than [`MOST_PERMUTED`] samples, or no
+/// permutations or more than [`MOST_DRAWS`](super::MOST_DRAWS).
 pub fn independence<R: Rng + ?Sized>(
     table: &[u64],
     columns: usize,
@@ -101,7 +117,8 @@ pub fn independence<R: Rng + ?Sized>(
             columns,
         ));
     }
-    let samples: u64 = table.iter().sum();
+    let samples = checked_total(table)?;
+    check_permuted(samples)?;
     if samples == 0 {
         return Err(RobustStatsError::parameter("samples", "at least 1", 0));
     }
@@ -151,9 +168,7 @@ fn shifted(
     permutations: usize,
     mut permute: impl FnMut() -> f64,
 ) -> Result<ShiftReport, RobustStatsError> {
-    if permutations == 0 {
-        return Err(RobustStatsError::parameter("permutations", "at least 1", 0));
-    }
+    super::check_draws("permutations", permutations)?;
     // Equal statistics may differ by the rounding of their sums.
     let slack = 1e-12;
     let (mut plain, mut robust) = (1, 1);
@@ -242,5 +257,17 @@ mod tests {
         assert!(independence(&[1, 2, 3], 2, none, 9, &mut rng).is_err());
         assert!(independence(&[], 0, none, 9, &mut rng).is_err());
         assert!(two_sample(&[1], &[1], none, 0, &mut rng).is_err());
+        assert!(two_sample(&[1], &[1], none, 10_000_001, &mut rng).is_err());
+    }
+
+    #[test]
+    fn sums_that_no_sample_has_are_refused() {
+        let mut rng = SeedTree::new(6).rng();
+        let none = Gamma::default();
+        for huge in [u64::MAX, 1 << 63, 1 << 57, 1_000_000_000_001] {
+            assert!(two_sample(&[huge, huge], &[1, 2], none, 9, &mut rng).is_err());
+            assert!(two_sample(&[1, 2], &[huge, 0], none, 9, &mut rng).is_err());
+            assert!(independence(&[huge, huge, 1, 1], 2, none, 9, &mut rng).is_err());
+        }
     }
 }

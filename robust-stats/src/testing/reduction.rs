@@ -3,8 +3,12 @@
 
 use rand::Rng;
 
+use crate::aggregate::checked_total;
 use crate::distribution::Pmf;
 use crate::error::RobustStatsError;
+
+/// The most samples that [`UniformReduction::map_counts`] takes.
+pub const MOST_MAPPED: u64 = 10_000_000_000;
 
 /// A random map of samples that turns the reference into the uniform distribution over `cells` cells
 /// and keeps a constant part of every distance. A corrupted sample becomes one corrupted sample.
@@ -92,7 +96,7 @@ impl UniformReduction {
     ///
     /// # Errors
     ///
-    /// When there is not one count for each symbol.
+    /// When there is not one count for each symbol, or there are more than [`MOST_MAPPED`] samples.
     pub fn map_counts<R: Rng + ?Sized>(
         &self,
         counts: &[u64],
@@ -103,6 +107,14 @@ impl UniformReduction {
                 "domain",
                 counts.len(),
                 self.kept.len(),
+            ));
+        }
+        let samples = checked_total(counts)?;
+        if samples > MOST_MAPPED {
+            return Err(RobustStatsError::parameter(
+                "samples",
+                format!("at most {MOST_MAPPED} to map one by one"),
+                samples,
             ));
         }
         let mut mapped = vec![0; self.cells];
@@ -180,6 +192,15 @@ mod tests {
                 .total_variation(&uniform)
                 .unwrap();
             assert!(after >= before / 3.0 - 1e-12 && after <= before / 2.0 + 1e-12);
+        }
+    }
+
+    #[test]
+    fn too_many_samples_are_refused() {
+        let reduction = UniformReduction::new(&Pmf::uniform(2).unwrap(), 2).unwrap();
+        let mut rng = SeedTree::new(3).rng();
+        for counts in [[MOST_MAPPED, 1], [u64::MAX, u64::MAX]] {
+            assert!(reduction.map_counts(&counts, &mut rng).is_err());
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::read::{Fault, Reader};
 use super::{KIND_COUNTS, KIND_DESIGN_COUNTS, Protocol, VERSION, write};
-use crate::aggregate::{Aggregate, CountMatrix, Countable, DesignCounts, Reject, RejectStatistics};
+use crate::aggregate::{
+    Aggregate, CountMatrix, Countable, DesignCounts, Reject, RejectStatistics, checked_total,
+};
 use crate::error::RobustStatsError;
 
 /// The counts of a mechanism as bytes.
@@ -103,6 +105,9 @@ fn read_rejected(reader: &mut Reader<'_>) -> Result<RejectStatistics, Fault> {
     let mut counts = [0; Reject::ALL.len()];
     for count in &mut counts {
         *count = reader.number()?;
+    }
+    if let Err(error) = checked_total(&counts) {
+        return Err(reader.fault(Reject::Range, "fewer rejected reports", error));
     }
     Ok(RejectStatistics::from_counts(counts))
 }

@@ -25,6 +25,19 @@ impl Fault {
     }
 }
 
+/// What a kind of message is called.
+fn name(kind: u8) -> String {
+    let name = match kind {
+        super::KIND_DESIGN_REPORT => "a report of a hash design",
+        super::KIND_PROTOCOL => "a protocol",
+        super::KIND_COUNTS => "the counts of a mechanism",
+        super::KIND_DESIGN_COUNTS => "the counts of a hash design",
+        2..=7 => "a report of a mechanism",
+        _ => return format!("the kind {kind}"),
+    };
+    name.to_owned()
+}
+
 /// Bytes and how far they were read.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -91,7 +104,7 @@ impl<'a> Reader<'a> {
         let found = self.byte()?;
         if found != kind {
             self.offset -= 1;
-            return Err(self.fault(Reject::Malformed, format!("kind {kind}"), found));
+            return Err(self.fault(Reject::Malformed, name(kind), name(found)));
         }
         Ok(())
     }
