@@ -14,7 +14,7 @@ use core::cell::UnsafeCell;
 
 use septet_robust_stats::Epsilon;
 use septet_robust_stats::design::{DesignParameters, DesignReport, GroupClient};
-use septet_robust_stats::mechanism::client_generator_from_seed;
+use septet_robust_stats::mechanism::{Mechanism, client_generator_from_seed};
 use septet_robust_stats::wire::write_design_report;
 
 /// Memory is taken from the end and given back with the page.
@@ -78,13 +78,14 @@ pub extern "C" fn seeds() -> *mut [u8; 64] {
 }
 
 /// Opens a client, or gives nothing when a parameter is out of range. `epsilon` of 0 is no privacy.
+/// The seeds are overwritten with zeros: the secret is left in the client only.
 ///
 /// # Safety
 ///
 /// `seeds` must come from [`seeds`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open(
-    seeds: *const [u8; 64],
+    seeds: *mut [u8; 64],
     domain: u32,
     cells: u32,
     groups: u32,
@@ -93,10 +94,12 @@ pub unsafe extern "C" fn open(
     group: u32,
 ) -> Option<Box<Client>> {
     // SAFETY: the caller gives a pointer that `seeds` returned.
-    let seeds = unsafe { &*seeds };
+    let seeds = unsafe { &mut *seeds };
     let (mut public, mut secret) = ([0; 32], [0; 32]);
     public.copy_from_slice(&seeds[..32]);
     secret.copy_from_slice(&seeds[32..]);
+    // The page can read this memory, so that the write is seen and not optimised away.
+    *core::hint::black_box(seeds) = [0; 64];
     let mut design = DesignParameters::new(domain as usize, cells as usize, public)
         .ok()?
         .with_groups(groups as usize)
@@ -113,10 +116,11 @@ pub unsafe extern "C" fn open(
 }
 
 /// Encodes a symbol, once for each client: the length of the report that stands at
-/// [`report`], or 0 when the symbol is outside the domain or a report was made before.
+/// [`report`], or 0 when the symbol is outside the domain, which leaves the client as it was, or a
+/// report was made before.
 #[unsafe(no_mangle)]
 pub extern "C" fn encode(client: &mut Client, symbol: u32) -> usize {
-    if client.secret == [0; 32] {
+    if client.secret == [0; 32] || symbol as usize >= client.group.domain() {
         return 0;
     }
     let mut rng = client_generator_from_seed(core::mem::take(&mut client.secret));
