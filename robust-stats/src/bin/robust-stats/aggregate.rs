@@ -1,18 +1,21 @@
 //! `robust-stats aggregate` and `merge`: counting reports, and adding counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use septet_robust_stats::aggregate::{Aggregate, Countable, DesignAggregator, RejectStatistics};
+use septet_robust_stats::aggregate::{
+    Aggregate, Countable, DesignAggregator, DesignCounts, Reject, RejectStatistics,
+};
 use septet_robust_stats::design::{Assignment, DesignParameters};
 use septet_robust_stats::wire::{
     Envelopes, Protocol, WireReport, read_counts, read_design_counts, read_design_report,
     read_report, write_counts, write_design_counts,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::Ending;
-use crate::files::{self, Output};
+use crate::files;
+use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,7 +28,8 @@ pub(crate) struct Arguments {
     /// The file of counts to write
     #[arg(long)]
     out: PathBuf,
-    /// Files of reports
+    /// Files of reports. Wrong and cut ones are rejected and counted, and are no error: that a
+    /// manipulation is certain `decode` says, with exit code 3
     #[arg(required = true)]
     reports: Vec<PathBuf>,
 }
@@ -65,45 +69,78 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     let protocol = files::protocol(&arguments.protocol)?;
     let (reports, rejected, bytes) = with_mechanism!(
         protocol,
-        mechanism => count(mechanism, &arguments.reports)?,
-        design => count_cells(design, arguments)?
+        mechanism => count(mechanism, &arguments.reports, out)?,
+        design => count_cells(design, arguments, out)?
     );
     files::write(&arguments.out, &bytes)?;
     print(out, reports, &rejected)
 }
 
 fn print(out: &mut Output, reports: u64, rejected: &RejectStatistics) -> anyhow::Result<Ending> {
-    let reasons = septet_robust_stats::aggregate::Reject::ALL;
-    let counted = reasons
-        .into_iter()
-        .filter(|&reason| rejected.get(reason) > 0);
+    let reasons = Reject::ALL.into_iter();
+    let counted = reasons.filter(|&reason| rejected.get(reason) > 0);
     let by_reason: Map<String, Value> = counted
         .map(|reason| (reason.name().to_owned(), rejected.get(reason).into()))
         .collect();
-    out.print(&json!({
-        "reports": reports,
-        "rejected": rejected.total(),
-        "reasons": by_reason,
-    }))?;
+    let report = Report::default()
+        .field("reports", reports)
+        .field("rejected", rejected.total())
+        .field("reasons", by_reason);
+    out.print(&report)?;
+    if rejected.total() > reports {
+        let main = Reject::ALL
+            .into_iter()
+            .max_by_key(|&reason| rejected.get(reason));
+        out.warn(&format!(
+            "more reports were rejected than counted, mostly for the reason {}: {}",
+            main.map_or("", Reject::name),
+            "is this the protocol, the key and the epoch that the clients have?"
+        ));
+    }
     Ok(Ending::Done)
 }
 
-fn count<M>(mechanism: M, files: &[PathBuf]) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)>
+/// Calls `each` with every client and its report. A stream that breaks off counts as one truncated
+/// report: nobody knows where the next one would begin.
+fn for_each_report(
+    out: &Output,
+    path: &Path,
+    mut each: impl FnMut(Result<(&[u8], &[u8]), Reject>),
+) -> anyhow::Result<()> {
+    let bytes = files::read(path)?;
+    for envelope in Envelopes::new(&bytes) {
+        match envelope {
+            Ok(envelope) => each(Ok(envelope)),
+            Err(error) => {
+                each(Err(Reject::Truncated));
+                out.warn(&format!(
+                    "{}: {error}; what follows is not counted",
+                    path.display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count<M>(
+    mechanism: M,
+    files: &[PathBuf],
+    out: &Output,
+) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)>
 where
     M: Countable<Report: WireReport> + Into<Protocol>,
 {
     let tag = mechanism.clone().into().tag();
-    let mut aggregate = Aggregate::new(mechanism);
+    let mut aggregate = Aggregate::try_new(mechanism)?;
     for path in files {
-        let bytes = files::read(path)?;
-        for envelope in Envelopes::new(&bytes) {
-            let (_, report) = envelope.with_context(|| path.display().to_string())?;
-            match read_report(tag, report) {
+        for_each_report(out, path, |envelope| {
+            match envelope.and_then(|(_, report)| read_report(tag, report)) {
                 // Rejections are counted, and no reason to stop.
                 Ok(report) => _ = aggregate.push(&report),
                 Err(reason) => aggregate.reject(reason),
             }
-        }
+        })?;
     }
     let rejected = aggregate.rejected().clone();
     Ok((aggregate.reports(), rejected, write_counts(&aggregate)))
@@ -112,20 +149,20 @@ where
 fn count_cells(
     design: DesignParameters,
     arguments: &Arguments,
+    out: &Output,
 ) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)> {
     let key = arguments.key.as_ref();
     let key = key.context("--key: a hash design needs the key that assigned the groups")?;
     let assignment = Assignment::new(files::key(key)?, &design);
     let mut aggregator = DesignAggregator::new(design, assignment)?.remembering_clients();
     for path in &arguments.reports {
-        let bytes = files::read(path)?;
-        for envelope in Envelopes::new(&bytes) {
-            let (client, report) = envelope.with_context(|| path.display().to_string())?;
-            match read_design_report(report) {
-                Ok(report) => _ = aggregator.push(client, &report),
+        for_each_report(out, path, |envelope| {
+            let read = |(client, report)| Ok((client, read_design_report(report)?));
+            match envelope.and_then(read) {
+                Ok((client, report)) => _ = aggregator.push(client, &report),
                 Err(reason) => aggregator.reject(reason),
             }
-        }
+        })?;
     }
     let counts = aggregator.into_counts();
     let bytes = write_design_counts(&counts);
@@ -137,7 +174,7 @@ pub(crate) fn merge(arguments: &MergeArguments, out: &mut Output) -> anyhow::Res
     let (reports, rejected, bytes) = with_mechanism!(
         protocol,
         mechanism => {
-            let mut sum = Aggregate::new(mechanism);
+            let mut sum = Aggregate::try_new(mechanism)?;
             for path in &arguments.counts {
                 let counts = read_counts(mechanism, &files::read(path)?);
                 let counts = counts.with_context(|| path.display().to_string())?;
@@ -146,7 +183,7 @@ pub(crate) fn merge(arguments: &MergeArguments, out: &mut Output) -> anyhow::Res
             (sum.reports(), sum.rejected().clone(), write_counts(&sum))
         },
         design => {
-            let mut sum = septet_robust_stats::aggregate::DesignCounts::new(design)?;
+            let mut sum = DesignCounts::new(design)?;
             for path in &arguments.counts {
                 let counts = read_design_counts(&files::read(path)?);
                 let counts = counts.with_context(|| path.display().to_string())?;

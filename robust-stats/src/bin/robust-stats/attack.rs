@@ -2,20 +2,29 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
 use septet_core::seed::SeedTree;
-use septet_robust_stats::Gamma;
+use septet_robust_stats::aggregate::{CountMatrix, Reject};
 use septet_robust_stats::attack::{
-    Adversary, MaxCoupling, PlantedShift, RowTakeover, SameMessage, SignAlign, attack,
+    AdaptivePoisoning, Adversary, Aim, EmdQuantile, EmdSorted, Erasure, HillClimb, MaxCoupling,
+    MaximalGain, PlantedShift, RandomItem, RandomReport, Replay, RowTakeover, SameMessage,
+    SignAlign, ThresholdWalk, WrongGroup, attack,
 };
-use septet_robust_stats::decode::DesignMatrix;
+use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation, Projection};
 use septet_robust_stats::design::HashDesign;
-use septet_robust_stats::wire::{read_design_counts, write_design_counts};
-use serde_json::json;
+use septet_robust_stats::wire::write_design_counts;
+use septet_robust_stats::{Gamma, Pmf};
 
 use crate::Ending;
-use crate::files::{self, Output};
+use crate::files;
+use crate::output::{Output, Report};
+
+/// Beyond it some adversaries would draw for hours, message by message.
+const MOST_REPORTS: u64 = 10_000_000_000;
+
+/// Counts above it would make emd-quantile hold tables of gigabytes.
+const MOST_COUNT: u64 = 10_000_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,15 +34,31 @@ pub(crate) struct Arguments {
     /// The fraction of reports that it changes
     #[arg(long)]
     gamma: f64,
-    /// Promote this symbol (same-message)
+    /// The symbol to promote (same-message, replay, wrong-group) or to suppress (erasure)
     #[arg(long, default_value_t = 0)]
     symbol: usize,
-    /// The true distribution, for max-coupling: `uniform` or a file of `label,weight` lines
+    /// The symbols to promote, separated by commas (random-item, maximal-gain, adaptive-poisoning)
+    #[arg(long, value_delimiter = ',', default_values_t = [0])]
+    targets: Vec<usize>,
+    /// The true distribution (max-coupling), or that of the test (threshold-walk): `uniform` or a
+    /// file of `label,weight` lines
     #[arg(long, default_value = "uniform")]
     truth: String,
+    /// What an attack on a test of uniformity wants (emd-quantile, threshold-walk)
+    #[arg(long, value_enum, default_value_t = Wish::Hide)]
+    aim: Wish,
+    /// The total variation of the alternative, at most 0.5 (emd-quantile)
+    #[arg(long, default_value_t = 0.25)]
+    alpha: f64,
+    /// How many steps hill-climb tries, each a decoding by least squares
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
     /// The seed of its choices
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// The protocol that the counts must have; needed for large designs only
+    #[arg(long)]
+    protocol: Option<PathBuf>,
     /// The file of counts to write
     #[arg(long)]
     out: PathBuf,
@@ -43,53 +68,196 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
+    /// Push the linear estimate along the worst sign vector
     SignAlign,
+    /// All liars support one symbol
     SameMessage,
+    /// Take over whole groups
     RowTakeover,
+    /// Make one distribution look like another one
     MaxCoupling,
+    /// Uniform random cells
+    RandomReport,
+    /// Targets, honestly encoded
+    RandomItem,
+    /// The cells with most targets
+    MaximalGain,
+    /// Targets without noise, spread like honest reports
+    AdaptivePoisoning,
+    /// Messages that support the symbol are lost
+    Erasure,
+    /// Copies of honest messages that support the symbol
+    Replay,
+    /// Messages that claim another group, which the server rejects
+    WrongGroup,
+    /// A search for the largest error of least squares, from sign-align on
+    HillClimb,
+    /// The cheapest map of counts between two hypotheses (one group only)
+    EmdQuantile,
+    /// Counts in the order of fresh ones of the truth (one group only)
+    EmdSorted,
+    /// Moves that lower or raise total variation most (one group only)
+    ThresholdWalk,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Wish {
+    /// An alternative shall look like the null hypothesis
+    Hide,
+    /// The null hypothesis shall look like an alternative
+    FalseAlarm,
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
-    let at = || arguments.counts.display().to_string();
-    let mut counts = read_design_counts(&files::read(&arguments.counts)?).with_context(at)?;
+    let gamma = Gamma::new(arguments.gamma)?;
+    let bytes = files::read(&arguments.counts)?;
+    let mut counts =
+        files::design_counts(&arguments.counts, &bytes, arguments.protocol.as_deref())?;
+    check(arguments, &counts.matrix)?;
     let design = HashDesign::new(counts.parameters)?;
     let matrix = DesignMatrix::from_design(&design)?;
-    let gamma = Gamma::new(arguments.gamma)?;
+    let before = counts.matrix;
     let mut rng = SeedTree::new(arguments.seed)
         .child("robust-stats attack")
         .rng();
-    let mut adversary = match arguments.kind {
-        Kind::SignAlign => Adversary::Adaptive(Box::new(SignAlign::default())),
-        Kind::SameMessage => {
-            anyhow::ensure!(
-                arguments.symbol < design.domain(),
-                "--symbol: expected a number below {}, found {}",
-                design.domain(),
-                arguments.symbol
-            );
-            Adversary::Oblivious(Box::new(SameMessage {
-                symbol: arguments.symbol,
-            }))
+    let mut adversary = adversary(arguments, &matrix, &before, gamma, &mut rng)?;
+    let attacked = attack(&matrix, &before, &mut adversary, gamma, &mut rng)?;
+    drop(adversary);
+    counts.matrix = attacked.counts;
+    // The server counts what it rejects.
+    let mut rejected = *counts.rejected.counts();
+    let of_group = &mut rejected[Reject::Group as usize];
+    *of_group = of_group.saturating_add(attacked.rejected);
+    counts.rejected = septet_robust_stats::aggregate::RejectStatistics::from_counts(rejected);
+    files::write(&arguments.out, &write_design_counts(&counts))?;
+    let report = Report::default()
+        .field("budget", attacked.budget)
+        .field("changed", attacked.changed)
+        .field("rejected", attacked.rejected);
+    out.print(&report)?;
+    Ok(Ending::Done)
+}
+
+/// That the adversary can do what it is told.
+fn check(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
+    let at = arguments.counts.display();
+    let reports = counts.reports();
+    ensure!(
+        (1..=MOST_REPORTS).contains(&reports),
+        "{at}: expected from 1 to {MOST_REPORTS} reports, found {reports}"
+    );
+    if matches!(
+        arguments.kind,
+        Kind::EmdQuantile | Kind::EmdSorted | Kind::ThresholdWalk
+    ) {
+        ensure!(
+            counts.groups() == 1,
+            "--kind: this adversary attacks counts of symbols, a design with one group; found {}",
+            counts.groups()
+        );
+    }
+    if matches!(arguments.kind, Kind::EmdQuantile) {
+        ensure!(
+            arguments.alpha > 0.0 && arguments.alpha <= 0.5,
+            "--alpha: expected above 0 and at most 0.5, found {}",
+            arguments.alpha
+        );
+        let largest = counts.counts().iter().copied().max().unwrap_or(0);
+        ensure!(
+            largest <= MOST_COUNT,
+            "{at}: emd-quantile takes counts up to {MOST_COUNT}, found {largest}"
+        );
+    }
+    Ok(())
+}
+
+fn adversary<'a>(
+    arguments: &Arguments,
+    matrix: &'a DesignMatrix,
+    counts: &CountMatrix,
+    gamma: Gamma,
+    rng: &mut impl rand::Rng,
+) -> anyhow::Result<Adversary<'a>> {
+    let domain = matrix.symbols();
+    let inside = |argument, symbol| {
+        ensure!(
+            symbol < domain,
+            "{argument}: expected a number below {domain}, found {symbol}"
+        );
+        Ok(symbol)
+    };
+    let symbol = || inside("--symbol", arguments.symbol);
+    let targets = || -> anyhow::Result<Vec<usize>> {
+        if arguments.targets.is_empty() {
+            bail!("--targets: expected one symbol at least");
         }
+        let targets = arguments.targets.iter();
+        targets.map(|&target| inside("--targets", target)).collect()
+    };
+    let truth = || files::reference(&arguments.truth, domain);
+    let aim = match arguments.aim {
+        Wish::Hide => Aim::Hide,
+        Wish::FalseAlarm => Aim::FalseAlarm,
+    };
+    Ok(match arguments.kind {
+        Kind::SignAlign => Adversary::Adaptive(Box::new(SignAlign::default())),
+        Kind::SameMessage => Adversary::Oblivious(Box::new(SameMessage { symbol: symbol()? })),
         Kind::RowTakeover => Adversary::Adaptive(Box::new(RowTakeover { group: 0, cell: 0 })),
         Kind::MaxCoupling => {
-            let truth = files::reference(&arguments.truth, design.domain())?;
+            let truth = truth()?;
             // A little below the budget: the coupling's cost is an expectation.
             let fraction = 0.97 * gamma.get();
-            let planted = PlantedShift::search(&matrix, &truth, fraction, 20, &mut rng)?;
+            let planted = PlantedShift::search(matrix, &truth, fraction, 20, rng)?;
             Adversary::Adaptive(Box::new(MaxCoupling {
                 truth,
                 target: planted.target,
             }))
         }
-    };
-    let attacked = attack(&matrix, &counts.matrix, &mut adversary, gamma, &mut rng)?;
-    counts.matrix = attacked.counts;
-    files::write(&arguments.out, &write_design_counts(&counts))?;
-    out.print(&json!({
-        "budget": attacked.budget,
-        "changed": attacked.changed,
-        "rejected": attacked.rejected,
-    }))?;
-    Ok(Ending::Done)
+        Kind::RandomReport => Adversary::Oblivious(Box::new(RandomReport)),
+        Kind::RandomItem => Adversary::Oblivious(Box::new(RandomItem {
+            targets: targets()?,
+        })),
+        Kind::MaximalGain => Adversary::Oblivious(Box::new(MaximalGain {
+            targets: targets()?,
+            best_groups: true,
+        })),
+        Kind::AdaptivePoisoning => {
+            let mut weights = vec![0.0; domain];
+            for target in targets()? {
+                weights[target] = 1.0;
+            }
+            let law = Pmf::from_weights(&weights)?;
+            Adversary::Oblivious(Box::new(AdaptivePoisoning::towards(&law)))
+        }
+        Kind::Erasure => Adversary::Adaptive(Box::new(Erasure { symbol: symbol()? })),
+        Kind::Replay => Adversary::Adaptive(Box::new(Replay { symbol: symbol()? })),
+        Kind::WrongGroup => Adversary::Adaptive(Box::new(WrongGroup { symbol: symbol()? })),
+        Kind::HillClimb => {
+            let masses = move |counts: &CountMatrix| -> Option<Vec<f64>> {
+                let observation = Observation::from_counts(matrix, counts).ok()?;
+                let decoder = Decoder::LeastSquares(Projection::Simplex);
+                let estimate = decoder.decode(matrix, &observation, Gamma::default());
+                Some(estimate.ok()?.masses)
+            };
+            let honest = masses(counts).unwrap_or_default();
+            Adversary::Adaptive(Box::new(HillClimb {
+                damage: Box::new(move |counts| {
+                    let found = masses(counts).unwrap_or_else(|| honest.clone());
+                    let pairs = found.iter().zip(&honest);
+                    pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0
+                }),
+                steps: arguments.steps,
+                start: Some(Box::new(SignAlign::default())),
+            }))
+        }
+        Kind::EmdQuantile => Adversary::Adaptive(Box::new(EmdQuantile {
+            aim,
+            alpha: arguments.alpha,
+        })),
+        Kind::EmdSorted => Adversary::Adaptive(Box::new(EmdSorted { target: truth()? })),
+        Kind::ThresholdWalk => Adversary::Adaptive(Box::new(ThresholdWalk {
+            aim,
+            reference: truth()?,
+        })),
+    })
 }

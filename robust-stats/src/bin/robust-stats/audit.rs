@@ -8,7 +8,7 @@ use septet_robust_stats::mechanism::*;
 use serde_json::{Value, json};
 
 use crate::Ending;
-use crate::files::Output;
+use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,27 +24,38 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     if !(2..=8).contains(&arguments.domain) {
         bail!("--domain: expected from 2 to 8, found {}", arguments.domain);
     }
-    let mut rows: Vec<Value> = Vec::new();
+    let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut failed = 0;
     for &epsilon in &arguments.epsilon {
         let epsilon = Epsilon::new(epsilon)?;
         for domain in 2..=arguments.domain {
             for (name, report) in audits(domain, epsilon)? {
                 failed += u32::from(!(report.holds && report.complete));
-                rows.push(json!({
-                    "mechanism": name,
-                    "domain": domain,
-                    "epsilon": epsilon.get(),
-                    "log_ratio": report.ratio.ln(),
-                    "holds": report.holds,
-                    "tight": report.tight,
-                    "complete": report.complete,
-                }));
+                rows.push(vec![
+                    json!(name),
+                    json!(domain),
+                    json!(epsilon.get()),
+                    json!(report.ratio.ln()),
+                    json!(report.holds),
+                    json!(report.tight),
+                    json!(report.complete),
+                ]);
             }
         }
     }
     let audits = rows.len();
-    out.print(&json!({ "audits": audits, "failed": failed, "channels": rows }))?;
+    let columns = [
+        "mechanism",
+        "domain",
+        "epsilon",
+        "log_ratio",
+        "holds",
+        "tight",
+        "complete",
+    ];
+    let report = Report::default().field("audits", audits);
+    let report = report.field("failed", failed);
+    out.print(&report.table("channels", &columns, rows))?;
     if failed > 0 {
         bail!("{failed} of {audits} channels exceed their epsilon");
     }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use septet_robust_stats::Gamma;
-use septet_robust_stats::aggregate::FrequencyOracle;
+use septet_robust_stats::aggregate::{DesignCounts, FrequencyOracle};
 use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation, Projection};
 use septet_robust_stats::design::HashDesign;
 use septet_robust_stats::wire::{Protocol, read_counts, read_design_counts};
@@ -13,49 +13,103 @@ use serde_json::{Value, json};
 
 use crate::Ending;
 use crate::aggregate::with_mechanism;
-use crate::files::{self, Output};
+use crate::files;
+use crate::output::{Output, Report, percent};
 
+/// Exit code 3 when it is certain, with confidence 95 %, that reports were manipulated (hash designs
+/// with min-l1 only).
 #[derive(clap::Args)]
+#[command(
+    after_help = "Exit code 3: with confidence 95 % reports were manipulated. Only min-l1 on \
+                        the counts of a hash design can tell."
+)]
 pub(crate) struct Arguments {
     /// The protocol
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: how to decode
-    #[arg(long, value_enum, default_value_t = Kind::MinL1)]
-    decoder: Kind,
-    /// The fraction of reports that may be manipulated: it sets the stated bound
-    #[arg(long, default_value_t = 0.0)]
-    gamma: f64,
+    /// Hash design: how to decode [default: min-l1]
+    #[arg(long, value_enum)]
+    decoder: Option<Kind>,
+    /// What makes masses of raw estimates. Hash design: for least-squares, linear and block-median
+    /// [default: simplex]; others: [default: none]
+    #[arg(long, value_enum)]
+    projection: Option<Mend>,
+    /// How many blocks of groups block-median takes [default: 3]
+    #[arg(long)]
+    blocks: Option<usize>,
+    /// Hash design: the fraction of reports that may be manipulated, for which a bound is stated
+    #[arg(long)]
+    gamma: Option<f64>,
     /// The counts
     counts: PathBuf,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     MinL1,
     LeastSquares,
     Linear,
     MaximumLikelihood,
     LdpRecover,
+    BlockMedian,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mend {
+    None,
+    Simplex,
+    ClipAndNormalize,
+    NormSub,
+    BaseCut,
+    SubtractMinimum,
+}
+
+impl Mend {
+    fn projection(self) -> Projection {
+        match self {
+            Self::None => Projection::None,
+            Self::Simplex => Projection::Simplex,
+            Self::ClipAndNormalize => Projection::ClipAndNormalize,
+            Self::NormSub => Projection::NormSub,
+            Self::BaseCut => Projection::BaseCut,
+            Self::SubtractMinimum => Projection::SubtractMinimum,
+        }
+    }
+}
+
+const COLUMNS: [&str; 3] = ["symbol", "mass", "standard_error"];
+
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+    let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0)).context("--gamma")?;
     let protocol = files::protocol(&arguments.protocol)?;
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();
     with_mechanism!(
         protocol,
         mechanism => {
+            only_for_designs(arguments)?;
             let aggregate = read_counts(mechanism, &bytes).with_context(at)?;
-            let estimates = aggregate.estimates();
-            let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
             let reports = aggregate.reports();
-            let estimate = |(symbol, mass): (usize, f64)| {
-                let variance = aggregate.mechanism().variance(&masses, symbol, reports);
-                row(symbol, mass, variance.sqrt())
+            ensure!(reports > 0, "{}: no reports were counted, nothing to decode", at());
+            let mut estimates = aggregate.estimates();
+            if let Some(mend) = arguments.projection {
+                ensure!(
+                    mend != Mend::BaseCut,
+                    "--projection: base-cut applies to hash designs only"
+                );
+            }
+            let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
+            let deviation = |symbol| {
+                aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
             };
-            let rows: Vec<Value> = estimates.into_iter().enumerate().map(estimate).collect();
-            out.print(&json!({ "reports": reports, "estimates": rows }))?;
+            let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
+            if let Some(mend) = arguments.projection {
+                mend.projection().apply(&mut estimates, 0.0);
+            }
+            let report = Report::default()
+                .field("reports", reports)
+                .field("rejected", aggregate.rejected().total());
+            out.print(&report.table("estimates", &COLUMNS, rows(&estimates, &errors)))?;
             Ok(Ending::Done)
         },
         design => {
@@ -63,44 +117,115 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             if counts.parameters != design {
                 bail!("{}: counts of another design", at());
             }
-            let design = HashDesign::new(design)?;
-            let matrix = DesignMatrix::from_design(&design)?;
-            let observation = Observation::from_counts(&matrix, &counts.matrix)?;
-            let decoder = match arguments.decoder {
-                Kind::MinL1 => Decoder::default(),
-                Kind::LeastSquares => Decoder::LeastSquares(Projection::Simplex),
-                Kind::Linear => Decoder::Linear(Projection::Simplex),
-                Kind::MaximumLikelihood => Decoder::MaximumLikelihood {
-                    iterations: 2_000,
-                    tolerance: 1e-6,
-                },
-                Kind::LdpRecover => Decoder::LdpRecover { ratio: 0.2 },
-            };
-            let estimate =
-                decoder.decode(&matrix, &observation, Gamma::new(arguments.gamma)?)?;
-            let errors = estimate.masses.iter().zip(&estimate.standard_errors);
-            let rows: Vec<Value> = errors
-                .enumerate()
-                .map(|(symbol, (mass, error))| row(symbol, *mass, *error))
-                .collect();
-            out.print(&json!({
-                "reports": counts.matrix.reports(),
-                "rejected": counts.rejected.total(),
-                "manipulation_bound": estimate.manipulation_bound,
-                "residual": estimate.residual,
-                "gamma_lower": estimate.gamma_lower,
-                "converged": estimate.convergence.converged,
-                "estimates": rows,
-            }))?;
-            Ok(if estimate.gamma_lower > 0.0 {
-                Ending::Manipulated
-            } else {
-                Ending::Done
-            })
+            ensure!(
+                counts.matrix.reports() > 0,
+                "{}: no reports were counted, nothing to decode",
+                at()
+            );
+            decode(arguments, &counts, gamma, out)
         }
     )
 }
 
-fn row(symbol: usize, mass: f64, error: f64) -> Value {
-    json!({ "symbol": symbol, "mass": mass, "standard_error": error })
+/// That no argument was given that would change nothing.
+fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
+    let given = [
+        ("--decoder", arguments.decoder.is_some()),
+        ("--blocks", arguments.blocks.is_some()),
+        ("--gamma", arguments.gamma.is_some()),
+    ];
+    for (name, given) in given {
+        ensure!(
+            !given,
+            "{name}: applies to hash designs only; for other protocols no bound on liars is known"
+        );
+    }
+    Ok(())
+}
+
+fn decoder(arguments: &Arguments) -> anyhow::Result<Decoder> {
+    let kind = arguments.decoder.unwrap_or(Kind::MinL1);
+    let projects = matches!(kind, Kind::LeastSquares | Kind::Linear | Kind::BlockMedian);
+    ensure!(
+        projects || arguments.projection.is_none(),
+        "--projection: applies to the decoders least-squares, linear and block-median only"
+    );
+    ensure!(
+        kind == Kind::BlockMedian || arguments.blocks.is_none(),
+        "--blocks: applies to the decoder block-median only"
+    );
+    let mend = arguments.projection.unwrap_or(Mend::Simplex);
+    let projection = mend.projection();
+    Ok(match kind {
+        Kind::MinL1 => Decoder::default(),
+        Kind::LeastSquares => Decoder::LeastSquares(projection),
+        Kind::Linear => Decoder::Linear(projection),
+        Kind::MaximumLikelihood => Decoder::MaximumLikelihood {
+            iterations: 2_000,
+            tolerance: 1e-6,
+        },
+        Kind::LdpRecover => Decoder::LdpRecover { ratio: 0.2 },
+        Kind::BlockMedian => Decoder::BlockMedian {
+            blocks: arguments.blocks.unwrap_or(3),
+            projection,
+        },
+    })
+}
+
+fn decode(
+    arguments: &Arguments,
+    counts: &DesignCounts,
+    gamma: Gamma,
+    out: &mut Output,
+) -> anyhow::Result<Ending> {
+    let decoder = decoder(arguments)?;
+    let design = HashDesign::new(counts.parameters)?;
+    let matrix = DesignMatrix::from_design(&design)?;
+    let observation = Observation::from_counts(&matrix, &counts.matrix)?;
+    let estimate = decoder.decode(&matrix, &observation, gamma)?;
+    let manipulated = estimate.gamma_lower > 0.0;
+    let mut report = Report::default();
+    if manipulated {
+        report = report.sentence(format!(
+            "manipulated: at least {} of the reports (95 % confidence)",
+            percent(estimate.gamma_lower)
+        ));
+    }
+    if arguments
+        .gamma
+        .is_some_and(|gamma| gamma < estimate.gamma_lower)
+    {
+        out.warn(
+            "more reports were manipulated than --gamma assumes: the stated bound does not hold",
+        );
+    }
+    if !estimate.convergence.converged {
+        out.warn("the decoder stopped before it converged: see the gap");
+    }
+    // Without a stated fraction there is no bound to state.
+    let bound = arguments.gamma.map(|_| json!(estimate.manipulation_bound));
+    let report = report
+        .field("reports", counts.matrix.reports())
+        .field("rejected", counts.rejected.total())
+        .field("manipulated", manipulated)
+        .field("gamma_lower", estimate.gamma_lower)
+        .field("manipulation_bound", bound)
+        .field("residual", estimate.residual)
+        .field("converged", estimate.convergence.converged)
+        .field("iterations", estimate.convergence.iterations)
+        .field("gap", estimate.convergence.gap);
+    let rows = rows(&estimate.masses, &estimate.standard_errors);
+    out.print(&report.table("estimates", &COLUMNS, rows))?;
+    Ok(if manipulated {
+        Ending::Manipulated
+    } else {
+        Ending::Done
+    })
+}
+
+fn rows(masses: &[f64], errors: &[f64]) -> Vec<Vec<Value>> {
+    let pairs = masses.iter().zip(errors).enumerate();
+    pairs
+        .map(|(symbol, (mass, error))| vec![json!(symbol), json!(mass), json!(error)])
+        .collect()
 }

@@ -12,17 +12,18 @@ use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::wire::{
     Protocol, WireReport, write_design_report, write_envelope, write_report,
 };
-use serde_json::json;
 
 use crate::Ending;
-use crate::files::{self, Output};
+use crate::files;
+use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The protocol
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: the file with the server's key, which assigns the groups
+    /// Hash design: the file with the server's key, which assigns the groups. It is the server's
+    /// secret and for simulation: a client gets the number of its group and no more
     #[arg(long, conflicts_with = "group")]
     key: Option<PathBuf>,
     /// Hash design: the group that the server assigned to these clients
@@ -49,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         _ => bail!("this protocol takes values and a secret for each client: use the library"),
     };
     files::write(&arguments.out, &bytes)?;
-    out.print(&json!({ "reports": count, "bytes": bytes.len() }))?;
+    let report = Report::default().field("reports", count);
+    out.print(&report.field("bytes", bytes.len()))?;
     Ok(Ending::Done)
 }
 

@@ -1,69 +1,17 @@
-//! Reading and writing files, and printing results as lines or as JSON.
+//! Reading and writing files.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use septet_robust_stats::Pmf;
+use septet_robust_stats::aggregate::DesignCounts;
 use septet_robust_stats::distribution::read_counts;
-use septet_robust_stats::wire::Protocol;
-use serde_json::Value;
+use septet_robust_stats::wire::{Protocol, read_design_counts};
 
-/// Where results go.
-pub(crate) struct Output {
-    json: bool,
-    out: io::StdoutLock<'static>,
-}
-
-impl Output {
-    pub(crate) fn new(json: bool) -> Self {
-        Self {
-            json,
-            out: io::stdout().lock(),
-        }
-    }
-
-    /// Prints an object: as JSON, or each field on a line and lists of numbers as columns.
-    pub(crate) fn print(&mut self, value: &Value) -> anyhow::Result<()> {
-        if self.json {
-            writeln!(self.out, "{value}")?;
-            return Ok(());
-        }
-        let Value::Object(fields) = value else {
-            writeln!(self.out, "{value}")?;
-            return Ok(());
-        };
-        // Lists last, and the fields about all of them first.
-        let (lists, single): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, f)| f.is_array());
-        for (name, field) in single.into_iter().chain(lists) {
-            let name = name.replace('_', " ");
-            match field {
-                Value::Array(rows) => {
-                    writeln!(self.out, "{name}:")?;
-                    for row in rows {
-                        writeln!(self.out, "  {}", plain(row))?;
-                    }
-                }
-                field => writeln!(self.out, "{name}: {}", plain(field))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A value on one line.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(fields) => {
-            let field = |(name, value)| format!("{name} {}", plain(value));
-            let fields: Vec<String> = fields.iter().map(field).collect();
-            fields.join("  ")
-        }
-        other => other.to_string(),
-    }
-}
+/// How many entries the partitions of a design may have when nobody but a file of counts asks for
+/// them: a few bytes must not take gigabytes.
+const MOST_ENTRIES: usize = 1 << 27;
 
 /// The bytes of a file.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -84,6 +32,40 @@ pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
     Protocol::from_bytes(&read(path)?).with_context(|| path.display().to_string())
 }
 
+/// The counts of a hash design, which must be that of the protocol when there is one, and a small one
+/// when not.
+pub(crate) fn design_counts(
+    path: &Path,
+    bytes: &[u8],
+    from: Option<&Path>,
+) -> anyhow::Result<DesignCounts> {
+    let counts = read_design_counts(bytes).with_context(|| path.display().to_string())?;
+    let design = counts.parameters;
+    if let Some(from) = from {
+        let Protocol::Design(expected) = protocol(from)? else {
+            bail!(
+                "{}: expected a hash design, found another protocol",
+                from.display()
+            );
+        };
+        ensure!(
+            design == expected,
+            "{}: counts of another design than that of {}",
+            path.display(),
+            from.display()
+        );
+    } else if design.groups().saturating_mul(design.domain()) > MOST_ENTRIES {
+        bail!(
+            "{}: {} groups of {} symbols are many: give the design with --protocol to say that you \
+             expect them",
+            path.display(),
+            design.groups(),
+            design.domain()
+        );
+    }
+    Ok(counts)
+}
+
 /// The server's key: 32 hexadecimal digits.
 pub(crate) fn key(path: &Path) -> anyhow::Result<[u8; 16]> {
     let text =
@@ -99,7 +81,7 @@ pub(crate) fn key(path: &Path) -> anyhow::Result<[u8; 16]> {
 /// Bytes from twice as many hexadecimal digits.
 pub(crate) fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.is_ascii() {
+    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
@@ -108,10 +90,31 @@ pub(crate) fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// A distribution from a count file, or `uniform`.
+/// A distribution over the symbols of a design: `uniform`, or a file of weights. Labels that are the
+/// numbers of all symbols are matched with them; other labels stand in the order of the symbols.
 pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
     if name == "uniform" {
         return Ok(Pmf::uniform(domain)?);
     }
-    Ok(read_counts(Path::new(name))?.pmf()?)
+    let counts = read_counts(Path::new(name))?;
+    let found = counts.labels.len();
+    ensure!(
+        found == domain,
+        "{name}: expected a weight for each of {domain} symbols, found {found}"
+    );
+    let numbers: Result<Vec<usize>, _> = counts.labels.iter().map(|l| l.trim().parse()).collect();
+    let Ok(numbers) = numbers else {
+        return Ok(counts.pmf()?);
+    };
+    let mut weights = vec![None; domain];
+    for (&number, weight) in numbers.iter().zip(&counts.weights) {
+        let place = weights.get_mut(number).filter(|place| place.is_none());
+        let place = place.with_context(|| {
+            let last = domain - 1;
+            format!("{name}: expected the symbols 0 to {last} once each, found {number}")
+        })?;
+        *place = Some(*weight);
+    }
+    let weights: Vec<f64> = weights.into_iter().flatten().collect();
+    Ok(Pmf::from_weights(&weights)?)
 }

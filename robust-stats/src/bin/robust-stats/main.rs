@@ -6,11 +6,12 @@ mod audit;
 mod decode;
 mod encode;
 mod files;
+mod output;
 mod plan;
 mod protocol;
 mod test;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,12 +19,12 @@ use clap::{Parser, Subcommand};
 /// Estimates and tests distributions from private or compressed reports, with a bound on what lying
 /// clients can do.
 ///
-/// Exit codes: 0 done, 1 an error, 2 wrong arguments, 3 a certificate says that reports were
-/// manipulated.
+/// Exit codes: 0 done, 1 an error, 2 wrong arguments, 3 done, and a certificate says that reports were
+/// manipulated (decode only).
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Print JSON
+    /// Print one JSON object, and errors as one too, on standard error
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -36,11 +37,11 @@ enum Command {
     Protocol(protocol::Arguments),
     /// Encode `client,symbol` lines from standard input into reports
     Encode(encode::Arguments),
-    /// Count reports
+    /// Count reports; wrong ones are rejected with a reason and counted too
     Aggregate(aggregate::Arguments),
     /// Add counts of the same protocol
     Merge(aggregate::MergeArguments),
-    /// Estimate the distribution
+    /// Estimate the distribution; exit code 3 when manipulation is certain
     Decode(decode::Arguments),
     /// Test hypotheses, with p-values that hold whatever the assumed fraction of clients does
     Test(test::Arguments),
@@ -59,8 +60,19 @@ enum Ending {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let mut out = files::Output::new(arguments.json);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Nobody has read the arguments, so that their text says how to answer.
+        Err(error) if error.use_stderr() && std::env::args().any(|word| word == "--json") => {
+            let text = error.to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            output::say(true, "error", text.trim_end());
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
+    let json = arguments.json;
+    let mut out = output::Output::new(json);
     let result = match arguments.command {
         Command::Protocol(arguments) => protocol::run(&arguments, &mut out),
         Command::Encode(arguments) => encode::run(&arguments, &mut out),
@@ -78,8 +90,7 @@ fn main() -> ExitCode {
         // Who reads the output has seen enough: `robust-stats .. | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // When standard error is closed, the exit code alone tells.
-            let _ = writeln!(io::stderr(), "robust-stats: {error:#}");
+            output::say(json, "error", &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,11 +1,10 @@
 //! `robust-stats plan`: before anything is deployed.
 
-use septet_robust_stats::planner::{Constraint, Request, Task, Verdict, plan};
+use septet_robust_stats::planner::{Constraint, Plan, Request, Task, Verdict, plan};
 use septet_robust_stats::{Epsilon, Gamma};
-use serde_json::json;
 
 use crate::Ending;
-use crate::files::Output;
+use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,7 +20,7 @@ pub(crate) struct Arguments {
     /// Messages of so many bits
     #[arg(long, conflicts_with = "epsilon")]
     bits: Option<u32>,
-    /// Locally private messages
+    /// Locally private messages; epsilon chooses the number of cells too
     #[arg(long)]
     epsilon: Option<f64>,
     /// Plan a test of uniformity with this power at the target distance, instead of an estimate
@@ -51,15 +50,30 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         gamma: Gamma::new(arguments.gamma)?,
         target: arguments.target,
     };
-    match plan(&request)? {
-        Verdict::Feasible(plan) => {
-            let mut value = serde_json::to_value(plan)?;
-            value["feasible"] = json!(true);
-            out.print(&value)?;
-        }
-        Verdict::Infeasible { floor } => {
-            out.print(&json!({ "feasible": false, "floor": floor }))?;
+    let report = match plan(&request)? {
+        Verdict::Feasible(plan) => fields(Report::default().field("feasible", true), &plan)?,
+        Verdict::Infeasible { floor } => Report::default()
+            .sentence("no number of clients is enough: the liars alone move the estimate further")
+            .field("feasible", false)
+            .field("floor", floor),
+    };
+    out.print(&report)?;
+    Ok(Ending::Done)
+}
+
+/// The fields of a plan, what is to be deployed first.
+fn fields(mut report: Report, plan: &Plan) -> anyhow::Result<Report> {
+    let mut value = serde_json::to_value(plan)?;
+    let Some(object) = value.as_object_mut() else {
+        return Ok(report);
+    };
+    for name in ["users", "groups", "cells", "message_bits", "message_bytes"] {
+        if let Some(value) = object.remove(name) {
+            report = report.field(name, value);
         }
     }
-    Ok(Ending::Done)
+    for (name, value) in object {
+        report = report.field(name, value.take());
+    }
+    Ok(report)
 }

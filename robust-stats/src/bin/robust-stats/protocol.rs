@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use rand_chacha::rand_core::RngCore;
 use septet_robust_stats::Epsilon;
+use septet_robust_stats::aggregate::{Countable, MOST_SLOTS};
 use septet_robust_stats::design::{DesignParameters, HashDesign};
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::Protocol;
-use serde_json::json;
 
 use crate::Ending;
-use crate::files::{self, Output};
+use crate::aggregate::with_mechanism;
+use crate::files;
+use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -92,6 +94,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Kind::CountMeanSketch => CountMeanSketch::new(shape()?, needed()?)?.into(),
         Kind::HadamardCountMeanSketch => HadamardCountMeanSketch::new(shape()?, needed()?)?.into(),
     };
+    check_size(protocol)?;
     files::write(&arguments.out, &protocol.to_bytes())?;
     let tag: String = protocol
         .tag()
@@ -99,12 +102,32 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
-    out.print(&json!({
-        "protocol": arguments.mechanism.to_possible_value().map(|v| v.get_name().to_owned()),
-        "tag": tag,
-        "isometry_constant": constant,
-    }))?;
+    let name = arguments.mechanism.to_possible_value();
+    let mut report = Report::default()
+        .field("protocol", name.map(|value| value.get_name().to_owned()))
+        .field("tag", tag);
+    if let Protocol::Design(design) = protocol {
+        report = report
+            .field("cells", design.cells())
+            .field("groups", design.groups())
+            .field("isometry_constant", constant);
+    }
+    out.print(&report)?;
     Ok(Ending::Done)
+}
+
+/// That a server can count the reports, before any client gets the protocol.
+fn check_size(protocol: Protocol) -> anyhow::Result<()> {
+    let slots = with_mechanism!(
+        protocol,
+        mechanism => mechanism.slots(),
+        design => design.groups().saturating_mul(design.cells())
+    );
+    ensure!(
+        slots <= MOST_SLOTS,
+        "--domain: expected at most {MOST_SLOTS} counts on the server, found {slots}"
+    );
+    Ok(())
 }
 
 fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {

@@ -1,31 +1,43 @@
 //! `robust-stats test`: hypotheses under manipulation.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use clap::Subcommand;
+use anyhow::{Context, bail, ensure};
+use clap::{Subcommand, ValueEnum};
 use septet_core::seed::SeedTree;
-use septet_robust_stats::Gamma;
+use septet_robust_stats::aggregate::{CountMatrix, checked_total};
 use septet_robust_stats::design::HashDesign;
 use septet_robust_stats::distribution::{Counts, read_counts};
-use septet_robust_stats::testing::{IdentityTest, TestReport, independence, two_sample};
-use septet_robust_stats::wire::read_design_counts;
-use serde_json::{Value, json};
+use septet_robust_stats::testing::{
+    ClassicalTest, ExactPmf, IdentityTest, ShiftReport, Statistic, TestReport, UniformReduction,
+    independence, two_sample,
+};
+use septet_robust_stats::wire::VERSION;
+use septet_robust_stats::{Gamma, Pmf, RobustStatsError};
+use serde_json::json;
 
 use crate::Ending;
-use crate::files::{self, Output};
+use crate::files;
+use crate::output::{Output, Report, percent};
+
+/// Fractions of liars when none are given.
+const GAMMAS: [f64; 4] = [0.0, 0.001, 0.01, 0.05];
+
+/// Cells that a symbol has in the reduction to the uniform distribution.
+const CELLS_PER_SYMBOL: usize = 4;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     hypothesis: Hypothesis,
-    /// Fractions of manipulated reports, separated by commas
-    #[arg(long, global = true, value_delimiter = ',', default_values_t = [0.0, 0.001, 0.01, 0.05])]
+    /// Fractions of manipulated reports, separated by commas [default: 0,0.001,0.01,0.05]
+    #[arg(long, global = true, value_delimiter = ',')]
     gamma: Vec<f64>,
     /// The level at which gamma-star rejects
     #[arg(long, global = true, default_value_t = 0.05)]
     level: f64,
-    /// How many simulated data sets or permutations
+    /// How many simulated data sets or permutations, at most 10000000
     #[arg(long, global = true, default_value_t = 999)]
     draws: usize,
     /// The seed of the simulation
@@ -36,13 +48,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Hypothesis {
     /// The counts come from a reference distribution
-    Identity {
-        /// `label,count` lines, or counts of a hash design
-        counts: PathBuf,
-        /// `uniform`, or a file of `label,weight` lines in the same order
-        #[arg(long, default_value = "uniform")]
-        reference: String,
-    },
+    Identity(Identity),
     /// Two files of counts come from one distribution: labels are matched
     TwoSample {
         /// `label,count` lines
@@ -57,101 +63,270 @@ enum Hypothesis {
     },
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
-    let seed = SeedTree::new(arguments.seed).child("robust-stats test");
-    let gammas: Result<Vec<Gamma>, _> = arguments.gamma.iter().map(|&g| Gamma::new(g)).collect();
-    let gammas = gammas?;
-    let shifted = |test: &dyn Fn(Gamma) -> Result<_, septet_robust_stats::RobustStatsError>| {
-        let mut rows = Vec::new();
-        for &gamma in &gammas {
-            let report: septet_robust_stats::testing::ShiftReport = test(gamma)?;
-            rows.push(json!({
-                "gamma": gamma.get(),
-                "statistic": report.statistic,
-                "p_value": report.p_value,
-                "robust_p_value": report.robust_p_value,
-            }));
+#[derive(clap::Args)]
+struct Identity {
+    /// `label,count` lines, or the counts of a hash design
+    counts: PathBuf,
+    /// `uniform`, or a file of `label,weight` lines. Labels are matched with those of the counts; of a
+    /// hash design they are the numbers of the symbols, or stand in their order
+    #[arg(long, default_value = "uniform")]
+    reference: String,
+    /// A classical test instead, for comparison: none of them survives manipulation
+    #[arg(long, value_enum, conflicts_with = "gamma")]
+    statistic: Option<Classical>,
+    /// Turn the reference into the uniform distribution first, sample by sample
+    #[arg(long, conflicts_with = "statistic")]
+    reduced: bool,
+    /// Hash design: the protocol that the counts must have; needed for large designs only
+    #[arg(long)]
+    protocol: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Classical {
+    ChiSquared,
+    /// The likelihood ratio
+    G,
+    Collisions,
+    Coincidences,
+    TotalVariation,
+    Huber,
+}
+
+impl Classical {
+    fn statistic(self) -> Statistic {
+        match self {
+            Self::ChiSquared => Statistic::ChiSquared,
+            Self::G => Statistic::LikelihoodRatio,
+            Self::Collisions => Statistic::Collisions,
+            Self::Coincidences => Statistic::Coincidences,
+            Self::TotalVariation => Statistic::TotalVariation,
+            Self::Huber => Statistic::Huber { width: 1.5 },
         }
-        anyhow::Ok(rows)
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+    let level = arguments.level;
+    ensure!(
+        level > 0.0 && level < 1.0,
+        "--level: expected above 0 and below 1, found {level}"
+    );
+    let seed = SeedTree::new(arguments.seed).child("robust-stats test");
+    let given = if arguments.gamma.is_empty() {
+        &GAMMAS[..]
+    } else {
+        &arguments.gamma
     };
-    let rows: Vec<Value> = match &arguments.hypothesis {
-        Hypothesis::Identity { counts, reference } => {
-            let reports = identity(arguments, counts, reference, &gammas, &seed)?;
-            let rows = gammas.iter().zip(&reports).map(|(gamma, report)| {
-                json!({
-                    "gamma": gamma.get(),
-                    "statistic": report.statistic,
-                    "least_statistic": report.least_statistic,
-                    "p_value": report.p_value,
-                    "robust_p_value": report.robust_p_value,
-                    "gamma_star": report.gamma_star,
-                })
-            });
-            rows.collect()
+    let gammas: Result<Vec<Gamma>, _> = given.iter().map(|&gamma| Gamma::new(gamma)).collect();
+    let gammas = gammas.context("--gamma")?;
+    let report = match &arguments.hypothesis {
+        Hypothesis::Identity(identity) => {
+            let data = Data::read(identity)?;
+            match identity.statistic {
+                Some(classical) => data.classical(arguments, classical, &seed)?,
+                None => {
+                    let reports = data.robust(arguments, identity.reduced, &gammas, &seed)?;
+                    identity_report(arguments, &gammas, &reports)
+                }
+            }
         }
         Hypothesis::TwoSample { first, second } => {
-            let (first, second) = matched(read_counts(first)?, read_counts(second)?);
-            let (first, second) = (whole(&first)?, whole(&second)?);
-            shifted(&|gamma| two_sample(&first, &second, gamma, arguments.draws, &mut seed.rng()))?
+            let (a, b) = matched(read_counts(first)?, read_counts(second)?);
+            let (a, b) = (whole(first, &a)?, whole(second, &b)?);
+            shifted(level, &gammas, |gamma| {
+                two_sample(&a, &b, gamma, arguments.draws, &mut seed.rng())
+            })?
         }
         Hypothesis::Independence { table } => {
             let (counts, columns) = read_table(table)?;
-            shifted(&|gamma| {
+            shifted(level, &gammas, |gamma| {
                 independence(&counts, columns, gamma, arguments.draws, &mut seed.rng())
             })?
         }
     };
-    out.print(&json!({ "level": arguments.level, "tests": rows }))?;
+    out.print(&report)?;
     Ok(Ending::Done)
 }
 
-fn identity(
-    arguments: &Arguments,
-    path: &Path,
-    reference: &str,
+fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestReport]) -> Report {
+    let star = reports.first().and_then(|report| report.gamma_star);
+    let level = arguments.level;
+    let sentence = match star {
+        Some(star) => format!(
+            "rejected at level {level}, even if {} of the samples are lies",
+            percent(star)
+        ),
+        None => format!("not rejected at level {level}"),
+    };
+    let rows = gammas.iter().zip(reports).map(|(gamma, report)| {
+        vec![
+            json!(gamma.get()),
+            json!(report.statistic),
+            json!(report.least_statistic),
+            json!(report.p_value),
+            json!(report.robust_p_value),
+            json!(report.gamma_star),
+        ]
+    });
+    let columns = [
+        "gamma",
+        "statistic",
+        "least_statistic",
+        "p_value",
+        "robust_p_value",
+        "gamma_star",
+    ];
+    Report::default()
+        .sentence(sentence)
+        .field("level", level)
+        .field("gamma_star", json!(star))
+        .table("tests", &columns, rows.collect())
+}
+
+fn shifted(
+    level: f64,
     gammas: &[Gamma],
-    seed: &SeedTree,
-) -> anyhow::Result<Vec<TestReport>> {
-    let bytes = files::read(path)?;
-    if let Ok(counts) = read_design_counts(&bytes) {
-        let design = HashDesign::new(counts.parameters)?;
-        let pmf = files::reference(reference, design.domain())?;
-        let sizes = (0..design.groups()).map(|group| counts.matrix.group_reports(group));
-        let test =
-            IdentityTest::distributed(&design, &pmf, sizes.collect(), arguments.draws, seed)?;
-        let run = |&gamma: &Gamma| test.run_groups(&counts.matrix, gamma, arguments.level);
-        return Ok(gammas.iter().map(run).collect::<Result<_, _>>()?);
+    mut test: impl FnMut(Gamma) -> Result<ShiftReport, RobustStatsError>,
+) -> anyhow::Result<Report> {
+    let mut rows = Vec::new();
+    for &gamma in gammas {
+        let report = test(gamma)?;
+        rows.push(vec![
+            json!(gamma.get()),
+            json!(report.statistic),
+            json!(report.p_value),
+            json!(report.robust_p_value),
+        ]);
     }
-    let counts = whole(&read_counts(path)?)?;
-    let pmf = files::reference(reference, counts.len())?;
-    if pmf.domain() != counts.len() {
-        bail!(
-            "{reference}: expected {} symbols as in {}, found {}",
-            counts.len(),
-            path.display(),
-            pmf.domain()
+    let columns = ["gamma", "statistic", "p_value", "robust_p_value"];
+    let report = Report::default().field("level", level);
+    Ok(report.table("tests", &columns, rows))
+}
+
+/// What an identity test is given.
+enum Data {
+    /// Counts of symbols, and the reference.
+    Symbols(Vec<u64>, Pmf),
+    /// The counts of a hash design, and the reference.
+    Cells(Box<HashDesign>, CountMatrix, Pmf),
+}
+
+impl Data {
+    /// Binary counts begin with the version of their format, which no text does.
+    fn read(identity: &Identity) -> anyhow::Result<Self> {
+        let path = &identity.counts;
+        let bytes = files::read(path)?;
+        if bytes.first() == Some(&VERSION) {
+            let counts = files::design_counts(path, &bytes, identity.protocol.as_deref())?;
+            let design = HashDesign::new(counts.parameters)?;
+            let pmf = files::reference(&identity.reference, design.domain())?;
+            return Ok(Self::Cells(Box::new(design), counts.matrix, pmf));
+        }
+        ensure!(
+            identity.protocol.is_none(),
+            "--protocol: applies to the counts of a hash design only"
         );
+        let counts = read_counts(path)?;
+        ensure!(
+            !counts.labels.is_empty(),
+            "{}: expected `label,count` lines or the counts of a hash design, found none",
+            path.display()
+        );
+        if identity.reference == "uniform" {
+            let pmf = Pmf::uniform(counts.labels.len())?;
+            return Ok(Self::Symbols(whole(path, &counts)?, pmf));
+        }
+        let reference = read_counts(Path::new(&identity.reference))?;
+        // What was never seen has a count of 0; what the reference does not know is a mistake.
+        let known: BTreeSet<&String> = reference.labels.iter().collect();
+        if let Some(label) = counts.labels.iter().find(|label| !known.contains(label)) {
+            bail!(
+                "{}: expected a weight for every label of {}, found none for {label}",
+                identity.reference,
+                path.display()
+            );
+        }
+        let (counts, reference) = matched(counts, reference);
+        Ok(Self::Symbols(whole(path, &counts)?, reference.pmf()?))
     }
-    let test = IdentityTest::new(&pmf, counts.iter().sum(), arguments.draws, seed)?;
-    let run = |&gamma: &Gamma| test.run(&counts, gamma, arguments.level);
-    Ok(gammas.iter().map(run).collect::<Result<_, _>>()?)
+
+    fn robust(
+        &self,
+        arguments: &Arguments,
+        reduced: bool,
+        gammas: &[Gamma],
+        seed: &SeedTree,
+    ) -> anyhow::Result<Vec<TestReport>> {
+        let (draws, level) = (arguments.draws, arguments.level);
+        let (test, counts) = match self {
+            Self::Cells(..) if reduced => {
+                bail!("--reduced: needs `label,count` lines: a server does not see samples")
+            }
+            Self::Cells(design, matrix, pmf) => {
+                let sizes = (0..design.groups()).map(|group| matrix.group_reports(group));
+                let test = IdentityTest::distributed(design, pmf, sizes.collect(), draws, seed)?;
+                let run = |&gamma: &Gamma| test.run_groups(matrix, gamma, level);
+                return Ok(gammas.iter().map(run).collect::<Result<_, _>>()?);
+            }
+            Self::Symbols(counts, pmf) if reduced => {
+                let reduction = UniformReduction::new(pmf, CELLS_PER_SYMBOL)?;
+                let mut rng = seed.child("reduction").rng();
+                let mapped = reduction.map_counts(counts, &mut rng)?;
+                let uniform = ExactPmf::uniform(reduction.cells())?;
+                let total = checked_total(&mapped)?;
+                (IdentityTest::exact(uniform, total, draws, seed)?, mapped)
+            }
+            Self::Symbols(counts, pmf) => {
+                let total = checked_total(counts)?;
+                let test = IdentityTest::new(pmf, total, draws, seed)?;
+                (test, counts.clone())
+            }
+        };
+        let run = |&gamma: &Gamma| test.run(&counts, gamma, level);
+        Ok(gammas.iter().map(run).collect::<Result<_, _>>()?)
+    }
+
+    fn classical(
+        &self,
+        arguments: &Arguments,
+        classical: Classical,
+        seed: &SeedTree,
+    ) -> anyhow::Result<Report> {
+        let Self::Symbols(counts, pmf) = self else {
+            bail!("--statistic: needs `label,count` lines, not the counts of a hash design");
+        };
+        let statistic = classical.statistic();
+        let total = checked_total(counts)?;
+        let test = ClassicalTest::new(statistic, pmf, total, arguments.draws, seed)?;
+        let p_value = test.p_value(counts)?;
+        let name = classical.to_possible_value();
+        Ok(Report::default()
+            .sentence("a classical test: a few lies make it reject a true hypothesis")
+            .field("statistic", name.map(|name| name.get_name().to_owned()))
+            .field("value", statistic.value(counts, pmf))
+            .field("p_value", p_value)
+            .field("level", arguments.level)
+            .field("rejected", p_value <= arguments.level))
+    }
 }
 
 /// Counts as whole numbers: shares are no sample.
-fn whole(counts: &Counts) -> anyhow::Result<Vec<u64>> {
+fn whole(path: &Path, counts: &Counts) -> anyhow::Result<Vec<u64>> {
     let number = |(label, weight): (&String, &f64)| {
         if weight.fract() == 0.0 && *weight < 9e15 {
             Ok(*weight as u64)
         } else {
-            bail!("{label}: expected a whole number of reports, found {weight}")
+            bail!(
+                "{}: expected a whole number of reports for {label}, found {weight}",
+                path.display()
+            )
         }
     };
-    counts
-        .labels
-        .iter()
-        .zip(&counts.weights)
-        .map(number)
-        .collect()
+    let pairs = counts.labels.iter().zip(&counts.weights);
+    let numbers: Vec<u64> = pairs.map(number).collect::<anyhow::Result<_>>()?;
+    checked_total(&numbers).with_context(|| path.display().to_string())?;
+    Ok(numbers)
 }
 
 /// Both files over the labels of both.
@@ -176,7 +351,8 @@ fn matched(first: Counts, second: Counts) -> (Counts, Counts) {
 
 /// A table of counts and its number of columns.
 fn read_table(path: &Path) -> anyhow::Result<(Vec<u64>, usize)> {
-    let text = String::from_utf8(files::read(path)?).context("expected text")?;
+    let text = String::from_utf8(files::read(path)?);
+    let text = text.with_context(|| format!("{}: expected text in UTF-8", path.display()))?;
     let (mut counts, mut columns) = (Vec::new(), 0);
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
@@ -197,5 +373,11 @@ fn read_table(path: &Path) -> anyhow::Result<(Vec<u64>, usize)> {
         }
         columns = found;
     }
+    ensure!(
+        columns > 0,
+        "{}: expected a table of counts, found no line",
+        path.display()
+    );
+    checked_total(&counts).with_context(|| path.display().to_string())?;
     Ok((counts, columns))
 }

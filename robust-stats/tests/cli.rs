@@ -1,0 +1,555 @@
+//! The program `robust-stats`, as its users run it: every verb, and files that are not what they
+//! should be. A panic would be exit code 101, an abort none at all.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(TempDir::new().expect("a temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_robust-stats"));
+        command.current_dir(self.0.path());
+        command.args(arguments.split_whitespace());
+        command.env("RUST_BACKTRACE", "0");
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().expect("the program runs")
+    }
+
+    /// Runs a command that must end with this exit code, and gives its JSON.
+    fn json_with(&self, code: i32, arguments: &str) -> Value {
+        let output = self.run(&format!("--json {arguments}"));
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {output:?}");
+        serde_json::from_slice(&output.stdout).expect("one JSON object")
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        self.json_with(0, arguments)
+    }
+
+    /// Runs a command that must fail with a few readable lines, and gives them.
+    fn error(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        readable(arguments, &output);
+        let json = self.run(&format!("--json {arguments}"));
+        assert_eq!(json.status.code(), Some(1), "{arguments}");
+        let object: Value = serde_json::from_slice(&json.stderr).expect("one JSON object");
+        assert!(object["error"].is_string(), "{object}");
+        String::from_utf8(output.stderr).expect("text")
+    }
+
+    /// Runs a command whose input is hostile: it may do its work or refuse, and nothing else.
+    fn survives(&self, arguments: &str) {
+        let output = self.run(arguments);
+        if !matches!(output.status.code(), Some(0 | 3)) {
+            readable(arguments, &output);
+        }
+    }
+
+    fn encode(&self, arguments: &str, lines: &str) -> Output {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut input = child.stdin.take().expect("piped");
+        // A program that has refused its arguments reads nothing.
+        let _ = input.write_all(lines.as_bytes());
+        drop(input);
+        child.wait_with_output().expect("the program ends")
+    }
+
+    /// A design of 20 symbols in 4 cells with its key, and the reports of so many clients, of whom
+    /// half hold symbol 0.
+    fn design(&self, clients: usize) {
+        self.write("key", "000102030405060708090a0b0c0d0e0f");
+        self.json("protocol --domain 20 --cells 4 --groups 40 --out p");
+        let output = self.encode(
+            "encode --protocol p --key key --out r",
+            &client_lines(0..clients),
+        );
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+fn client_lines(clients: std::ops::Range<usize>) -> String {
+    let line = |client: usize| {
+        let symbol = if client.is_multiple_of(2) {
+            0
+        } else {
+            client / 2 % 20
+        };
+        format!("client {client},{symbol}\n")
+    };
+    clients.map(line).collect()
+}
+
+/// Exit code 1 and one short block on standard error.
+fn readable(arguments: &str, output: &Output) {
+    let text = String::from_utf8(output.stderr.clone()).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {output:?}");
+    assert!(text.contains("robust-stats: "), "{arguments}: {text}");
+    assert!(text.lines().count() <= 4, "{arguments}: {text}");
+    assert!(!text.contains("panicked"), "{arguments}: {text}");
+}
+
+fn cut(path: &Path) -> impl Iterator<Item = Vec<u8>> {
+    let bytes = fs::read(path).expect("there");
+    (0..bytes.len()).map(move |length| bytes[..length].to_vec())
+}
+
+#[test]
+fn a_design_from_protocol_to_certificate() {
+    let place = Place::new();
+    place.design(6_000);
+    let lines = client_lines(6_000..12_000);
+    let output = place.encode("encode --protocol p --key key --out r2", &lines);
+    assert_eq!(output.status.code(), Some(0));
+    let first = place.json("aggregate --protocol p --key key --out c1 r");
+    assert_eq!(
+        (&first["reports"], &first["rejected"]),
+        (&6_000.into(), &0.into())
+    );
+    place.json("aggregate --protocol p --key key --out c2 r2");
+    let merged = place.json("merge --protocol p --out c c1 c2");
+    assert_eq!(merged["reports"], 12_000);
+    let both = place.json("aggregate --protocol p --key key --out both r r2");
+    assert_eq!(both, merged);
+    assert_eq!(
+        fs::read(place.path("both")).unwrap(),
+        fs::read(place.path("c")).unwrap()
+    );
+
+    let estimate = place.json("decode --protocol p --gamma 0.01 c");
+    assert_eq!(estimate["manipulated"], false);
+    assert_eq!(estimate["gamma_lower"], 0.0);
+    assert!(estimate["manipulation_bound"].as_f64().unwrap() > 0.0);
+    assert!(estimate["iterations"].is_u64() && estimate["gap"].is_f64());
+    let rows = estimate["estimates"].as_array().unwrap();
+    assert_eq!(rows.len(), 20);
+    // Half of the clients and a twentieth of the others: 0.525.
+    assert!((rows[0]["mass"].as_f64().unwrap() - 0.525).abs() < 0.05);
+    for decoder in [
+        "least-squares --projection norm-sub",
+        "linear --projection simplex",
+        "maximum-likelihood",
+        "ldp-recover",
+        "block-median --blocks 5 --projection clip-and-normalize",
+    ] {
+        let estimate = place.json(&format!("decode --protocol p --decoder {decoder} c"));
+        assert_eq!(
+            estimate["estimates"].as_array().unwrap().len(),
+            20,
+            "{decoder}"
+        );
+    }
+
+    let text = String::from_utf8(place.run("decode --protocol p c").stdout).unwrap();
+    let header = text
+        .lines()
+        .position(|line| line.trim_start().starts_with("symbol"));
+    let header = text.lines().nth(header.unwrap()).unwrap();
+    let columns: Vec<&str> = header
+        .split("  ")
+        .map(str::trim)
+        .filter(|c| !c.is_empty())
+        .collect();
+    assert_eq!(columns, ["symbol", "mass", "standard error"], "{text}");
+    assert!(text.find("reports: 12000").unwrap() < text.find("symbol").unwrap());
+
+    let test = place.json("test identity --draws 199 c");
+    assert!(test["gamma_star"].as_f64().unwrap() > 0.05, "{test}");
+    assert_eq!(test["tests"].as_array().unwrap().len(), 4);
+    place.json("test identity --draws 99 --protocol p c");
+
+    let attacked = place.json("attack --kind row-takeover --gamma 0.3 --out a c");
+    assert_eq!(attacked["budget"], 3_600);
+    let estimate = place.json_with(3, "decode --protocol p a");
+    assert_eq!(estimate["manipulated"], true);
+    assert_eq!(estimate["manipulation_bound"], Value::Null);
+    let output = place.run("decode --protocol p --gamma 0.01 a");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("than --gamma assumes"), "{text}");
+    let lower = estimate["gamma_lower"].as_f64().unwrap();
+    assert!(lower > 0.0 && lower <= 0.3);
+    let output = place.run("decode --protocol p a");
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("manipulated: at least "), "{text}");
+    assert!(
+        text.lines()
+            .next()
+            .unwrap()
+            .ends_with("% of the reports (95 % confidence)")
+    );
+}
+
+#[test]
+fn every_adversary_keeps_its_budget() {
+    let place = Place::new();
+    place.design(2_000);
+    place.json("aggregate --protocol p --key key --out c r");
+    for kind in [
+        "sign-align",
+        "same-message --symbol 3",
+        "row-takeover",
+        "max-coupling",
+        "random-report",
+        "random-item --targets 3,4",
+        "maximal-gain --targets 3,4",
+        "adaptive-poisoning --targets 3,4,5",
+        "erasure --symbol 0",
+        "replay --symbol 3",
+        "wrong-group --symbol 3",
+        "hill-climb --steps 5",
+    ] {
+        let attacked = place.json(&format!("attack --kind {kind} --gamma 0.1 --out a c"));
+        assert_eq!(attacked["budget"], 200, "{kind}");
+        let changed = attacked["changed"].as_u64().unwrap();
+        assert!((1..=200).contains(&changed), "{kind}: {changed}");
+        place.survives("decode --protocol p a");
+    }
+    for wrong in [
+        "erasure --symbol 20",
+        "random-item --targets 3,20",
+        "emd-quantile",
+    ] {
+        place.error(&format!("attack --kind {wrong} --gamma 0.1 --out a c"));
+    }
+    place.error("attack --gamma 0.5 --out a c");
+
+    // One group in which every symbol is a cell: counts of symbols.
+    place.json("protocol --domain 20 --cells 20 --out central");
+    place.encode(
+        "encode --protocol central --group 0 --out r",
+        &client_lines(0..2_000),
+    );
+    place.json("aggregate --protocol central --key key --out c r");
+    for kind in [
+        "emd-quantile",
+        "emd-sorted",
+        "threshold-walk --aim false-alarm",
+    ] {
+        let attacked = place.json(&format!("attack --kind {kind} --gamma 0.1 --out a c"));
+        assert!(attacked["changed"].as_u64().unwrap() <= 200, "{kind}");
+    }
+    place.error("attack --kind emd-quantile --alpha 0.6 --gamma 0.1 --out a c");
+}
+
+#[test]
+fn every_mechanism_from_protocol_to_estimate() {
+    let place = Place::new();
+    for mechanism in [
+        "randomized-response",
+        "symmetric-unary-encoding",
+        "optimized-unary-encoding",
+        "subset-selection",
+        "local-hashing",
+        "local-hashing --family 100",
+        "hadamard-response",
+        "count-mean-sketch --rows 4 --width 32",
+        "hadamard-count-mean-sketch --rows 4 --width 32",
+    ] {
+        let protocol = format!("protocol --mechanism {mechanism} --domain 20 --epsilon 4 --out p");
+        place.json(&protocol);
+        let output = place.encode("encode --protocol p --out r", &client_lines(0..2_000));
+        assert_eq!(output.status.code(), Some(0), "{mechanism}: {output:?}");
+        place.json("aggregate --protocol p --out c1 r");
+        place.json("merge --protocol p --out c c1 c1");
+        let estimate = place.json("decode --protocol p --projection simplex c");
+        assert_eq!(estimate["reports"], 4_000);
+        let masses = estimate["estimates"].as_array().unwrap();
+        let sum: f64 = masses.iter().map(|row| row["mass"].as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{mechanism}: {sum}");
+        for useless in [
+            "--gamma 0.9",
+            "--gamma 0.5",
+            "--gamma 0.1",
+            "--decoder linear",
+        ] {
+            place.error(&format!("decode --protocol p {useless} c"));
+        }
+    }
+}
+
+#[test]
+fn tests_of_counts_match_labels() {
+    let place = Place::new();
+    place.write("a", "label,count\nx,300\ny,200\nz,100\n");
+    place.write("same", "z,1\nx,3\ny,2\n");
+    place.write("more", "z,1\nw,0\nx,3\ny,2\n");
+    place.write("other", "x,3\ny,2\nq,1\n");
+    for reference in ["same", "more"] {
+        let test = place.json(&format!(
+            "test identity --reference {reference} --draws 99 a"
+        ));
+        assert_eq!(test["tests"][0]["p_value"], 1.0, "{test}");
+    }
+    let error = place.error("test identity --reference other a");
+    assert!(error.contains("found none for z"), "{error}");
+    let uniform = place.json("test identity --draws 99 a");
+    assert_eq!(uniform["tests"][0]["p_value"], 0.01);
+    for statistic in [
+        "chi-squared",
+        "g",
+        "collisions",
+        "coincidences",
+        "total-variation",
+        "huber",
+    ] {
+        let test = place.json(&format!(
+            "test identity --statistic {statistic} --draws 99 a"
+        ));
+        let p = test["p_value"].as_f64().unwrap();
+        // Coincidences say nothing once every symbol was seen.
+        assert_eq!(
+            p,
+            if statistic == "coincidences" {
+                1.0
+            } else {
+                0.01
+            },
+            "{statistic}"
+        );
+    }
+    let reduced = place.json("test identity --reduced --reference same --draws 99 a");
+    assert!(reduced["tests"][0]["p_value"].as_f64().unwrap() > 0.01);
+    let reduced = place.json("test identity --reduced --draws 99 --gamma 0 a");
+    assert_eq!(reduced["tests"][0]["p_value"], 0.01);
+    let both = place.json("test two-sample --draws 99 a same");
+    assert_eq!(both["tests"][0]["p_value"], 1.0);
+    place.write("table", "40,10\n10,40\n");
+    let table = place.json("test independence --draws 99 table");
+    assert_eq!(table["tests"][0]["p_value"], 0.01);
+
+    let error = place.error("test identity absent");
+    assert_eq!(error.matches("absent").count(), 1, "{error}");
+    let error = place.error("test two-sample absent a");
+    assert_eq!(error.matches("os error").count(), 1, "{error}");
+    place.write("typo", "a,1O0\nb,7\n");
+    let error = place.error("test identity typo");
+    assert!(error.contains("line 1") && error.contains("1O0"), "{error}");
+    for wrong in [
+        "--gamma 0.5",
+        "--level 0",
+        "--draws 0",
+        "--draws 1000000000000",
+    ] {
+        place.error(&format!("test identity a {wrong}"));
+    }
+}
+
+#[test]
+fn numbers_that_no_reports_have_are_refused() {
+    let place = Place::new();
+    let huge = u64::MAX;
+    let line = "a,9000000000000000\n";
+    let rows: String = (0..20).map(|row| format!("{row}{line}")).collect();
+    place.write("sum", &rows);
+    for verb in [
+        "identity",
+        "identity --reduced",
+        "two-sample sum",
+        "identity --statistic g",
+    ] {
+        place.error(&format!("test {verb} sum --draws 9"));
+    }
+    place.write("trillions", "a,4000000000000\nb,4000000000000\n");
+    place.error("test two-sample trillions trillions --draws 9");
+    place.error("test identity --reduced trillions --draws 9");
+    place.write("table", format!("{huge},{huge}\n{huge},1\n"));
+    place.error("test independence table");
+    for protocol in [
+        "--mechanism local-hashing --domain 10 --epsilon 20 --family 4294967295",
+        "--mechanism randomized-response --domain 4294967295 --epsilon 1",
+        "--mechanism randomized-response --domain 99999999999 --epsilon 1",
+        "--mechanism randomized-response --domain 10 --epsilon 1e-10",
+        "--mechanism randomized-response --domain 10 --epsilon 1000",
+        "--mechanism randomized-response --domain 10",
+        "--domain 4294967295",
+        "--domain 0",
+        "--domain 10 --seed 12",
+        "--domain 10 --cells 2 --groups 4294967295",
+    ] {
+        place.error(&format!("protocol {protocol} --out p"));
+    }
+    assert!(!place.path("p").exists());
+    for plan in [
+        "--domain 10 --gamma 0.5 --target 0.1",
+        "--domain 10 --gamma 0.01 --target 0.1 --epsilon 1000",
+        "--domain 10 --gamma 0.01 --target 0.1 --epsilon 0",
+    ] {
+        place.error(&format!("plan {plan}"));
+    }
+    // A few bytes that speak of a design with 2^30 - 1 symbols: GRR's counts, and a design's.
+    let design = [1, 66, 0, 0xff, 0xff, 0xff, 0xff, 0x03, 1, 1, 0];
+    let counts = [&design[..], &[0; 8], &[7; 32], &[0; 8], &[5]].concat();
+    place.write("wide", counts);
+    for verb in ["test identity", "attack --gamma 0.1 --out a"] {
+        let error = place.error(&format!("{verb} wide"));
+        assert!(error.contains("--protocol"), "{error}");
+    }
+}
+
+#[test]
+fn plans_and_audits() {
+    let place = Place::new();
+    let plan = place.json("plan --domain 100 --gamma 0.01 --target 0.3 --bits 2");
+    assert_eq!(plan["feasible"], true);
+    let text = String::from_utf8(
+        place
+            .run("plan --domain 100 --gamma 0.01 --target 0.3 --bits 2")
+            .stdout,
+    )
+    .unwrap();
+    assert!(
+        text.find("users").unwrap() < text.find("message bits").unwrap(),
+        "{text}"
+    );
+    let plan = place.json("plan --domain 1000 --gamma 0.2 --target 0.01 --bits 1");
+    assert_eq!(plan["feasible"], false);
+    let audit = place.json("audit-privacy --domain 3 --epsilon 1");
+    assert_eq!(audit["failed"], 0);
+    place.error("audit-privacy --domain 9");
+    let output = place.run("--json decode");
+    assert_eq!(output.status.code(), Some(2));
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(error["error"].is_string());
+}
+
+#[test]
+fn broken_streams_are_counted_and_no_error() {
+    let place = Place::new();
+    place.design(20);
+    for (length, bytes) in cut(&place.path("r")).enumerate() {
+        place.write("cut", bytes);
+        let counts = place.json("aggregate --protocol p --key key --out c r cut");
+        // Twenty of the whole file, whose clients are then duplicates, and at most one cut report.
+        assert_eq!(counts["reports"], 20);
+        let rejected = &counts["reasons"];
+        let truncated = rejected["truncated"].as_u64().unwrap_or(0);
+        let duplicates = rejected["duplicate"].as_u64().unwrap_or(0);
+        assert!(truncated <= 1 && duplicates < 20, "{length}: {counts}");
+        assert_eq!(counts["rejected"], truncated + duplicates);
+    }
+    // Another protocol's reports: all are rejected, and a person is told.
+    place.json("protocol --domain 20 --cells 4 --groups 40 --epoch 1 --out later");
+    let output = place.run("aggregate --protocol later --key key --out c r");
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("warning") && text.contains("epoch"), "{text}");
+    let error = place.error("decode --protocol later c");
+    assert!(error.contains("no reports"), "{error}");
+}
+
+/// Bytes from a fixed linear congruence: no file anybody wrote.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 12_345_u64;
+    let step = |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(step).collect()
+}
+
+#[test]
+fn hostile_files_are_refused() {
+    let place = Place::new();
+    place.design(50);
+    place.json("aggregate --protocol p --key key --out c r");
+    place.json("protocol --mechanism randomized-response --domain 5 --epsilon 1 --out grr");
+    let output = place.encode("encode --protocol grr --out r5", "a,1\nb,2\n");
+    assert_eq!(output.status.code(), Some(0));
+    place.json("aggregate --protocol grr --out c5 r5");
+    place.write("empty", "");
+    place.write("noise", noise(500));
+    place.write("ones", [0xff; 300]);
+    place.write("version", [1, 0xff, 0xff]);
+    place.write("lines", "1\n2\n");
+    for file in ["empty", "noise", "ones", "version", "lines", "absent", "."] {
+        for verb in [
+            "decode --protocol p FILE",
+            "decode --protocol FILE c",
+            "decode --protocol grr FILE",
+            "merge --protocol p --out o c FILE",
+            "merge --protocol grr --out o c5 FILE",
+            "aggregate --protocol FILE --key key --out o r",
+            "aggregate --protocol p --key FILE --out o r",
+            "encode --protocol FILE --key key --out o",
+            "test identity FILE",
+            "test identity --reference FILE c",
+            "test two-sample FILE FILE",
+            "attack --gamma 0.1 --out o FILE",
+            "attack --gamma 0.1 --kind max-coupling --truth FILE --out o c",
+        ] {
+            place.error(&verb.replace("FILE", file));
+        }
+        // One column of numbers is a table, and reports that are none are counted.
+        for verb in [
+            "test independence FILE",
+            "aggregate --protocol p --key key --out o FILE",
+            "aggregate --protocol grr --out o FILE",
+        ] {
+            place.survives(&verb.replace("FILE", file));
+        }
+    }
+    // What is no text is told as what it is.
+    let error = place.error("test identity p");
+    assert!(error.contains("found a protocol"), "{error}");
+    let error = place.error("test identity c5");
+    assert!(error.contains("found the counts of a mechanism"), "{error}");
+    let error = place.error("decode --protocol p --gamma 0.9 c");
+    assert!(error.contains("gamma"), "{error}");
+    place.error("decode --protocol grr c");
+    place.error("decode --protocol p c5");
+    place.error("decode --protocol p --projection simplex c");
+    place.error("decode --protocol p --decoder linear --blocks 2 c");
+    for lines in ["a\n", "a,b\n", "a,-1\n", "a,99\n"] {
+        let output = place.encode("encode --protocol grr --out o", lines);
+        readable(lines, &output);
+    }
+}
+
+#[test]
+fn files_cut_at_every_length_are_refused() {
+    let place = Place::new();
+    place.design(10);
+    place.json("aggregate --protocol p --key key --out c r");
+    for bytes in cut(&place.path("c")) {
+        place.write("cut", bytes);
+        place.error("test identity cut");
+        let output = place.run("decode --protocol p cut");
+        readable("decode", &output);
+    }
+    for bytes in cut(&place.path("p")) {
+        place.write("cut", bytes);
+        let output = place.run("decode --protocol cut c");
+        readable("decode", &output);
+    }
+}
