@@ -66,7 +66,7 @@ pub(crate) fn draw_without_replacement<R: Rng + ?Sized>(
 
 /// How many marked ones are among `draws` drawn without replacement out of `population`, of which
 /// `marked` are marked. By inversion from the mode outwards: exact up to the rounding of the
-/// probabilities, for populations of any size.
+/// probabilities, which is below 1e-3 for populations up to 10^12 and grows with them.
 fn hypergeometric<R: Rng + ?Sized>(population: u64, marked: u64, draws: u64, rng: &mut R) -> u64 {
     let unmarked = population - marked;
     let (first, last) = (draws.saturating_sub(unmarked), draws.min(marked));

@@ -387,6 +387,8 @@ fn numbers_that_no_reports_have_are_refused() {
         "--mechanism local-hashing --domain 10 --epsilon 20 --family 4294967295",
         "--mechanism randomized-response --domain 4294967295 --epsilon 1",
         "--mechanism randomized-response --domain 99999999999 --epsilon 1",
+        "--mechanism count-mean-sketch --domain 4294967295 --epsilon 1",
+        "--mechanism local-hashing --family 9 --domain 4294967295 --epsilon 1",
         "--mechanism randomized-response --domain 10 --epsilon 1e-10",
         "--mechanism randomized-response --domain 10 --epsilon 1000",
         "--mechanism randomized-response --domain 10",
@@ -404,6 +406,19 @@ fn numbers_that_no_reports_have_are_refused() {
         "--domain 10 --gamma 0.01 --target 0.1 --epsilon 0",
     ] {
         place.error(&format!("plan {plan}"));
+    }
+    // The same from a file that somebody else has made: epsilon 1 in eight bytes.
+    for kind in [1, 2, 3, 4] {
+        let epsilon = 1.0_f64.to_le_bytes();
+        let domain = [0xff, 0xff, 0xff, 0xff, 0x0f];
+        place.write("large", [&[1, 64, kind][..], &domain, &epsilon].concat());
+        for verb in [
+            "aggregate --protocol large --out o large",
+            "encode --protocol large --out o",
+        ] {
+            let error = place.error(verb);
+            assert!(error.contains("at most"), "{error}");
+        }
     }
     // A few bytes that speak of a design with 2^30 - 1 symbols: GRR's counts, and a design's.
     let design = [1, 66, 0, 0xff, 0xff, 0xff, 0xff, 0x03, 1, 1, 0];
@@ -435,6 +450,16 @@ fn plans_and_audits() {
     let audit = place.json("audit-privacy --domain 3 --epsilon 1");
     assert_eq!(audit["failed"], 0);
     place.error("audit-privacy --domain 9");
+    for domain in [1, 2] {
+        place.json(&format!("protocol --domain {domain} --cells 2 --out p"));
+        let output = place.encode("encode --protocol p --group 0 --out r", "a,0\nb,0\n");
+        assert_eq!(output.status.code(), Some(0));
+        place.write("key", "000102030405060708090A0B0C0D0E0F");
+        place.json("aggregate --protocol p --key key --out c r");
+        let estimate = place.json("decode --protocol p c");
+        assert!((estimate["estimates"][0]["mass"].as_f64().unwrap() - 1.0).abs() < 1e-3);
+        place.json("test identity --draws 99 c");
+    }
     let output = place.run("--json decode");
     assert_eq!(output.status.code(), Some(2));
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();

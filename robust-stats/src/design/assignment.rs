@@ -90,6 +90,7 @@ impl core::fmt::Debug for Assignment {
     // Without the key: what is printed ends up in logs.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Assignment")
+            .field("design", &self.design)
             .field("epoch", &self.epoch)
             .field("groups", &self.groups)
             .finish_non_exhaustive()

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use septet_robust_stats::Pmf;
-use septet_robust_stats::aggregate::DesignCounts;
+use septet_robust_stats::aggregate::{Countable, DesignCounts, MOST_SLOTS};
 use septet_robust_stats::distribution::read_counts;
+use septet_robust_stats::mechanism::Mechanism;
 use septet_robust_stats::wire::{Protocol, read_design_counts};
+
+use crate::aggregate::with_mechanism;
 
 /// How many entries the partitions of a design may have when nobody but a file of counts asks for
 /// them: a few bytes must not take gigabytes.
@@ -29,7 +32,26 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// A protocol file.
 pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
-    Protocol::from_bytes(&read(path)?).with_context(|| path.display().to_string())
+    let at = || path.display().to_string();
+    let protocol = Protocol::from_bytes(&read(path)?).with_context(at)?;
+    check_size(protocol).with_context(at)?;
+    Ok(protocol)
+}
+
+/// That clients and server can hold what the protocol needs: a list of all symbols, and the counts.
+pub(crate) fn check_size(protocol: Protocol) -> anyhow::Result<()> {
+    let (domain, slots) = with_mechanism!(
+        protocol,
+        mechanism => (mechanism.domain(), mechanism.slots()),
+        design => (design.domain(), design.groups().saturating_mul(design.cells()))
+    );
+    for (name, size) in [("symbols", domain), ("counts on the server", slots)] {
+        ensure!(
+            size <= MOST_SLOTS,
+            "domain: expected at most {MOST_SLOTS} {name}, found {size}"
+        );
+    }
+    Ok(())
 }
 
 /// The counts of a hash design, which must be that of the protocol when there is one, and a small one

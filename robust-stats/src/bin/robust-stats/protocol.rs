@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use clap::ValueEnum;
 use rand_chacha::rand_core::RngCore;
 use septet_robust_stats::Epsilon;
-use septet_robust_stats::aggregate::{Countable, MOST_SLOTS};
 use septet_robust_stats::design::{DesignParameters, HashDesign};
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::Protocol;
 
 use crate::Ending;
-use crate::aggregate::with_mechanism;
 use crate::files;
 use crate::output::{Output, Report};
 
@@ -94,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Kind::CountMeanSketch => CountMeanSketch::new(shape()?, needed()?)?.into(),
         Kind::HadamardCountMeanSketch => HadamardCountMeanSketch::new(shape()?, needed()?)?.into(),
     };
-    check_size(protocol)?;
+    files::check_size(protocol)?;
     files::write(&arguments.out, &protocol.to_bytes())?;
     let tag: String = protocol
         .tag()
@@ -114,20 +112,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     }
     out.print(&report)?;
     Ok(Ending::Done)
-}
-
-/// That a server can count the reports, before any client gets the protocol.
-fn check_size(protocol: Protocol) -> anyhow::Result<()> {
-    let slots = with_mechanism!(
-        protocol,
-        mechanism => mechanism.slots(),
-        design => design.groups().saturating_mul(design.cells())
-    );
-    ensure!(
-        slots <= MOST_SLOTS,
-        "--domain: expected at most {MOST_SLOTS} counts on the server, found {slots}"
-    );
-    Ok(())
 }
 
 fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {
