@@ -74,6 +74,9 @@ fn wrong_rappor_files_name_the_line() {
     assert_eq!(line_of(read_map(&rappor, "a,1,3\nb,0\n")), 2);
     assert_eq!(line_of(read_map(&rappor, "a,1,3\n\"b\nc\",5\n")), 2);
     assert_eq!(line_of(read_map(&rappor, "\"a,1")), 1);
+    // Found by fuzzing: what stood between a name and its first comma was dropped.
+    assert_eq!(line_of(read_map(&rappor, "a,1\n\rb")), 2);
+    assert_eq!(line_of(read_map(&rappor, "\"a\"b,1")), 1);
     assert_eq!(
         read_map(&rappor, "a,1,4\r\n\r\nb\r\n").unwrap().candidates,
         ["a", "b"]

@@ -5,15 +5,15 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rand_chacha::ChaCha12Rng;
-use septet_robust_stats::aggregate::{Aggregate, Countable, FrequencyOracle};
-use septet_robust_stats::mechanism::{
+use ::septet_robust_stats::aggregate::{Aggregate, Countable, FrequencyOracle};
+use ::septet_robust_stats::mechanism::{
     HadamardResponse, LocalHashing, Mechanism, RandomizedResponse, SubsetSelection, UnaryEncoding,
     client_generator,
 };
-use septet_robust_stats::wire::{
+use ::septet_robust_stats::wire::{
     Protocol, WireReport, read_counts, read_report, write_counts, write_report,
 };
-use septet_robust_stats::{Epsilon, RobustStatsError};
+use ::septet_robust_stats::{Epsilon, RobustStatsError};
 
 fn wrong(error: RobustStatsError) -> PyErr {
     PyValueError::new_err(error.to_string())

@@ -187,6 +187,9 @@ pub fn read_map(rappor: &Rappor, text: &str) -> Result<CandidateMap, RobustStats
         let (fields, following) = fields.split_once('\n').unwrap_or((fields, ""));
         let (name, fields) = (name, fields.trim_end_matches('\r'));
         let lines = rest.len() - following.len();
+        if !(fields.is_empty() || fields.starts_with(',')) {
+            return Err(wrong(format, number, "a comma after the name", fields));
+        }
         if !(name.is_empty() && fields.is_empty()) {
             let mut bits = Vec::new();
             for field in fields.split(',').skip(1) {
