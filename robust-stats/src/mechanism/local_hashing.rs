@@ -71,14 +71,13 @@ impl LocalHashing {
     pub fn with_family(self, family: u32) -> Result<Self, RobustStatsError> {
         let most = MOST_FAMILY_COUNTS / self.cells();
         if !(1..=most).contains(&(family as usize)) {
-            return Err(RobustStatsError::parameter(
-                "family",
-                alloc::format!(
-                    "from 1 to {most} hash functions into {} cells",
-                    self.cells()
-                ),
-                family,
-            ));
+            let cells = self.cells();
+            let expected = if most == 0 {
+                alloc::format!("no family: {cells} cells are too many to count by hash function")
+            } else {
+                alloc::format!("from 1 to {most} hash functions into {cells} cells")
+            };
+            return Err(RobustStatsError::parameter("family", expected, family));
         }
         Ok(Self { family, ..self })
     }

@@ -80,7 +80,7 @@ impl Mend {
 const COLUMNS: [&str; 3] = ["symbol", "mass", "standard_error"];
 
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
-    let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0)).context("--gamma")?;
+    let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0))?;
     let protocol = files::protocol(&arguments.protocol)?;
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();

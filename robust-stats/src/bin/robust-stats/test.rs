@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         &arguments.gamma
     };
     let gammas: Result<Vec<Gamma>, _> = given.iter().map(|&gamma| Gamma::new(gamma)).collect();
-    let gammas = gammas.context("--gamma")?;
+    let gammas = gammas?;
     let report = match &arguments.hypothesis {
         Hypothesis::Identity(identity) => {
             let data = Data::read(identity)?;
