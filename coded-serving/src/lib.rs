@@ -78,6 +78,8 @@
 //! one can be trained; the codes send less and need no worker for each query.
 
 pub mod code;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod error;
 #[cfg(feature = "network")]
 pub mod images;

@@ -50,7 +50,7 @@
 //! let estimate = Decoder::default().decode(&matrix, &observation, Gamma::new(0.01)?)?;
 //! assert!((estimate.masses[0] - 0.2).abs() < 0.08);
 //! // What one client in a hundred could have done, and that nobody was caught.
-//! assert!(estimate.manipulation_bound < 0.5);
+//! assert!(estimate.manipulation_bound.is_some_and(|bound| bound < 0.5));
 //! assert_eq!(estimate.gamma_lower, 0.0);
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```

@@ -212,7 +212,10 @@ pub fn plan(request: &Request) -> Result<Verdict, RobustStatsError> {
         .map(|&cells| floor_with(cells))
         .fold(f64::INFINITY, f64::min);
     if floor >= request.target {
-        return Ok(Verdict::Infeasible { floor });
+        // No two distributions are further apart than 1.
+        return Ok(Verdict::Infeasible {
+            floor: floor.min(1.0),
+        });
     }
     let best = candidates
         .iter()

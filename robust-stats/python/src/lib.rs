@@ -134,11 +134,11 @@ impl Server {
     #[new]
     fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
         Ok(Self(match protocol(mechanism, d, epsilon)? {
-            Protocol::RandomizedResponse(m) => Counts::Response(Aggregate::new(m)),
-            Protocol::UnaryEncoding(m) => Counts::Unary(Aggregate::new(m)),
-            Protocol::SubsetSelection(m) => Counts::Subset(Aggregate::new(m)),
-            Protocol::LocalHashing(m) => Counts::Hashing(Aggregate::new(m)),
-            Protocol::HadamardResponse(m) => Counts::Hadamard(Aggregate::new(m)),
+            Protocol::RandomizedResponse(m) => Counts::Response(Aggregate::try_new(m).map_err(wrong)?),
+            Protocol::UnaryEncoding(m) => Counts::Unary(Aggregate::try_new(m).map_err(wrong)?),
+            Protocol::SubsetSelection(m) => Counts::Subset(Aggregate::try_new(m).map_err(wrong)?),
+            Protocol::LocalHashing(m) => Counts::Hashing(Aggregate::try_new(m).map_err(wrong)?),
+            Protocol::HadamardResponse(m) => Counts::Hadamard(Aggregate::try_new(m).map_err(wrong)?),
             _ => unreachable!("made by `protocol`"),
         }))
     }

@@ -1,0 +1,512 @@
+//! The engine: queries in, answers out, with a code between them and workers that fail.
+//!
+//! Queries of a systematic code go to a worker at once; nothing waits for a group to fill. A full
+//! group, or one whose first query has waited for the fill deadline, is encoded, and its redundant
+//! tasks are queued behind all queries, for workers that have no other task of the group. When enough
+//! outputs are here, missing answers are reconstructed as the [`ReconstructionPolicy`] allows, and
+//! flagged. True answers that come later are compared with them: [`Statistics::agreed`].
+//!
+//! Time is tokio's: with a paused clock the same engine runs in virtual time.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use septet_coded_serving::code::{Model, Replication};
+//! use septet_coded_serving::engine::{Backend, BackendError, Engine, Query};
+//! use septet_coded_serving::Tensor;
+//!
+//! /// Three workers that double numbers; the first is dead.
+//! #[derive(Clone)]
+//! struct Doubling;
+//!
+//! impl Backend for Doubling {
+//!     fn workers(&self) -> usize { 3 }
+//!     fn serves(&self, _: usize, _: &Model) -> bool { true }
+//!     async fn infer(&self, worker: usize, _: Model, input: Tensor) -> Result<Tensor, BackendError> {
+//!         if worker == 0 {
+//!             return Err(BackendError { worker, reason: "dead".to_owned() });
+//!         }
+//!         Ok(Tensor::vector(input.values().iter().map(|x| 2.0 * x).collect()))
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let code = Arc::new(Replication::new(1, 1)?);
+//! let engine = Engine::builder(code, Doubling).build();
+//! // The query goes to the dead worker, its copy to another one.
+//! let answer = engine.predict(Query::new(Tensor::vector(vec![21.0]))).await?;
+//! assert_eq!(answer.output.values(), [42.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backend;
+mod group;
+mod prediction;
+mod queue;
+mod statistics;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+pub use backend::{Backend, BackendError};
+pub use prediction::{Prediction, Provenance, Query, ReconstructionPolicy, ServeError};
+pub use statistics::Statistics;
+
+use crate::code::{Code, Model, Task};
+use crate::error::CodeError;
+use crate::tensor::Tensor;
+
+use group::Group;
+use queue::{GroupId, Job, Queue};
+
+/// The longest that a worker rests after failures.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// Settings of an [`Engine`].
+#[derive(Debug)]
+pub struct EngineBuilder<B> {
+    code: Arc<dyn Code>,
+    backend: B,
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    policy: ReconstructionPolicy,
+    fill: Duration,
+    most_waiting: usize,
+    shed_above: usize,
+    rest: Duration,
+}
+
+impl<B: Backend> EngineBuilder<B> {
+    /// When reconstructed answers are given out [default: as soon as they can be made].
+    #[must_use]
+    pub fn policy(mut self, policy: ReconstructionPolicy) -> Self {
+        self.settings.policy = policy;
+        self
+    }
+
+    /// How long a group stays open after its first query [default: 2 ms].
+    #[must_use]
+    pub fn fill_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.fill = deadline;
+        self
+    }
+
+    /// How many queries may wait for a worker before more are turned away [default: 16 for each
+    /// worker].
+    #[must_use]
+    pub fn most_waiting(mut self, queries: usize) -> Self {
+        self.settings.most_waiting = queries;
+        self
+    }
+
+    /// With more waiting queries than this no redundant tasks are made [default: half of the number
+    /// of workers].
+    #[must_use]
+    pub fn shed_above(mut self, queries: usize) -> Self {
+        self.settings.shed_above = queries;
+        self
+    }
+
+    /// How long a worker gets no task after it failed one; twice as long after each further failure
+    /// in a row, up to 10 s [default: 100 ms].
+    #[must_use]
+    pub fn rest_after_failure(mut self, rest: Duration) -> Self {
+        self.settings.rest = rest;
+        self
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn build(self) -> Engine<B> {
+        let workers = self.backend.workers();
+        Engine(Arc::new(Inner {
+            name: self.code.name().into(),
+            code: self.code,
+            settings: self.settings,
+            state: Mutex::new(State {
+                queue: Queue::new(workers),
+                failures: vec![0; workers],
+                groups: HashMap::new(),
+                open: HashMap::new(),
+                next: 0,
+                draining: false,
+                statistics: Statistics::default(),
+            }),
+            backend: self.backend,
+        }))
+    }
+}
+
+/// Serves queries through a code. Clones share the engine. Needs a tokio runtime with time.
+#[derive(Clone, Debug)]
+pub struct Engine<B>(Arc<Inner<B>>);
+
+#[derive(Debug)]
+struct Inner<B> {
+    code: Arc<dyn Code>,
+    name: Arc<str>,
+    backend: B,
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+/// All that changes. Held for microseconds, never across an await.
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    /// Failures in a row, by worker.
+    failures: Vec<u32>,
+    groups: HashMap<GroupId, Group>,
+    /// The group that takes queries, by the shape of its queries.
+    open: HashMap<Vec<usize>, GroupId>,
+    next: GroupId,
+    draining: bool,
+    statistics: Statistics,
+}
+
+impl<B: Backend> Engine<B> {
+    /// An engine with default settings, to be changed and built.
+    #[must_use]
+    pub fn builder(code: Arc<dyn Code>, backend: B) -> EngineBuilder<B> {
+        let workers = backend.workers();
+        EngineBuilder {
+            code,
+            backend,
+            settings: Settings {
+                policy: ReconstructionPolicy::default(),
+                fill: Duration::from_millis(2),
+                most_waiting: 16 * workers.max(1),
+                shed_above: workers / 2,
+                rest: Duration::from_millis(100),
+            },
+        }
+    }
+
+    /// Answers a query.
+    ///
+    /// A client that drops the future gives up its answer; the output still serves its group.
+    ///
+    /// # Errors
+    ///
+    /// When the input is not finite, too many queries wait, the engine is draining, the client's
+    /// patience runs out, or too many workers of the group fail.
+    pub async fn predict(&self, query: Query) -> Result<Prediction, ServeError> {
+        if !query.input.is_finite() {
+            return Err(ServeError::InvalidInput(CodeError::NotFinite {
+                what: "query",
+                index: 0,
+            }));
+        }
+        let patience = query.patience;
+        let answer = self.admit(query)?;
+        let lost = Err(ServeError::ShuttingDown);
+        let Some(patience) = patience else {
+            return answer.await.unwrap_or(lost);
+        };
+        match tokio::time::timeout(patience, answer).await {
+            Ok(answer) => answer.unwrap_or(lost),
+            Err(_) => Err(ServeError::DeadlineExceeded(patience)),
+        }
+    }
+
+    /// Lets a query into a group.
+    fn admit(
+        &self,
+        query: Query,
+    ) -> Result<oneshot::Receiver<Result<Prediction, ServeError>>, ServeError> {
+        let inner = &self.0;
+        let now = Instant::now();
+        let mut state = inner.lock();
+        if state.draining {
+            state.statistics.rejected += 1;
+            return Err(ServeError::ShuttingDown);
+        }
+        let waiting = state.queue.queries.len();
+        if waiting >= inner.settings.most_waiting {
+            state.statistics.rejected += 1;
+            return Err(ServeError::Overloaded { waiting });
+        }
+        state.statistics.accepted += 1;
+        let shape = query.input.shape().to_vec();
+        let (id, is_new) = match state.open.get(&shape) {
+            Some(&id) => (id, false),
+            None => (state.next, true),
+        };
+        if is_new {
+            state.next += 1;
+            let group = Group::new(Arc::clone(&inner.code), Arc::clone(&inner.name));
+            state.groups.insert(id, group);
+            state.open.insert(shape.clone(), id);
+        }
+        let (reply, answer) = oneshot::channel();
+        let systematic = inner.code.shape().systematic;
+        let input = systematic.then(|| query.input.clone());
+        let accepts = query.accepts_reconstruction;
+        let joined = state
+            .groups
+            .get_mut(&id)
+            .map(|group| group.join(query.input, accepts, now, reply));
+        let Some((slot, is_full)) = joined else {
+            return Err(ServeError::ShuttingDown);
+        };
+        if let Some(input) = input {
+            state.queue.queries.push_back(Job {
+                group: id,
+                slot,
+                model: Model::Base,
+                input,
+                deadline: query.patience.map(|patience| now + patience),
+            });
+        }
+        if is_full {
+            state.open.remove(&shape);
+        }
+        inner.dispatch(&mut state);
+        drop(state);
+        if is_full {
+            inner.close(id);
+        } else if is_new {
+            let inner = Arc::clone(inner);
+            tokio::spawn(async move {
+                sleep(inner.settings.fill).await;
+                inner.lock().open.retain(|_, open| *open != id);
+                inner.close(id);
+            });
+        }
+        Ok(answer)
+    }
+
+    /// Takes no more queries, closes open groups at once, and waits until every group is over or the
+    /// time is up. How many clients still waited then.
+    pub async fn drain(&self, grace: Duration) -> usize {
+        let open: Vec<GroupId> = {
+            let mut state = self.0.lock();
+            state.draining = true;
+            state.open.drain().map(|(_, id)| id).collect()
+        };
+        for id in open {
+            self.0.close(id);
+        }
+        let end = Instant::now() + grace;
+        loop {
+            let waiting: usize = self.0.lock().groups.values().map(Group::waiting).sum();
+            if waiting == 0 || Instant::now() >= end {
+                return waiting;
+            }
+            sleep(Duration::from_millis(1).min(grace)).await;
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.0.lock().statistics
+    }
+
+    /// Groups with a client that waits or a task that runs.
+    #[must_use]
+    pub fn open_groups(&self) -> usize {
+        self.0.lock().groups.len()
+    }
+
+    /// Queries that wait for a worker.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.lock().queue.queries.len()
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; if something did, the counts would still be sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes a group, and sends its redundant tasks.
+    fn close(self: &Arc<Self>, id: GroupId) {
+        let inputs: Option<Vec<Tensor>> = {
+            let mut state = self.lock();
+            let systematic = self.code.shape().systematic;
+            let busy = systematic && state.queue.queries.len() > self.settings.shed_above;
+            let Some(group) = state.groups.get_mut(&id) else {
+                return;
+            };
+            let inputs = group.close();
+            if inputs.is_some() && busy {
+                group.encoded(0);
+                state.statistics.shed += 1;
+                self.settle(&mut state, id);
+                None
+            } else if inputs.is_none() {
+                self.settle(&mut state, id);
+                None
+            } else {
+                inputs
+            }
+        };
+        let Some(inputs) = inputs else {
+            return;
+        };
+        // Encoding happens without the lock: an encoder may take as long as an inference.
+        let tasks = self.code.encode(&inputs);
+        let mut state = self.lock();
+        let Some(group) = state.groups.get_mut(&id) else {
+            return;
+        };
+        match tasks {
+            Ok(tasks) => {
+                group.encoded(tasks.len());
+                for Task { slot, model, input } in tasks {
+                    let job = Job {
+                        group: id,
+                        slot,
+                        model,
+                        input,
+                        deadline: None,
+                    };
+                    if self.code.shape().systematic {
+                        state.queue.redundant.push_back(job);
+                    } else {
+                        state.queue.queries.push_back(job);
+                    }
+                }
+                self.dispatch(&mut state);
+            }
+            Err(error) => {
+                group.encoded(0);
+                if !self.code.shape().systematic {
+                    let mut counted = state.statistics;
+                    if let Some(group) = state.groups.get_mut(&id) {
+                        group.refuse(error, &mut counted);
+                    }
+                    state.statistics = counted;
+                }
+            }
+        }
+        self.settle(&mut state, id);
+    }
+
+    /// Gives tasks to idle workers.
+    fn dispatch(self: &Arc<Self>, state: &mut State) {
+        let serves = |worker: usize, model: &Model| self.backend.serves(worker, model);
+        let now = Instant::now();
+        loop {
+            let State { queue, groups, .. } = state;
+            let has_part = |worker: usize, group: GroupId| {
+                groups
+                    .get(&group)
+                    .is_some_and(|g| g.workers.contains(&worker))
+            };
+            let next = queue
+                .next_query(serves)
+                .or_else(|| queue.next_redundant(serves, has_part));
+            let Some((worker, job)) = next else {
+                return;
+            };
+            let is_redundant = job.slot >= self.code.shape().queries;
+            // Nobody waits for it any more, and no group needs it.
+            if job.deadline.is_some_and(|deadline| deadline <= now) {
+                queue.idle.push_front(worker);
+                self.finish(state, job.group, job.slot, worker, None, false);
+                continue;
+            }
+            state.statistics.redundant += u64::from(is_redundant);
+            if let Some(group) = state.groups.get_mut(&job.group) {
+                group.workers.push(worker);
+            }
+            let inner = Arc::clone(self);
+            tokio::spawn(async move { inner.run(worker, job).await });
+        }
+    }
+
+    /// Has a worker answer a task.
+    async fn run(self: Arc<Self>, worker: usize, job: Job) {
+        let output = self.backend.infer(worker, job.model, job.input).await;
+        let failed = output.is_err();
+        let rest = {
+            let mut state = self.lock();
+            let rest = if failed {
+                let failures = state.failures[worker].min(16);
+                state.failures[worker] += 1;
+                (self.settings.rest * 2_u32.pow(failures)).min(LONGEST_REST)
+            } else {
+                state.failures[worker] = 0;
+                Duration::ZERO
+            };
+            if rest.is_zero() {
+                state.queue.idle.push_back(worker);
+            }
+            self.finish(&mut state, job.group, job.slot, worker, output.ok(), true);
+            self.dispatch(&mut state);
+            rest
+        };
+        if !rest.is_zero() {
+            sleep(rest).await;
+            let mut state = self.lock();
+            state.queue.idle.push_back(worker);
+            self.dispatch(&mut state);
+        }
+    }
+
+    /// Takes in what became of a task.
+    fn finish(
+        self: &Arc<Self>,
+        state: &mut State,
+        id: GroupId,
+        slot: usize,
+        worker: usize,
+        output: Option<Tensor>,
+        was_run: bool,
+    ) {
+        let mut counted = state.statistics;
+        if let Some(group) = state.groups.get_mut(&id) {
+            group.arrive(slot, worker, output, &mut counted);
+        }
+        if !was_run {
+            counted.failures = state.statistics.failures;
+        }
+        state.statistics = counted;
+        self.settle(state, id);
+    }
+
+    /// Gives out what can be reconstructed, takes back what nobody needs, and forgets a group that is
+    /// over.
+    fn settle(self: &Arc<Self>, state: &mut State, id: GroupId) {
+        let State {
+            queue,
+            groups,
+            statistics,
+            ..
+        } = state;
+        let Some(group) = groups.get_mut(&id) else {
+            return;
+        };
+        let later = group.recover(self.settings.policy, Instant::now(), statistics);
+        if group.waiting() == 0 {
+            let cancelled = queue.cancel(id);
+            for _ in 0..cancelled {
+                group.cancelled();
+            }
+            statistics.cancelled += cancelled as u64;
+        }
+        if group.is_over() {
+            group.give_up(statistics);
+            groups.remove(&id);
+        } else if let Some(later) = later {
+            let inner = Arc::clone(self);
+            tokio::spawn(async move {
+                sleep(later).await;
+                let mut state = inner.lock();
+                inner.settle(&mut state, id);
+            });
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The engine in virtual time: workers that straggle, fail and lie idle.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::RngCore;
+use septet_coded_serving::Tensor;
+use septet_coded_serving::code::{Code, InvNet, MixedQueries, Model};
+use septet_coded_serving::engine::{
+    Backend, BackendError, Engine, Provenance, Query, ReconstructionPolicy, ServeError,
+};
+use septet_core::seed::SeedTree;
+use tokio::time::{Instant, sleep};
+
+const SERVICE: Duration = Duration::from_millis(20);
+
+/// What a worker does with a task.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Answers(Duration),
+    Fails,
+}
+
+/// A pool with a linear model, for which the mean of the queries is an exact parity.
+#[derive(Clone)]
+struct Pool {
+    workers: usize,
+    fate: Arc<dyn Fn(usize, u64) -> Fate + Send + Sync>,
+    /// Tasks so far, by worker, and who was given what.
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Default)]
+struct Log {
+    tasks: HashMap<usize, u64>,
+    given: Vec<(Vec<f32>, usize)>,
+    running: HashMap<usize, usize>,
+}
+
+impl Pool {
+    fn new(workers: usize, fate: impl Fn(usize, u64) -> Fate + Send + Sync + 'static) -> Self {
+        Self {
+            workers,
+            fate: Arc::new(fate),
+            log: Arc::default(),
+        }
+    }
+}
+
+fn model(input: &Tensor) -> Tensor {
+    let sum: f32 = input.values().iter().sum();
+    Tensor::vector(vec![sum, -sum])
+}
+
+impl Backend for Pool {
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn serves(&self, _: usize, _: &Model) -> bool {
+        true
+    }
+
+    async fn infer(
+        &self,
+        worker: usize,
+        model_name: Model,
+        input: Tensor,
+    ) -> Result<Tensor, BackendError> {
+        assert_eq!(model_name, Model::Base);
+        let fate = {
+            let mut log = self.log.lock().unwrap();
+            log.given.push((input.values().to_vec(), worker));
+            let running = log.running.entry(worker).or_default();
+            *running += 1;
+            assert_eq!(*running, 1, "worker {worker} has two tasks");
+            let count = log.tasks.entry(worker).or_default();
+            *count += 1;
+            (self.fate)(worker, *count - 1)
+        };
+        let result = match fate {
+            Fate::Answers(time) => {
+                sleep(time).await;
+                Ok(model(&input))
+            }
+            Fate::Fails => {
+                sleep(Duration::from_millis(1)).await;
+                Err(BackendError {
+                    worker,
+                    reason: "dead".to_owned(),
+                })
+            }
+        };
+        *self.log.lock().unwrap().running.get_mut(&worker).unwrap() -= 1;
+        result
+    }
+}
+
+fn parity(queries: usize) -> Arc<dyn Code> {
+    Arc::new(InvNet::new(queries, 1, MixedQueries).unwrap())
+}
+
+fn query(number: f32) -> Query {
+    Query::new(Tensor::vector(vec![number, 1.0]))
+}
+
+/// Sends one query for each number at once.
+async fn all(
+    engine: &Engine<Pool>,
+    queries: Vec<Query>,
+) -> Vec<Result<septet_coded_serving::engine::Prediction, ServeError>> {
+    let tasks: Vec<_> = queries
+        .into_iter()
+        .map(|query| {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.predict(query).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+/// Lets late outputs come in.
+async fn settle() {
+    sleep(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_slow_means_direct_answers_bit_for_bit() {
+    let pool = Pool::new(6, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(parity(4), pool).build();
+    let answers = all(&engine, (0..40).map(|i| query(i as f32 * 0.1)).collect()).await;
+    for (i, answer) in answers.into_iter().enumerate() {
+        let answer = answer.unwrap();
+        let expected = model(&Tensor::vector(vec![i as f32 * 0.1, 1.0]));
+        if let Provenance::Direct { .. } = answer.provenance {
+            assert_eq!(answer.output, expected);
+        }
+    }
+    settle().await;
+    assert_eq!(engine.open_groups(), 0);
+    let counted = engine.statistics();
+    assert_eq!(counted.direct + counted.reconstructed, 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_straggler_is_reconstructed_and_its_late_answer_compared() {
+    let pool = Pool::new(5, |worker, _| {
+        Fate::Answers(if worker == 2 { 50 * SERVICE } else { SERVICE })
+    });
+    let engine = Engine::builder(parity(4), pool.clone()).build();
+    let start = Instant::now();
+    let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
+    assert!(start.elapsed() <= 2 * SERVICE);
+    let flagged: Vec<bool> = answers
+        .iter()
+        .map(|a| {
+            matches!(
+                a.as_ref().unwrap().provenance,
+                Provenance::Reconstructed { group: 4, .. }
+            )
+        })
+        .collect();
+    assert_eq!(flagged, [false, false, true, false]);
+    let answer = answers[2].as_ref().unwrap();
+    assert!((answer.output.values()[0] - 3.0).abs() < 1e-4);
+    settle().await;
+    let counted = engine.statistics();
+    assert_eq!((counted.agreed, counted.disagreed), (1, 0));
+    assert_eq!(engine.open_groups(), 0);
+    // The parity was on the worker that had no query.
+    let log = pool.log.lock().unwrap();
+    assert_eq!(log.given.last(), Some(&(vec![1.5, 1.0], 4)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_can_refuse_and_policies_can_wait() {
+    let slow = |worker: usize, _| Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE });
+    let engine = Engine::builder(parity(3), Pool::new(4, slow)).build();
+    let mut queries: Vec<Query> = (0..3).map(|i| query(i as f32)).collect();
+    queries[0].accepts_reconstruction = false;
+    let start = Instant::now();
+    let answers = all(&engine, queries).await;
+    assert_eq!(start.elapsed(), 10 * SERVICE);
+    assert_eq!(
+        answers[0].as_ref().unwrap().provenance,
+        Provenance::Direct { worker: 0 }
+    );
+    for (policy, waited, reconstructed) in [
+        (ReconstructionPolicy::FirstWins, 2 * SERVICE, 1),
+        (
+            ReconstructionPolicy::AfterDelay(5 * SERVICE),
+            5 * SERVICE,
+            1,
+        ),
+        (
+            ReconstructionPolicy::AfterDelay(20 * SERVICE),
+            10 * SERVICE,
+            0,
+        ),
+        (ReconstructionPolicy::Never, 10 * SERVICE, 0),
+    ] {
+        let engine = Engine::builder(parity(3), Pool::new(4, slow))
+            .policy(policy)
+            .build();
+        let start = Instant::now();
+        all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
+        assert!(
+            start.elapsed() <= waited,
+            "{policy:?}: {:?}",
+            start.elapsed()
+        );
+        assert_eq!(
+            engine.statistics().reconstructed,
+            reconstructed,
+            "{policy:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_dead_worker_costs_nothing_two_of_a_group_are_told() {
+    for (dead, lost) in [(1, 0), (2, 2)] {
+        let pool = Pool::new(5, move |worker, _| {
+            if worker < dead {
+                Fate::Fails
+            } else {
+                Fate::Answers(SERVICE)
+            }
+        });
+        let engine = Engine::builder(parity(4), pool).build();
+        let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
+        let errors: Vec<&ServeError> = answers.iter().filter_map(|a| a.as_ref().err()).collect();
+        assert_eq!(errors.len(), lost);
+        for error in errors {
+            assert!(
+                matches!(error, ServeError::Unrecoverable { missing: 2, .. }),
+                "{error}"
+            );
+        }
+        settle().await;
+        assert_eq!(engine.open_groups(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parity_waits_for_a_worker_without_a_part_in_its_group() {
+    // Both workers have a query of the group: the parity has no place, and is taken back.
+    let pool = Pool::new(2, |worker, _| {
+        Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE })
+    });
+    let engine = Engine::builder(parity(2), pool.clone()).build();
+    all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
+    settle().await;
+    let counted = engine.statistics();
+    assert_eq!(
+        (counted.redundant, counted.cancelled),
+        (0, 1),
+        "{counted:?}"
+    );
+    assert_eq!(pool.log.lock().unwrap().given.len(), 2);
+    assert_eq!(engine.open_groups(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partial_groups_are_protected_after_the_fill_deadline() {
+    let pool = Pool::new(4, |worker, _| {
+        Fate::Answers(if worker == 0 { 50 * SERVICE } else { SERVICE })
+    });
+    let engine = Engine::builder(parity(10), pool)
+        .fill_deadline(Duration::from_millis(5))
+        .build();
+    let start = Instant::now();
+    let answers = all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
+    assert!(start.elapsed() <= Duration::from_millis(5) + 2 * SERVICE);
+    assert!(matches!(
+        answers[0].as_ref().unwrap().provenance,
+        Provenance::Reconstructed { group: 2, .. }
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_are_turned_away_and_parity_goes_first() {
+    let pool = Pool::new(3, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(parity(2), pool.clone())
+        .most_waiting(10)
+        .shed_above(1)
+        .build();
+    let answers = all(&engine, (0..30).map(|i| query(i as f32)).collect()).await;
+    let turned: usize = answers
+        .iter()
+        .filter(|a| matches!(a, Err(ServeError::Overloaded { .. })))
+        .count();
+    let counted = engine.statistics();
+    // The third worker had begun the parity of the first group.
+    assert_eq!(turned, 30 - 12);
+    assert_eq!((counted.accepted, counted.rejected), (12, 18));
+    assert!(counted.shed >= 4, "{counted:?}");
+    settle().await;
+    assert_eq!(engine.open_groups(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_ends_and_draining_loses_nothing() {
+    let pool = Pool::new(3, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(parity(8), pool).build();
+    let mut hasty = query(1.0);
+    hasty.patience = Some(SERVICE / 2);
+    assert_eq!(
+        engine.predict(hasty).await,
+        Err(ServeError::DeadlineExceeded(SERVICE / 2))
+    );
+    let nan = Query::new(Tensor::vector(vec![f32::NAN]));
+    assert!(matches!(
+        engine.predict(nan).await,
+        Err(ServeError::InvalidInput(_))
+    ));
+    let served: Vec<_> = (0..5)
+        .map(|i| {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.predict(query(i as f32)).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(engine.drain(Duration::from_secs(1)).await, 0);
+    for answer in served {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(
+        engine.predict(query(0.0)).await,
+        Err(ServeError::ShuttingDown)
+    );
+}
+
+/// Every query is answered once or told why not, whatever fails.
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_queries_are_conserved() {
+    let seed = SeedTree::new(5);
+    let pool = Pool::new(12, move |worker, task| {
+        let mut rng = seed.index(worker as u64).index(task).rng();
+        match rng.next_u32() % 100 {
+            0..2 => Fate::Fails,
+            2..7 => Fate::Answers(5 * SERVICE),
+            _ => Fate::Answers(SERVICE),
+        }
+    });
+    let engine = Engine::builder(parity(4), pool.clone())
+        .fill_deadline(Duration::from_millis(15))
+        .build();
+    let mut tasks = Vec::new();
+    for i in 0..10_000 {
+        // Half of the capacity.
+        sleep(Duration::from_micros(3_300)).await;
+        let engine = engine.clone();
+        tasks.push(tokio::spawn(async move {
+            engine.predict(query(i as f32)).await
+        }));
+    }
+    let (mut answered, mut refused) = (0_u64, 0_u64);
+    for (i, task) in tasks.into_iter().enumerate() {
+        match task.await.unwrap() {
+            Ok(answer) => {
+                answered += 1;
+                let expected = model(&Tensor::vector(vec![i as f32, 1.0]));
+                match answer.provenance {
+                    Provenance::Direct { .. } => assert_eq!(answer.output, expected),
+                    Provenance::Reconstructed { .. } => {
+                        let error = answer.output.values()[0] - expected.values()[0];
+                        assert!(error.abs() <= 1e-5 * (1.0 + 4.0 * i as f32), "{i}: {error}");
+                    }
+                }
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    settle().await;
+    let counted = engine.statistics();
+    println!("{counted:?}");
+    assert_eq!(answered + refused, 10_000);
+    assert_eq!(counted.direct + counted.reconstructed, answered);
+    assert_eq!(counted.lost + counted.rejected, refused);
+    assert!(refused < 100, "{refused}");
+    assert_eq!((engine.open_groups(), engine.waiting()), (0, 0));
+    assert!(counted.redundant > 0 && counted.reconstructed > 0);
+}
