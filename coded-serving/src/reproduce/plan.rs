@@ -49,8 +49,8 @@ pub(super) fn parity(world: World, k: usize, profile: Profile) -> Means {
     let (hidden, steps) = match (world, profile) {
         (World::Strokes, _) => (192, 2000),
         (_, Profile::Quick) => (512, 640),
-        (World::Mnist, _) => (512, if k == 10 { 8000 } else { 2500 }),
-        (World::Fashion, _) => (512, if k == 10 { 6500 } else { 2500 }),
+        (World::Mnist, _) => (512, if k == 10 { 8000 } else { 3500 }),
+        (World::Fashion, _) => (512, if k == 10 { 6500 } else { 3500 }),
     };
     Means::Parity { hidden, steps }
 }
