@@ -52,6 +52,12 @@ pub enum CodeError {
         /// Its place in the group, or its slot.
         index: usize,
     },
+    /// All tensors are finite, and their weighted sum exceeds the largest number.
+    #[error("a sum of {what} values is too large for a number of 32 bits")]
+    Overflow {
+        /// `query` or `output`.
+        what: &'static str,
+    },
     /// Too little has arrived to tell what is missing.
     #[error("{missing} answers are missing, and {received} outputs that could tell them arrived")]
     Unrecoverable {

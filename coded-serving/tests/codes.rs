@@ -458,3 +458,47 @@ fn a_wrong_output_is_found_and_dropped() {
         assert_eq!(decoded, right, "the wrong output is {liar}");
     }
 }
+
+/// What a code says it can tell, it tells: also for large groups, where arithmetic sets a limit.
+#[test]
+fn what_is_decodable_is_decoded() {
+    for (queries, parities) in [(1, 1), (5, 2), (12, 4), (40, 3), (40, 4), (100, 3)] {
+        let code = InvNet::new(queries, parities, MixedQueries).unwrap();
+        let queries_of: Vec<Tensor> = (0..queries)
+            .map(|i| Tensor::vector(vec![i as f32, (i * i % 7) as f32]))
+            .collect();
+        let tasks = code.encode(&queries_of).unwrap();
+        for first in 0..=queries.saturating_sub(parities) {
+            let lost: Slots = (first..(first + parities).min(queries)).collect();
+            let outputs: Vec<(usize, &Tensor)> = queries_of
+                .iter()
+                .enumerate()
+                .filter(|(slot, _)| !lost.contains(*slot))
+                .chain(tasks.iter().map(|task| (task.slot, &task.input)))
+                .collect();
+            let arrived: Slots = outputs.iter().map(|(slot, _)| *slot).collect();
+            let promised = lost.without(code.decodable(queries, arrived)).is_empty();
+            let decoded = code.decode(queries, &outputs, lost);
+            assert_eq!(promised, decoded.is_ok(), "{queries} {parities} {lost:?}");
+        }
+    }
+}
+
+#[test]
+fn one_query_is_its_own_parity_and_sums_overflow_by_name() {
+    let code = InvNet::new(10, 2, MixedQueries).unwrap();
+    let only = Tensor::vector(vec![0.3, -7.0]);
+    let tasks = code.encode(std::slice::from_ref(&only)).unwrap();
+    assert!(!tasks.is_empty() && tasks.iter().all(|task| task.input == only));
+    let sum = SumParity::new(2, 1).unwrap();
+    let (high, low) = (Tensor::vector(vec![3e38]), Tensor::vector(vec![-3e38]));
+    let lost: Slots = [0].into_iter().collect();
+    let error = sum.decode(2, &[(1, &low), (2, &high)], lost).unwrap_err();
+    assert_eq!(error, CodeError::Overflow { what: "output" });
+    assert!(
+        Interpolation::new(3, 9, 1, Smoother::Berrut)
+            .unwrap()
+            .byzantine(usize::MAX)
+            .is_err()
+    );
+}

@@ -134,6 +134,7 @@ impl System {
                         "Q3  its lead over Parity Models",
                         "Q4  its lead over the mean image",
                         "Q5  codes for any model: ApproxIFER and NeRCC, and a worker that lies",
+                        "Q6  what a straggler costs a round of queries, in virtual time",
                         "F1  MNIST: 85.9 % recovered, 32.5 points more than Parity Models (full)",
                         "F2  the lead grows from 2 to 4 to 10 queries for one parity (full)",
                         "F3  Fashion-MNIST (full)",

@@ -65,6 +65,9 @@ pub fn locate_rational(
     queries: usize,
     errors: usize,
 ) -> Vec<usize> {
+    if nodes.len() != outputs.len() {
+        return Vec::new();
+    }
     let values = outputs.iter().map(|output| output.len()).min().unwrap_or(0);
     let step = values.div_ceil(MOST_COORDINATES).max(1);
     let degrees = queries + errors;
@@ -91,7 +94,8 @@ pub fn locate_rational(
 /// The absolute values of `q` at the nodes.
 fn denominator(basis: &[Vec<f64>], ys: &[f64], degrees: usize) -> Option<Vec<f64>> {
     let largest = ys.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
-    if largest == 0.0 {
+    // The decomposition does not end on values that are not finite.
+    if largest == 0.0 || degrees == 0 || !ys.iter().all(|y| y.is_finite()) {
         return None;
     }
     // Columns: the coefficients of p, then those of q without the first.

@@ -61,9 +61,10 @@ pub(super) fn combined(
     combine(weights, &inputs, &mut values)?;
     let sum = Tensor::from_parts(shape, values);
     if !sum.is_finite() {
-        let slot = terms.iter().find(|(_, tensor)| !tensor.is_finite());
-        let index = slot.or(terms.first()).map_or(0, |(slot, _)| *slot);
-        return Err(CodeError::NotFinite { what, index });
+        let wrong = terms.iter().find(|(_, tensor)| !tensor.is_finite());
+        return Err(wrong.map_or(CodeError::Overflow { what }, |&(index, _)| {
+            CodeError::NotFinite { what, index }
+        }));
     }
     Ok(sum)
 }

@@ -111,8 +111,9 @@ impl Interpolation {
     ///
     /// When there are fewer tasks than that.
     pub fn byzantine(mut self, byzantine: usize) -> Result<Self, CodeError> {
-        let fewest = self.stragglers + 2 * (self.queries + byzantine);
-        if byzantine > 0 && self.tasks + 1 < fewest {
+        let mixed = self.queries.saturating_add(byzantine).saturating_mul(2);
+        let fewest = self.stragglers.saturating_add(mixed);
+        if byzantine > 0 && self.tasks.saturating_add(1) < fewest {
             let expected = format!("at least {} for this", fewest - 1);
             return Err(CodeError::parameter("tasks", expected, self.tasks));
         }

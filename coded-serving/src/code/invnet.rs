@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::combine::{check_queries, combined, rounded, same_shape};
-use super::weights::{LinearDecoder, Weights, decodable};
+use super::weights::{LinearDecoder, Weights};
 use super::{Code, Cost, Decoded, Inference, Model, Shape, Slot, Slots, Task, check_group};
 use crate::error::CodeError;
 use crate::tensor::Tensor;
@@ -154,7 +154,11 @@ impl<E: Encoder> Code for InvNet<E> {
         let weights = &self.weights[queries.len() - 1];
         (0..weights.parities())
             .map(|parity| {
-                let input = self.encoder.encode(queries, &weights.row(parity))?;
+                // The mixture of one query is the query.
+                let input = match queries {
+                    [only] => only.clone(),
+                    _ => self.encoder.encode(queries, &weights.row(parity))?,
+                };
                 if input.shape() != shape {
                     return Err(CodeError::Shapes {
                         first: shape.clone(),
@@ -171,8 +175,10 @@ impl<E: Encoder> Code for InvNet<E> {
     }
 
     fn decodable(&self, queries: usize, arrived: Slots) -> Slots {
-        let parities = self.parities.min(queries);
-        decodable(queries, parities, arrived)
+        match queries.checked_sub(1).and_then(|n| self.weights.get(n)) {
+            Some(weights) => self.decoder.decodable(weights, arrived),
+            None => arrived.and(Slots::below(queries)),
+        }
     }
 
     fn decode(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::combine::{combined, rounded};
-use super::weights::{LinearDecoder, Weights, decodable};
+use super::weights::{LinearDecoder, Weights};
 use super::{Code, Cost, Decoded, Inference, Model, Shape, Slot, Slots, Task, check_group};
 use crate::error::CodeError;
 use crate::tensor::Tensor;
@@ -79,8 +79,11 @@ impl Code for SumParity {
     }
 
     fn decodable(&self, queries: usize, arrived: Slots) -> Slots {
-        let parities = usize::from(queries == self.weights.queries());
-        decodable(queries, parities, arrived)
+        if queries == self.weights.queries() {
+            self.decoder.decodable(&self.weights, arrived)
+        } else {
+            arrived.and(Slots::below(queries))
+        }
     }
 
     fn decode(

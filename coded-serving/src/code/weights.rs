@@ -206,6 +206,22 @@ pub(super) struct LinearDecoder {
 }
 
 impl LinearDecoder {
+    /// The queries whose answers are here, or can be worked out from combinations: what
+    /// [`decode`](Self::decode) gives, which refuses a pattern whose errors it would blow up.
+    pub(super) fn decodable(&self, weights: &Weights, arrived: Slots) -> Slots {
+        let queries = weights.queries();
+        let all = Slots::below(queries);
+        let slots = arrived.and(Slots::below(queries + weights.parities()));
+        let recovery = self
+            .recoveries
+            .get_or_make(queries, slots, || weights.recovery(slots));
+        if recovery.is_ok() {
+            all
+        } else {
+            arrived.and(all)
+        }
+    }
+
     pub(super) fn decode(
         &self,
         weights: &Weights,
@@ -243,18 +259,6 @@ impl LinearDecoder {
             }
         }
         Ok(answers)
-    }
-}
-
-/// The queries whose answers are here, or can be worked out from combinations.
-pub(super) fn decodable(queries: usize, parities: usize, arrived: Slots) -> Slots {
-    let all = Slots::below(queries);
-    let here = arrived.and(all);
-    let combinations = arrived.shifted_down(queries).and(Slots::below(parities));
-    if all.without(here).len() <= combinations.len() {
-        all
-    } else {
-        here
     }
 }
 

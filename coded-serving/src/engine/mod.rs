@@ -262,6 +262,7 @@ impl<B: Backend> Engine<B> {
                 group: id,
                 slot,
                 model: Model::Base,
+                is_redundant: false,
                 input,
                 deadline: query.patience.map(|patience| now + patience),
             });
@@ -369,6 +370,7 @@ impl<B: Backend> Inner<B> {
                         group: id,
                         slot,
                         model,
+                        is_redundant: self.code.shape().systematic,
                         input,
                         deadline: None,
                     };
@@ -411,14 +413,13 @@ impl<B: Backend> Inner<B> {
             let Some((worker, job)) = next else {
                 return;
             };
-            let is_redundant = job.slot >= self.code.shape().queries;
             // Nobody waits for it any more, and no group needs it.
             if job.deadline.is_some_and(|deadline| deadline <= now) {
                 queue.idle.push_front(worker);
                 self.finish(state, job.group, job.slot, worker, None, false);
                 continue;
             }
-            state.statistics.redundant += u64::from(is_redundant);
+            state.statistics.redundant += u64::from(job.is_redundant);
             if let Some(group) = state.groups.get_mut(&job.group) {
                 group.workers.push(worker);
             }

@@ -16,6 +16,8 @@ pub(super) struct Job {
     pub(super) group: GroupId,
     pub(super) slot: Slot,
     pub(super) model: Model,
+    /// Whether it is none of the group's own queries.
+    pub(super) is_redundant: bool,
     pub(super) input: Tensor,
     /// When the client gives up.
     pub(super) deadline: Option<Instant>,

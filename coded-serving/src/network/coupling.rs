@@ -63,13 +63,19 @@ impl Coupling {
     /// As [`new`](Self::new), and when a tensor is missing or has the wrong shape.
     pub fn from_tensors(tensors: &Tensors, prefix: &str) -> Result<Self, NetworkError> {
         let order = tensors.get(&format!("{prefix}order"))?;
-        // Whole numbers of this size are exact; others make no permutation.
-        let order = order.values.iter().map(|&place| place as usize).collect();
-        let names = (0..)
-            .map(|n| format!("{prefix}block.{n}."))
-            .take_while(|name| tensors.contains(&format!("{name}0.weight")));
-        let blocks = names
-            .map(|name| Mlp::from_tensors(tensors, &name, 1))
+        // Whole numbers of this size are exact; what is none makes no permutation.
+        let whole = |&place: &f32| {
+            if place >= 0.0 && place.fract() == 0.0 {
+                place as usize
+            } else {
+                usize::MAX
+            }
+        };
+        let order = order.values.iter().map(whole).collect();
+        let blocks = tensors
+            .numbered(&format!("{prefix}block."), 1, ".0.weight")?
+            .iter()
+            .map(|name| Mlp::from_tensors(tensors, &format!("{name}."), 1))
             .collect::<Result<_, _>>()?;
         Self::new(order, blocks)
     }

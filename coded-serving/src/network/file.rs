@@ -47,6 +47,37 @@ impl Tensors {
         self.arrays.insert(name.into(), array);
     }
 
+    /// The numbered parts `<prefix><n * step>` that have the tensor `<part><tensor>`, from 0 on.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Missing`] when a number is left out: a part of a later number is there. A
+    /// network with a hole would be another network.
+    pub(super) fn numbered(
+        &self,
+        prefix: &str,
+        step: usize,
+        tensor: &str,
+    ) -> Result<Vec<String>, NetworkError> {
+        let step = step.max(1);
+        let part = |n: usize| format!("{prefix}{}", n * step);
+        let parts: Vec<String> = (0..)
+            .map(part)
+            .take_while(|part| self.contains(&format!("{part}{tensor}")))
+            .collect();
+        let number = |name: &str| -> Option<usize> {
+            let rest = name.strip_prefix(prefix)?;
+            rest.split('.').next()?.parse().ok()
+        };
+        let next = parts.len() * step;
+        if self.names().filter_map(number).any(|found| found >= next) {
+            return Err(NetworkError::Missing {
+                name: format!("{}{tensor}", part(parts.len())),
+            });
+        }
+        Ok(parts)
+    }
+
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.arrays.keys().map(String::as_str)
@@ -82,6 +113,9 @@ impl Tensors {
                 shape: view.shape().to_vec(),
                 values: values.collect(),
             };
+            if !array.values.iter().all(|value| value.is_finite()) {
+                return Err(format!("`{name}` has a value that is not finite"));
+            }
             tensors.insert(name, array);
         }
         Ok(tensors)
@@ -128,5 +162,35 @@ impl Tensors {
                     source,
                 }
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_left_out_is_missed() {
+        let mut tensors = Tensors::default();
+        let array = Array {
+            shape: vec![1],
+            values: vec![1.0],
+        };
+        for name in [
+            "order",
+            "block.0.0.weight",
+            "block.2.0.weight",
+            "head.weight",
+        ] {
+            tensors.insert(name, array.clone());
+        }
+        let error = tensors.numbered("block.", 1, ".0.weight").unwrap_err();
+        assert!(
+            matches!(&error, NetworkError::Missing { name } if name == "block.1.0.weight"),
+            "{error}"
+        );
+        let parts = tensors.numbered("block.", 2, ".0.weight").unwrap();
+        assert_eq!(parts, ["block.0", "block.2"]);
+        assert!(tensors.numbered("", 1, ".weight").unwrap().is_empty());
     }
 }

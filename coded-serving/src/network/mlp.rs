@@ -47,11 +47,10 @@ impl Mlp {
         prefix: &str,
         step: usize,
     ) -> Result<Self, NetworkError> {
-        let names = (0..)
-            .map(|n| format!("{prefix}{}", n * step.max(1)))
-            .take_while(|name| tensors.contains(&format!("{name}.weight")));
-        let layers = names
-            .map(|name| Dense::from_tensors(tensors, &name))
+        let layers = tensors
+            .numbered(prefix, step, ".weight")?
+            .iter()
+            .map(|name| Dense::from_tensors(tensors, name))
             .collect::<Result<_, _>>()?;
         Self::new(layers)
     }

@@ -75,11 +75,10 @@ impl Residual {
         prefix: &str,
         width: usize,
     ) -> Result<Self, NetworkError> {
-        let names = (0..)
-            .map(|n| format!("{prefix}block.{n}."))
-            .take_while(|name| tensors.contains(&format!("{name}0.weight")));
-        let blocks = names
-            .map(|name| Mlp::from_tensors(tensors, &name, 1))
+        let blocks = tensors
+            .numbered(&format!("{prefix}block."), 1, ".0.weight")?
+            .iter()
+            .map(|name| Mlp::from_tensors(tensors, &format!("{name}."), 1))
             .collect::<Result<_, _>>()?;
         Self::new(width, blocks)
     }

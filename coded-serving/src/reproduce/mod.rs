@@ -14,6 +14,7 @@ mod gap;
 mod headline;
 mod interpolation;
 mod job;
+mod latency;
 mod plan;
 mod training;
 mod world;
@@ -146,7 +147,8 @@ impl Experiment for CodedInvNet {
             .filter(|(world, _)| world.set().is_some())
             .map(|(world, data)| (*world, data))
             .collect();
-        interpolation::run(cx, strokes.map(|data| (data, &outcome.bases)), &real)
+        interpolation::run(cx, strokes.map(|data| (data, &outcome.bases)), &real)?;
+        latency::run(cx)
     }
 }
 
