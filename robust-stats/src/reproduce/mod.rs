@@ -31,7 +31,7 @@ static PAPER: Paper = Paper {
 };
 
 /// Where claims that were derived anew have their bounds from.
-const DERIVED: &str = "derived from the paper's model, with constants";
+const DERIVED: &str = "the paper's model, derived anew with constants";
 
 /// The reproduction of robust testing and estimation under manipulation.
 #[derive(Clone, Copy, Debug)]
