@@ -23,6 +23,9 @@
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 
+mod prio3;
+mod testing;
+
 use serde::{Deserialize, Serialize};
 
 use crate::design::{GROUPS_FACTOR, LARGEST_TABLE};
@@ -33,7 +36,10 @@ use crate::theory::coupling::{
     coupling_shift, gain_bound, response_contraction, searched_gain, searched_sign_gain,
 };
 use crate::theory::learning::{HashedSetting, central_deviation, total_variation_error};
-use crate::theory::{kantorovich, normal_quantile};
+use crate::theory::normal_quantile;
+
+pub use prio3::Prio3;
+use testing::TestSetting;
 
 /// The most users that a plan may ask for.
 const MOST_USERS: f64 = 1e15;
@@ -126,55 +132,6 @@ pub enum Verdict {
         /// What no number of clients undoes.
         floor: f64,
     },
-}
-
-/// A histogram report of Prio3 (draft-irtf-cfrg-vdaf) with two aggregators.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prio3 {
-    /// Bytes that a client uploads: computed from the specification, and equal to what the library
-    /// `prio` 0.18.1 produced for 128, 1024 and 4096 buckets.
-    pub report_bytes: u64,
-    /// Milliseconds that a client computes, interpolated between measurements of `prio` 0.18.1 for
-    /// 128, 1024 and 4096 buckets on one core of a server processor that was under load: good to a
-    /// factor of two.
-    pub client_milliseconds: f64,
-    /// Milliseconds that each aggregator computes, from the same measurements.
-    pub aggregator_milliseconds: f64,
-    /// By how much liars move the aggregate: `gamma`.
-    pub manipulation: f64,
-}
-
-impl Prio3 {
-    /// The cost of a histogram with so many buckets and chunks of about the square root of it.
-    #[must_use]
-    pub fn histogram(buckets: usize, gamma: Gamma) -> Self {
-        let length = buckets.max(1) as u64;
-        let chunk = length.isqrt().max(1);
-        let calls = length.div_ceil(chunk);
-        let proof = 2 * chunk + 2 * ((calls + 1).next_power_of_two() - 1) + 1;
-        // Elements of 16 bytes; the other 160 bytes are nonces, blinds and the helper's seed.
-        let report_bytes = 16 * (length + proof) + 160;
-        Self {
-            report_bytes,
-            client_milliseconds: interpolate(
-                length as f64,
-                [(128.0, 0.27), (1024.0, 1.69), (4096.0, 8.7)],
-            ),
-            aggregator_milliseconds: interpolate(
-                length as f64,
-                [(128.0, 0.11), (1024.0, 0.70), (4096.0, 3.9)],
-            ),
-            manipulation: gamma.get(),
-        }
-    }
-}
-
-/// A power law through neighbouring points, continued beyond the last ones.
-fn interpolate(x: f64, points: [(f64, f64); 3]) -> f64 {
-    let [a, b, c] = points;
-    let (from, to) = if x < b.0 { (a, b) } else { (b, c) };
-    let exponent = (to.1 / from.1).ln() / (to.0 / from.0).ln();
-    from.1 * (x / from.0).powf(exponent)
 }
 
 /// Plans.
@@ -526,80 +483,6 @@ pub fn learning_error(
 #[must_use]
 pub fn learning_spread(symbols: usize, mean: f64) -> f64 {
     mean * (std::f64::consts::FRAC_PI_2 - 1.0).sqrt() / (symbols as f64).sqrt()
-}
-
-/// A test of uniformity as its normal approximation sees it.
-#[derive(Clone, Copy, Debug)]
-struct TestSetting {
-    symbols: usize,
-    cells: usize,
-    groups: usize,
-    epsilon: Option<Epsilon>,
-    gamma: f64,
-    /// The normal quantiles of one minus the level, and of the power.
-    quantiles: (f64, f64),
-}
-
-impl TestSetting {
-    /// Whether the robust test notices a distribution at this distance: the statistic's gap exceeds
-    /// what liars take off twice, and the noise on both sides.
-    fn notices(&self, distance: f64, users: f64) -> bool {
-        let (gap, null, alternative, sensitivity) = self.moments(distance, users);
-        let noise = self.quantiles.0 * null + self.quantiles.1 * alternative;
-        gap >= 2.0 * self.gamma * users * sensitivity + noise
-    }
-
-    /// The least distance that is noticed.
-    fn least_noticed(&self, users: f64) -> f64 {
-        let (mut low, mut high) = (0.0, 1.0);
-        for _ in 0..40 {
-            let middle = f64::midpoint(low, high);
-            if self.notices(middle, users) {
-                high = middle;
-            } else {
-                low = middle;
-            }
-        }
-        high
-    }
-
-    /// The gap of the statistic, its standard deviation under both hypotheses, and its sensitivity.
-    fn moments(&self, distance: f64, users: f64) -> (f64, f64, f64, f64) {
-        let lambda = users / self.symbols as f64;
-        // The Poisson sums take as long as the mean count; beyond this the normal form agrees.
-        if self.cells >= self.symbols && self.epsilon.is_none() && lambda <= 2_000.0 {
-            let k = self.symbols as f64;
-            let (null, deviation) = kantorovich::statistic_moments(0.0, users, k);
-            let (alternative, wider) = kantorovich::statistic_moments(distance, users, k);
-            let sensitivity = kantorovich::sensitivity(users, k);
-            return (alternative - null, deviation, wider, sensitivity);
-        }
-        let l = self.cells.min(self.symbols) as f64;
-        let k = self.symbols as f64;
-        let kept = self.epsilon.map_or(1.0, |epsilon| {
-            1.0 / response_contraction(epsilon, self.cells)
-        });
-        let size = k / l;
-        let noise = (1.0 / l * (1.0 - 1.0 / l) * self.groups as f64 / users).sqrt();
-        // The deviation of a cell's mass from the uniform one: signs without replacement. With one
-        // symbol a cell it is not random.
-        let mass = kept * 2.0 * distance / k * (size * (k - size) / (k - 1.0).max(1.0)).sqrt();
-        let identity = self.cells >= self.symbols;
-        let shifted = if identity {
-            crate::theory::folded_normal_mean(kept * 2.0 * distance / k, noise)
-        } else {
-            (2.0 / std::f64::consts::PI).sqrt() * mass.hypot(noise)
-        };
-        let still = (2.0 / std::f64::consts::PI).sqrt() * noise;
-        let gap = 0.5 * l * (shifted - still);
-        // Cells of a group sum to 1: their deviations are not independent.
-        let spread = |deviation: f64| {
-            let of_group = 0.25 * l * l / (l - 1.0) * deviation * deviation;
-            (of_group * (1.0 - 2.0 / std::f64::consts::PI) / self.groups as f64).sqrt()
-        };
-        let alternative = if identity { noise } else { mass.hypot(noise) };
-        (gap, spread(noise), spread(alternative), 1.0 / users)
-    }
 }
 
 #[cfg(test)]
