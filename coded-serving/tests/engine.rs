@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use rand::RngCore;
 use septet_coded_serving::Tensor;
-use septet_coded_serving::code::{Code, InvNet, MixedQueries, Model};
+use septet_coded_serving::code::policy::Hedging;
+use septet_coded_serving::code::{Code, InvNet, MixedQueries, Model, Replication};
 use septet_coded_serving::engine::{
-    Backend, BackendError, Engine, Provenance, Query, ReconstructionPolicy, ServeError,
+    Backend, BackendError, Call, Engine, Provenance, Query, ReconstructionPolicy, ServeError,
 };
 use septet_core::seed::SeedTree;
 use tokio::time::{Instant, sleep};
@@ -67,10 +68,10 @@ impl Backend for Pool {
     async fn infer(
         &self,
         worker: usize,
-        model_name: Model,
-        input: Tensor,
+        call: Call,
     ) -> Result<Tensor, BackendError> {
-        assert_eq!(model_name, Model::Base);
+        let input = call.input;
+        assert_eq!(call.model, Model::Base);
         let fate = {
             let mut log = self.log.lock().unwrap();
             log.given.push((input.values().to_vec(), worker));
@@ -234,7 +235,7 @@ async fn one_dead_worker_costs_nothing_two_of_a_group_are_told() {
                 Fate::Answers(SERVICE)
             }
         });
-        let engine = Engine::builder(parity(4), pool).build();
+        let engine = Engine::builder(parity(4), pool).retries(0.0).build();
         let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
         let errors: Vec<&ServeError> = answers.iter().filter_map(|a| a.as_ref().err()).collect();
         assert_eq!(errors.len(), lost);
@@ -388,4 +389,154 @@ async fn ten_thousand_queries_are_conserved() {
     assert!(refused < 100, "{refused}");
     assert_eq!((engine.open_groups(), engine.waiting()), (0, 0));
     assert!(counted.redundant > 0 && counted.reconstructed > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_code_cannot_make_up_for_is_sent_again() {
+    // Two of a group are lost: the parity is of no use, two other workers are.
+    let pool = Pool::new(6, |worker, _| {
+        if worker < 2 {
+            Fate::Fails
+        } else {
+            Fate::Answers(SERVICE)
+        }
+    });
+    let engine = Engine::builder(parity(4), pool.clone()).build();
+    let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
+    for (number, answer) in answers.iter().enumerate() {
+        let answer = answer.as_ref().unwrap();
+        assert_eq!(answer.output.values()[0], number as f32 + 1.0);
+    }
+    settle().await;
+    let counted = engine.statistics();
+    // The first retry makes the other lost answer decodable.
+    assert!((1..=2).contains(&counted.retries), "{counted:?}");
+    assert_eq!(counted.lost, 0);
+    assert_eq!(engine.open_groups(), 0);
+
+    // Three attempts more, not for ever.
+    let dead = Pool::new(3, |_, _| Fate::Fails);
+    let engine = Engine::builder(parity(1), dead).build();
+    let answers = all(&engine, vec![query(1.0)]).await;
+    assert!(matches!(answers[0], Err(ServeError::Unrecoverable { .. })));
+    assert_eq!(engine.statistics().retries, 3);
+
+    // One lost answer needs no retry: the parity has it.
+    let pool = Pool::new(6, |worker, _| {
+        if worker == 0 {
+            Fate::Fails
+        } else {
+            Fate::Answers(SERVICE)
+        }
+    });
+    let engine = Engine::builder(parity(4), pool).build();
+    all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
+    let counted = engine.statistics();
+    assert_eq!((counted.retries, counted.reconstructed), (0, 1));
+
+    // A client who refuses reconstruction gets the true answer.
+    let pool = Pool::new(6, |worker, _| {
+        if worker == 0 {
+            Fate::Fails
+        } else {
+            Fate::Answers(SERVICE)
+        }
+    });
+    let engine = Engine::builder(parity(4), pool).build();
+    let strict = |i| Query {
+        accepts_reconstruction: false,
+        ..query(i as f32)
+    };
+    let answers = all(&engine, (0..4).map(strict).collect()).await;
+    for answer in answers {
+        let provenance = answer.unwrap().provenance;
+        assert!(matches!(provenance, Provenance::Direct { .. }));
+    }
+    assert_eq!(engine.statistics().retries, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_queries_are_hedged_within_the_budget() {
+    // No code; one task in ten is slow.
+    let pool = Pool::new(8, |worker, task| {
+        let is_slow = (3 * worker as u64 + task) % 10 == 9;
+        Fate::Answers(if is_slow { 20 * SERVICE } else { SERVICE })
+    });
+    let uncoded = Arc::new(Replication::new(1, 0).unwrap());
+    for hedged in [false, true] {
+        let mut builder = Engine::builder(uncoded.clone(), pool.clone());
+        if hedged {
+            builder = builder.hedging(Hedging::new(0.85, 0.2).unwrap());
+        }
+        let engine = builder.build();
+        let mut late = 0;
+        for _ in 0..400 {
+            let begin = Instant::now();
+            for answer in all(&engine, vec![query(1.0), query(2.0)]).await {
+                answer.unwrap();
+            }
+            late += u32::from(begin.elapsed() >= 10 * SERVICE);
+        }
+        settle().await;
+        let counted = engine.statistics();
+        assert_eq!(counted.direct, 800);
+        assert_eq!(engine.open_groups(), 0);
+        if hedged {
+            // Until the latencies are known, and when the copy is slow, too.
+            assert!(late <= 20, "{late}");
+            assert!(counted.hedges <= 800 / 5 + 10, "{counted:?}");
+        } else {
+            assert!(late >= 60, "{late}");
+            assert_eq!(counted.hedges, 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_decisions_are_held_back() {
+    let slow = |worker: usize, _| {
+        Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE })
+    };
+    for (least, reconstructed) in [(0.0, 1), (1.0, 1), (3.0, 0)] {
+        let engine = Engine::builder(parity(4), Pool::new(6, slow))
+            .least_margin(least)
+            .build();
+        // The sum of the first is 1: its outputs 1 and -1 differ by 2.
+        let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
+        assert!(answers.iter().all(Result::is_ok));
+        settle().await;
+        let counted = engine.statistics();
+        assert_eq!(counted.reconstructed, reconstructed, "{least}");
+        assert_eq!(counted.doubtful, 1 - reconstructed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconstruction_waits_for_a_quantile() {
+    let slow = |worker, task: u64| {
+        // One task in fifty is very late, one in ten a little.
+        Fate::Answers(match (7 * worker as u64 + task) % 50 {
+            49 => 20 * SERVICE,
+            n if n % 10 == 0 => 2 * SERVICE,
+            _ => SERVICE,
+        })
+    };
+    let mut approximate = Vec::new();
+    for policy in [
+        ReconstructionPolicy::FirstWins,
+        ReconstructionPolicy::AfterQuantile(0.95),
+    ] {
+        let engine = Engine::builder(parity(4), Pool::new(12, slow))
+            .policy(policy)
+            .build();
+        let mut late = 0;
+        for _ in 0..300 {
+            let begin = Instant::now();
+            all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
+            late += u32::from(begin.elapsed() >= 10 * SERVICE);
+        }
+        assert!(late <= 3, "{policy:?}: {late}");
+        approximate.push(engine.statistics().reconstructed);
+    }
+    assert!(2 * approximate[1] < approximate[0], "{approximate:?}");
 }

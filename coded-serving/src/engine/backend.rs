@@ -1,6 +1,7 @@
 //! What answers tasks.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::code::Model;
 use crate::tensor::Tensor;
@@ -13,6 +14,18 @@ pub struct BackendError {
     pub worker: usize,
     /// What happened.
     pub reason: String,
+}
+
+/// What a worker is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Which model has to answer.
+    pub model: Model,
+    /// What it is asked.
+    pub input: Tensor,
+    /// The trace of the query, as in the header `traceparent` of W3C Trace Context; none for a task
+    /// that mixes several queries.
+    pub trace: Option<Arc<str>>,
 }
 
 /// A pool of workers, each of which answers one task at a time.
@@ -30,7 +43,6 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn infer(
         &self,
         worker: usize,
-        model: Model,
-        input: Tensor,
+        call: Call,
     ) -> impl Future<Output = Result<Tensor, BackendError>> + Send;
 }

@@ -11,8 +11,11 @@ use crate::code::{Code, Slot, Slots};
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-use super::prediction::{Prediction, Provenance, ReconstructionPolicy, ServeError};
+use super::prediction::{Prediction, Provenance, Query, ServeError};
 use super::statistics::Statistics;
+
+/// How often a failed query is sent again.
+const MOST_COPIES: u32 = 3;
 
 /// What a client waits on.
 pub(super) type Reply = oneshot::Sender<Result<Prediction, ServeError>>;
@@ -26,6 +29,23 @@ struct Member {
     reply: Option<Reply>,
     /// The largest output of a reconstructed answer, to be compared with the true one.
     told: Option<usize>,
+    /// The reconstructed answer was too close a decision to be given out.
+    is_doubtful: bool,
+    /// Further times that the query was sent.
+    copies: u32,
+    /// Whether the time for a second copy has passed.
+    is_hedged: bool,
+    trace: Option<Arc<str>>,
+}
+
+/// A query that is to be sent once more.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) slot: Slot,
+    pub(super) input: Tensor,
+    pub(super) trace: Option<Arc<str>>,
+    /// Whether the first one has failed, and is not only late.
+    pub(super) is_retry: bool,
 }
 
 /// A group, from its first query to its last output.
@@ -33,13 +53,14 @@ struct Member {
 pub(super) struct Group {
     code: Arc<dyn Code>,
     name: Arc<str>,
-    inputs: Vec<Tensor>,
+    /// Shared with the encoder, once the group is closed.
+    inputs: Arc<Vec<Tensor>>,
     members: Vec<Member>,
     outputs: Vec<(Slot, Tensor)>,
     arrived: Slots,
     failed: Slots,
-    /// Tasks that are queued or running.
-    outstanding: usize,
+    /// The slots of tasks that are queued or running; one twice when a copy was sent.
+    outstanding: Vec<Slot>,
     closed: bool,
     /// Redundant tasks are being made.
     encoding: bool,
@@ -52,12 +73,12 @@ impl Group {
         Self {
             code,
             name,
-            inputs: Vec::new(),
+            inputs: Arc::default(),
             members: Vec::new(),
             outputs: Vec::new(),
             arrived: Slots::EMPTY,
             failed: Slots::EMPTY,
-            outstanding: 0,
+            outstanding: Vec::new(),
             closed: false,
             encoding: false,
             workers: Vec::new(),
@@ -67,44 +88,56 @@ impl Group {
     /// Adds a query; its slot, and whether the group is full now.
     pub(super) fn join(
         &mut self,
-        input: Tensor,
-        accepts_reconstruction: bool,
+        query: Query,
         joined: Instant,
         reply: Reply,
     ) -> (Slot, bool) {
-        self.inputs.push(input);
+        // Nobody shares the inputs of an open group.
+        Arc::make_mut(&mut self.inputs).push(query.input);
+        let slot = self.members.len();
         self.members.push(Member {
             joined,
-            accepts_reconstruction,
+            accepts_reconstruction: query.accepts_reconstruction,
             reply: Some(reply),
             told: None,
+            is_doubtful: false,
+            copies: 0,
+            is_hedged: false,
+            trace: query.trace,
         });
         let shape = self.code.shape();
-        self.outstanding += usize::from(shape.systematic);
-        (self.members.len() - 1, self.members.len() >= shape.queries)
+        if shape.systematic {
+            self.outstanding.push(slot);
+        }
+        (slot, self.members.len() >= shape.queries)
     }
 
     /// Takes no more queries. The inputs to be encoded, when the group was still open and a
     /// redundant task can be of use.
-    pub(super) fn close(&mut self) -> Option<Vec<Tensor>> {
+    pub(super) fn close(&mut self) -> Option<Arc<Vec<Tensor>>> {
         if std::mem::replace(&mut self.closed, true) {
             return None;
         }
-        let inputs = std::mem::take(&mut self.inputs);
         let useful = !self.code.shape().systematic || self.waiting() > 0;
         self.encoding = useful;
-        useful.then_some(inputs)
+        useful.then(|| Arc::clone(&self.inputs))
     }
 
-    /// Redundant tasks were made, and so many are sent.
-    pub(super) fn encoded(&mut self, sent: usize) {
+    /// Redundant tasks were made, and these are sent.
+    pub(super) fn encoded(&mut self, sent: impl IntoIterator<Item = Slot>) {
         self.encoding = false;
-        self.outstanding += sent;
+        self.outstanding.extend(sent);
     }
 
     /// A queued task was taken back.
-    pub(super) fn cancelled(&mut self) {
-        self.outstanding -= 1;
+    pub(super) fn cancelled(&mut self, slot: Slot) {
+        self.no_longer_outstanding(slot);
+    }
+
+    fn no_longer_outstanding(&mut self, slot: Slot) {
+        if let Some(place) = self.outstanding.iter().position(|&s| s == slot) {
+            self.outstanding.swap_remove(place);
+        }
     }
 
     /// How many clients wait.
@@ -115,7 +148,7 @@ impl Group {
 
     /// Whether nothing more can happen to this group.
     pub(super) fn is_over(&self) -> bool {
-        self.closed && !self.encoding && self.outstanding == 0
+        self.closed && !self.encoding && self.outstanding.is_empty()
     }
 
     /// An output arrived, or failed to.
@@ -126,13 +159,20 @@ impl Group {
         output: Option<Tensor>,
         statistics: &mut Statistics,
     ) {
-        self.outstanding -= 1;
+        self.no_longer_outstanding(slot);
         // A value that is not finite would spoil every reconstruction.
-        let Some(output) = output.filter(Tensor::is_finite) else {
-            self.failed = self.failed.with(slot);
-            statistics.failures += 1;
+        let output = output.filter(Tensor::is_finite);
+        statistics.failures += u64::from(output.is_none());
+        if self.arrived.contains(slot) {
+            return;
+        }
+        let Some(output) = output else {
+            if !self.outstanding.contains(&slot) {
+                self.failed = self.failed.with(slot);
+            }
             return;
         };
+        self.failed = self.failed.without(Slots::EMPTY.with(slot));
         if self.code.shape().systematic
             && let Some(member) = self.members.get_mut(slot)
         {
@@ -160,9 +200,13 @@ impl Group {
 
     /// Gives out the answers that can be reconstructed and that the policy allows now. How long until
     /// it will allow the next one, if that is only a matter of time.
+    ///
+    /// `delay` is how long a query has to wait for it, when it is given out at all; answers with a
+    /// smaller margin than `least_margin` are not.
     pub(super) fn recover(
         &mut self,
-        policy: ReconstructionPolicy,
+        delay: Option<Duration>,
+        least_margin: f32,
         now: Instant,
         statistics: &mut Statistics,
     ) -> Option<Duration> {
@@ -174,17 +218,14 @@ impl Group {
             let possible = self.closed && decodable.contains(slot) && member.reply.is_some();
             // Answers of a code that mixes all queries are what its clients asked for.
             let accepted = member.accepts_reconstruction || !systematic;
-            if !(possible && accepted) {
+            if !(possible && accepted) || member.is_doubtful {
                 continue;
             }
             let lost = self.failed.contains(slot) || !systematic;
-            let left = match policy {
+            let left = match delay {
                 _ if lost => Duration::ZERO,
-                ReconstructionPolicy::FirstWins => Duration::ZERO,
-                ReconstructionPolicy::AfterDelay(delay) => {
-                    (member.joined + delay).saturating_duration_since(now)
-                }
-                ReconstructionPolicy::Never => continue,
+                Some(delay) => (member.joined + delay).saturating_duration_since(now),
+                None => continue,
             };
             if left.is_zero() {
                 due = due.with(slot);
@@ -192,27 +233,104 @@ impl Group {
                 next = Some(next.map_or(left, |next| next.min(left)));
             }
         }
-        if policy == ReconstructionPolicy::Never && systematic {
+        if delay.is_none() && systematic {
             return None;
         }
         if !due.is_empty() {
-            self.reconstruct(due, statistics);
+            self.reconstruct(due, least_margin, statistics);
         }
         next
     }
 
-    fn reconstruct(&mut self, due: Slots, statistics: &mut Statistics) {
+    /// Queries that should be sent once more: those that failed and that the code cannot make up
+    /// for, and late ones. How long until the next one is late.
+    pub(super) fn copies(
+        &mut self,
+        hedge: Option<Duration>,
+        now: Instant,
+    ) -> (Vec<Copy>, Option<Duration>) {
+        let mut wanted = Vec::new();
+        let mut next: Option<Duration> = None;
+        if !self.code.shape().systematic {
+            return (wanted, next);
+        }
+        let expected: Slots = self
+            .arrived
+            .iter()
+            .chain(self.outstanding.iter().copied())
+            .collect();
+        // An open group may still get redundant tasks.
+        let hopeful = (!self.closed || self.encoding) && self.code.shape().stragglers > 0;
+        let queries = self.members.len();
+        let decodable = self.code.decodable(queries, expected);
+        for (slot, member) in self.members.iter_mut().enumerate() {
+            if member.reply.as_ref().is_none_or(Reply::is_closed) {
+                continue;
+            }
+            let recoverable = member.accepts_reconstruction
+                && !member.is_doubtful
+                && (hopeful || decodable.contains(slot));
+            let is_retry = self.failed.contains(slot);
+            let late = !is_retry
+                && !member.is_hedged
+                && hedge.is_some_and(|hedge| {
+                    let left = (member.joined + hedge).saturating_duration_since(now);
+                    if !left.is_zero() {
+                        next = Some(next.map_or(left, |next| next.min(left)));
+                    }
+                    left.is_zero()
+                });
+            member.is_hedged |= late;
+            let again = is_retry && !recoverable && member.copies < MOST_COPIES;
+            if (late || again)
+                && let Some(input) = self.inputs.get(slot)
+            {
+                wanted.push(Copy {
+                    slot,
+                    input: input.clone(),
+                    trace: member.trace.clone(),
+                    is_retry,
+                });
+            }
+        }
+        (wanted, next)
+    }
+
+    /// A query is sent once more.
+    pub(super) fn sent_again(&mut self, slot: Slot) {
+        if let Some(member) = self.members.get_mut(slot) {
+            member.copies += 1;
+        }
+        self.failed = self.failed.without(Slots::EMPTY.with(slot));
+        self.outstanding.push(slot);
+    }
+
+    /// How long ago a query joined.
+    pub(super) fn age(&self, slot: Slot, now: Instant) -> Option<Duration> {
+        self.members
+            .get(slot)
+            .map(|member| now.saturating_duration_since(member.joined))
+    }
+
+    fn reconstruct(&mut self, due: Slots, least_margin: f32, statistics: &mut Statistics) {
         let outputs: Vec<(Slot, &Tensor)> = self.outputs.iter().map(|(s, t)| (*s, t)).collect();
         // What the code cannot tell after all is told as lost when the group is over.
         let Ok(decoded) = self.code.decode(self.members.len(), &outputs, due) else {
             return;
         };
         let group = self.members.len();
+        let systematic = self.code.shape().systematic;
         for decoded in decoded {
             let Some(member) = self.members.get_mut(decoded.query) else {
                 continue;
             };
             if !decoded.output.is_finite() {
+                continue;
+            }
+            let margin = decoded.output.margin();
+            if systematic && margin < least_margin {
+                member.is_doubtful = true;
+                statistics.doubtful += 1;
                 continue;
             }
             if let Some(reply) = member.reply.take() {
@@ -222,6 +340,7 @@ impl Group {
                     provenance: Provenance::Reconstructed {
                         code: Arc::clone(&self.name),
                         group,
+                        margin,
                     },
                 };
                 let answered = &mut statistics.reconstructed;

@@ -11,7 +11,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use septet_coded_serving::code::{Model, Replication};
-//! use septet_coded_serving::engine::{Backend, BackendError, Engine, Query};
+//! use septet_coded_serving::engine::{Backend, BackendError, Call, Engine, Query};
 //! use septet_coded_serving::Tensor;
 //!
 //! /// Three workers that double numbers; the first is dead.
@@ -21,11 +21,11 @@
 //! impl Backend for Doubling {
 //!     fn workers(&self) -> usize { 3 }
 //!     fn serves(&self, _: usize, _: &Model) -> bool { true }
-//!     async fn infer(&self, worker: usize, _: Model, input: Tensor) -> Result<Tensor, BackendError> {
+//!     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
 //!         if worker == 0 {
 //!             return Err(BackendError { worker, reason: "dead".to_owned() });
 //!         }
-//!         Ok(Tensor::vector(input.values().iter().map(|x| 2.0 * x).collect()))
+//!         Ok(Tensor::vector(call.input.values().iter().map(|x| 2.0 * x).collect()))
 //!     }
 //! }
 //!
@@ -41,7 +41,9 @@
 //! ```
 
 mod backend;
+mod budget;
 mod group;
+mod latencies;
 mod prediction;
 mod queue;
 mod statistics;
@@ -53,19 +55,26 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-pub use backend::{Backend, BackendError};
+pub use backend::{Backend, BackendError, Call};
 pub use prediction::{Prediction, Provenance, Query, ReconstructionPolicy, ServeError};
-pub use statistics::Statistics;
+pub use statistics::{CodingTime, Statistics};
 
+use crate::code::policy::Hedging;
 use crate::code::{Code, Model, Task};
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
+use budget::Budget;
 use group::Group;
+use latencies::Latencies;
 use queue::{GroupId, Job, Queue};
 
 /// The longest that a worker rests after failures.
 const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// The places of the two quantiles of latency.
+const POLICY: usize = 0;
+const HEDGING: usize = 1;
 
 /// Settings of an [`Engine`].
 #[derive(Debug)]
@@ -82,6 +91,9 @@ struct Settings {
     most_waiting: usize,
     shed_above: usize,
     rest: Duration,
+    least_margin: f32,
+    retries: f64,
+    hedging: Option<Hedging>,
 }
 
 impl<B: Backend> EngineBuilder<B> {
@@ -123,6 +135,34 @@ impl<B: Backend> EngineBuilder<B> {
         self
     }
 
+    /// Holds back reconstructed answers of which the largest output exceeds the second largest by less
+    /// than this [default: 0, none is held back].
+    ///
+    /// A query whose reconstruction is held back waits for its worker, and is sent again when that
+    /// fails.
+    #[must_use]
+    pub fn least_margin(mut self, margin: f32) -> Self {
+        self.settings.least_margin = margin;
+        self
+    }
+
+    /// How many failed queries are sent again, as a share of all queries [default: a tenth].
+    ///
+    /// Only what the code cannot make up for is sent again, each query three times at most. The
+    /// share is what keeps a pool that is half dead from being flooded.
+    #[must_use]
+    pub fn retries(mut self, share: f64) -> Self {
+        self.settings.retries = share;
+        self
+    }
+
+    /// Sends late queries a second time, within the budget of `hedging` [default: none].
+    #[must_use]
+    pub fn hedging(mut self, hedging: Hedging) -> Self {
+        self.settings.hedging = Some(hedging);
+        self
+    }
+
     /// The engine.
     #[must_use]
     pub fn build(self) -> Engine<B> {
@@ -139,6 +179,10 @@ impl<B: Backend> EngineBuilder<B> {
                 next: 0,
                 draining: false,
                 statistics: Statistics::default(),
+                coding: CodingTime::default(),
+                latencies: Latencies::new(self.settings.quantiles()),
+                retries: Budget::new(self.settings.retries),
+                hedges: Budget::new(self.settings.hedging.map_or(0.0, Hedging::budget)),
             }),
             backend: self.backend,
         }))
@@ -170,6 +214,21 @@ struct State {
     next: GroupId,
     draining: bool,
     statistics: Statistics,
+    coding: CodingTime,
+    latencies: Latencies,
+    retries: Budget,
+    hedges: Budget,
+}
+
+impl Settings {
+    /// The quantiles of latency that reconstruction and hedging wait for.
+    fn quantiles(&self) -> [Option<f64>; 2] {
+        let policy = match self.policy {
+            ReconstructionPolicy::AfterQuantile(quantile) => Some(quantile),
+            _ => None,
+        };
+        [policy, self.hedging.map(Hedging::quantile)]
+    }
 }
 
 impl<B: Backend> Engine<B> {
@@ -186,6 +245,9 @@ impl<B: Backend> Engine<B> {
                 most_waiting: 16 * workers.max(1),
                 shed_above: workers / 2,
                 rest: Duration::from_millis(100),
+                least_margin: 0.0,
+                retries: 0.1,
+                hedging: None,
             },
         }
     }
@@ -235,6 +297,8 @@ impl<B: Backend> Engine<B> {
             return Err(ServeError::Overloaded { waiting });
         }
         state.statistics.accepted += 1;
+        state.retries.earn();
+        state.hedges.earn();
         let shape = query.input.shape().to_vec();
         let (id, is_new) = match state.open.get(&shape) {
             Some(&id) => (id, false),
@@ -248,30 +312,37 @@ impl<B: Backend> Engine<B> {
         }
         let (reply, answer) = oneshot::channel();
         let systematic = inner.code.shape().systematic;
-        let input = systematic.then(|| query.input.clone());
-        let accepts = query.accepts_reconstruction;
+        let call = systematic.then(|| Call {
+            model: Model::Base,
+            input: query.input.clone(),
+            trace: query.trace.clone(),
+        });
+        let deadline = query.patience.map(|patience| now + patience);
         let joined = state
             .groups
             .get_mut(&id)
-            .map(|group| group.join(query.input, accepts, now, reply));
+            .map(|group| group.join(query, now, reply));
         let Some((slot, is_full)) = joined else {
             return Err(ServeError::ShuttingDown);
         };
-        if let Some(input) = input {
+        if let Some(call) = call {
             state.queue.queries.push_back(Job {
                 group: id,
                 slot,
-                model: Model::Base,
+                call,
                 is_redundant: false,
-                input,
-                deadline: query.patience.map(|patience| now + patience),
+                deadline,
             });
         }
         if is_full {
             state.open.remove(&shape);
         }
         inner.dispatch(&mut state);
+        let hedge = state.latencies.quantile(HEDGING);
         drop(state);
+        if let Some(hedge) = hedge {
+            inner.settle_after(hedge, id);
+        }
         if is_full {
             inner.close(id);
         } else if is_new {
@@ -312,6 +383,24 @@ impl<B: Backend> Engine<B> {
         self.0.lock().statistics
     }
 
+    /// How much time encoding and decoding took so far.
+    #[must_use]
+    pub fn coding_time(&self) -> CodingTime {
+        self.0.lock().coding
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &dyn Code {
+        self.0.code.as_ref()
+    }
+
+    /// The pool of workers.
+    #[must_use]
+    pub fn backend(&self) -> &B {
+        &self.0.backend
+    }
+
     /// Groups with a client that waits or a task that runs.
     #[must_use]
     pub fn open_groups(&self) -> usize {
@@ -333,7 +422,7 @@ impl<B: Backend> Inner<B> {
 
     /// Closes a group, and sends its redundant tasks.
     fn close(self: &Arc<Self>, id: GroupId) {
-        let inputs: Option<Vec<Tensor>> = {
+        let inputs: Option<Arc<Vec<Tensor>>> = {
             let mut state = self.lock();
             let systematic = self.code.shape().systematic;
             let busy = systematic && state.queue.queries.len() > self.settings.shed_above;
@@ -342,7 +431,7 @@ impl<B: Backend> Inner<B> {
             };
             let inputs = group.close();
             if inputs.is_some() && busy {
-                group.encoded(0);
+                group.encoded([]);
                 state.statistics.shed += 1;
                 self.settle(&mut state, id);
                 None
@@ -357,21 +446,27 @@ impl<B: Backend> Inner<B> {
             return;
         };
         // Encoding happens without the lock: an encoder may take as long as an inference.
+        let begin = std::time::Instant::now();
         let tasks = self.code.encode(&inputs);
         let mut state = self.lock();
+        state.coding.encoding += begin.elapsed();
+        state.coding.encoded += 1;
         let Some(group) = state.groups.get_mut(&id) else {
             return;
         };
         match tasks {
             Ok(tasks) => {
-                group.encoded(tasks.len());
+                group.encoded(tasks.iter().map(|task| task.slot));
                 for Task { slot, model, input } in tasks {
                     let job = Job {
                         group: id,
                         slot,
-                        model,
+                        call: Call {
+                            model,
+                            input,
+                            trace: None,
+                        },
                         is_redundant: self.code.shape().systematic,
-                        input,
                         deadline: None,
                     };
                     if self.code.shape().systematic {
@@ -383,7 +478,7 @@ impl<B: Backend> Inner<B> {
                 self.dispatch(&mut state);
             }
             Err(error) => {
-                group.encoded(0);
+                group.encoded([]);
                 if !self.code.shape().systematic {
                     let mut counted = state.statistics;
                     if let Some(group) = state.groups.get_mut(&id) {
@@ -430,7 +525,7 @@ impl<B: Backend> Inner<B> {
 
     /// Has a worker answer a task.
     async fn run(self: Arc<Self>, worker: usize, job: Job) {
-        let output = self.backend.infer(worker, job.model, job.input).await;
+        let output = self.backend.infer(worker, job.call).await;
         let failed = output.is_err();
         let rest = {
             let mut state = self.lock();
@@ -469,6 +564,11 @@ impl<B: Backend> Inner<B> {
     ) {
         let mut counted = state.statistics;
         if let Some(group) = state.groups.get_mut(&id) {
+            if output.is_some()
+                && let Some(age) = group.age(slot, Instant::now())
+            {
+                state.latencies.add(age);
+            }
             group.arrive(slot, worker, output, &mut counted);
         }
         if !was_run {
@@ -485,29 +585,87 @@ impl<B: Backend> Inner<B> {
             queue,
             groups,
             statistics,
+            coding,
+            latencies,
+            retries,
+            hedges,
             ..
         } = state;
         let Some(group) = groups.get_mut(&id) else {
             return;
         };
-        let later = group.recover(self.settings.policy, Instant::now(), statistics);
+        let now = Instant::now();
+        let delay = match self.settings.policy {
+            ReconstructionPolicy::FirstWins => Some(Duration::ZERO),
+            ReconstructionPolicy::AfterDelay(delay) => Some(delay),
+            ReconstructionPolicy::AfterQuantile(_) => {
+                Some(latencies.quantile(POLICY).unwrap_or_default())
+            }
+            ReconstructionPolicy::Never => None,
+        };
+        let begin = std::time::Instant::now();
+        let before = statistics.reconstructed;
+        let later = group.recover(delay, self.settings.least_margin, now, statistics);
+        if statistics.reconstructed > before {
+            coding.decoding += begin.elapsed();
+            coding.decoded += statistics.reconstructed - before;
+        }
+        let (copies, late) = group.copies(latencies.quantile(HEDGING), now);
+        let copied = !copies.is_empty();
+        for copy in copies {
+            let budget = if copy.is_retry {
+                &mut *retries
+            } else {
+                &mut *hedges
+            };
+            if !budget.spend() {
+                continue;
+            }
+            group.sent_again(copy.slot);
+            let job = Job {
+                group: id,
+                slot: copy.slot,
+                call: Call {
+                    model: Model::Base,
+                    input: copy.input,
+                    trace: copy.trace,
+                },
+                is_redundant: !copy.is_retry,
+                deadline: None,
+            };
+            if copy.is_retry {
+                statistics.retries += 1;
+                queue.queries.push_front(job);
+            } else {
+                statistics.hedges += 1;
+                queue.redundant.push_front(job);
+            }
+        }
         if group.waiting() == 0 {
             let cancelled = queue.cancel(id);
-            for _ in 0..cancelled {
-                group.cancelled();
+            statistics.cancelled += cancelled.len() as u64;
+            for slot in cancelled {
+                group.cancelled(slot);
             }
-            statistics.cancelled += cancelled as u64;
         }
         if group.is_over() {
             group.give_up(statistics);
             groups.remove(&id);
-        } else if let Some(later) = later {
-            let inner = Arc::clone(self);
-            tokio::spawn(async move {
-                sleep(later).await;
-                let mut state = inner.lock();
-                inner.settle(&mut state, id);
-            });
+        } else if let Some(later) = later.into_iter().chain(late).min() {
+            self.settle_after(later, id);
         }
+        if copied {
+            self.dispatch(state);
+        }
+    }
+
+    /// Looks at a group again after some time.
+    fn settle_after(self: &Arc<Self>, later: Duration, id: GroupId) {
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(later).await;
+            let mut state = inner.lock();
+            inner.settle(&mut state, id);
+        });
     }
 }

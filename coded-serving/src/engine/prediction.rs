@@ -15,22 +15,26 @@ pub struct Query {
     pub patience: Option<Duration>,
     /// Whether a reconstructed answer will do.
     pub accepts_reconstruction: bool,
+    /// Handed to the worker with the query: the trace that the query belongs to, as in the header
+    /// `traceparent` of W3C Trace Context.
+    pub trace: Option<Arc<str>>,
 }
 
 impl Query {
-    /// A query that waits for ever and takes reconstructed answers.
+    /// A query without a trace that waits for ever and takes reconstructed answers.
     #[must_use]
     pub fn new(input: Tensor) -> Self {
         Self {
             input,
             patience: None,
             accepts_reconstruction: true,
+            trace: None,
         }
     }
 }
 
 /// Where an answer comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Provenance {
     /// From a worker that was asked this query.
     Direct {
@@ -43,6 +47,9 @@ pub enum Provenance {
         code: Arc<str>,
         /// How many queries the group had.
         group: usize,
+        /// By how much the largest output exceeds the second largest: the smaller, the likelier the
+        /// true answer is another one.
+        margin: f32,
     },
 }
 
@@ -85,13 +92,17 @@ pub enum ServeError {
 }
 
 /// When a reconstructed answer is given out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ReconstructionPolicy {
     /// As soon as it can be made.
     #[default]
     FirstWins,
     /// Once a query has waited so long, or its worker has failed. Fewer answers are approximate.
     AfterDelay(Duration),
+    /// As [`AfterDelay`](Self::AfterDelay), with a delay that follows the load: this quantile, between
+    /// 0 and 1, of the times that the last few hundred direct answers took. Until 64 are known, as
+    /// [`FirstWins`](Self::FirstWins).
+    AfterQuantile(f64),
     /// Not at all.
     Never,
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use crate::code::{Model, Slot};
-use crate::tensor::Tensor;
+
+use super::backend::Call;
 
 /// The number of a group.
 pub(super) type GroupId = u64;
@@ -15,10 +16,9 @@ pub(super) type GroupId = u64;
 pub(super) struct Job {
     pub(super) group: GroupId,
     pub(super) slot: Slot,
-    pub(super) model: Model,
+    pub(super) call: Call,
     /// Whether it is none of the group's own queries.
     pub(super) is_redundant: bool,
-    pub(super) input: Tensor,
     /// When the client gives up.
     pub(super) deadline: Option<Instant>,
 }
@@ -48,7 +48,7 @@ impl Queue {
         serves: impl Fn(usize, &Model) -> bool,
     ) -> Option<(usize, Job)> {
         let job = self.queries.front()?;
-        let place = self.idle.iter().position(|&w| serves(w, &job.model))?;
+        let place = self.idle.iter().position(|&w| serves(w, &job.call.model))?;
         let worker = self.idle.remove(place)?;
         Some((worker, self.queries.pop_front()?))
     }
@@ -66,7 +66,7 @@ impl Queue {
         }
         for index in 0..self.redundant.len() {
             let job = &self.redundant[index];
-            let fits = |&w: &usize| serves(w, &job.model) && !has_part(w, job.group);
+            let fits = |&w: &usize| serves(w, &job.call.model) && !has_part(w, job.group);
             if let Some(place) = self.idle.iter().position(fits) {
                 let worker = self.idle.remove(place)?;
                 return Some((worker, self.redundant.remove(index)?));
@@ -75,10 +75,15 @@ impl Queue {
         None
     }
 
-    /// Takes back the redundant tasks of a group; how many.
-    pub(super) fn cancel(&mut self, group: GroupId) -> usize {
-        let before = self.redundant.len();
-        self.redundant.retain(|job| job.group != group);
-        before - self.redundant.len()
+    /// Takes back the redundant tasks of a group; their slots.
+    pub(super) fn cancel(&mut self, group: GroupId) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        self.redundant.retain(|job| {
+            if job.group == group {
+                slots.push(job.slot);
+            }
+            job.group != group
+        });
+        slots
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine counts.
 
+use std::time::Duration;
+
 /// Counts since the engine was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,10 +24,30 @@ pub struct Statistics {
     pub shed: u64,
     /// Redundant tasks that were taken back before a worker began.
     pub cancelled: u64,
+    /// Queries that were sent again because their worker had failed and the code could not help.
+    pub retries: u64,
+    /// Late queries that were sent a second time.
+    pub hedges: u64,
+    /// Reconstructed answers that were held back because their margin was too small.
+    pub doubtful: u64,
     /// Tasks that a worker failed.
     pub failures: u64,
     /// True answers that came after a reconstructed one and had the same largest output.
     pub agreed: u64,
     /// Those that had another.
     pub disagreed: u64,
+}
+
+/// Processor time that coding took since the engine was made, by the clock of the machine also where
+/// tokio's clock is paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodingTime {
+    /// Groups that were encoded.
+    pub encoded: u64,
+    /// How long that took.
+    pub encoding: Duration,
+    /// Answers that were reconstructed.
+    pub decoded: u64,
+    /// How long that took.
+    pub decoding: Duration,
 }

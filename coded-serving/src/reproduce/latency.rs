@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::code::{Code, InvNet, MixedQueries, Model};
-use crate::engine::{Backend, BackendError, Engine, Query, ReconstructionPolicy};
+use crate::engine::{Backend, BackendError, Call, Engine, Query, ReconstructionPolicy};
 use crate::tensor::Tensor;
 
 /// Queries of a round, as in the authors' cluster: ten workers and one for the parity.
@@ -87,14 +87,14 @@ impl Backend for Round {
         true
     }
 
-    async fn infer(&self, _: usize, _: Model, input: Tensor) -> Result<Tensor, BackendError> {
+    async fn infer(&self, _: usize, call: Call) -> Result<Tensor, BackendError> {
         let is_slow = {
             let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
             slow.begun += 1;
             slow.place == Some(slow.begun - 1)
         };
         sleep(SERVICE + if is_slow { DELAY } else { Duration::ZERO }).await;
-        Ok(input)
+        Ok(call.input)
     }
 }
 
