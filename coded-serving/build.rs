@@ -10,10 +10,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(feature = "server")]
 fn compile() -> Result<(), Box<dyn std::error::Error>> {
-    let files = protox::compile(["open_inference.proto"], ["proto"])?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler
+        .include_imports(true)
+        .open_file("open_inference.proto")?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
-    tonic_prost_build::configure()
-        .file_descriptor_set_path(out.join("open_inference.bin"))
-        .compile_fds(files)?;
+    // For reflection.
+    std::fs::write(
+        out.join("open_inference.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

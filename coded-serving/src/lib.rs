@@ -77,16 +77,24 @@
 //! ([`ApproximateBackup`](code::ApproximateBackup)) recovers as much for fewer multiply-adds, wherever
 //! one can be trained; the codes send less and need no worker for each query.
 
+#[cfg(feature = "server")]
+pub mod backend;
 pub mod code;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod error;
 #[cfg(feature = "network")]
 pub mod images;
+#[cfg(feature = "load")]
+pub mod load;
 #[cfg(feature = "network")]
 pub mod network;
+#[cfg(feature = "server")]
+pub mod protocol;
 #[cfg(feature = "reproduce")]
 pub mod reproduce;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;

@@ -65,11 +65,7 @@ impl Backend for Pool {
         true
     }
 
-    async fn infer(
-        &self,
-        worker: usize,
-        call: Call,
-    ) -> Result<Tensor, BackendError> {
+    async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
         let input = call.input;
         assert_eq!(call.model, Model::Base);
         let fate = {
@@ -494,9 +490,7 @@ async fn late_queries_are_hedged_within_the_budget() {
 
 #[tokio::test(start_paused = true)]
 async fn close_decisions_are_held_back() {
-    let slow = |worker: usize, _| {
-        Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE })
-    };
+    let slow = |worker: usize, _| Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE });
     for (least, reconstructed) in [(0.0, 1), (1.0, 1), (3.0, 0)] {
         let engine = Engine::builder(parity(4), Pool::new(6, slow))
             .least_margin(least)

@@ -86,12 +86,7 @@ impl Group {
     }
 
     /// Adds a query; its slot, and whether the group is full now.
-    pub(super) fn join(
-        &mut self,
-        query: Query,
-        joined: Instant,
-        reply: Reply,
-    ) -> (Slot, bool) {
+    pub(super) fn join(&mut self, query: Query, joined: Instant, reply: Reply) -> (Slot, bool) {
         // Nobody shares the inputs of an open group.
         Arc::make_mut(&mut self.inputs).push(query.input);
         let slot = self.members.len();

@@ -1,0 +1,131 @@
+//! A server of the protocol over gRPC.
+
+use std::collections::HashMap;
+
+use tokio::sync::OnceCell;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::code::Model;
+use crate::engine::Call;
+use crate::protocol::{InferRequest, ModelMetadata, NamedTensor, TensorMetadata};
+use crate::server::grpc::open_inference as wire;
+use crate::server::grpc::{read_response, write_request};
+use crate::tensor::Tensor;
+
+use super::{ConnectError, ModelNames, only_output, row};
+
+type Client = wire::grpc_inference_service_client::GrpcInferenceServiceClient<Channel>;
+
+/// A server of the protocol over gRPC. It need not run yet.
+#[derive(Debug)]
+pub struct GrpcWorker {
+    client: Client,
+    url: String,
+    models: ModelNames,
+    /// The inputs of its models, asked at the first task for each.
+    inputs: HashMap<String, OnceCell<TensorMetadata>>,
+}
+
+impl GrpcWorker {
+    /// A server at an address such as `http://127.0.0.1:8001`.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none.
+    pub fn new(url: &str, models: ModelNames) -> Result<Self, ConnectError> {
+        let endpoint = Endpoint::from_shared(url.to_owned());
+        let endpoint = endpoint.map_err(|error| ConnectError::Address {
+            url: url.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            client: Client::new(endpoint.tcp_nodelay(true).connect_lazy()),
+            url: url.to_owned(),
+            inputs: models
+                .all()
+                .map(|name| (name.to_owned(), OnceCell::new()))
+                .collect(),
+            models,
+        })
+    }
+
+    /// What the server says of its base model, or of the first other one.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say.
+    pub async fn metadata(&self) -> Result<ModelMetadata, ConnectError> {
+        let name = self.models.all().next().unwrap_or_default();
+        self.metadata_of(name)
+            .await
+            .map_err(|reason| ConnectError::Server {
+                url: self.url.clone(),
+                reason,
+            })
+    }
+
+    pub(super) fn name_of(&self, model: &Model) -> Option<&str> {
+        self.models.of(model)
+    }
+
+    async fn metadata_of(&self, model: &str) -> Result<ModelMetadata, String> {
+        let request = wire::ModelMetadataRequest {
+            name: model.to_owned(),
+            version: String::new(),
+        };
+        let mut client = self.client.clone();
+        let answer = client.model_metadata(request).await.map_err(reason)?;
+        let answer = answer.into_inner();
+        let read = |side: Vec<wire::model_metadata_response::TensorMetadata>| {
+            let read = side.into_iter().map(|one| TensorMetadata {
+                name: one.name,
+                datatype: one.datatype,
+                shape: one.shape,
+            });
+            read.collect()
+        };
+        Ok(ModelMetadata {
+            name: answer.name,
+            versions: answer.versions,
+            platform: answer.platform,
+            inputs: read(answer.inputs),
+            outputs: read(answer.outputs),
+        })
+    }
+
+    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, String> {
+        let name = self.name_of(&call.model);
+        let name = name.ok_or_else(|| format!("the server has no {:?}", call.model))?;
+        let ask = || async {
+            let inputs = self.metadata_of(name).await?.inputs;
+            let first = inputs.into_iter().next();
+            first.ok_or_else(|| format!("`{name}` has no input"))
+        };
+        let input = self.inputs.get(name);
+        let input = input.ok_or_else(|| format!("the server has no `{name}`"))?;
+        let input = input.get_or_try_init(ask).await?;
+        let request = InferRequest {
+            inputs: vec![NamedTensor {
+                name: input.name.clone(),
+                tensor: row(&call.input, &input.shape).map_err(|error| error.to_string())?,
+            }],
+            ..InferRequest::default()
+        };
+        let mut request = tonic::Request::new(write_request(name, &request));
+        if let Some(trace) = &call.trace
+            && let Ok(value) = MetadataValue::try_from(trace.as_ref())
+        {
+            request.metadata_mut().insert("traceparent", value);
+        }
+        let mut client = self.client.clone();
+        let answer = client.model_infer(request).await.map_err(reason)?;
+        let response = read_response(answer.into_inner());
+        only_output(response.map_err(|error| error.to_string())?)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
+fn reason(status: tonic::Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}

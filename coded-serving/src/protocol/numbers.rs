@@ -1,0 +1,121 @@
+//! Nested arrays of numbers, read without a tree in between.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+
+/// How deep the data of a tensor may be nested.
+const DEEPEST: usize = 16;
+
+/// The numbers of a nested array, one after another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Numbers(pub(super) Vec<f32>);
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut numbers = Vec::new();
+        deserializer.deserialize_seq(Nested {
+            numbers: &mut numbers,
+            depth: 0,
+        })?;
+        Ok(Self(numbers))
+    }
+}
+
+/// A number, or an array of such at some depth.
+struct Nested<'a> {
+    numbers: &'a mut Vec<f32>,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Nested<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or an array of numbers")
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.numbers.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.numbers.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.numbers.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        if self.depth == DEEPEST {
+            return Err(A::Error::custom(format!(
+                "data nested deeper than {DEEPEST}"
+            )));
+        }
+        let Self { numbers, depth } = self;
+        loop {
+            let next = Nested {
+                numbers: &mut *numbers,
+                depth: depth + 1,
+            };
+            if array.next_element_seed(next)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
+
+    use super::*;
+
+    #[test]
+    fn nested_and_flat_arrays_are_the_same_numbers() {
+        for text in [
+            "[1,2.5,-3,4e1]",
+            "[[1,2.5],[-3,40]]",
+            "[[[1],[2.5]],[[-3],[40.0]]]",
+        ] {
+            let numbers: Numbers = serde_json::from_str(text).unwrap();
+            assert_eq!(numbers.0, [1.0, 2.5, -3.0, 40.0]);
+        }
+    }
+
+    #[test]
+    fn depth_bombs_and_other_values_are_errors() {
+        let bomb = "[".repeat(100_000);
+        let closed = format!("{}1{}", "[".repeat(50), "]".repeat(50));
+        for text in [
+            bomb.as_str(),
+            &closed,
+            "[null]",
+            "[\"1\"]",
+            "[true]",
+            "{}",
+            "1",
+            "[NaN]",
+            "[1e999]",
+        ] {
+            assert!(
+                serde_json::from_str::<Numbers>(text).is_err(),
+                "{}",
+                &text[..text.len().min(20)]
+            );
+        }
+    }
+}

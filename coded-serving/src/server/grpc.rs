@@ -1,0 +1,338 @@
+//! The protocol over gRPC.
+
+use std::collections::HashMap;
+
+use tonic::{Request, Response, Status};
+
+use crate::engine::Backend;
+use crate::protocol::{
+    DATATYPE, InferRequest, InferResponse, NamedTensor, Parameter, Parameters, ProtocolError,
+    TraceParent, bytes, floats, tensor,
+};
+
+use super::host::{Host, Total};
+use super::refusal::Refusal;
+
+/// The messages and services of the protocol, as compiled from its definition.
+#[allow(
+    clippy::allow_attributes,
+    clippy::all,
+    clippy::doc_markdown,
+    clippy::needless_pass_by_value,
+    clippy::uninlined_format_args,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated; documented in proto/open_inference.proto"
+)]
+pub(crate) mod open_inference {
+    tonic::include_proto!("inference");
+}
+
+/// The definition of the protocol, for reflection.
+pub(crate) const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("open_inference");
+
+use open_inference as wire;
+use wire::grpc_inference_service_server::GrpcInferenceService;
+use wire::infer_parameter::ParameterChoice;
+use wire::model_infer_response::InferOutputTensor;
+
+/// The most bytes of a message that are read.
+pub(super) const MOST_BYTES: usize = super::http::MOST_BYTES;
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.grpc_code(), refusal.to_string())
+    }
+}
+
+/// Answers for a host.
+#[derive(Debug)]
+pub(super) struct Service<B>(pub(super) Host<B>);
+
+#[tonic::async_trait]
+impl<B: Backend> GrpcInferenceService for Service<B> {
+    async fn server_live(
+        &self,
+        _: Request<wire::ServerLiveRequest>,
+    ) -> Result<Response<wire::ServerLiveResponse>, Status> {
+        Ok(Response::new(wire::ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<wire::ServerReadyRequest>,
+    ) -> Result<Response<wire::ServerReadyResponse>, Status> {
+        let ready = self.0.is_ready();
+        Ok(Response::new(wire::ServerReadyResponse { ready }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<wire::ModelReadyRequest>,
+    ) -> Result<Response<wire::ModelReadyResponse>, Status> {
+        let request = request.into_inner();
+        self.0.model(&request.name, Some(&request.version))?;
+        let ready = self.0.is_ready();
+        Ok(Response::new(wire::ModelReadyResponse { ready }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<wire::ServerMetadataRequest>,
+    ) -> Result<Response<wire::ServerMetadataResponse>, Status> {
+        let metadata = self.0.metadata();
+        Ok(Response::new(wire::ServerMetadataResponse {
+            name: metadata.name,
+            version: metadata.version,
+            extensions: metadata.extensions,
+        }))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<wire::ModelMetadataRequest>,
+    ) -> Result<Response<wire::ModelMetadataResponse>, Status> {
+        let request = request.into_inner();
+        let model = self.0.model(&request.name, Some(&request.version))?;
+        let metadata = model.metadata.clone();
+        let wired = |side: Vec<crate::protocol::TensorMetadata>| {
+            let wired = side
+                .into_iter()
+                .map(|one| wire::model_metadata_response::TensorMetadata {
+                    name: one.name,
+                    datatype: one.datatype,
+                    shape: one.shape,
+                });
+            wired.collect()
+        };
+        Ok(Response::new(wire::ModelMetadataResponse {
+            name: metadata.name,
+            versions: metadata.versions,
+            platform: metadata.platform,
+            inputs: wired(metadata.inputs),
+            outputs: wired(metadata.outputs),
+        }))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<wire::ModelInferRequest>,
+    ) -> Result<Response<wire::ModelInferResponse>, Status> {
+        let trace: Option<TraceParent> = request
+            .metadata()
+            .get("traceparent")
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let message = request.into_inner();
+        let is_raw = !message.raw_input_contents.is_empty();
+        let name = message.model_name.clone();
+        let version = message.model_version.clone();
+        let request = read_request(message).map_err(Refusal::from)?;
+        let response = self.0.infer(&name, Some(&version), request, trace).await?;
+        Ok(Response::new(write_response(response, is_raw)))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<wire::ModelStatisticsRequest>,
+    ) -> Result<Response<wire::ModelStatisticsResponse>, Status> {
+        let request = request.into_inner();
+        if !request.name.is_empty() {
+            self.0.model(&request.name, Some(&request.version))?;
+        }
+        let load =
+            |value: &std::sync::atomic::AtomicU64| value.load(std::sync::atomic::Ordering::Relaxed);
+        let total = |total: &Total| {
+            Some(wire::StatisticDuration {
+                count: load(&total.count),
+                ns: load(&total.nanoseconds),
+            })
+        };
+        let model_stats = self
+            .0
+            .asked()
+            .filter(|(model, _)| request.name.is_empty() || model.metadata.name == request.name)
+            .map(|(model, asked)| {
+                let counted = model.engine.statistics();
+                wire::ModelStatistics {
+                    name: model.metadata.name.clone(),
+                    version: model.metadata.versions.last().cloned().unwrap_or_default(),
+                    last_inference: load(&asked.last),
+                    inference_count: load(&asked.rows),
+                    execution_count: counted.direct + counted.redundant,
+                    inference_stats: Some(wire::InferStatistics {
+                        success: total(&asked.succeeded),
+                        fail: total(&asked.failed),
+                    }),
+                }
+            })
+            .collect();
+        Ok(Response::new(wire::ModelStatisticsResponse { model_stats }))
+    }
+}
+
+/// The request of a message.
+///
+/// # Errors
+///
+/// When tensors are missing, of another type, or do not fill their shapes.
+pub(crate) fn read_request(
+    message: wire::ModelInferRequest,
+) -> Result<InferRequest, ProtocolError> {
+    let raw = message.raw_input_contents;
+    if !raw.is_empty() && raw.len() != message.inputs.len() {
+        return Err(ProtocolError::Trailing {
+            found: raw.iter().map(Vec::len).sum(),
+        });
+    }
+    let mut raw = raw.into_iter();
+    let mut inputs = Vec::new();
+    for one in message.inputs {
+        let contents = one.contents.map(|contents| contents.fp32_contents);
+        let values = values_of(&one.name, &one.datatype, raw.next(), contents)?;
+        inputs.push(NamedTensor {
+            tensor: tensor(&one.name, &one.shape, values)?,
+            name: one.name,
+        });
+    }
+    Ok(InferRequest {
+        id: (!message.id.is_empty()).then_some(message.id),
+        parameters: read_parameters(message.parameters),
+        inputs,
+        outputs: message.outputs.into_iter().map(|one| one.name).collect(),
+    })
+}
+
+/// The response of a message.
+///
+/// # Errors
+///
+/// As [`read_request`].
+pub(crate) fn read_response(
+    message: wire::ModelInferResponse,
+) -> Result<InferResponse, ProtocolError> {
+    let mut raw = message.raw_output_contents.into_iter();
+    let mut outputs = Vec::new();
+    for one in message.outputs {
+        let contents = one.contents.map(|contents| contents.fp32_contents);
+        let values = values_of(&one.name, &one.datatype, raw.next(), contents)?;
+        outputs.push(NamedTensor {
+            tensor: tensor(&one.name, &one.shape, values)?,
+            name: one.name,
+        });
+    }
+    Ok(InferResponse {
+        model_name: message.model_name,
+        model_version: message.model_version,
+        id: (!message.id.is_empty()).then_some(message.id),
+        parameters: read_parameters(message.parameters),
+        outputs,
+    })
+}
+
+/// A request as a message, its tensors as raw bytes.
+pub(crate) fn write_request(model: &str, request: &InferRequest) -> wire::ModelInferRequest {
+    let mut message = wire::ModelInferRequest {
+        model_name: model.to_owned(),
+        id: request.id.clone().unwrap_or_default(),
+        parameters: write_parameters(request.parameters.clone()),
+        ..wire::ModelInferRequest::default()
+    };
+    for one in &request.inputs {
+        message
+            .inputs
+            .push(wire::model_infer_request::InferInputTensor {
+                name: one.name.clone(),
+                datatype: DATATYPE.to_owned(),
+                shape: one.tensor.shape().iter().map(|&n| n as i64).collect(),
+                ..Default::default()
+            });
+        message.raw_input_contents.push(bytes(one.tensor.values()));
+    }
+    message
+}
+
+fn write_response(response: InferResponse, is_raw: bool) -> wire::ModelInferResponse {
+    let mut message = wire::ModelInferResponse {
+        model_name: response.model_name,
+        model_version: response.model_version,
+        id: response.id.unwrap_or_default(),
+        parameters: write_parameters(response.parameters),
+        ..wire::ModelInferResponse::default()
+    };
+    for one in response.outputs {
+        let mut output = InferOutputTensor {
+            name: one.name,
+            datatype: DATATYPE.to_owned(),
+            shape: one.tensor.shape().iter().map(|&n| n as i64).collect(),
+            ..Default::default()
+        };
+        if is_raw {
+            message.raw_output_contents.push(bytes(one.tensor.values()));
+        } else {
+            output.contents = Some(wire::InferTensorContents {
+                fp32_contents: one.tensor.values().to_vec(),
+                ..Default::default()
+            });
+        }
+        message.outputs.push(output);
+    }
+    message
+}
+
+fn values_of(
+    name: &str,
+    datatype: &str,
+    raw: Option<Vec<u8>>,
+    contents: Option<Vec<f32>>,
+) -> Result<Vec<f32>, ProtocolError> {
+    if datatype != DATATYPE {
+        return Err(ProtocolError::Datatype {
+            tensor: name.to_owned(),
+            found: datatype.to_owned(),
+        });
+    }
+    match (raw, contents.filter(|values| !values.is_empty())) {
+        (Some(raw), None) => floats(&raw).ok_or_else(|| ProtocolError::Bytes {
+            tensor: name.to_owned(),
+            expected: (raw.len() as u64).next_multiple_of(4),
+            found: raw.len(),
+        }),
+        (None, Some(values)) => Ok(values),
+        _ => Err(ProtocolError::NoData {
+            tensor: name.to_owned(),
+        }),
+    }
+}
+
+fn read_parameters(parameters: HashMap<String, wire::InferParameter>) -> Parameters {
+    let read = |parameter: wire::InferParameter| {
+        Some(match parameter.parameter_choice? {
+            ParameterChoice::BoolParam(value) => Parameter::Bool(value),
+            ParameterChoice::Int64Param(value) => Parameter::Integer(value),
+            ParameterChoice::Uint64Param(value) => match i64::try_from(value) {
+                Ok(value) => Parameter::Integer(value),
+                Err(_) => Parameter::Number(value as f64),
+            },
+            ParameterChoice::DoubleParam(value) => Parameter::Number(value),
+            ParameterChoice::StringParam(value) => Parameter::Text(value),
+        })
+    };
+    let known = parameters.into_iter();
+    known
+        .filter_map(|(name, parameter)| Some((name, read(parameter)?)))
+        .collect()
+}
+
+fn write_parameters(parameters: Parameters) -> HashMap<String, wire::InferParameter> {
+    let write = |parameter| wire::InferParameter {
+        parameter_choice: Some(match parameter {
+            Parameter::Bool(value) => ParameterChoice::BoolParam(value),
+            Parameter::Integer(value) => ParameterChoice::Int64Param(value),
+            Parameter::Number(value) => ParameterChoice::DoubleParam(value),
+            Parameter::Text(value) => ParameterChoice::StringParam(value),
+        }),
+    };
+    let all = parameters.into_iter();
+    all.map(|(name, parameter)| (name, write(parameter)))
+        .collect()
+}

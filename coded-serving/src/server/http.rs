@@ -1,0 +1,281 @@
+//! The protocol over HTTP.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::engine::Backend;
+use crate::protocol::http::{
+    BinaryOutputs, JSON_LENGTH, json_length, read_request, write_response,
+};
+use crate::protocol::{InferRequest, NamedTensor, ProtocolError, TraceParent, floats, tensor};
+
+use super::host::{Asked, Host, ServedModel};
+use super::refusal::Refusal;
+
+/// The most bytes of a body that are read, after decompression.
+pub const MOST_BYTES: usize = 64 << 20;
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response =
+            (self.status(), Json(json!({ "error": self.to_string() }))).into_response();
+        if let Some(after) = self.retry_after() {
+            let seconds = HeaderValue::from(after.as_secs().max(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// All routes of the protocol, with the metrics under `/metrics`.
+pub fn router<B: Backend>(host: Host<B>) -> Router {
+    let of_model = |router: Router<Host<B>>, prefix: &str| {
+        router
+            .route(prefix, get(model))
+            .route(&format!("{prefix}/ready"), get(model_ready))
+            .route(&format!("{prefix}/infer"), post(infer))
+            .route(&format!("{prefix}/stats"), get(model_statistics))
+    };
+    let router = Router::new()
+        .route("/v2", get(server))
+        .route("/v2/", get(server))
+        .route("/v2/health/live", get(live))
+        .route("/v2/health/ready", get(ready))
+        .route("/v2/models/stats", get(statistics))
+        .route("/v2/repository/index", post(index))
+        .route("/metrics", get(metrics));
+    let router = of_model(router, "/v2/models/{model}");
+    of_model(router, "/v2/models/{model}/versions/{version}")
+        .fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(RequestDecompressionLayer::new())
+        .layer(CompressionLayer::new())
+        .with_state(host)
+}
+
+/// Only the metrics, for a port of their own.
+pub fn metrics_router<B: Backend>(host: Host<B>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(host)
+}
+
+/// The parts of the path that name a model.
+type OfModel = Path<Vec<(String, String)>>;
+
+fn named(path: &[(String, String)]) -> (&str, Option<&str>) {
+    let part = |name: &str| {
+        let found = path.iter().find(|(part, _)| part == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    (part("model").unwrap_or_default(), part("version"))
+}
+
+async fn nothing() -> Response {
+    let error = json!({ "error": "there is nothing at this path" });
+    (StatusCode::NOT_FOUND, Json(error)).into_response()
+}
+
+async fn wrong_method() -> Response {
+    let error = json!({ "error": "this path takes another method" });
+    (StatusCode::METHOD_NOT_ALLOWED, Json(error)).into_response()
+}
+
+async fn server<B: Backend>(State(host): State<Host<B>>) -> Response {
+    Json(host.metadata()).into_response()
+}
+
+async fn live() -> Response {
+    Json(json!({ "live": true })).into_response()
+}
+
+fn readiness(ready: bool) -> Response {
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(json!({ "ready": ready }))).into_response()
+}
+
+async fn ready<B: Backend>(State(host): State<Host<B>>) -> Response {
+    readiness(host.is_ready())
+}
+
+async fn model_ready<B: Backend>(
+    State(host): State<Host<B>>,
+    Path(path): OfModel,
+) -> Result<Response, Refusal> {
+    let (name, version) = named(&path);
+    host.model(name, version)?;
+    Ok(readiness(host.is_ready()))
+}
+
+async fn model<B: Backend>(
+    State(host): State<Host<B>>,
+    Path(path): OfModel,
+) -> Result<Response, Refusal> {
+    let (name, version) = named(&path);
+    let model = host.model(name, version)?;
+    Ok(Json(&model.metadata).into_response())
+}
+
+async fn index<B: Backend>(State(host): State<Host<B>>) -> Response {
+    let state = if host.is_ready() {
+        "READY"
+    } else {
+        "UNAVAILABLE"
+    };
+    let entry = |model: &ServedModel<B>| {
+        let version = model.metadata.versions.last().cloned().unwrap_or_default();
+        json!({ "name": model.metadata.name, "version": version, "state": state, "reason": "" })
+    };
+    Json(host.models().map(entry).collect::<Vec<_>>()).into_response()
+}
+
+async fn metrics<B: Backend>(State(host): State<Host<B>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], host.metrics()).into_response()
+}
+
+async fn statistics<B: Backend>(State(host): State<Host<B>>) -> Response {
+    told(host.asked())
+}
+
+async fn model_statistics<B: Backend>(
+    State(host): State<Host<B>>,
+    Path(path): OfModel,
+) -> Result<Response, Refusal> {
+    let (name, version) = named(&path);
+    host.model(name, version)?;
+    Ok(told(
+        host.asked()
+            .filter(|(model, _)| model.metadata.name == name),
+    ))
+}
+
+fn told<'a, B: Backend>(asked: impl Iterator<Item = (&'a ServedModel<B>, &'a Asked)>) -> Response {
+    let load =
+        |value: &std::sync::atomic::AtomicU64| value.load(std::sync::atomic::Ordering::Relaxed);
+    let told: Vec<_> = asked
+        .map(|(model, asked)| {
+            let total = |total: &super::host::Total| {
+                json!({ "count": load(&total.count), "ns": load(&total.nanoseconds) })
+            };
+            let counted = model.engine.statistics();
+            json!({
+                "name": model.metadata.name,
+                "version": model.metadata.versions.last().cloned().unwrap_or_default(),
+                "last_inference": load(&asked.last),
+                "inference_count": load(&asked.rows),
+                "execution_count": counted.direct + counted.redundant,
+                "inference_stats": { "success": total(&asked.succeeded), "fail": total(&asked.failed) },
+                "coded": {
+                    "code": model.engine.code().name(),
+                    "direct": counted.direct,
+                    "reconstructed": counted.reconstructed,
+                    "lost": counted.lost,
+                    "agreed": counted.agreed,
+                    "disagreed": counted.disagreed,
+                },
+            })
+        })
+        .collect();
+    Json(json!({ "model_stats": told })).into_response()
+}
+
+async fn infer<B: Backend>(
+    State(host): State<Host<B>>,
+    Path(path): OfModel,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (name, version) = named(&path);
+    let served = host.model(name, version)?;
+    let (parts, body) = request.into_parts();
+    let trace = traceparent(&parts.headers);
+    let bytes = read_whole(body).await?;
+    let length = parts.headers.get(JSON_LENGTH).map(HeaderValue::as_bytes);
+    let length = json_length(length, bytes.len())?;
+    let (request, binary) = if length == Some(0) {
+        raw(served, &bytes)?
+    } else {
+        read_request(&bytes, length)?
+    };
+    let response = host.infer(name, version, request, trace).await?;
+    let body = write_response(&response, &binary)?;
+    let kind = match body.json_length {
+        Some(_) => "application/octet-stream",
+        None => "application/json",
+    };
+    let mut response = ([(CONTENT_TYPE, kind)], body.bytes).into_response();
+    if let Some(length) = body.json_length {
+        let header = HeaderName::from_static(JSON_LENGTH);
+        response
+            .headers_mut()
+            .insert(header, HeaderValue::from(length));
+    }
+    Ok(response)
+}
+
+/// A body of nothing but the numbers of the one input; the answer is as JSON.
+fn raw<B: Backend>(
+    served: &ServedModel<B>,
+    bytes: &[u8],
+) -> Result<(InferRequest, BinaryOutputs), Refusal> {
+    let input = served.metadata.inputs.first();
+    let (name, shape) = input.map_or(("", &[][..]), |input| (&input.name, &input.shape));
+    let values = floats(bytes).ok_or_else(|| {
+        Refusal::unfit(
+            "the raw body",
+            "a multiple of 4 bytes",
+            format!("{} bytes", bytes.len()),
+        )
+    })?;
+    let inner: i64 = shape.iter().skip(1).product();
+    if inner <= 0 || shape.iter().skip(1).any(|&n| n < 0) {
+        return Err(Refusal::unfit(
+            "the raw body",
+            "a model of fixed shape",
+            format!("{shape:?}"),
+        ));
+    }
+    let rows = i64::try_from(values.len()).unwrap_or(i64::MAX) / inner;
+    let mut shape = shape.to_vec();
+    if let Some(first) = shape.first_mut() {
+        *first = rows;
+    }
+    let request = InferRequest {
+        inputs: vec![NamedTensor {
+            name: name.to_owned(),
+            tensor: tensor(name, &shape, values)?,
+        }],
+        ..InferRequest::default()
+    };
+    Ok((request, BinaryOutputs::default()))
+}
+
+async fn read_whole(body: Body) -> Result<axum::body::Bytes, Refusal> {
+    to_bytes(body, MOST_BYTES).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error)
+            .is_some_and(|source| source.to_string().contains("length limit"));
+        if too_large {
+            Refusal::TooLarge { most: MOST_BYTES }
+        } else {
+            Refusal::Protocol(ProtocolError::Json {
+                reason: format!("the body cannot be read: {error}"),
+            })
+        }
+    })
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
+}
