@@ -24,6 +24,9 @@ mod chaos;
 mod grpc;
 mod http;
 mod local;
+mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +40,7 @@ pub use chaos::Chaos;
 pub use grpc::GrpcWorker;
 pub use http::HttpWorker;
 pub use local::{LocalModel, LocalWorker};
+pub use network::LocalNetwork;
 
 /// Why a server cannot be asked.
 #[derive(Debug, thiserror::Error)]

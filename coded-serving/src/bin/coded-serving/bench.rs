@@ -1,0 +1,145 @@
+//! `bench`: load for a server.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use septet_coded_serving::load::{Answered, Arrivals, Summary, open_loop};
+use septet_coded_serving::protocol::ModelMetadata;
+use septet_core::seed::SeedTree;
+
+use crate::config::on_all_cores;
+use crate::demo::ask;
+use crate::latency;
+use crate::quantity::milliseconds;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Send queries when they are due, whether or not earlier ones were answered
+    Load(Load),
+    /// Compare codes by the latency of rounds, with real worker processes that straggle
+    Latency(latency::Arguments),
+}
+
+#[derive(Args)]
+pub(crate) struct Load {
+    /// The server, such as http://127.0.0.1:8000
+    server: String,
+    /// The model
+    #[arg(long)]
+    name: String,
+    /// Queries a second
+    #[arg(long, default_value_t = 100.0)]
+    rate: f64,
+    /// How many queries
+    #[arg(long, default_value_t = 1000)]
+    queries: u64,
+    /// At equal intervals instead of independently
+    #[arg(long)]
+    constant: bool,
+    /// The seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.what {
+        What::Load(load) => {
+            let summary = on_all_cores(send(load))?;
+            print(&summary, load.json);
+            Ok(())
+        }
+        What::Latency(arguments) => latency::run(arguments),
+    }
+}
+
+async fn send(load: &Load) -> anyhow::Result<Summary> {
+    let client = reqwest::Client::new();
+    let base = load.server.trim_end_matches('/');
+    let url = format!("{base}/v2/models/{}", load.name);
+    let asked = client.get(&url).send().await;
+    let metadata: ModelMetadata = asked
+        .and_then(reqwest::Response::error_for_status)
+        .context("the server does not say what the model is")?
+        .json()
+        .await
+        .context("the server does not say what the model is")?;
+    let input = metadata.inputs.first().context("the model has no input")?;
+    let width: i64 = input.shape.iter().skip(1).product();
+    let width = usize::try_from(width).ok().filter(|&width| width > 0);
+    let width = width.context("the model's input has no fixed shape")?;
+    let values: Arc<[f32]> = (0..width).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
+    let arrivals = if load.constant {
+        Arrivals::constant(load.rate)?
+    } else {
+        Arrivals::poisson(load.rate)?
+    };
+    let url: Arc<str> = format!("{url}/infer").into();
+    let seed = SeedTree::new(load.seed);
+    Ok(open_loop(load.queries, arrivals, &seed, move |_| {
+        let (client, url, values) = (client.clone(), Arc::clone(&url), Arc::clone(&values));
+        async move {
+            match ask(&client, &url, &values).await {
+                Ok((_, true)) => Answered::Reconstructed,
+                Ok((_, false)) => Answered::Direct,
+                Err(error) => match error.downcast_ref::<reqwest::Error>().and_then(|e| e.status()) {
+                    Some(status) if status.as_u16() == 429 => Answered::Rejected,
+                    _ => Answered::Failed,
+                },
+            }
+        }
+    })
+    .await)
+}
+
+fn print(summary: &Summary, json: bool) {
+    let quantiles = [0.5, 0.9, 0.99, 0.995, 0.999];
+    if json {
+        let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+        let latencies: serde_json::Map<String, serde_json::Value> = quantiles
+            .iter()
+            .map(|&q| (format!("p{}", 100.0 * q), milliseconds(summary.quantile(q)).into()))
+            .collect();
+        println!(
+            "{}",
+            serde_json::json!({
+                "sent": summary.sent(),
+                "direct": summary.direct,
+                "reconstructed": summary.reconstructed,
+                "rejected": summary.rejected,
+                "failed": summary.failed,
+                "seconds": summary.elapsed.as_secs_f64(),
+                "goodput": summary.goodput(),
+                "mean_ms": milliseconds(summary.mean()),
+                "latency_ms": latencies,
+            })
+        );
+        return;
+    }
+    println!(
+        "{} queries in {:.1} s: {} answered ({} reconstructed), {} turned away, {} failed; {:.1} answers a second",
+        summary.sent(),
+        summary.elapsed.as_secs_f64(),
+        summary.answered(),
+        summary.reconstructed,
+        summary.rejected,
+        summary.failed,
+        summary.goodput()
+    );
+    println!("latency from when a query was due, ms:");
+    println!("  mean  {:>8}", milliseconds(summary.mean()));
+    for quantile in quantiles {
+        println!("  p{:<4} {:>8}", 100.0 * quantile, milliseconds(summary.quantile(quantile)));
+    }
+    println!("  max   {:>8}", milliseconds(summary.max()));
+}

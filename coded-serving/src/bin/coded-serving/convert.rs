@@ -1,0 +1,334 @@
+//! `convert`: networks as ONNX, so that any server can be a worker.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use prost::Message;
+
+use septet_coded_serving::network::{Array, Tensors};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// A network in a safetensors file, as `train` writes it
+    from: PathBuf,
+    /// The ONNX model to write
+    to: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let tensors = Tensors::read(&arguments.from)?;
+    let graph = graph(&tensors)
+        .with_context(|| format!("{} cannot be converted", arguments.from.display()))?;
+    let nodes = graph.node.len();
+    let model = Model {
+        // The version of the format that all of today's runtimes read.
+        ir_version: 8,
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        graph: Some(graph),
+        opset_import: vec![OperatorSet {
+            domain: String::new(),
+            version: 13,
+        }],
+    };
+    let folder = match arguments.to.parent() {
+        Some(folder) if folder.components().count() > 0 => folder,
+        _ => std::path::Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("{} cannot be written", arguments.to.display()))?;
+    std::io::Write::write_all(&mut file, &model.encode_to_vec())?;
+    file.persist(&arguments.to)
+        .with_context(|| format!("{} cannot be written", arguments.to.display()))?;
+    println!("{}: {nodes} operations", arguments.to.display());
+    Ok(())
+}
+
+/// A graph while it is built.
+#[derive(Default)]
+struct Builder {
+    nodes: Vec<Node>,
+    constants: Vec<TensorProto>,
+    names: usize,
+}
+
+impl Builder {
+    fn name(&mut self) -> String {
+        self.names += 1;
+        format!("v{}", self.names)
+    }
+
+    fn constant(&mut self, name: &str, array: &Array) -> String {
+        self.constants.push(TensorProto {
+            dims: array.shape.iter().map(|&n| n as i64).collect(),
+            data_type: FLOAT,
+            name: name.to_owned(),
+            raw_data: array.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        });
+        name.to_owned()
+    }
+
+    fn places(&mut self, name: &str, places: &[i64]) -> String {
+        self.constants.push(TensorProto {
+            dims: vec![places.len() as i64],
+            data_type: INT64,
+            name: name.to_owned(),
+            raw_data: places.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        });
+        name.to_owned()
+    }
+
+    fn node(&mut self, kind: &str, inputs: &[&str], output: &str, integers: &[(&str, i64)]) {
+        let attribute = integers.iter().map(|(name, value)| Attribute {
+            name: (*name).to_owned(),
+            i: *value,
+            kind: INTEGER,
+        });
+        self.nodes.push(Node {
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            name: format!("{kind}_{}", self.nodes.len()),
+            op_type: kind.to_owned(),
+            attribute: attribute.collect(),
+        });
+    }
+
+    /// The layers `<prefix><n * step>`, with rectifiers between them.
+    fn layers(
+        &mut self,
+        tensors: &Tensors,
+        prefix: &str,
+        step: usize,
+        input: &str,
+        last: Option<&str>,
+    ) -> anyhow::Result<String> {
+        let count = (0..)
+            .take_while(|n| tensors.contains(&format!("{prefix}{}.weight", n * step)))
+            .count();
+        if count == 0 {
+            bail!("it has no tensor `{prefix}0.weight`");
+        }
+        let mut values = input.to_owned();
+        for n in 0..count {
+            let layer = format!("{prefix}{}", n * step);
+            let is_last = n + 1 == count;
+            let out = match last {
+                Some(last) if is_last => last.to_owned(),
+                _ => self.name(),
+            };
+            self.dense(tensors, &layer, &values, &out)?;
+            values = out;
+            if !is_last {
+                let rectified = self.name();
+                self.node("Relu", &[&values], &rectified, &[]);
+                values = rectified;
+            }
+        }
+        Ok(values)
+    }
+
+    fn dense(
+        &mut self,
+        tensors: &Tensors,
+        layer: &str,
+        input: &str,
+        output: &str,
+    ) -> anyhow::Result<()> {
+        let weight_name = format!("{layer}.weight");
+        let weight = self.constant(&weight_name, tensors.get(&weight_name)?);
+        let bias_name = format!("{layer}.bias");
+        let bias = self.constant(&bias_name, tensors.get(&bias_name)?);
+        self.node("Gemm", &[input, &weight, &bias], output, &[("transB", 1)]);
+        Ok(())
+    }
+}
+
+fn graph(tensors: &Tensors) -> anyhow::Result<Graph> {
+    let mut builder = Builder::default();
+    let (width, classes);
+    if tensors.contains("phi.0.weight") {
+        bail!("it is an encoder: gateways run it, not servers");
+    }
+    if tensors.contains("head.weight") {
+        let order = tensors.get("order")?;
+        let half = order.values.len() / 2;
+        let places: Vec<i64> = order.values.iter().map(|&place| place as i64).collect();
+        let (first, second) = places.split_at(half);
+        let first = builder.places("first_half", first);
+        let second = builder.places("second_half", second);
+        let (mut a, mut b) = (builder.name(), builder.name());
+        builder.node("Gather", &["input", &first], &a, &[("axis", 1)]);
+        builder.node("Gather", &["input", &second], &b, &[("axis", 1)]);
+        let mut block = 0;
+        while tensors.contains(&format!("block.{block}.0.weight")) {
+            let shift = builder.layers(tensors, &format!("block.{block}."), 1, &b, None)?;
+            let next = builder.name();
+            builder.node("Add", &[&a, &shift], &next, &[]);
+            a = std::mem::replace(&mut b, next);
+            block += 1;
+        }
+        let latents = builder.name();
+        builder.node("Concat", &[&a, &b], &latents, &[("axis", 1)]);
+        builder.dense(tensors, "head", &latents, "output")?;
+        width = order.values.len();
+        classes = tensors.get("head.bias")?.values.len();
+    } else {
+        let (prefix, step) = if tensors.contains("nn.0.weight") {
+            ("nn.", 2)
+        } else {
+            ("", 1)
+        };
+        builder.layers(tensors, prefix, step, "input", Some("output"))?;
+        let first = &tensors.get(&format!("{prefix}0.weight"))?.shape;
+        width = first.get(1).copied().unwrap_or(0);
+        let last = builder.constants.last().map_or(0, |bias| bias.dims.iter().product());
+        classes = usize::try_from(last).unwrap_or(0);
+    }
+    Ok(Graph {
+        node: builder.nodes,
+        name: "network".to_owned(),
+        initializer: builder.constants,
+        input: vec![value("input", width)],
+        output: vec![value("output", classes)],
+    })
+}
+
+/// A matrix with any number of rows.
+fn value(name: &str, columns: usize) -> Value {
+    Value {
+        name: name.to_owned(),
+        kind: Some(Type {
+            tensor: Some(TensorType {
+                elem_type: FLOAT,
+                shape: Some(Shape {
+                    dim: vec![
+                        Dimension {
+                            of: Some(DimensionOf::Any("batch".to_owned())),
+                        },
+                        Dimension {
+                            of: Some(DimensionOf::Size(columns as i64)),
+                        },
+                    ],
+                }),
+            }),
+        }),
+    }
+}
+
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+const INTEGER: i32 = 2;
+
+// The part of ONNX's messages that is written here, with their numbers.
+
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSet>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSet {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<TensorProto>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Node {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(int32, tag = "20")]
+    kind: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor: Option<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(oneof = "DimensionOf", tags = "1, 2")]
+    of: Option<DimensionOf>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum DimensionOf {
+    #[prost(int64, tag = "1")]
+    Size(i64),
+    #[prost(string, tag = "2")]
+    Any(String),
+}

@@ -1,0 +1,299 @@
+//! `demo`: eleven workers, one of which is killed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+
+use septet_coded_serving::backend::{HttpWorker, ModelNames, Pool};
+use septet_coded_serving::code::InvNet;
+use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
+use septet_coded_serving::images::Images;
+use septet_coded_serving::load::{Answered, Arrivals, open_loop};
+use septet_coded_serving::network::{Coupling, InvertibleClassifier, SetEncoder};
+use septet_coded_serving::protocol::http::{JSON_LENGTH, json_length, read_response, write_request};
+use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
+use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
+use septet_coded_serving::train::{EncoderLoss, EncoderNetwork, EncoderSize, Fit};
+use septet_coded_serving::Tensor;
+use septet_core::seed::SeedTree;
+use septet_core::tensor::one_math_thread;
+use tokio::net::TcpListener;
+
+use crate::config::on_all_cores;
+use crate::images::{Data, Source};
+use crate::process::WorkerProcess;
+use crate::quantity::milliseconds;
+use crate::train::train_base;
+
+const GROUP: usize = 10;
+const NAME: &str = "strokes";
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Queries a second
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// How long, in seconds; the worker is killed after a third
+    #[arg(long, default_value_t = 9)]
+    seconds: u64,
+    /// The seed of training and load
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+}
+
+/// A base model and its encoder, trained on generated strokes.
+pub(crate) struct Models {
+    pub(crate) base: InvertibleClassifier<Coupling>,
+    pub(crate) encoder: SetEncoder,
+    pub(crate) data: Data,
+    folder: tempfile::TempDir,
+}
+
+impl Models {
+    pub(crate) fn train(seed: &SeedTree) -> anyhow::Result<Self> {
+        let data = Source { images: None }.load()?;
+        let base = train_base(&data, 4, 96, Some(1.0), &Fit::new(400, 200, 2e-3), seed)?;
+        let size = EncoderSize {
+            width: data.train.width(),
+            features: 128,
+            hidden: 256,
+        };
+        let encoder = EncoderNetwork::new(size, seed)?;
+        let fit = Fit::new(500, 128, 2e-3);
+        encoder.fit(&base, &data.train, GROUP, EncoderLoss::Task, &fit, seed)?;
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        base.to_tensors().write(folder.path().join("base.safetensors"))?;
+        Ok(Self {
+            base,
+            encoder: encoder.encoder()?,
+            data,
+            folder,
+        })
+    }
+
+    /// The file of the base model.
+    pub(crate) fn base_file(&self) -> PathBuf {
+        self.folder.path().join("base.safetensors")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// What was seen since the last line.
+#[derive(Default)]
+struct Seen {
+    direct: AtomicU64,
+    reconstructed: AtomicU64,
+    /// Reconstructed answers with the class that the model gives.
+    same: AtomicU64,
+    failed: AtomicU64,
+    latencies: Mutex<Vec<Duration>>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let _ = one_math_thread();
+    let seed = SeedTree::new(arguments.seed);
+    print!("training an invertible network and its encoder on generated images ... ");
+    std::io::stdout().flush()?;
+    let begin = Instant::now();
+    let models = Models::train(&seed)?;
+    println!("{:.1} s", begin.elapsed().as_secs_f64());
+    on_all_cores(show(arguments, models, seed))
+}
+
+async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::Result<()> {
+    let mut workers = Vec::new();
+    for _ in 0..=GROUP {
+        workers.push(WorkerProcess::start(&models.base_file(), NAME, &[]).await?);
+    }
+    let ids: Vec<String> = workers.iter().map(|worker| worker.id().to_string()).collect();
+    println!("eleven workers are ready: processes {}", ids.join(" "));
+
+    let pool: Result<Vec<_>, _> = workers
+        .iter()
+        .map(|worker| HttpWorker::new(&worker.url, ModelNames::base(NAME)).map(Into::into))
+        .collect();
+    let code = InvNet::new(GROUP, 1, models.encoder.clone())?;
+    let metadata = septet_coded_serving::backend::LocalNetwork::from(models.base.clone()).metadata(NAME);
+    let engine = Engine::builder(Arc::new(code), Pool::new(pool?))
+        .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(20)))
+        .fill_deadline(Duration::from_millis(100))
+        .build();
+    let counts = engine.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let host = Host::new(vec![ServedModel {
+        metadata,
+        engine,
+        patience: Duration::from_secs(2),
+    }])?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let listeners = Listeners {
+        http: listener,
+        grpc: None,
+        metrics: None,
+    };
+    let server = tokio::spawn(serve(host, listeners, Drain::default(), async {
+        let _ = stopped.await;
+    }));
+    println!("the gateway listens at http://{address}: one parity query for ten queries\n");
+    println!("   time   answers/s   reconstructed   right class   errors   p50 ms   p99 ms");
+
+    let seen = Arc::new(Seen::default());
+    let count = (arguments.rate * arguments.seconds as f64) as u64;
+    let load = tokio::spawn(load(
+        format!("http://{address}/v2/models/{NAME}/infer"),
+        count,
+        Arrivals::poisson(arguments.rate)?,
+        seed,
+        models,
+        Arc::clone(&seen),
+    ));
+    let begin = Instant::now();
+    let kill_at = arguments.seconds.div_ceil(3);
+    for second in 1..=arguments.seconds {
+        tokio::time::sleep_until((begin + Duration::from_secs(second)).into()).await;
+        println!("{:>5} s   {}", second, seen.line());
+        if second == kill_at
+            && let Some(worker) = workers.get_mut(3)
+        {
+            let id = worker.id();
+            worker.kill().await?;
+            println!("          kill -9 {id}");
+        }
+    }
+    let summary = load.await?;
+    let counted = counts.statistics();
+    let _ = stop.send(());
+    server.await??;
+    println!(
+        "\n{} queries, {} answered: {} by the worker that was asked, {} reconstructed; {} failed",
+        summary.sent(),
+        summary.answered(),
+        summary.direct,
+        summary.reconstructed,
+        summary.failed + summary.rejected,
+    );
+    println!(
+        "tasks that a worker failed: {}; sent again: {}",
+        counted.failures, counted.retries
+    );
+    if summary.answered() < summary.sent() {
+        anyhow::bail!("not every query was answered");
+    }
+    Ok(())
+}
+
+impl Seen {
+    fn line(&self) -> String {
+        let direct = self.direct.swap(0, Ordering::Relaxed);
+        let reconstructed = self.reconstructed.swap(0, Ordering::Relaxed);
+        let same = self.same.swap(0, Ordering::Relaxed);
+        let failed = self.failed.swap(0, Ordering::Relaxed);
+        let mut latencies = {
+            let mut held = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *held)
+        };
+        latencies.sort_unstable();
+        let quantile = |q: f64| {
+            let place = (q * latencies.len() as f64) as usize;
+            let found = latencies.get(place.min(latencies.len().saturating_sub(1)));
+            milliseconds(found.copied().unwrap_or_default())
+        };
+        let right = if reconstructed == 0 {
+            "-".to_owned()
+        } else {
+            format!("{same} of {reconstructed}")
+        };
+        format!(
+            "{:>9}   {reconstructed:>13}   {right:>11}   {failed:>6}   {:>6}   {:>6}",
+            direct + reconstructed,
+            quantile(0.5),
+            quantile(0.99)
+        )
+    }
+}
+
+/// Asks for test images until the end.
+async fn load(
+    url: String,
+    count: u64,
+    arrivals: Arrivals,
+    seed: SeedTree,
+    models: Models,
+    seen: Arc<Seen>,
+) -> septet_coded_serving::load::Summary {
+    let client = reqwest::Client::new();
+    let base = Arc::new(models.base.clone());
+    let test: Arc<Images> = Arc::new(models.data.test.clone());
+    open_loop(count, arrivals, &seed, move |number| {
+        let (client, url) = (client.clone(), url.clone());
+        let (seen, base, test) = (Arc::clone(&seen), Arc::clone(&base), Arc::clone(&test));
+        async move {
+            let begin = Instant::now();
+            let image = test.image(number as usize % test.len());
+            let answered = ask(&client, &url, image).await;
+            let answered = match answered {
+                Ok((output, reconstructed)) => {
+                    let time = begin.elapsed();
+                    seen.latencies
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(time);
+                    if reconstructed {
+                        let truth = base.answer(&Tensor::vector(image.to_vec()));
+                        let same = truth.is_ok_and(|truth| truth.argmax() == output.argmax());
+                        seen.reconstructed.fetch_add(1, Ordering::Relaxed);
+                        seen.same.fetch_add(u64::from(same), Ordering::Relaxed);
+                        Answered::Reconstructed
+                    } else {
+                        seen.direct.fetch_add(1, Ordering::Relaxed);
+                        Answered::Direct
+                    }
+                }
+                Err(_) => {
+                    seen.failed.fetch_add(1, Ordering::Relaxed);
+                    Answered::Failed
+                }
+            };
+            answered
+        }
+    })
+    .await
+}
+
+/// One query, and whether its answer was reconstructed.
+pub(crate) async fn ask(
+    client: &reqwest::Client,
+    url: &str,
+    values: &[f32],
+) -> anyhow::Result<(Tensor, bool)> {
+    let request = InferRequest {
+        inputs: vec![NamedTensor {
+            name: "input".to_owned(),
+            tensor: Tensor::new(vec![1, values.len()], values.to_vec())?,
+        }],
+        ..InferRequest::default()
+    };
+    let body = write_request(&request, true)?;
+    let mut request = client.post(url).body(body.bytes);
+    if let Some(length) = body.json_length {
+        request = request.header(JSON_LENGTH, length);
+    }
+    let response = request.send().await?.error_for_status()?;
+    let header = response.headers().get(JSON_LENGTH).cloned();
+    let bytes = response.bytes().await?;
+    let length = json_length(header.as_ref().map(|h| h.as_bytes()), bytes.len())?;
+    let response = read_response(&bytes, length)?;
+    let reconstructed = response.parameters.get("reconstructed") == Some(&Parameter::Bool(true));
+    let output = response.outputs.into_iter().next();
+    let output = output.context("the answer has no output")?;
+    Ok((output.tensor, reconstructed))
+}

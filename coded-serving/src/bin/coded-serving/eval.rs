@@ -1,0 +1,165 @@
+//! `eval`: how many lost answers come back right.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+
+use septet_coded_serving::Tensor;
+use septet_coded_serving::backend::{LocalModel, LocalNetwork};
+use septet_coded_serving::code::{Inference, Model, Slots};
+use septet_core::seed::SeedTree;
+
+use crate::config::{CodeConfig, CodeKind};
+use crate::images::Source;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The base model
+    #[arg(long)]
+    base: PathBuf,
+    /// The code
+    #[arg(long, value_enum, default_value = "coded-invnet")]
+    code: CodeKind,
+    /// Queries of a group; several with commas
+    #[arg(long, value_delimiter = ',', default_value = "10")]
+    group: Vec<usize>,
+    /// Redundant tasks of a group
+    #[arg(long, default_value_t = 1)]
+    redundant: usize,
+    /// The encoder: a file, `mixed` or `exact`
+    #[arg(long)]
+    encoder: Option<PathBuf>,
+    /// The parity model or student
+    #[arg(long)]
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+    /// How many test images
+    #[arg(long, default_value_t = 2000)]
+    count: usize,
+    /// How the images are grouped
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object for each size of a group
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was counted for one size of a group.
+#[derive(Default)]
+struct Counted {
+    lost: u64,
+    right: u64,
+    same: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let base = LocalNetwork::read(&arguments.base)?;
+    let other = match &arguments.model {
+        Some(path) => Some(LocalNetwork::read(path)?),
+        None => None,
+    };
+    let needs_model = matches!(arguments.code, CodeKind::Parm | CodeKind::Student);
+    if needs_model && other.is_none() {
+        let kind = arguments.code.to_possible_value();
+        let name = kind.as_ref().map_or("this", |kind| kind.get_name());
+        bail!("the code {name} needs --model");
+    }
+    let test = arguments.source.load()?.test.first(arguments.count);
+    let ask = |model: &Model, input: &Tensor| -> anyhow::Result<Tensor> {
+        let network = match (model, &other) {
+            (Model::Redundant(_), Some(other)) => other,
+            _ => &base,
+        };
+        network.answer(input).map_err(anyhow::Error::msg)
+    };
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["queries", "lost", "right, %", "as before, %", "multiply-adds", "bytes"]);
+    for &group in &arguments.group {
+        let config = CodeConfig {
+            kind: arguments.code,
+            group,
+            redundant: arguments.redundant,
+            encoder: arguments.encoder.clone(),
+        };
+        let code = config.build(other.as_ref().filter(|_| needs_model).or(Some(&base)))?;
+        let shape = code.shape();
+        let mut counted = Counted::default();
+        for chosen in test.groups(shape.queries, &SeedTree::new(arguments.seed)) {
+            let query = |&index: &usize| Tensor::vector(test.image(index).to_vec());
+            let queries: Vec<Tensor> = chosen.iter().map(query).collect();
+            let answers: Vec<Tensor> = queries
+                .iter()
+                .map(|query| ask(&Model::Base, query))
+                .collect::<Result<_, _>>()?;
+            let mut outputs: Vec<(usize, Tensor)> = Vec::new();
+            if shape.systematic {
+                outputs.extend(answers.iter().cloned().enumerate());
+            }
+            for task in code.encode(&queries)? {
+                outputs.push((task.slot, ask(&task.model, &task.input)?));
+            }
+            // Each task is lost once; a systematic code has to make up for its queries only.
+            let tasks = if shape.systematic { queries.len() } else { shape.tasks };
+            for lost in 0..tasks {
+                let here = outputs.iter().filter(|(slot, _)| *slot != lost);
+                let here: Vec<(usize, &Tensor)> = here.map(|(slot, output)| (*slot, output)).collect();
+                let wanted = if shape.systematic {
+                    Slots::EMPTY.with(lost)
+                } else {
+                    Slots::below(queries.len())
+                };
+                for decoded in code.decode(queries.len(), &here, wanted)? {
+                    let class = decoded.output.argmax();
+                    let label = chosen.get(decoded.query).and_then(|&i| test.labels().get(i));
+                    let before = answers.get(decoded.query).and_then(Tensor::argmax);
+                    counted.lost += 1;
+                    counted.right += u64::from(class == label.copied());
+                    counted.same += u64::from(class == before);
+                }
+            }
+        }
+        let share = |count: u64| 100.0 * count as f64 / counted.lost.max(1) as f64;
+        let cost = base.operations().map(|operations| {
+            code.cost(Inference {
+                operations,
+                values: test.width(),
+            })
+        });
+        if arguments.json {
+            println!(
+                "{}",
+                serde_json::json!({
+                    "code": code.name(),
+                    "queries": shape.queries,
+                    "lost": counted.lost,
+                    "label": share(counted.right) / 100.0,
+                    "agreement": share(counted.same) / 100.0,
+                    "multiply_adds": cost.map(|cost| cost.operations),
+                    "bytes": cost.map(|cost| cost.ingress),
+                })
+            );
+        } else {
+            let cost = |value: fn(septet_coded_serving::code::Cost) -> f64| {
+                cost.map_or_else(|| "?".to_owned(), |cost| format!("{:.2}", value(cost)))
+            };
+            table.add_row([
+                shape.queries.to_string(),
+                counted.lost.to_string(),
+                format!("{:.2}", share(counted.right)),
+                format!("{:.2}", share(counted.same)),
+                cost(|cost| cost.operations),
+                cost(|cost| cost.ingress),
+            ]);
+        }
+    }
+    if !arguments.json {
+        println!("{table}");
+        println!("multiply-adds and bytes of the redundancy of a group, in inferences and queries");
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Images from files, or generated.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use flate2::read::GzDecoder;
+
+use septet_coded_serving::images::{Images, Strokes, from_idx};
+use septet_coded_serving::network::checkerboard;
+use septet_core::seed::SeedTree;
+
+/// More than the largest files of this kind have.
+const MOST_BYTES: u64 = 1 << 30;
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Source {
+    /// A folder with MNIST's four files, or files of the same form, .gz or not [default: generated
+    /// strokes of 16 x 16]
+    #[arg(long)]
+    pub(crate) images: Option<PathBuf>,
+}
+
+/// Images to train on and others to test on.
+pub(crate) struct Data {
+    pub(crate) train: Images,
+    pub(crate) test: Images,
+    /// Which pixels go to which half of an invertible network.
+    pub(crate) order: Vec<usize>,
+}
+
+/// The side of generated images.
+const SIDE: usize = 16;
+
+impl Source {
+    pub(crate) fn load(&self) -> anyhow::Result<Data> {
+        let Some(folder) = &self.images else {
+            // The same strokes whatever the seed of a training is.
+            let seed = SeedTree::new(2021);
+            let strokes = Strokes::new(SIDE, &seed);
+            return Ok(Data {
+                train: strokes.images(8000, &seed.child("train")),
+                test: strokes.images(2000, &seed.child("test")),
+                order: checkerboard(SIDE, SIDE),
+            });
+        };
+        let train = read(folder, "train")?;
+        let test = read(folder, "t10k")?;
+        if train.width() != test.width() {
+            bail!("images to train on have {} pixels, those to test on {}", train.width(), test.width());
+        }
+        let side = train.width().isqrt();
+        let order = if side * side == train.width() {
+            checkerboard(side, side)
+        } else {
+            checkerboard(1, train.width())
+        };
+        Ok(Data { train, test, order })
+    }
+}
+
+fn read(folder: &Path, prefix: &str) -> anyhow::Result<Images> {
+    let images = unpacked(folder, &format!("{prefix}-images-idx3-ubyte"))?;
+    let labels = unpacked(folder, &format!("{prefix}-labels-idx1-ubyte"))?;
+    from_idx(&images, &labels)
+        .with_context(|| format!("{prefix} images in {} are not valid", folder.display()))
+}
+
+fn unpacked(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+    let plain = folder.join(name);
+    if plain.exists() {
+        return fs::read(&plain).with_context(|| format!("{} cannot be read", plain.display()));
+    }
+    let packed = folder.join(format!("{name}.gz"));
+    let file = fs::File::open(&packed)
+        .with_context(|| format!("neither {} nor {} can be read", plain.display(), packed.display()))?;
+    let mut bytes = Vec::new();
+    GzDecoder::new(file)
+        .take(MOST_BYTES)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{} cannot be unpacked", packed.display()))?;
+    Ok(bytes)
+}
