@@ -26,6 +26,8 @@ pub(super) struct Data {
 
 /// The side of generated images, and how many there are to train on and to test on.
 const SIDE: usize = 16;
+/// The side of the images of MNIST and Fashion-MNIST.
+const REAL_SIDE: usize = 28;
 const TRAIN: usize = 8000;
 const TEST: usize = 2000;
 
@@ -44,6 +46,22 @@ impl World {
             Self::Strokes => "strokes",
             Self::Mnist => "mnist",
             Self::Fashion => "fashion",
+        }
+    }
+
+    /// Pixels of an image.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Strokes => SIDE * SIDE,
+            Self::Mnist | Self::Fashion => REAL_SIDE * REAL_SIDE,
+        }
+    }
+
+    /// How many images there are to train on.
+    pub(super) fn trained_on(self) -> usize {
+        match self {
+            Self::Strokes => TRAIN,
+            Self::Mnist | Self::Fashion => 60_000,
         }
     }
 
@@ -84,7 +102,7 @@ impl World {
         Ok(Some(Data {
             train,
             test,
-            side: 28,
+            side: REAL_SIDE,
         }))
     }
 }
