@@ -401,7 +401,7 @@ fn byzantine(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Experimen
     let tasks = 2 * queries + 2 * errors - 1;
     let found: Vec<Found> = cx.cells("wrong outputs", &NOISE, |&noise, seed| {
         let code = Interpolation::new(queries, tasks, 0, Smoother::Berrut)?;
-        let curves = code.encoding(queries);
+        let curves = code.encoding(queries)?;
         let nodes = Nodes::Released.of_tasks(tasks);
         let mut rng = seed.child("lies").rng();
         let mut found = Found {

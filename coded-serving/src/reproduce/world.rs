@@ -31,6 +31,9 @@ const REAL_SIDE: usize = 28;
 const TRAIN: usize = 8000;
 const TEST: usize = 2000;
 
+/// The most that a file may unpack to; the images of MNIST to train on have 47 million bytes.
+const MOST_BYTES: u64 = 1 << 26;
+
 impl World {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -116,6 +119,12 @@ fn read(set: &DataSet, part: &str) -> Result<Images, ExperimentError> {
 fn unpacked(set: &DataSet, file: &str) -> Result<Vec<u8>, ExperimentError> {
     let path = set.path(file)?;
     let mut bytes = Vec::new();
-    GzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut bytes)?;
+    GzDecoder::new(std::fs::File::open(path)?)
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let problem = format!("{file} unpacks to more than {MOST_BYTES} bytes");
+        return Err(ExperimentError::new(problem));
+    }
     Ok(bytes)
 }
