@@ -1,6 +1,7 @@
 //! Laws of the codes, and what they do with groups that cannot be decoded.
 
 use proptest::prelude::*;
+use septet_coded_serving::code::policy::EqualResources;
 use septet_coded_serving::code::{
     ApproximateBackup, Code, Encoder, Inference, Interpolation, InvNet, MixedQueries, Model,
     Replication, Slot, Slots, Smoother, SumParity, Weights, combine,
@@ -457,6 +458,63 @@ fn a_wrong_output_is_found_and_dropped() {
         let right = trusting.decode(k, &others, Slots::below(k)).unwrap();
         assert_eq!(decoded, right, "the wrong output is {liar}");
     }
+}
+
+/// Losses and lies together, in full groups and in smaller ones.
+#[test]
+fn a_wrong_output_is_found_among_fewer() {
+    let (k, stragglers) = (4, 2);
+    let code = Interpolation::new(k, 2 * k + 7 + stragglers, stragglers, Smoother::Berrut)
+        .and_then(|code| code.byzantine(1))
+        .unwrap();
+    // Linear in the query: what the honest outputs are lies exactly in the span of the curves.
+    let model = |x: &Tensor| {
+        let [a, b] = [x.values()[0], x.values()[1]];
+        Tensor::vector((0..5).map(|class| a * (class as f32).cos() + b).collect())
+    };
+    for size in [k, 2, 1] {
+        let outputs: Vec<Tensor> = code
+            .encode(&queries(size, 2))
+            .unwrap()
+            .iter()
+            .map(|task| model(&task.input))
+            .collect();
+        let tasks = outputs.len();
+        assert_eq!(tasks, code.shape().tasks - (k - size));
+        for lost in subsets(tasks, stragglers) {
+            for liar in (0..tasks).filter(|slot| !lost.contains(*slot)) {
+                let mut outputs = outputs.clone();
+                let lie = outputs[liar].values().iter().map(|value| 3.0 - value);
+                outputs[liar] = Tensor::vector(lie.collect());
+                let everything = Slots::below(size);
+                let decoded = code.decode(size, &without(&outputs, lost), everything);
+                let here = Slots::below(tasks).without(lost.with(liar));
+                let weights = code.decoding(size, here).unwrap();
+                for answer in decoded.unwrap() {
+                    let mut right = [0.0; 5];
+                    for (slot, weight) in here.iter().zip(&weights[answer.query]) {
+                        for (sum, value) in right.iter_mut().zip(outputs[slot].values()) {
+                            *sum += *weight as f32 * value;
+                        }
+                    }
+                    assert_near(&answer.output, &tensor(&right), 1e-4);
+                }
+            }
+        }
+        // One more is lost than the code survives.
+        let few = without(&outputs, Slots::below(stragglers + 1));
+        let refused = code.decode(size, &few, Slots::below(size));
+        assert!(matches!(refused, Err(CodeError::Unrecoverable { .. })));
+    }
+}
+
+#[test]
+fn spare_workers_are_counted_without_overflow() {
+    let pool = EqualResources::new(10, 2).unwrap();
+    assert_eq!(pool.extra_workers(24), 4);
+    assert_eq!(pool.extra_workers(usize::MAX), usize::MAX / 5);
+    let many = EqualResources::new(1, usize::MAX).unwrap();
+    assert_eq!(many.extra_workers(3), usize::MAX);
 }
 
 /// What a code says it can tell, it tells: also for large groups, where arithmetic sets a limit.

@@ -44,7 +44,10 @@ fn no_pattern_of_losses_has_large_weights() {
             let Ok(code) = code else { panic!("{code:?}") };
             for pattern in patterns(k + lost, lost) {
                 let arrived = Slots::below(k + lost).without(pattern);
-                let weights = code.decoding(k, arrived).into_iter().flatten();
+                let Ok(weights) = code.decoding(k, arrived) else {
+                    panic!("{k} {arrived:?} cannot be decoded")
+                };
+                let weights = weights.into_iter().flatten();
                 let worst = weights.fold(0.0, |worst: f64, weight| worst.max(weight.abs()));
                 largest = largest.max(worst);
             }
@@ -262,5 +265,46 @@ fn the_spline_is_that_of_scipy() {
                 .sum();
             assert!((found - right).abs() < 1e-9, "{found} for {right}");
         }
+    }
+}
+
+/// Nodes that coincide determine no curve: weights are still finite, and give a constant back.
+#[test]
+fn nodes_that_coincide_leave_finite_weights() {
+    for nodes in [
+        vec![0.3, 0.3],
+        vec![0.3, 0.3, 0.9],
+        vec![0.1, 0.1, 0.1, 0.1],
+    ] {
+        for penalty in [0.0, 1e-3] {
+            for row in spline(&nodes, penalty, &[-1.0, 0.3, 0.5]) {
+                assert_eq!(row.len(), nodes.len());
+                let sum: f64 = row.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-9, "{nodes:?} {penalty}: {row:?}");
+            }
+        }
+    }
+    assert_eq!(spline(&[0.3, 0.3], 0.0, &[0.7]), [[0.5, 0.5]]);
+}
+
+#[test]
+fn weights_of_impossible_groups_are_refused() {
+    for smoother in [Smoother::Berrut, Smoother::SPLINE] {
+        let Ok(code) = Interpolation::new(4, 6, 1, smoother) else {
+            panic!("the code is possible")
+        };
+        for queries in [0, 5, usize::MAX] {
+            assert!(code.encoding(queries).is_err());
+            assert!(code.decoding(queries, Slots::below(5)).is_err());
+        }
+        assert!(code.decoding(4, Slots::EMPTY).is_err());
+        assert!(code.decoding(4, Slots::below(7)).is_err());
+        // Three queries have five tasks.
+        assert!(code.decoding(3, Slots::below(6)).is_err());
+        assert_eq!(code.encoding(3).map(|rows| rows.len()), Ok(5));
+        assert_eq!(
+            code.decoding(3, Slots::below(4)).map(|rows| rows.len()),
+            Ok(3)
+        );
     }
 }

@@ -24,10 +24,11 @@ impl EqualResources {
         Ok(Self { queries, redundant })
     }
 
-    /// How many workers are added to a pool of `workers`, rounded down.
+    /// How many workers are added to a pool of `workers`, rounded down; at most as many as can be counted.
     #[must_use]
     pub fn extra_workers(self, workers: usize) -> usize {
-        workers * self.redundant / self.queries
+        let extra = workers as u128 * self.redundant as u128 / self.queries as u128;
+        usize::try_from(extra).unwrap_or(usize::MAX)
     }
 
     /// Nothing is computed or sent twice.

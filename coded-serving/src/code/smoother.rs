@@ -39,7 +39,8 @@ pub fn berrut(nodes: &[f64], at: &[f64]) -> Vec<Vec<f64>> {
 /// `sum_j |u(t_j) - y_j|^2 + penalty * integral |u''|^2` least.
 ///
 /// A penalty of 0 interpolates; a large one gives the straight line of least squares. Outside the
-/// nodes the curve goes on straight. `nodes` may come in any order and must differ from each other.
+/// nodes the curve goes on straight. `nodes` may come in any order and should differ from each other:
+/// where some coincide, the value is that of the nearest, or of two the mean.
 /// P. J. Green, B. W. Silverman, "Nonparametric Regression and Generalized Linear Models", chapter 2.
 #[must_use]
 pub fn spline(nodes: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
@@ -51,6 +52,13 @@ pub fn spline(nodes: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
         return at.iter().map(|&s| unsort(&order, &line(&t, s))).collect();
     }
     let h: Vec<f64> = t.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let by_nearest = || {
+        let rows = at.iter().map(|&s| unsort(&order, &nearest(&t, s)));
+        rows.collect()
+    };
+    if h.iter().any(|&gap| gap < SAME) {
+        return by_nearest();
+    }
     let mut q = DMatrix::zeros(n, n - 2);
     let mut r = DMatrix::zeros(n - 2, n - 2);
     for j in 0..n - 2 {
@@ -66,11 +74,8 @@ pub fn spline(nodes: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
     // Second derivatives at the inner nodes, then values at all nodes, as matrices acting on y.
     let system = &r + penalty * q.transpose() * &q;
     let Some(factor) = system.cholesky() else {
-        // Nodes that coincide: the least that can be said is the nearest value.
-        return at
-            .iter()
-            .map(|&s| unsort(&order, &nearest(&t, s)))
-            .collect();
+        // Nodes too near to each other for this arithmetic.
+        return by_nearest();
     };
     let bend = factor.solve(&q.transpose());
     let value = DMatrix::identity(n, n) - penalty * &q * &bend;
@@ -108,6 +113,7 @@ fn line(t: &[f64], s: f64) -> Vec<f64> {
     match *t {
         [] => Vec::new(),
         [_] => vec![1.0],
+        [a, b, ..] if (b - a).abs() < SAME => vec![0.5; 2],
         [a, b, ..] => {
             let part = (s - a) / (b - a);
             vec![1.0 - part, part]

@@ -1,6 +1,6 @@
 //! The IDX format of MNIST.
 
-use super::Images;
+use super::{Images, ImagesError};
 
 /// What is wrong with an IDX file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum IdxError {
         /// Labels.
         labels: usize,
     },
+    /// The images have no pixels.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
 }
 
 /// Images and labels from the bytes of their two files, uncompressed.
@@ -42,7 +45,7 @@ pub enum IdxError {
 ///
 /// [`IdxError`].
 pub fn from_idx(images: &[u8], labels: &[u8]) -> Result<Images, IdxError> {
-    let (_, pixels) = body::<3>("images", 0x0000_0803, images)?;
+    let ([_, height, width], pixels) = body::<3>("images", 0x0000_0803, images)?;
     let ([count], labels) = body::<1>("labels", 0x0000_0801, labels)?;
     let images = u32_at(images, 4) as usize;
     if images != count as usize {
@@ -53,7 +56,9 @@ pub fn from_idx(images: &[u8], labels: &[u8]) -> Result<Images, IdxError> {
     }
     let pixels = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0);
     let labels = labels.iter().map(|&label| label.into());
-    Ok(Images::new(pixels.collect(), labels.collect()))
+    // Larger than memory only if there is no image at all.
+    let width = (height as usize).saturating_mul(width as usize);
+    Ok(Images::new(width, pixels.collect(), labels.collect())?)
 }
 
 /// The dimensions and the bytes behind them.

@@ -11,6 +11,18 @@ pub use strokes::Strokes;
 
 use crate::network::Batch;
 
+/// Pixels and labels that do not belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{labels} images of {width} pixels are expected, found {pixels} pixels")]
+pub struct ImagesError {
+    /// Pixels of an image.
+    pub width: usize,
+    /// How many labels were given.
+    pub labels: usize,
+    /// How many pixels were given.
+    pub pixels: usize,
+}
+
 /// Images of one size with a label each; pixels from 0 to 1, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Images {
@@ -20,20 +32,25 @@ pub struct Images {
 }
 
 impl Images {
-    /// From the pixels of `labels.len()` images, one after another. Pixels that make no whole image
-    /// are left out, and labels that have none.
-    #[must_use]
-    pub fn new(mut pixels: Vec<f32>, mut labels: Vec<usize>) -> Self {
-        let width = pixels.len().checked_div(labels.len()).unwrap_or(0);
-        if width == 0 {
-            labels.clear();
+    /// From the pixels of images of so many each, one after another, and their labels.
+    ///
+    /// # Errors
+    ///
+    /// [`ImagesError`] when the pixels are not those of as many images as there are labels, or an image
+    /// has none.
+    pub fn new(width: usize, pixels: Vec<f32>, labels: Vec<usize>) -> Result<Self, ImagesError> {
+        if width == 0 || width.checked_mul(labels.len()) != Some(pixels.len()) {
+            return Err(ImagesError {
+                width,
+                labels: labels.len(),
+                pixels: pixels.len(),
+            });
         }
-        pixels.truncate(width * labels.len());
-        Self {
+        Ok(Self {
             width,
             pixels,
             labels,
-        }
+        })
     }
 
     /// How many there are.
@@ -105,5 +122,35 @@ impl Images {
             .chunks_exact(size.max(1))
             .map(<[usize]>::to_vec)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_pixels_belong_together() {
+        let images = Images::new(2, vec![0.0; 6], vec![1, 2, 3]).unwrap();
+        assert_eq!((images.len(), images.width()), (3, 2));
+        for (width, pixels, labels) in [
+            (2, 5, 3),
+            (2, 6, 2),
+            (3, 0, 1),
+            (0, 0, 0),
+            (0, 0, 2),
+            (usize::MAX, 6, 2),
+        ] {
+            let refused = Images::new(width, vec![0.0; pixels], vec![0; labels]);
+            assert_eq!(
+                refused,
+                Err(ImagesError {
+                    width,
+                    labels,
+                    pixels
+                })
+            );
+        }
+        assert!(Images::new(4, Vec::new(), Vec::new()).unwrap().is_empty());
     }
 }

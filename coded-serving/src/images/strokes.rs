@@ -50,7 +50,11 @@ impl Strokes {
         for &label in &labels {
             self.draw(&self.classes[label], &mut rng, &mut pixels);
         }
-        Images::new(pixels, labels)
+        Images {
+            width: self.side * self.side,
+            pixels,
+            labels,
+        }
     }
 
     fn draw(&self, strokes: &[[f32; 4]], rng: &mut impl Rng, pixels: &mut Vec<f32>) {

@@ -12,7 +12,6 @@ pub struct Coupling {
     /// Which input stands at each place of the halves, one after the other.
     order: Vec<usize>,
     blocks: Vec<Mlp>,
-    bounds: (f64, f64),
 }
 
 impl Coupling {
@@ -48,12 +47,7 @@ impl Coupling {
                 }
             }
         }
-        let bounds = bounds(&blocks);
-        Ok(Self {
-            order,
-            blocks,
-            bounds,
-        })
+        Ok(Self { order, blocks })
     }
 
     /// From tensors `<prefix>order` and `<prefix>block.<n>.<layer>.weight` and `.bias`.
@@ -184,7 +178,8 @@ impl Bijection for Coupling {
     }
 
     fn lipschitz_bounds(&self) -> (f64, f64) {
-        self.bounds
+        let bound = self.blocks.iter().map(stretch_of_block).product();
+        (bound, bound)
     }
 
     fn operations(&self) -> u64 {
@@ -198,21 +193,13 @@ impl Bijection for Coupling {
 
 /// A block whose network stretches by `l` changes differences `(p, q)` to `(q, p + l q)` at most: the
 /// norm of that matrix is `(l + sqrt(l^2 + 4)) / 2`, and its inverse has the same.
-fn bounds(blocks: &[Mlp]) -> (f64, f64) {
-    let stretch = |block: &Mlp| {
-        let layers = block.layers().iter();
-        layers
-            .map(|layer| spectral_bound(layer.weight()))
-            .product::<f64>()
-    };
-    let bound: f64 = blocks
+fn stretch_of_block(block: &Mlp) -> f64 {
+    let l: f64 = block
+        .layers()
         .iter()
-        .map(|block| {
-            let l = stretch(block);
-            0.5 * (l + (l * l + 4.0).sqrt())
-        })
+        .map(|layer| spectral_bound(layer.weight()))
         .product();
-    (bound, bound)
+    0.5 * (l + (l * l + 4.0).sqrt())
 }
 
 /// The order of the pixels of an image, row by row, in which those of one colour of a chessboard come

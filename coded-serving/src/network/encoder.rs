@@ -200,7 +200,10 @@ mod tests {
     use super::super::dense::counting::count;
     use super::super::{Array, Coupling, Dense, InvertibleClassifier};
     use super::*;
-    use crate::code::{Code, Inference, InvNet};
+    use crate::code::{
+        ApproximateBackup, Code, Inference, Interpolation, InvNet, Model, Replication, Smoother,
+        SumParity,
+    };
 
     fn dense(outputs: usize, inputs: usize) -> Dense {
         let array = |shape: Vec<usize>| Array {
@@ -262,6 +265,36 @@ mod tests {
             let stated = code.cost(inference).operations;
             assert!((stated / counted - 1.0).abs() < 0.01, "{stated} {counted}");
         }
+        // Codes whose tasks other models answer, or that make no network's input.
+        let parity = mlp(&[width, 70, 10]);
+        let sum = SumParity::new(k, parity.operations()).unwrap();
+        let student = mlp(&[width, 20, 10]);
+        let backup = ApproximateBackup::new(k, student.operations()).unwrap();
+        let copies = Replication::new(k, 2).unwrap();
+        let codes: [(&dyn Code, usize); 3] = [(&sum, k * width), (&backup, 0), (&copies, 0)];
+        for (code, sums) in codes {
+            let counted = count(|| {
+                for task in code.encode(&queries).unwrap() {
+                    let answer = match &task.model {
+                        Model::Base => base.answer(&task.input),
+                        Model::Redundant(name) if &**name == "student" => {
+                            student.answer(&task.input)
+                        }
+                        Model::Redundant(_) => parity.answer(&task.input),
+                    };
+                    answer.unwrap();
+                }
+            });
+            let counted = (counted + sums as u64) as f64 / base.operations() as f64;
+            let stated = code.cost(inference).operations;
+            assert!((stated / counted - 1.0).abs() < 0.01, "{stated} {counted}");
+        }
+        // Of a code that is not systematic, ten of twelve tasks would be answered anyway.
+        let curve = Interpolation::new(k, k + 2, 1, Smoother::SPLINE).unwrap();
+        let counted = redundant(&curve) - k as u64 * base.operations();
+        let counted = counted + (k * (k + 2) * width) as u64;
+        let stated = curve.cost(inference).operations;
+        assert!((stated * base.operations() as f64 / counted as f64 - 1.0).abs() < 0.01);
         // Inverting exactly costs more than answering every query again.
         assert!(exact.cost(inference).operations > 2.0 * k as f64);
     }

@@ -18,7 +18,6 @@ const MOST_ITERATIONS: usize = 186;
 pub struct Residual {
     width: usize,
     blocks: Vec<Mlp>,
-    bounds: (f64, f64),
 }
 
 impl Residual {
@@ -40,29 +39,7 @@ impl Residual {
                 }
             }
         }
-        let stretches: Vec<f64> = blocks
-            .iter()
-            .map(|block| {
-                let layers = block.layers().iter();
-                layers.map(|layer| spectral_bound(layer.weight())).product()
-            })
-            .collect();
-        let forward = stretches.iter().map(|stretch| 1.0 + stretch).product();
-        let inverse = stretches
-            .iter()
-            .map(|stretch| {
-                if *stretch < 1.0 {
-                    1.0 / (1.0 - stretch)
-                } else {
-                    f64::INFINITY
-                }
-            })
-            .product();
-        Ok(Self {
-            width,
-            blocks,
-            bounds: (forward, inverse),
-        })
+        Ok(Self { width, blocks })
     }
 
     /// From tensors `<prefix>block.<n>.<layer>.weight` and `.bias`.
@@ -153,7 +130,26 @@ impl Bijection for Residual {
     }
 
     fn lipschitz_bounds(&self) -> (f64, f64) {
-        self.bounds
+        let stretches: Vec<f64> = self
+            .blocks
+            .iter()
+            .map(|block| {
+                let layers = block.layers().iter();
+                layers.map(|layer| spectral_bound(layer.weight())).product()
+            })
+            .collect();
+        let forward = stretches.iter().map(|stretch| 1.0 + stretch).product();
+        let inverse = stretches
+            .iter()
+            .map(|stretch| {
+                if *stretch < 1.0 {
+                    1.0 / (1.0 - stretch)
+                } else {
+                    f64::INFINITY
+                }
+            })
+            .product();
+        (forward, inverse)
     }
 
     fn operations(&self) -> u64 {

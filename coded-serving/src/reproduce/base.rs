@@ -33,12 +33,15 @@ struct Kept(Vec<(String, Vec<usize>, Vec<f32>)>);
 
 pub(super) type Bases = BTreeMap<BaseId, Base>;
 
+/// Classes of every world.
+pub(super) const CLASSES: usize = 10;
+
 /// Blocks, hidden units, and passes over the training images, of 200 in a step.
-const BLOCKS: usize = 4;
+pub(super) const BLOCKS: usize = 4;
 const BATCH: usize = 200;
 const RATE: f64 = 2e-3;
 
-fn hidden(world: World) -> usize {
+pub(super) fn hidden(world: World) -> usize {
     match world {
         World::Strokes => 96,
         World::Mnist | World::Fashion => 256,
@@ -69,7 +72,7 @@ pub(super) fn train(
             order: checkerboard(data.side, data.side),
             blocks: BLOCKS,
             hidden: hidden(id.world),
-            classes: 10,
+            classes: CLASSES,
             spectral_bound: id.bounded.then_some(1.0),
         };
         let network = CouplingNetwork::new(size, &seed)?;

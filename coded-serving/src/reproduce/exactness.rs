@@ -1,6 +1,6 @@
 //! Q1: with the exact inverse as encoder, lost answers come back as they were.
 
-use septet_core::experiment::{Context, Estimate, Expected, Profile, Scale};
+use septet_core::experiment::{Context, Estimate, Expected, ExperimentError, Profile, Scale};
 
 use super::job::{Job, Means};
 use super::plan::{Outcome, SIZES, base};
@@ -23,9 +23,13 @@ pub(super) fn jobs(profile: Profile, world: World) -> Vec<Job> {
     SIZES.map(job).to_vec()
 }
 
-pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
+pub(super) fn judge(
+    cx: &mut Context,
+    outcome: &Outcome,
+    world: World,
+) -> Result<(), ExperimentError> {
     if !looks_at(outcome.profile, world) {
-        return;
+        return Ok(());
     }
     let over_sizes = |value: fn(&super::job::Recovered) -> f64, pick: fn(f64, f64) -> f64| {
         let values = SIZES.into_iter().flat_map(|k| {
@@ -64,4 +68,5 @@ pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
         over_sizes(|r| r.largest_error, f64::max),
         "",
     ));
+    Ok(())
 }

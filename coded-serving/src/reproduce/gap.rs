@@ -1,9 +1,12 @@
 //! F2: the lead over a parity model grows with the size of the group.
 
-use septet_core::experiment::{Column, Context, Expected, Figure, Profile, Scale, Series, Table};
+use septet_core::experiment::{
+    Column, Context, Estimate, Expected, ExperimentError, Figure, Profile, Scale, Series, Table,
+};
 
 use super::job::{Job, Recovered};
 use super::plan::{Outcome, SIZES, base, encoder, every_seed, parity, seeds};
+use super::work;
 use super::world::World;
 
 pub(super) fn jobs(profile: Profile, world: World) -> Vec<Job> {
@@ -22,9 +25,13 @@ pub(super) fn jobs(profile: Profile, world: World) -> Vec<Job> {
     jobs
 }
 
-pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
+pub(super) fn judge(
+    cx: &mut Context,
+    outcome: &Outcome,
+    world: World,
+) -> Result<(), ExperimentError> {
     if outcome.profile == Profile::Quick {
-        return;
+        return Ok(());
     }
     let [two, four, ten] = SIZES.map(|k| outcome.lead(world, k));
     let growth: Vec<f64> = two
@@ -45,6 +52,28 @@ pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
     .expect(Expected::AtLeast(0.0))
     .measured(every_seed(&growth, "points"));
 
+    let trained = |k| {
+        let encoder = encoder(world, k, outcome.profile);
+        let parity = parity(world, k, outcome.profile);
+        [encoder, parity].map(|means| work::of(world, k, means).unwrap_or(0) as f64)
+    };
+    let least = SIZES
+        .map(trained)
+        .map(|[ours, theirs]| theirs / ours)
+        .into_iter()
+        .fold(f64::INFINITY, f64::min);
+    cx.claim(
+        &format!("F2.training-{}", world.id()),
+        &format!(
+            "{}: multiply-adds of the training of a parity model over those of the encoder, the least of k = 2, 4, 10",
+            world.name()
+        ),
+    )
+    .scale(Scale::Analytic)
+    .expect(Expected::AtLeast(1.0))
+    .source("a rival gets at least the same training")
+    .measured(Estimate::exact(least, ""));
+
     let mean = |k, means, value: fn(&Recovered) -> f64| {
         let values = outcome.by_seed(world, k, means, value);
         100.0 * values.iter().sum::<f64>() / values.len() as f64
@@ -57,9 +86,11 @@ pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
             Column::number("agreement", 2),
             Column::number("Parity Models, label", 2),
             Column::number("agreement", 2),
+            Column::number("training of the encoder, 10^12", 3),
+            Column::number("of Parity Models, 10^12", 3),
         ],
     )
-    .note("One answer of each group is lost, every one in turn; `agreement` compares with the answer of the base model.");
+    .note("One answer of each group is lost, every one in turn; `agreement` compares with the answer of the base model. Training is counted in multiply-adds, forward and backward, with the answers of the base model that it is held against.");
     let mut ours = Series::new("learned encoder");
     let mut theirs = Series::new("Parity Models");
     for k in SIZES {
@@ -71,7 +102,9 @@ pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
             mean(k, parity, |r| r.label),
             mean(k, parity, |r| r.agreement),
         ];
-        table.push([(k as i64).into()].into_iter().chain(cells.map(Into::into)));
+        let work = trained(k).map(|work| (1e-12 * work).into());
+        let cells_of_row = cells.map(Into::into).into_iter().chain(work);
+        table.push([(k as i64).into()].into_iter().chain(cells_of_row));
         ours = ours.points([(k as f64, cells[0])]);
         theirs = theirs.points([(k as f64, cells[2])]);
     }
@@ -89,4 +122,5 @@ pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
         .series(theirs)
         .reference("no answer lost", clean),
     );
+    Ok(())
 }

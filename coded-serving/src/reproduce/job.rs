@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use septet_core::experiment::{Context, ExperimentError};
+use septet_core::experiment::{Context, ExperimentError, SeedTree};
 use serde::{Deserialize, Serialize};
 
-use super::base::{Base, BaseId, Bases, of, seed_of};
+use super::base::{Base, BaseId, Bases, CLASSES, of, seed_of};
+use super::interpolation::{Setting, best_spline, queries_of, run_group};
 use super::world::{Data, World};
-use crate::code::{Code, Encoder, Inference, InvNet, MixedQueries, Slot, Slots, SumParity};
+use crate::code::{
+    ApproximateBackup, Code, Cost, Inference, Interpolation, InvNet, MixedQueries, Slot, Slots,
+    Smoother, SumParity,
+};
+use crate::images::Images;
 use crate::network::{Batch, ExactInverse, NetworkError, batch};
 use crate::tensor::Tensor;
 use crate::train::{EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork, outputs};
@@ -31,6 +36,17 @@ pub(super) enum Means {
     Parity { hidden: usize, steps: u64 },
     /// A student of two layers, which answers each query.
     Student { hidden: usize, steps: u64 },
+    /// Nothing that is learned: every task is a mixture, one of them is lost.
+    Curve(Curve),
+}
+
+/// Which curve, as a parameter of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) enum Curve {
+    /// `ApproxIFER`.
+    Berrut,
+    /// `NeRCC`, with penalties chosen on groups of training images.
+    Spline,
 }
 
 /// What an encoder is trained for, as a parameter of a cell.
@@ -48,22 +64,46 @@ pub(super) struct Job {
     pub(super) means: Means,
 }
 
-/// How well answers were recovered, each of every group in turn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// How well answers were recovered, each of every group in turn. Of a [`Curve`] all answers of a group
+/// are judged, each task being lost in turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Recovered {
     /// The share that has the right label.
     pub(super) label: f64,
     /// The share that has the class that the base model gave.
     pub(super) agreement: f64,
-    /// The agreement among the nine tenths of answers with the largest margins between their best two
-    /// classes.
-    pub(super) confident: f64,
+    /// The share of right labels when nothing is lost, where that is not the base model's own.
+    pub(super) undisturbed: Option<f64>,
+    /// What is left when doubtful answers are refused; of encoders.
+    pub(super) gate: Option<Gate>,
+    /// The same encoder on smaller groups than it was trained for.
+    pub(super) partial: Vec<Partial>,
     /// The largest difference of an answer from the base model's.
     pub(super) largest_error: f64,
     /// Multiply-adds of the redundancy of a group, over those of one inference.
     pub(super) operations: f64,
     /// Bytes that redundant workers receive, over those of one query.
     pub(super) ingress: f64,
+}
+
+/// Answers are refused whose margin between the best two classes is below a threshold. It is the
+/// margin that nine tenths of the recovered answers of training images reach.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Gate {
+    /// The share of answers to test images that are given.
+    pub(super) given: f64,
+    /// The share of these that has the right label.
+    pub(super) label: f64,
+    /// The agreement among these.
+    pub(super) agreement: f64,
+}
+
+/// One lost answer of a group that is not full.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Partial {
+    pub(super) queries: usize,
+    pub(super) label: f64,
+    pub(super) agreement: f64,
 }
 
 impl Recovered {
@@ -73,10 +113,18 @@ impl Recovered {
     }
 }
 
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 const ENCODER_RATE: f64 = 2e-3;
 const PARITY_RATE: f64 = 1e-3;
 const STUDENT_RATE: f64 = 2e-3;
+
+/// Training images on whose groups thresholds are learned.
+const GATE_IMAGES: usize = 5000;
+/// The share of answers that the threshold refuses among these.
+const REFUSED: f64 = 0.1;
+
+/// Sizes of groups that are not full.
+pub(super) const PARTIAL: [usize; 3] = [2, 4, 7];
 
 /// Trains and judges.
 pub(super) fn run(
@@ -92,19 +140,22 @@ pub(super) fn run(
             .get(&job.base)
             .ok_or_else(|| ExperimentError::new("a base model is not trained"))?;
         let seed = seed_of(&root, job.base.world, job.base.seed).index(job.k as u64);
-        let groups = data.test.groups(job.k, &seed.child("groups"));
         let judge = Judge {
-            data,
             base,
-            groups: &groups,
-            k: job.k,
+            images: &data.test,
+            answers: &base.answers,
+            seed: seed.child("groups"),
         };
         match job.means {
             Means::ExactInverse => {
                 let bijection = Arc::new(base.classifier.bijection().clone());
-                judge.encoder(ExactInverse::new(bijection))
+                let code = InvNet::new(job.k, 1, ExactInverse::new(bijection))?;
+                judge.code(&code, |x| base.classifier.forward(x))
             }
-            Means::MeanImage => judge.encoder(MixedQueries),
+            Means::MeanImage => {
+                let code = InvNet::new(job.k, 1, MixedQueries)?;
+                judge.code(&code, |x| base.classifier.forward(x))
+            }
             Means::Encoder {
                 features,
                 hidden,
@@ -123,10 +174,19 @@ pub(super) fn run(
                 };
                 let fit = Fit::new(steps, BATCH, ENCODER_RATE);
                 network.fit(&base.classifier, &data.train, job.k, loss, &fit, &seed)?;
-                judge.encoder(network.encoder()?)
+                let train = data.train.first(GATE_IMAGES);
+                let answers = outputs(&train, |x| base.classifier.forward(x))?;
+                let training = Judge {
+                    base,
+                    images: &train,
+                    answers: &answers,
+                    seed: seed.child("gate"),
+                };
+                let code = InvNet::new(job.k, 1, network.encoder()?)?;
+                judge.encoder(&code, &training)
             }
             Means::Parity { hidden, steps } => {
-                let widths = [data.train.width(), hidden, hidden, 10];
+                let widths = [data.train.width(), hidden, hidden, CLASSES];
                 let network = MlpNetwork::new(&widths, &seed)?;
                 let answers = outputs(&data.train, |x| base.classifier.forward(x))?;
                 let fit = Fit::new(steps, BATCH, PARITY_RATE);
@@ -136,39 +196,71 @@ pub(super) fn run(
                 judge.code(&code, |x| model.forward(x))
             }
             Means::Student { hidden, steps } => {
-                let network = MlpNetwork::new(&[data.train.width(), hidden, 10], &seed)?;
+                let network = MlpNetwork::new(&[data.train.width(), hidden, CLASSES], &seed)?;
                 let answers = outputs(&data.train, |x| base.classifier.forward(x))?;
                 let fit = Fit::new(steps, 200, STUDENT_RATE);
                 network.fit_student(&data.train, &answers, &fit, &seed)?;
                 let student = network.mlp()?;
                 judge.student(
+                    job.k,
                     &outputs(&data.test, |x| student.forward(x))?,
                     student.operations(),
                 )
+            }
+            Means::Curve(curve) => {
+                let setting = Setting::one_lost(job.k);
+                let model = |x: &Batch| base.classifier.forward(x);
+                let smoother = match curve {
+                    Curve::Berrut => Smoother::Berrut,
+                    Curve::Spline => {
+                        best_spline(setting, &data.train, model, &seed.child("penalties"))?
+                            .smoother()
+                    }
+                };
+                judge.curve(&setting.code(smoother)?, model)
             }
         }
     })
 }
 
-/// The test of one job.
+/// Images, and what the base model answers to them.
 struct Judge<'a> {
-    data: &'a Data,
     base: &'a Base,
-    groups: &'a [Vec<usize>],
-    k: usize,
+    images: &'a Images,
+    answers: &'a Batch,
+    /// Decides which images make a group.
+    seed: SeedTree,
 }
 
 impl Judge<'_> {
     fn inference(&self) -> Inference {
         Inference {
             operations: self.base.classifier.operations(),
-            values: self.data.test.width(),
+            values: self.images.width(),
         }
     }
 
-    fn encoder(&self, encoder: impl Encoder) -> Result<Recovered, ExperimentError> {
-        let code = InvNet::new(self.k, 1, encoder)?;
-        self.code(&code, |x| self.base.classifier.forward(x))
+    /// A learned encoder, on smaller groups and with doubtful answers refused, too.
+    fn encoder(&self, code: &dyn Code, training: &Judge<'_>) -> Result<Recovered, ExperimentError> {
+        let full = code.shape().queries;
+        let model = |x: &Batch| self.base.classifier.forward(x);
+        let tally = self.lost_answers(code, full, model)?;
+        let threshold = training.lost_answers(code, full, model)?.margin(REFUSED);
+        let gate = Some(tally.gate(threshold));
+        let mut partial = Vec::new();
+        for queries in PARTIAL.into_iter().filter(|&queries| queries < full) {
+            let all = self.lost_answers(code, queries, model)?.all();
+            partial.push(Partial {
+                queries,
+                label: all.label,
+                agreement: all.agreement,
+            });
+        }
+        Ok(Recovered {
+            gate,
+            partial,
+            ..tally.recovered(code.cost(self.inference()))
+        })
     }
 
     fn code(
@@ -176,79 +268,160 @@ impl Judge<'_> {
         code: &dyn Code,
         model: impl Fn(&Batch) -> Result<Batch, NetworkError>,
     ) -> Result<Recovered, ExperimentError> {
+        let tally = self.lost_answers(code, code.shape().queries, model)?;
+        Ok(tally.recovered(code.cost(self.inference())))
+    }
+
+    /// One answer of each group is lost, every one in turn.
+    fn lost_answers(
+        &self,
+        code: &dyn Code,
+        queries: usize,
+        model: impl Fn(&Batch) -> Result<Batch, NetworkError>,
+    ) -> Result<Tally, ExperimentError> {
+        let groups = self.images.groups(queries, &self.seed);
         let mut inputs = Vec::new();
-        for group in self.groups {
-            let queries: Vec<Tensor> = group
-                .iter()
-                .map(|&index| Tensor::vector(self.data.test.image(index).to_vec()))
-                .collect();
-            for task in code.encode(&queries)? {
+        for group in &groups {
+            for task in code.encode(&queries_of(self.images, group))? {
                 inputs.extend_from_slice(task.input.values());
             }
         }
-        let parities = model(&batch(&inputs, self.data.test.width())?)?;
+        let parities = model(&batch(&inputs, self.images.width())?)?;
         let mut tally = Tally::default();
-        for (group, parity) in self.groups.iter().zip(parities.column_iter()) {
+        for (group, parity) in groups.iter().zip(parities.column_iter()) {
             let parity = Tensor::vector(parity.as_slice().to_vec());
             let answers: Vec<Tensor> = group.iter().map(|&index| self.answer(index)).collect();
-            for lost in 0..self.k {
+            for lost in 0..queries {
                 let others = answers.iter().enumerate().filter(|(slot, _)| *slot != lost);
-                let outputs: Vec<(Slot, &Tensor)> = others.chain([(self.k, &parity)]).collect();
-                for decoded in code.decode(self.k, &outputs, Slots::EMPTY.with(lost))? {
-                    let label = self.data.test.labels()[group[lost]];
+                let outputs: Vec<(Slot, &Tensor)> = others.chain([(queries, &parity)]).collect();
+                for decoded in code.decode(queries, &outputs, Slots::EMPTY.with(lost))? {
+                    let label = self.images.labels()[group[lost]];
                     tally.count(&decoded.output, &answers[lost], label);
                 }
             }
         }
-        Ok(tally.recovered(code.cost(self.inference())))
+        Ok(tally)
     }
 
-    fn student(&self, answers: &Batch, operations: u64) -> Result<Recovered, ExperimentError> {
+    /// A code all of whose tasks are mixtures: no task is lost, then each in turn.
+    fn curve(
+        &self,
+        code: &Interpolation,
+        model: impl Fn(&Batch) -> Result<Batch, NetworkError>,
+    ) -> Result<Recovered, ExperimentError> {
+        let shape = code.shape();
+        let (mut complete, mut tally) = (Tally::default(), Tally::default());
+        for group in self.images.groups(shape.queries, &self.seed) {
+            let outputs = run_group(code, self.images, &group, &model)?;
+            let lost = (0..shape.tasks).map(Some);
+            for lost in std::iter::once(None).chain(lost) {
+                let tally = if lost.is_none() {
+                    &mut complete
+                } else {
+                    &mut tally
+                };
+                let here = outputs.iter().enumerate();
+                let here: Vec<(Slot, &Tensor)> =
+                    here.filter(|(slot, _)| Some(*slot) != lost).collect();
+                for decoded in code.decode(shape.queries, &here, Slots::below(shape.queries))? {
+                    let index = group[decoded.query];
+                    let label = self.images.labels()[index];
+                    tally.count(&decoded.output, &self.answer(index), label);
+                }
+            }
+        }
+        Ok(Recovered {
+            undisturbed: Some(complete.all().label),
+            ..tally.recovered(code.cost(self.inference()))
+        })
+    }
+
+    fn student(
+        &self,
+        queries: usize,
+        answers: &Batch,
+        operations: u64,
+    ) -> Result<Recovered, ExperimentError> {
         let mut tally = Tally::default();
         for (index, answer) in answers.column_iter().enumerate() {
             let answer = Tensor::vector(answer.as_slice().to_vec());
-            tally.count(&answer, &self.answer(index), self.data.test.labels()[index]);
+            tally.count(&answer, &self.answer(index), self.images.labels()[index]);
         }
-        let code = crate::code::ApproximateBackup::new(self.k, operations)?;
+        let code = ApproximateBackup::new(queries, operations)?;
         Ok(tally.recovered(code.cost(self.inference())))
     }
 
     fn answer(&self, index: usize) -> Tensor {
-        Tensor::vector(self.base.answers.column(index).as_slice().to_vec())
+        Tensor::vector(self.answers.column(index).as_slice().to_vec())
     }
+}
+
+/// A recovered answer.
+struct Answer {
+    margin: f32,
+    is_right: bool,
+    agrees: bool,
 }
 
 #[derive(Default)]
 struct Tally {
-    all: usize,
-    label: usize,
-    agreement: usize,
+    answers: Vec<Answer>,
     largest_error: f32,
-    /// The margin of each answer, and whether it agrees.
-    margins: Vec<(f32, bool)>,
 }
 
 impl Tally {
     fn count(&mut self, found: &Tensor, base: &Tensor, label: usize) {
-        self.all += 1;
-        self.label += usize::from(found.argmax() == Some(label));
-        let agrees = found.argmax() == base.argmax();
-        self.agreement += usize::from(agrees);
-        self.margins.push((found.margin(), agrees));
+        self.answers.push(Answer {
+            margin: found.margin(),
+            is_right: found.argmax() == Some(label),
+            agrees: found.argmax() == base.argmax(),
+        });
         for (found, base) in found.values().iter().zip(base.values()) {
             self.largest_error = self.largest_error.max((found - base).abs());
         }
     }
 
-    fn recovered(mut self, cost: crate::code::Cost) -> Recovered {
-        let all = self.all.max(1) as f64;
-        self.margins.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let confident = &self.margins[self.margins.len() / 10..];
-        let agree = confident.iter().filter(|(_, agrees)| *agrees).count();
+    /// The margin below which this share of the answers lies.
+    fn margin(&self, share: f64) -> f32 {
+        let mut margins: Vec<f32> = self.answers.iter().map(|answer| answer.margin).collect();
+        margins.sort_by(f32::total_cmp);
+        let place = (share * margins.len() as f64) as usize;
+        margins.get(place).copied().unwrap_or(0.0)
+    }
+
+    /// The answers with at least this margin.
+    fn gate(&self, threshold: f32) -> Gate {
+        let (mut given, mut right, mut agree) = (0_usize, 0_usize, 0_usize);
+        for answer in self
+            .answers
+            .iter()
+            .filter(|answer| answer.margin >= threshold)
+        {
+            given += 1;
+            right += usize::from(answer.is_right);
+            agree += usize::from(answer.agrees);
+        }
+        let of_given = given.max(1) as f64;
+        Gate {
+            given: given as f64 / self.answers.len().max(1) as f64,
+            label: right as f64 / of_given,
+            agreement: agree as f64 / of_given,
+        }
+    }
+
+    /// All answers.
+    fn all(&self) -> Gate {
+        self.gate(f32::NEG_INFINITY)
+    }
+
+    fn recovered(&self, cost: Cost) -> Recovered {
+        let all = self.all();
         Recovered {
-            label: self.label as f64 / all,
-            agreement: self.agreement as f64 / all,
-            confident: agree as f64 / confident.len().max(1) as f64,
+            label: all.label,
+            agreement: all.agreement,
+            undisturbed: None,
+            gate: None,
+            partial: Vec::new(),
             largest_error: self.largest_error.into(),
             operations: cost.operations,
             ingress: cost.ingress,

@@ -17,6 +17,7 @@ mod job;
 mod latency;
 mod plan;
 mod training;
+mod work;
 mod world;
 
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ struct Part {
     /// The beginnings of the ids of its claims.
     claims: &'static [&'static str],
     jobs: fn(Profile, World) -> Vec<Job>,
-    judge: fn(&mut Context, &Outcome, World),
+    judge: fn(&mut Context, &Outcome, World) -> Result<(), ExperimentError>,
 }
 
 const PARTS: [Part; 5] = [
@@ -92,8 +93,8 @@ impl Experiment for CodedInvNet {
 
     fn expected_time(&self, profile: Profile) -> Option<Duration> {
         Some(Duration::from_secs(match profile {
-            Profile::Quick => 60,
-            Profile::Full | Profile::Gpu => 2400,
+            Profile::Quick => 75,
+            Profile::Full | Profile::Gpu => 3600,
         }))
     }
 
@@ -138,7 +139,7 @@ impl Experiment for CodedInvNet {
                 continue;
             }
             for part in &parts {
-                (part.judge)(cx, &outcome, world);
+                (part.judge)(cx, &outcome, world)?;
             }
         }
         let strokes = worlds.get(&World::Strokes);

@@ -6,6 +6,7 @@ use septet_core::experiment::{Estimate, Profile};
 
 use super::base::{BaseId, Bases};
 use super::job::{Job, Loss, Means, Recovered};
+use super::work;
 use super::world::World;
 
 /// Group sizes of the paper.
@@ -43,15 +44,13 @@ pub(super) fn encoder(world: World, k: usize, profile: Profile) -> Means {
     }
 }
 
-/// The parity model, which takes at least as much CPU time as the encoder: a step costs between a
-/// quarter (ten queries) and the whole (two queries) of one of the encoder.
+/// The parity model. It is trained with at least as many multiply-adds as the encoder of the same group.
 pub(super) fn parity(world: World, k: usize, profile: Profile) -> Means {
-    let (hidden, steps) = match (world, profile) {
-        (World::Strokes, _) => (192, 2000),
-        (_, Profile::Quick) => (512, 640),
-        (World::Mnist, _) => (512, if k == 10 { 8000 } else { 3500 }),
-        (World::Fashion, _) => (512, if k == 10 { 6500 } else { 3500 }),
+    let hidden = match world {
+        World::Strokes => 192,
+        World::Mnist | World::Fashion => 512,
     };
+    let steps = work::parity_steps(world, k, hidden, encoder(world, k, profile));
     Means::Parity { hidden, steps }
 }
 

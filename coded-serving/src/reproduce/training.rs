@@ -1,6 +1,6 @@
 //! Q4 and F4: what an encoder has to be trained for.
 
-use septet_core::experiment::{Context, Expected, Profile, Scale};
+use septet_core::experiment::{Context, Expected, ExperimentError, Profile, Scale};
 
 use super::base::BaseId;
 use super::job::{Job, Loss, Means, Recovered};
@@ -62,7 +62,11 @@ pub(super) fn jobs(profile: Profile, world: World) -> Vec<Job> {
     jobs
 }
 
-pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
+pub(super) fn judge(
+    cx: &mut Context,
+    outcome: &Outcome,
+    world: World,
+) -> Result<(), ExperimentError> {
     match (outcome.profile, world) {
         (Profile::Quick, World::Strokes) => {
             let encoder = encoder(world, SMALL, outcome.profile);
@@ -113,4 +117,5 @@ pub(super) fn judge(cx: &mut Context, outcome: &Outcome, world: World) {
         }
         _ => {}
     }
+    Ok(())
 }

@@ -26,8 +26,13 @@ pub(super) struct Data {
 
 /// The side of generated images, and how many there are to train on and to test on.
 const SIDE: usize = 16;
+/// The side of the images of MNIST and Fashion-MNIST.
+const REAL_SIDE: usize = 28;
 const TRAIN: usize = 8000;
 const TEST: usize = 2000;
+
+/// The most that a file may unpack to; the images of MNIST to train on have 47 million bytes.
+const MOST_BYTES: u64 = 1 << 26;
 
 impl World {
     pub(super) fn name(self) -> &'static str {
@@ -44,6 +49,22 @@ impl World {
             Self::Strokes => "strokes",
             Self::Mnist => "mnist",
             Self::Fashion => "fashion",
+        }
+    }
+
+    /// Pixels of an image.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Strokes => SIDE * SIDE,
+            Self::Mnist | Self::Fashion => REAL_SIDE * REAL_SIDE,
+        }
+    }
+
+    /// How many images there are to train on.
+    pub(super) fn trained_on(self) -> usize {
+        match self {
+            Self::Strokes => TRAIN,
+            Self::Mnist | Self::Fashion => 60_000,
         }
     }
 
@@ -84,7 +105,7 @@ impl World {
         Ok(Some(Data {
             train,
             test,
-            side: 28,
+            side: REAL_SIDE,
         }))
     }
 }
@@ -98,6 +119,12 @@ fn read(set: &DataSet, part: &str) -> Result<Images, ExperimentError> {
 fn unpacked(set: &DataSet, file: &str) -> Result<Vec<u8>, ExperimentError> {
     let path = set.path(file)?;
     let mut bytes = Vec::new();
-    GzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut bytes)?;
+    GzDecoder::new(std::fs::File::open(path)?)
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let problem = format!("{file} unpacks to more than {MOST_BYTES} bytes");
+        return Err(ExperimentError::new(problem));
+    }
     Ok(bytes)
 }

@@ -23,8 +23,12 @@ pub struct CouplingSize {
     pub hidden: usize,
     /// Classes of the head.
     pub classes: usize,
-    /// The largest singular value of each layer of the blocks; `None` for no bound. With a bound
-    /// `c`, a block stretches differences by `(c^2 + sqrt(c^4 + 4)) / 2` at most, both ways.
+    /// What the largest singular value of each layer of the blocks is held to; `None` for no bound. With
+    /// a bound `c`, a block stretches differences by `(c^2 + sqrt(c^4 + 4)) / 2` at most, both ways.
+    ///
+    /// Training knows the singular value by power iteration, which comes from below: it is an estimate.
+    /// What holds of the trained network is what
+    /// [`lipschitz_bounds`](crate::network::Bijection::lipschitz_bounds) tells.
     pub spectral_bound: Option<f64>,
 }
 

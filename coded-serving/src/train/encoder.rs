@@ -289,9 +289,7 @@ impl<'a> Goal<'a> {
                 error.affine(self.amplification, 0.0)
             }
             EncoderLoss::PixelLogCosh | EncoderLoss::PixelGan => {
-                let difference = (&step.made - self.exact(step)?)?;
-                let cosh = (difference.exp()? + difference.neg()?.exp()?)?;
-                cosh.affine(0.5, 0.0)?.log()?.mean_all()
+                log_cosh(&(&step.made - self.exact(step)?)?)?.mean_all()
             }
             EncoderLoss::LatentDistillation => {
                 let target = self.mixed_latents(step)?;
@@ -326,6 +324,13 @@ impl<'a> Goal<'a> {
         let exact = self.base.bijection().inverse(&target);
         as_tensor(&exact.map_err(candle_core::Error::wrap)?)
     }
+}
+
+/// `|x| + ln(1 + exp(-2 |x|)) - ln 2`, which no `x` is too large for.
+fn log_cosh(x: &Tensor) -> Result<Tensor> {
+    let size = x.abs()?;
+    let rest = size.affine(-2.0, 0.0)?.exp()?.affine(1.0, 1.0)?.log()?;
+    (size + rest)?.affine(1.0, -std::f64::consts::LN_2)
 }
 
 /// The weighted sums of these columns, a group each.
@@ -380,5 +385,127 @@ impl Critic {
         let made = self.score(&step.mean, &step.made.detach())?;
         let real = real.affine(-1.0, 1.0)?.relu()?.mean_all()?;
         real + made.affine(1.0, 1.0)?.relu()?.mean_all()?
+    }
+}
+
+#[cfg(all(test, feature = "test-util"))]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+mod tests {
+    use super::super::{CouplingNetwork, CouplingSize};
+    use super::*;
+    use crate::images::Strokes;
+    use crate::network::checkerboard;
+
+    fn vector(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn the_log_of_cosh_is_right_and_never_infinite() {
+        let xs = [-300.0, -2.0, -1e-3, 0.0, 0.5, 3.0, 1e4];
+        let found: Vec<f32> = log_cosh(&vector(&xs)).unwrap().to_vec1().unwrap();
+        for (found, x) in found.into_iter().zip(xs) {
+            let x = f64::from(x).abs();
+            // Beyond 20 the rest of cosh is lost in 64 bits.
+            let right = if x < 20.0 {
+                x.cosh().ln()
+            } else {
+                x - std::f64::consts::LN_2
+            };
+            assert!(
+                (f64::from(found) - right).abs() < 1e-6 * (1.0 + x),
+                "{found} for {right}"
+            );
+        }
+        let x = candle_core::Var::from_tensor(&vector(&xs)).unwrap();
+        let slopes = log_cosh(&x).unwrap().sum_all().unwrap().backward().unwrap();
+        let slopes: Vec<f32> = slopes.get(&x).unwrap().to_vec1().unwrap();
+        for (slope, x) in slopes.into_iter().zip(xs) {
+            assert!((slope - x.tanh()).abs() < 1e-6, "{slope} at {x}");
+        }
+    }
+
+    /// Groups of three whose encoder gives their mean.
+    fn step(images: &Images, mean: &EncoderNetwork) -> Step {
+        let chosen: Vec<usize> = (0..90).collect();
+        let row = vec![1.0 / 3.0; 3];
+        let queries = (90, images.width());
+        let queries = Tensor::from_vec(images.gather(&chosen), queries, &Device::Cpu).unwrap();
+        Step {
+            made: mean.forward(&queries, &row).unwrap(),
+            mean: sum_of_groups(&queries, &row).unwrap(),
+            chosen,
+            row,
+        }
+    }
+
+    #[test]
+    fn the_discriminator_learns_to_tell_and_the_encoder_to_fool_it() {
+        let seed = SeedTree::new(7);
+        let images = Strokes::new(8, &seed).images(90, &seed);
+        let size = CouplingSize {
+            order: checkerboard(8, 8),
+            blocks: 3,
+            hidden: 16,
+            classes: 10,
+            spectral_bound: None,
+        };
+        let base = CouplingNetwork::new(size, &seed)
+            .unwrap()
+            .classifier()
+            .unwrap();
+        let size = EncoderSize {
+            width: 64,
+            features: 8,
+            hidden: 32,
+        };
+        let network = EncoderNetwork::new(size, &seed).unwrap();
+        let goal = Goal::new(&base, &images, EncoderLoss::PixelGan, 3).unwrap();
+        let critic = Critic::new(64, &seed).unwrap();
+        let step_now = || step(&images, &network);
+        let exact = goal.exact(&step_now()).unwrap();
+        let number = |tensor: Tensor| tensor.to_scalar::<f32>().unwrap();
+        // The loss is the hinge loss of its scores.
+        let scores = |input: &Tensor| -> Vec<f32> {
+            let scores = critic.score(&step_now().mean, input).unwrap();
+            scores.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let hinge = |scores: Vec<f32>, sign: f32| {
+            let count = scores.len() as f32;
+            scores
+                .iter()
+                .map(|score| (1.0 - sign * score).max(0.0))
+                .sum::<f32>()
+                / count
+        };
+        let right = hinge(scores(&exact), 1.0) + hinge(scores(&step_now().made), -1.0);
+        let found = number(critic.loss(&step_now(), &exact).unwrap());
+        assert!((found - right).abs() < 1e-5, "{found} for {right}");
+
+        let fit = Fit::new(150, 30, 1e-3);
+        let learn = || critic.loss(&step_now(), &exact);
+        fit.run(&critic.parameters, |_| Ok(learn()?)).unwrap();
+        let told = number(learn().unwrap());
+        assert!(told < 0.2, "{told} is left of {found}");
+        // It did not train the encoder.
+        let score_of_made = || {
+            let step = step_now();
+            critic
+                .score(&step.mean, &step.made)
+                .unwrap()
+                .mean_all()
+                .unwrap()
+        };
+        let before = number(score_of_made());
+        assert!(before < -0.8, "{before}");
+        // The encoder follows the judgement, and it alone.
+        let fool = Fit::new(30, 30, 1e-3);
+        fool.run(network.parameters(), |_| Ok(score_of_made().neg()?))
+            .unwrap();
+        let after = number(score_of_made());
+        assert!(after > before + 0.5, "{before} to {after}");
     }
 }

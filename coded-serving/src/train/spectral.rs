@@ -1,14 +1,15 @@
-//! Weights whose largest singular value is bounded.
+//! Weights whose largest singular value is held to a bound.
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
-/// Bounds the largest singular value of a weight by dividing it by `max(1, sigma / bound)`.
+/// Holds the largest singular value of a weight to a bound, by dividing it by `max(1, sigma / bound)`.
 ///
 /// `sigma` is found by power iteration, whose vectors live outside the graph and are refined a little in
 /// every step (T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, "Spectral Normalization", ICLR 2018). A
-/// weight that keeps the bound is left as it is.
+/// weight that keeps the bound is left as it is. Power iteration comes from below: `sigma` is an estimate,
+/// and the bound may be exceeded by a little.
 #[derive(Debug)]
 pub(super) struct SpectralBound {
     bound: f64,
@@ -19,7 +20,7 @@ pub(super) struct SpectralBound {
 /// Iterations at the first use, and in each step.
 const AT_FIRST: usize = 30;
 const IN_A_STEP: usize = 1;
-/// Before weights are folded; see `Coupling::lipschitz_bounds` for what is then guaranteed.
+/// Before weights are folded; `Coupling::lipschitz_bounds` tells what holds then.
 const AT_LAST: usize = 300;
 
 impl SpectralBound {
