@@ -1,0 +1,280 @@
+//! Real processes on the loopback: workers that are killed, a gateway that is told to stop.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use septet_coded_serving::Tensor;
+use septet_coded_serving::network::{Array, Dense, Mlp, Tensors};
+use septet_coded_serving::protocol::http::{json_length, read_response, write_request};
+use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
+use tokio::task::JoinSet;
+
+const WIDTH: usize = 16;
+
+/// A linear model, for which the mean of the queries is an exact parity.
+fn model() -> Mlp {
+    let numbers = |shape: Vec<usize>| Array {
+        values: (0..shape.iter().product())
+            .map(|i: usize| (i as f32 * 0.37).sin())
+            .collect(),
+        shape,
+    };
+    let layer = Dense::new("0", &numbers(vec![3, WIDTH]), &numbers(vec![3])).unwrap();
+    Mlp::new(vec![layer]).unwrap()
+}
+
+/// A process that is killed at the end of the test.
+struct Process {
+    child: Child,
+    http: String,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("ready http=").unwrap();
+        let http = format!("http://{}", address.split_whitespace().next().unwrap());
+        Self { child, http }
+    }
+
+    fn worker(file: &Path, more: &[&str]) -> Self {
+        let file = file.to_str().unwrap();
+        let fixed = ["worker", file, "--name", "linear", "--http", "127.0.0.1:0"];
+        Self::start(&[&fixed[..], more].concat())
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Fleet {
+    workers: Vec<Process>,
+    gateway: Process,
+    _folder: tempfile::TempDir,
+}
+
+fn fleet(workers: usize, of_worker: &[&str], of_gateway: &[&str]) -> Fleet {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("linear.safetensors");
+    let mut tensors = Tensors::default();
+    model().insert_into(&mut tensors, "");
+    tensors.write(&file).unwrap();
+    let workers: Vec<Process> = (0..workers).map(|_| Process::worker(&file, of_worker)).collect();
+    let mut arguments = vec!["gateway", "--name", "linear", "--http", "127.0.0.1:0", "--encoder", "mixed"];
+    for worker in &workers {
+        arguments.extend(["--worker", &worker.http]);
+    }
+    arguments.extend(of_gateway);
+    let gateway = Process::start(&arguments);
+    Fleet {
+        workers,
+        gateway,
+        _folder: folder,
+    }
+}
+
+/// What came of the queries.
+#[derive(Default)]
+struct Seen {
+    direct: AtomicU64,
+    reconstructed: AtomicU64,
+    statuses: std::sync::Mutex<Vec<u16>>,
+}
+
+/// Asks `count` times, one question each `gap`, and checks the answers.
+async fn ask_all(url: &str, count: usize, gap: Duration, seen: &Arc<Seen>) {
+    let client = reqwest::Client::new();
+    let model = Arc::new(model());
+    let mut running = JoinSet::new();
+    for number in 0..count {
+        tokio::time::sleep(gap).await;
+        let (client, model, seen) = (client.clone(), Arc::clone(&model), Arc::clone(seen));
+        let url = format!("{url}/v2/models/linear/infer");
+        running.spawn(async move {
+            let values: Vec<f32> = (0..WIDTH).map(|i| ((number * 7 + i) as f32).cos()).collect();
+            let query = Tensor::new(vec![1, WIDTH], values).unwrap();
+            let request = InferRequest {
+                id: Some(number.to_string()),
+                inputs: vec![NamedTensor {
+                    name: "input".to_owned(),
+                    tensor: query.clone(),
+                }],
+                ..InferRequest::default()
+            };
+            let body = write_request(&request, true).unwrap();
+            let post = client.post(url).body(body.bytes);
+            let post = post.header("inference-header-content-length", body.json_length.unwrap());
+            let Ok(answer) = post.send().await else {
+                // Nobody listens any more.
+                seen.statuses.lock().unwrap().push(0);
+                return;
+            };
+            seen.statuses.lock().unwrap().push(answer.status().as_u16());
+            if answer.status() != 200 {
+                return;
+            }
+            let length = answer.headers().get("inference-header-content-length").cloned();
+            let bytes = answer.bytes().await.unwrap();
+            let length = json_length(length.as_ref().map(|l| l.as_bytes()), bytes.len()).unwrap();
+            let answer = read_response(&bytes, length).unwrap();
+            assert_eq!(answer.id, Some(number.to_string()));
+            let truth = model.answer(&query).unwrap();
+            let found = &answer.outputs[0].tensor;
+            if answer.parameters["reconstructed"] == Parameter::Bool(true) {
+                seen.reconstructed.fetch_add(1, Ordering::Relaxed);
+                for (found, truth) in found.values().iter().zip(truth.values()) {
+                    assert!((found - truth).abs() < 1e-3, "{found} {truth}");
+                }
+            } else {
+                seen.direct.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(found.values(), truth.values());
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_killed_under_load_costs_no_answer() {
+    let mut fleet = fleet(11, &[], &["--fill", "50ms", "--grpc", "127.0.0.1:0"]);
+    let seen = Arc::new(Seen::default());
+    let url = fleet.gateway.http.clone();
+    let load = {
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move { ask_all(&url, 400, Duration::from_millis(4), &seen).await })
+    };
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    fleet.workers[4].child.kill().unwrap();
+    load.await.unwrap();
+    let statuses = seen.statuses.lock().unwrap();
+    assert!(statuses.iter().all(|&status| status == 200), "{statuses:?}");
+    let direct = seen.direct.load(Ordering::Relaxed);
+    let reconstructed = seen.reconstructed.load(Ordering::Relaxed);
+    assert_eq!(direct + reconstructed, 400);
+    let metrics = reqwest::get(format!("{}/metrics", fleet.gateway.http)).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(!metrics.contains("worker_failures_total{model=\"linear\"} 0"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
+    // Tasks take long enough to be cut off.
+    let mut fleet = fleet(11, &["--service", "200ms"], &["--fill", "20ms", "--patience", "4s"]);
+    let seen = Arc::new(Seen::default());
+    let url = fleet.gateway.http.clone();
+    let load = {
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move { ask_all(&url, 10, Duration::ZERO, &seen).await })
+    };
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    for worker in &mut fleet.workers[..2] {
+        worker.child.kill().unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(30), load).await.unwrap().unwrap();
+    let statuses = seen.statuses.lock().unwrap();
+    assert_eq!(statuses.len(), 10);
+    assert!(statuses.iter().all(|s| [200, 502].contains(s)), "{statuses:?}");
+    let answered = statuses.iter().filter(|s| **s == 200).count();
+    assert!(answered >= 8, "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_told_to_stop_answers_what_it_took() {
+    let mut fleet = fleet(5, &["--service", "30ms"], &["--group", "4", "--linger", "300ms", "--fill", "20ms"]);
+    let seen = Arc::new(Seen::default());
+    let url = fleet.gateway.http.clone();
+    let load = {
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move { ask_all(&url, 80, Duration::from_millis(12), &seen).await })
+    };
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    fleet.gateway.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // It says that it is not ready, and answers.
+    let ready = reqwest::get(format!("{}/v2/health/ready", fleet.gateway.http)).await;
+    assert_eq!(ready.unwrap().status(), 503);
+    let live = reqwest::get(format!("{}/v2/health/live", fleet.gateway.http)).await;
+    assert_eq!(live.unwrap().status(), 200);
+    load.await.unwrap();
+    let status = fleet.gateway.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    let statuses = seen.statuses.lock().unwrap();
+    // An answer, or no connection: never an error for a request that was taken.
+    assert!(statuses.iter().all(|s| [200, 0].contains(s)), "{statuses:?}");
+    assert!(statuses.iter().filter(|s| **s == 200).count() > 40, "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overload_sheds_parity_first() {
+    let fleet = fleet(
+        5,
+        &["--service", "40ms"],
+        &["--group", "4", "--fill", "5ms", "--most-waiting", "20"],
+    );
+    let seen = Arc::new(Seen::default());
+    ask_all(&fleet.gateway.http, 300, Duration::from_millis(4), &seen).await;
+    let statuses = seen.statuses.lock().unwrap();
+    assert!(statuses.iter().all(|s| [200, 429].contains(s)), "{statuses:?}");
+    let answered = statuses.iter().filter(|s| **s == 200).count();
+    assert!(answered < 300, "too little load");
+    let metrics = reqwest::get(format!("{}/metrics", fleet.gateway.http)).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let shed = value("coded_serving_parity_shed_total");
+    let sent = value("coded_serving_redundant_tasks_total");
+    assert!(shed > 4 * sent, "{shed} groups without parity, {sent} parities");
+    // No query is worth less than a parity: all workers were busy with queries.
+    assert!(answered as u64 > 4 * sent);
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (arguments, expected) in [
+        (&["worker", "nothing.safetensors"][..], "nothing.safetensors"),
+        (&["serve", "--config", "nothing.toml"], "nothing.toml cannot be read"),
+        (&["gateway", "--name", "x", "--worker", "ftp://x", "--encoder", "mixed", "--http", "127.0.0.1:0"], "ftp://x"),
+        (&["gateway", "--name", "x", "--worker", "http://127.0.0.1:1", "--http", "127.0.0.1:0"], "coded-invnet needs an encoder"),
+        (&["gateway", "--name", "x", "--worker", "http://127.0.0.1:1", "--reconstruct", "soon"], "expected `first`"),
+        (&["simulate", "--rate", "0"], "rate: expected above 0"),
+        (&["eval", "--base", "nothing.safetensors"], "nothing.safetensors"),
+    ] {
+        let out = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success(), "{arguments:?}");
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+        assert!(!told.contains("panicked"), "{told}");
+    }
+}
