@@ -1,0 +1,169 @@
+//! `MLServer` in a Python environment of its own.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use super::server::NAME;
+
+/// The version that is compared with.
+pub(super) const VERSION: &str = "1.7.1";
+
+/// Newer ones refuse `asyncio.get_event_loop`, of which the server's parallel workers make use.
+const UVLOOP: &str = "uvloop<0.22";
+
+const MODEL: &str = include_str!("mlserver_model/perceptron.py");
+
+/// How long it may take to start, and to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes an environment, or takes the one that is there.
+pub(super) fn prepare(folder: &Path, log: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
+    let python = folder.join("bin/python");
+    let script = "import importlib.metadata as m; print(m.version('mlserver'))";
+    let found = Command::new(&python).args(["-c", script]).output();
+    if found.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).trim() == VERSION) {
+        return Ok(python);
+    }
+    log("installing MLServer");
+    let made = Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(folder)
+        .status()
+        .context("cannot run python3 (on Debian: apt-get install python3 python3-venv)")?;
+    if !made.success() {
+        bail!("`python3 -m venv` failed (on Debian: apt-get install python3-venv)");
+    }
+    let wheel = format!("mlserver=={VERSION}");
+    let installed = Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", &wheel, UVLOOP])
+        .status()
+        .context("cannot run pip in the new environment")?;
+    if !installed.success() {
+        bail!("cannot install {wheel} from PyPI; the comparison needs the network once");
+    }
+    Ok(python)
+}
+
+/// A running `MLServer`, ended when this is dropped.
+#[derive(Debug)]
+pub(super) struct MlServer {
+    child: Child,
+    pub(super) url: String,
+}
+
+impl MlServer {
+    /// Serves a network; without a number of parallel workers it has as many as by default.
+    ///
+    /// Its threads for linear algebra are one, which is fastest for one row.
+    pub(super) fn start(
+        python: &Path,
+        network: &Path,
+        folder: &Path,
+        parallel_workers: Option<u32>,
+    ) -> anyhow::Result<Self> {
+        let folder = folder.join(NAME);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let [http, grpc, metrics] = free_ports()?;
+        let mut settings = json!({
+            // Its access log costs time.
+            "debug": false,
+            "host": "127.0.0.1",
+            "http_port": http,
+            "grpc_port": grpc,
+            "metrics_port": metrics,
+        });
+        if let Some(workers) = parallel_workers {
+            settings["parallel_workers"] = workers.into();
+        }
+        let network = fs::canonicalize(network)
+            .with_context(|| format!("cannot find {}", network.display()))?;
+        let model = json!({
+            "name": NAME,
+            "implementation": "perceptron.Perceptron",
+            "parameters": {"uri": network},
+        });
+        for (name, text) in [
+            ("perceptron.py", MODEL.to_owned()),
+            ("settings.json", settings.to_string()),
+            ("model-settings.json", model.to_string()),
+        ] {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let log = folder.join("log");
+        let log_file =
+            File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
+        let python = std::path::absolute(python)?;
+        let child = Command::new(&python)
+            .args(["-c", "from mlserver.cli import main; main()", "start", "."])
+            .current_dir(&folder)
+            .env("OMP_NUM_THREADS", "1")
+            .env("OPENBLAS_NUM_THREADS", "1")
+            .stdin(Stdio::null())
+            .stdout(log_file.try_clone()?)
+            .stderr(log_file)
+            .spawn()
+            .with_context(|| format!("cannot run {}", python.display()))?;
+        Ok(Self {
+            child,
+            url: format!("http://127.0.0.1:{http}"),
+        })
+    }
+
+    /// Waits until the model is ready.
+    pub(super) async fn ready(&mut self) -> anyhow::Result<()> {
+        let url = format!("{}/v2/models/{NAME}/ready", self.url);
+        let begin = Instant::now();
+        loop {
+            let answer = reqwest::get(&url).await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("MLServer ended: {status}; its file `log` says why");
+            }
+            if begin.elapsed() > PATIENCE {
+                bail!("MLServer is not ready within {PATIENCE:?}; its file `log` may say why");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for MlServer {
+    fn drop(&mut self) {
+        // A signal that it can handle: it has to end its workers.
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(id) = id {
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ports that nobody listens at.
+fn free_ports() -> anyhow::Result<[u16; 3]> {
+    let listen = || TcpListener::bind("127.0.0.1:0").context("no port is free");
+    let listeners = [listen()?, listen()?, listen()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
