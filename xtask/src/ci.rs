@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::cargo::{cargo, cargo_of, interrupted, wait, workspace};
+use crate::conformance;
 use crate::outcome::{CommandError, Outcome};
 use crate::packages;
 use crate::reproduce;
@@ -40,13 +41,15 @@ enum Stage {
     Features,
     /// The tests of sketch/datafusion, only when named (it takes minutes)
     Datafusion,
+    /// The servers of coded-serving, asked by clients in Python (where installed)
+    Conformance,
     /// The quick reproduction of every paper
     Reproduce,
 }
 
 /// How a stage ended.
 #[derive(Debug)]
-enum Verdict {
+pub(crate) enum Verdict {
     Passed,
     Failed,
     Skipped(String),
@@ -93,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
             Verdict::Skipped(_) => "skipped",
         };
         say!(
-            "{:<10} {verdict:<8} {:>7.1} s",
+            "{:<11} {verdict:<8} {:>7.1} s",
             stage.name(),
             time.as_secs_f64()
         );
@@ -118,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
 
 impl Verdict {
     /// A stage that cannot run because the tool is missing.
-    fn without(tool: Tool) -> Self {
+    pub(crate) fn without(tool: Tool) -> Self {
         Self::Skipped(format!("{} is not installed ({})", tool.name, tool.install))
     }
 }
@@ -163,6 +166,7 @@ impl Stage {
                     .env("RUSTDOCFLAGS", "--deny warnings"),
             ),
             Self::Features => features(),
+            Self::Conformance => conformance::run(),
             Self::Reproduce => Ok(match reproduce::quick_and_fresh()? {
                 Outcome::Success => Verdict::Passed,
                 _ => Verdict::Failed,
@@ -179,7 +183,7 @@ fn with_tool(tool: Tool, command: &mut Command) -> Result<Verdict, CommandError>
     }
 }
 
-fn verdict_of(command: &mut Command) -> Result<Verdict, CommandError> {
+pub(crate) fn verdict_of(command: &mut Command) -> Result<Verdict, CommandError> {
     Ok(if wait(command)?.success() {
         Verdict::Passed
     } else {

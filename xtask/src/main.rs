@@ -8,6 +8,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod conformance;
 mod data;
 mod doctor;
 #[cfg(feature = "fetch")]

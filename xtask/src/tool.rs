@@ -70,7 +70,7 @@ pub(crate) const PYTHON: Tool = Tool {
         "-c",
         "import sys, venv; print(sys.version.split()[0])",
     ],
-    needed_for: "`bench cache --peers`: libCacheSim from PyPI, in an environment of its own",
+    needed_for: "`bench --peers`, `ci --stage conformance`: packages from PyPI, in folders of their own",
     install: "apt-get install python3 python3-venv",
 };
 

@@ -1,0 +1,114 @@
+//! `cargo xtask ci --stage conformance`: the servers of coded-serving, asked by clients in Python
+//! that other people wrote.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+
+use crate::cargo::{cargo, target_directory, wait, workspace};
+use crate::ci::{Verdict, verdict_of};
+use crate::outcome::CommandError;
+use crate::terminal::say;
+use crate::tool;
+
+/// Where the checks and the versions of the clients are.
+const FOLDER: &str = "coded-serving/conformance";
+
+/// How often and how long pip tries, so that a machine without network skips soon.
+const PATIENCE_OF_PIP: [&str; 4] = ["--retries", "1", "--timeout", "15"];
+
+/// Checks the servers where Python and its packages can be had.
+pub(crate) fn run() -> Result<Verdict, CommandError> {
+    if !tool::PYTHON.is_present() {
+        return Ok(Verdict::without(tool::PYTHON));
+    }
+    let folder = workspace().join(FOLDER);
+    let python = match environment(&folder.join("requirements.txt"))? {
+        Environment::Ready(python) => python,
+        Environment::Missing(why) => return Ok(Verdict::Skipped(why)),
+    };
+    let built = wait(cargo("build").args([
+        "--quiet",
+        "--package=septet-coded-serving",
+        "--bin=coded-serving",
+        "--features=cli",
+    ]))?;
+    if !built.success() {
+        return Ok(Verdict::Failed);
+    }
+    let program = format!("coded-serving{}", std::env::consts::EXE_SUFFIX);
+    verdict_of(
+        Command::new(python)
+            .arg(folder.join("conformance.py"))
+            .arg(target_directory().join("debug").join(program))
+            // No compiled modules among the sources.
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
+    )
+}
+
+/// Python with the packages.
+enum Environment {
+    Ready(PathBuf),
+    /// Why it cannot be made.
+    Missing(String),
+}
+
+/// Makes the environment, or takes the one that is there if it was made for the same requirements.
+fn environment(requirements: &Path) -> anyhow::Result<Environment> {
+    let folder = target_directory().join("septet/conformance/python");
+    let python = folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+    let wanted = fs::read(requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    // Written last: what was interrupted is made again.
+    let made = folder.join("requirements.txt");
+    if fs::read(&made).is_ok_and(|made| made == wanted) && works(&python) {
+        return Ok(Environment::Ready(python));
+    }
+    say!("installing the clients, which takes a minute or two");
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(&folder);
+    if !quietly(&mut venv)? {
+        let install = tool::PYTHON.install;
+        return Ok(Environment::Missing(format!(
+            "`python3 -m venv` fails ({install})"
+        )));
+    }
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check"])
+        .args(PATIENCE_OF_PIP)
+        .arg("--requirement")
+        .arg(requirements);
+    if !quietly(&mut pip)? {
+        let command: Vec<OsString> = std::iter::once(pip.get_program())
+            .chain(pip.get_args())
+            .map(OsString::from)
+            .collect();
+        let command = command.join(" ".as_ref());
+        return Ok(Environment::Missing(format!(
+            "the packages cannot be installed, perhaps without network; `{}` says why",
+            command.display()
+        )));
+    }
+    fs::write(&made, wanted).with_context(|| format!("cannot write {}", made.display()))?;
+    Ok(Environment::Ready(python))
+}
+
+fn works(python: &Path) -> bool {
+    quietly(Command::new(python).arg("--version")).unwrap_or(false)
+}
+
+/// Whether a command succeeds; nothing of it is shown.
+fn quietly(command: &mut Command) -> anyhow::Result<bool> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Ok(wait(command)?.success())
+}
