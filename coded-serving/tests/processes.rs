@@ -84,8 +84,18 @@ fn fleet(workers: usize, of_worker: &[&str], of_gateway: &[&str]) -> Fleet {
     let mut tensors = Tensors::default();
     model().insert_into(&mut tensors, "");
     tensors.write(&file).unwrap();
-    let workers: Vec<Process> = (0..workers).map(|_| Process::worker(&file, of_worker)).collect();
-    let mut arguments = vec!["gateway", "--name", "linear", "--http", "127.0.0.1:0", "--encoder", "mixed"];
+    let workers: Vec<Process> = (0..workers)
+        .map(|_| Process::worker(&file, of_worker))
+        .collect();
+    let mut arguments = vec![
+        "gateway",
+        "--name",
+        "linear",
+        "--http",
+        "127.0.0.1:0",
+        "--encoder",
+        "mixed",
+    ];
     for worker in &workers {
         arguments.extend(["--worker", &worker.http]);
     }
@@ -116,7 +126,9 @@ async fn ask_all(url: &str, count: usize, gap: Duration, seen: &Arc<Seen>) {
         let (client, model, seen) = (client.clone(), Arc::clone(&model), Arc::clone(seen));
         let url = format!("{url}/v2/models/linear/infer");
         running.spawn(async move {
-            let values: Vec<f32> = (0..WIDTH).map(|i| ((number * 7 + i) as f32).cos()).collect();
+            let values: Vec<f32> = (0..WIDTH)
+                .map(|i| ((number * 7 + i) as f32).cos())
+                .collect();
             let query = Tensor::new(vec![1, WIDTH], values).unwrap();
             let request = InferRequest {
                 id: Some(number.to_string()),
@@ -138,7 +150,10 @@ async fn ask_all(url: &str, count: usize, gap: Duration, seen: &Arc<Seen>) {
             if answer.status() != 200 {
                 return;
             }
-            let length = answer.headers().get("inference-header-content-length").cloned();
+            let length = answer
+                .headers()
+                .get("inference-header-content-length")
+                .cloned();
             let bytes = answer.bytes().await.unwrap();
             let length = json_length(length.as_ref().map(|l| l.as_bytes()), bytes.len()).unwrap();
             let answer = read_response(&bytes, length).unwrap();
@@ -178,15 +193,24 @@ async fn a_worker_killed_under_load_costs_no_answer() {
     let direct = seen.direct.load(Ordering::Relaxed);
     let reconstructed = seen.reconstructed.load(Ordering::Relaxed);
     assert_eq!(direct + reconstructed, 400);
-    let metrics = reqwest::get(format!("{}/metrics", fleet.gateway.http)).await.unwrap();
+    let metrics = reqwest::get(format!("{}/metrics", fleet.gateway.http))
+        .await
+        .unwrap();
     let metrics = metrics.text().await.unwrap();
-    assert!(!metrics.contains("worker_failures_total{model=\"linear\"} 0"), "{metrics}");
+    assert!(
+        !metrics.contains("worker_failures_total{model=\"linear\"} 0"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
     // Tasks take long enough to be cut off.
-    let mut fleet = fleet(11, &["--service", "200ms"], &["--fill", "20ms", "--patience", "4s"]);
+    let mut fleet = fleet(
+        11,
+        &["--service", "200ms"],
+        &["--fill", "20ms", "--patience", "4s"],
+    );
     let seen = Arc::new(Seen::default());
     let url = fleet.gateway.http.clone();
     let load = {
@@ -197,17 +221,27 @@ async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
     for worker in &mut fleet.workers[..2] {
         worker.child.kill().unwrap();
     }
-    tokio::time::timeout(Duration::from_secs(30), load).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), load)
+        .await
+        .unwrap()
+        .unwrap();
     let statuses = seen.statuses.lock().unwrap();
     assert_eq!(statuses.len(), 10);
-    assert!(statuses.iter().all(|s| [200, 502].contains(s)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|s| [200, 502].contains(s)),
+        "{statuses:?}"
+    );
     let answered = statuses.iter().filter(|s| **s == 200).count();
     assert!(answered >= 8, "{statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_told_to_stop_answers_what_it_took() {
-    let mut fleet = fleet(5, &["--service", "30ms"], &["--group", "4", "--linger", "300ms", "--fill", "20ms"]);
+    let mut fleet = fleet(
+        5,
+        &["--service", "30ms"],
+        &["--group", "4", "--linger", "300ms", "--fill", "20ms"],
+    );
     let seen = Arc::new(Seen::default());
     let url = fleet.gateway.http.clone();
     let load = {
@@ -227,8 +261,14 @@ async fn a_gateway_told_to_stop_answers_what_it_took() {
     assert!(status.success(), "{status}");
     let statuses = seen.statuses.lock().unwrap();
     // An answer, or no connection: never an error for a request that was taken.
-    assert!(statuses.iter().all(|s| [200, 0].contains(s)), "{statuses:?}");
-    assert!(statuses.iter().filter(|s| **s == 200).count() > 40, "{statuses:?}");
+    assert!(
+        statuses.iter().all(|s| [200, 0].contains(s)),
+        "{statuses:?}"
+    );
+    assert!(
+        statuses.iter().filter(|s| **s == 200).count() > 40,
+        "{statuses:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -241,10 +281,15 @@ async fn overload_sheds_parity_first() {
     let seen = Arc::new(Seen::default());
     ask_all(&fleet.gateway.http, 300, Duration::from_millis(4), &seen).await;
     let statuses = seen.statuses.lock().unwrap();
-    assert!(statuses.iter().all(|s| [200, 429].contains(s)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|s| [200, 429].contains(s)),
+        "{statuses:?}"
+    );
     let answered = statuses.iter().filter(|s| **s == 200).count();
     assert!(answered < 300, "too little load");
-    let metrics = reqwest::get(format!("{}/metrics", fleet.gateway.http)).await.unwrap();
+    let metrics = reqwest::get(format!("{}/metrics", fleet.gateway.http))
+        .await
+        .unwrap();
     let metrics = metrics.text().await.unwrap();
     let value = |name: &str| -> u64 {
         let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
@@ -252,7 +297,10 @@ async fn overload_sheds_parity_first() {
     };
     let shed = value("coded_serving_parity_shed_total");
     let sent = value("coded_serving_redundant_tasks_total");
-    assert!(shed > 4 * sent, "{shed} groups without parity, {sent} parities");
+    assert!(
+        shed > 4 * sent,
+        "{shed} groups without parity, {sent} parities"
+    );
     // No query is worth less than a parity: all workers were busy with queries.
     assert!(answered as u64 > 4 * sent);
 }
@@ -260,13 +308,57 @@ async fn overload_sheds_parity_first() {
 #[test]
 fn mistakes_are_named() {
     for (arguments, expected) in [
-        (&["worker", "nothing.safetensors"][..], "nothing.safetensors"),
-        (&["serve", "--config", "nothing.toml"], "nothing.toml cannot be read"),
-        (&["gateway", "--name", "x", "--worker", "ftp://x", "--encoder", "mixed", "--http", "127.0.0.1:0"], "ftp://x"),
-        (&["gateway", "--name", "x", "--worker", "http://127.0.0.1:1", "--http", "127.0.0.1:0"], "coded-invnet needs an encoder"),
-        (&["gateway", "--name", "x", "--worker", "http://127.0.0.1:1", "--reconstruct", "soon"], "expected `first`"),
+        (
+            &["worker", "nothing.safetensors"][..],
+            "nothing.safetensors",
+        ),
+        (
+            &["serve", "--config", "nothing.toml"],
+            "nothing.toml cannot be read",
+        ),
+        (
+            &[
+                "gateway",
+                "--name",
+                "x",
+                "--worker",
+                "ftp://x",
+                "--encoder",
+                "mixed",
+                "--http",
+                "127.0.0.1:0",
+            ],
+            "ftp://x",
+        ),
+        (
+            &[
+                "gateway",
+                "--name",
+                "x",
+                "--worker",
+                "http://127.0.0.1:1",
+                "--http",
+                "127.0.0.1:0",
+            ],
+            "coded-invnet needs an encoder",
+        ),
+        (
+            &[
+                "gateway",
+                "--name",
+                "x",
+                "--worker",
+                "http://127.0.0.1:1",
+                "--reconstruct",
+                "soon",
+            ],
+            "expected `first`",
+        ),
         (&["simulate", "--rate", "0"], "rate: expected above 0"),
-        (&["eval", "--base", "nothing.safetensors"], "nothing.safetensors"),
+        (
+            &["eval", "--base", "nothing.safetensors"],
+            "nothing.safetensors",
+        ),
     ] {
         let out = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
             .args(arguments)

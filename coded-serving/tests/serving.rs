@@ -8,15 +8,21 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use septet_coded_serving::Tensor;
-use septet_coded_serving::backend::{Chaos, GrpcWorker, HttpWorker, LocalWorker, ModelNames, Pool, Worker};
+use septet_coded_serving::backend::{
+    Chaos, GrpcWorker, HttpWorker, LocalWorker, ModelNames, Pool, Worker,
+};
 use septet_coded_serving::code::{Code, InvNet, MixedQueries, Model, Replication};
 use septet_coded_serving::engine::{Backend, Engine};
 use septet_coded_serving::load::Delay;
-use septet_coded_serving::protocol::http::{json_length, read_request, read_response, write_request};
+use septet_coded_serving::protocol::http::{
+    json_length, read_request, read_response, write_request,
+};
 use septet_coded_serving::protocol::{
     InferRequest, ModelMetadata, NamedTensor, Parameter, ProtocolError, TensorMetadata,
 };
-use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
+use septet_coded_serving::server::{
+    Drain, Host, Listeners, ServedModel, request_from_bytes, serve,
+};
 use septet_core::seed::SeedTree;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -145,13 +151,18 @@ async fn answers_are_those_of_the_model_as_json_and_as_bytes() {
     for binary in [false, true] {
         let rows = [[1.0, 2.0, 3.0, 4.0], [0.5, 0.0, 0.0, 0.25]];
         let body = write_request(&request(&rows), binary).unwrap();
-        let mut post = client.post(server.url("/v2/models/sum/versions/1/infer")).body(body.bytes);
+        let mut post = client
+            .post(server.url("/v2/models/sum/versions/1/infer"))
+            .body(body.bytes);
         if let Some(length) = body.json_length {
             post = post.header("inference-header-content-length", length);
         }
         let answer = post.send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let header = answer.headers().get("inference-header-content-length").cloned();
+        let header = answer
+            .headers()
+            .get("inference-header-content-length")
+            .cloned();
         assert_eq!(header.is_some(), binary);
         let bytes = answer.bytes().await.unwrap();
         let length = json_length(header.as_ref().map(|h| h.as_bytes()), bytes.len()).unwrap();
@@ -164,18 +175,42 @@ async fn answers_are_those_of_the_model_as_json_and_as_bytes() {
         assert_eq!(output.tensor.values(), [10.0, -10.0, 1.0, 0.75, -0.75, 0.5]);
     }
     // Nothing but the numbers.
-    let raw_body: Vec<u8> = [1.0_f32, 2.0, 3.0, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let raw_body: Vec<u8> = [1.0_f32, 2.0, 3.0, 4.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
     let (status, text) = post(&server, "inference-header-content-length: 0\r\n", &raw_body).await;
     assert_eq!(status, 200, "{text}");
     assert!(text.contains("[10.0,-10.0,1.0]"), "{text}");
-    for path in ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/sum", "/v2/models/sum/ready",
-        "/v2/models/stats", "/v2/models/sum/stats", "/metrics"] {
+    for path in [
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/sum",
+        "/v2/models/sum/ready",
+        "/v2/models/stats",
+        "/v2/models/sum/stats",
+        "/metrics",
+    ] {
         let answer = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
     }
-    let metrics = client.get(server.url("/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("coded_serving_requests_total{model=\"sum\",outcome=\"answered\"} 3"), "{metrics}");
-    assert!(metrics.contains("coded_serving_answers_direct_total{model=\"sum\"} 5"), "{metrics}");
+    let metrics = client
+        .get(server.url("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        metrics.contains("coded_serving_requests_total{model=\"sum\",outcome=\"answered\"} 3"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("coded_serving_answers_direct_total{model=\"sum\"} 5"),
+        "{metrics}"
+    );
     assert_eq!(server.stop().await, 0);
 }
 
@@ -183,10 +218,14 @@ async fn answers_are_those_of_the_model_as_json_and_as_bytes() {
 async fn hostile_requests_get_4xx_and_the_server_stays_up() {
     let server = plain().await;
     let json = |shape: &str, data: &str| {
-        format!(r#"{{"inputs":[{{"name":"input","shape":{shape},"datatype":"FP32","data":{data}}}]}}"#)
+        format!(
+            r#"{{"inputs":[{{"name":"input","shape":{shape},"datatype":"FP32","data":{data}}}]}}"#
+        )
     };
     let binary = |size: &str| {
-        format!(r#"{{"inputs":[{{"name":"input","shape":[1,4],"datatype":"FP32","parameters":{{"binary_data_size":{size}}}}}]}}"#)
+        format!(
+            r#"{{"inputs":[{{"name":"input","shape":[1,4],"datatype":"FP32","parameters":{{"binary_data_size":{size}}}}}]}}"#
+        )
     };
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let bodies = [
@@ -238,7 +277,10 @@ async fn hostile_requests_get_4xx_and_the_server_stays_up() {
     for length in ["99999", "-1", "x", "18446744073709551616", "3", ""] {
         let header = format!("inference-header-content-length: {length}\r\n");
         let (status, text) = post(&server, &header, whole.as_bytes()).await;
-        assert!((400..500).contains(&status), "{status} for {length}: {text}");
+        assert!(
+            (400..500).contains(&status),
+            "{status} for {length}: {text}"
+        );
     }
     // Bytes that are no numbers, too few and too many.
     for (bytes, right) in [
@@ -261,11 +303,26 @@ async fn hostile_requests_get_4xx_and_the_server_stays_up() {
         assert!((400..500).contains(&status), "{coding}: {text}");
     }
     for (head, expected) in [
-        ("GET /v2/models/sum/infer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 405),
-        ("GET /v2/models/other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 404),
-        ("GET /v2/models/sum/versions/9 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 404),
-        ("GET /v2/models/%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 400),
-        ("GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 404),
+        (
+            "GET /v2/models/sum/infer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            405,
+        ),
+        (
+            "GET /v2/models/other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            404,
+        ),
+        (
+            "GET /v2/models/sum/versions/9 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            404,
+        ),
+        (
+            "GET /v2/models/%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            400,
+        ),
+        (
+            "GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            404,
+        ),
         ("GARBAGE\r\n\r\n", 400),
     ] {
         let (status, text) = raw(&server, head, b"").await;
@@ -303,17 +360,23 @@ async fn a_gateway_answers_through_http_and_grpc_although_a_server_is_dead() {
         workers.push(if number % 2 == 0 {
             HttpWorker::new(&server.url(""), names).unwrap().into()
         } else {
-            GrpcWorker::new(&format!("http://{}", server.grpc), names).unwrap().into()
+            GrpcWorker::new(&format!("http://{}", server.grpc), names)
+                .unwrap()
+                .into()
         });
     }
     // One server is gone, and nobody listens there any more.
     servers.remove(1).stop().await;
     let code = Arc::new(InvNet::new(4, 1, MixedQueries).unwrap());
-    let engine = Engine::builder(code, Pool::new(workers)).retries(0.0).fill_deadline(Duration::from_millis(50)).build();
+    let engine = Engine::builder(code, Pool::new(workers))
+        .retries(0.0)
+        .fill_deadline(Duration::from_millis(50))
+        .build();
     let gateway = Server::start(engine.clone()).await;
     let client = HttpWorker::new(&gateway.url(""), ModelNames::base("sum")).unwrap();
     assert_eq!(client.metadata().await.unwrap(), metadata());
-    let over_grpc = GrpcWorker::new(&format!("http://{}", gateway.grpc), ModelNames::base("sum")).unwrap();
+    let over_grpc =
+        GrpcWorker::new(&format!("http://{}", gateway.grpc), ModelNames::base("sum")).unwrap();
     assert_eq!(over_grpc.metadata().await.unwrap(), metadata());
     let pool = Pool::new(vec![client.into(), over_grpc.into()]);
     let mut running = tokio::task::JoinSet::new();
@@ -322,7 +385,11 @@ async fn a_gateway_answers_through_http_and_grpc_although_a_server_is_dead() {
         let input = Tensor::new(vec![1, 4], vec![f32::from(number), 1.0, 2.0, 3.0]).unwrap();
         let trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
         running.spawn(async move {
-            let call = septet_coded_serving::engine::Call { model: Model::Base, input, trace };
+            let call = septet_coded_serving::engine::Call {
+                model: Model::Base,
+                input,
+                trace,
+            };
             (number, pool.infer(usize::from(number % 2), call).await)
         });
     }
@@ -361,19 +428,40 @@ async fn clients_can_refuse_reconstruction_and_name_their_patience() {
         );
         let url = server.url("/v2/models/sum/infer");
         async move {
-            let answer = reqwest::Client::new().post(url).body(body).send().await.unwrap();
+            let answer = reqwest::Client::new()
+                .post(url)
+                .body(body)
+                .send()
+                .await
+                .unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())
         }
     };
     let fast = r#""approximate":"allow""#;
     let (allowed, _, _) = tokio::join!(ask(-10.0, fast), ask(1.0, fast), ask(2.0, fast));
     assert_eq!(allowed.0, 200);
-    assert!(allowed.1.contains(r#""reconstructed":true"#), "{}", allowed.1);
-    assert!(allowed.1.contains(r#""code":"coded-invnet(3,1)""#), "{}", allowed.1);
+    assert!(
+        allowed.1.contains(r#""reconstructed":true"#),
+        "{}",
+        allowed.1
+    );
+    assert!(
+        allowed.1.contains(r#""code":"coded-invnet(3,1)""#),
+        "{}",
+        allowed.1
+    );
     assert!(allowed.1.contains(r#""group_fill":3"#), "{}", allowed.1);
-    let (denied, _, _) = tokio::join!(ask(-10.0, r#""approximate":"deny""#), ask(1.0, fast), ask(2.0, fast));
+    let (denied, _, _) = tokio::join!(
+        ask(-10.0, r#""approximate":"deny""#),
+        ask(1.0, fast),
+        ask(2.0, fast)
+    );
     assert_eq!(denied.0, 200);
-    assert!(denied.1.contains(r#""reconstructed":false"#), "{}", denied.1);
+    assert!(
+        denied.1.contains(r#""reconstructed":false"#),
+        "{}",
+        denied.1
+    );
     let hasty = r#""approximate":"deny","timeout":50000"#;
     let (late, _, _) = tokio::join!(ask(-10.0, hasty), ask(1.0, fast), ask(2.0, fast));
     assert_eq!(late.0, 504, "{}", late.1);
@@ -382,14 +470,25 @@ async fn clients_can_refuse_reconstruction_and_name_their_patience() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_loses_no_request() {
-    let pool = Chaos::new(Pool::new(local(4)), Delay::constant(Duration::from_millis(100)), 0.0, &SeedTree::new(1));
+    let pool = Chaos::new(
+        Pool::new(local(4)),
+        Delay::constant(Duration::from_millis(100)),
+        0.0,
+        &SeedTree::new(1),
+    );
     let code = Arc::new(InvNet::new(10, 1, MixedQueries).unwrap());
-    let engine = Engine::builder(code, pool).fill_deadline(Duration::from_secs(30)).build();
+    let engine = Engine::builder(code, pool)
+        .fill_deadline(Duration::from_secs(30))
+        .build();
     let server = Server::start(engine.clone()).await;
-    let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false).unwrap().bytes;
+    let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false)
+        .unwrap()
+        .bytes;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..12 {
-        let post = reqwest::Client::new().post(server.url("/v2/models/sum/infer")).body(body.clone());
+        let post = reqwest::Client::new()
+            .post(server.url("/v2/models/sum/infer"))
+            .body(body.clone());
         running.spawn(async move { post.send().await.unwrap().status().as_u16() });
     }
     while engine.statistics().accepted < 12 {
@@ -405,15 +504,27 @@ async fn stopping_loses_no_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overload_is_turned_away_with_a_time_to_come_back() {
-    let pool = Chaos::new(Pool::new(local(1)), Delay::constant(Duration::from_millis(50)), 0.0, &SeedTree::new(1));
+    let pool = Chaos::new(
+        Pool::new(local(1)),
+        Delay::constant(Duration::from_millis(50)),
+        0.0,
+        &SeedTree::new(1),
+    );
     let server = Server::start(Engine::builder(uncoded(), pool).most_waiting(2).build()).await;
-    let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false).unwrap().bytes;
+    let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false)
+        .unwrap()
+        .bytes;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..10 {
-        let post = reqwest::Client::new().post(server.url("/v2/models/sum/infer")).body(body.clone());
+        let post = reqwest::Client::new()
+            .post(server.url("/v2/models/sum/infer"))
+            .body(body.clone());
         running.spawn(async move {
             let answer = post.send().await.unwrap();
-            (answer.status().as_u16(), answer.headers().contains_key("retry-after"))
+            (
+                answer.status().as_u16(),
+                answer.headers().contains_key("retry-after"),
+            )
         });
     }
     let mut statuses = Vec::new();
@@ -422,23 +533,32 @@ async fn overload_is_turned_away_with_a_time_to_come_back() {
         assert_eq!(retry, status == 429);
         statuses.push(status);
     }
-    assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
-    assert!(statuses.iter().all(|s| [200, 429].contains(s)), "{statuses:?}");
+    assert!(
+        statuses.contains(&200) && statuses.contains(&429),
+        "{statuses:?}"
+    );
+    assert!(
+        statuses.iter().all(|s| [200, 429].contains(s)),
+        "{statuses:?}"
+    );
     assert_eq!(server.stop().await, 0);
 }
 
 fn any_request() -> impl Strategy<Value = InferRequest> {
-    let tensor = ("[a-z]{1,8}", prop::collection::vec(0_usize..4, 0..4)).prop_flat_map(|(name, shape)| {
-        let count = shape.iter().product::<usize>();
-        prop::collection::vec(-1e30_f32..1e30, count).prop_map(move |values| NamedTensor {
-            name: name.clone(),
-            tensor: Tensor::new(shape.clone(), values).unwrap(),
-        })
-    });
-    (prop::option::of(".*"), prop::collection::vec(tensor, 0..4)).prop_map(|(id, inputs)| InferRequest {
-        id,
-        inputs,
-        ..InferRequest::default()
+    let tensor =
+        ("[a-z]{1,8}", prop::collection::vec(0_usize..4, 0..4)).prop_flat_map(|(name, shape)| {
+            let count = shape.iter().product::<usize>();
+            prop::collection::vec(-1e30_f32..1e30, count).prop_map(move |values| NamedTensor {
+                name: name.clone(),
+                tensor: Tensor::new(shape.clone(), values).unwrap(),
+            })
+        });
+    (prop::option::of(".*"), prop::collection::vec(tensor, 0..4)).prop_map(|(id, inputs)| {
+        InferRequest {
+            id,
+            inputs,
+            ..InferRequest::default()
+        }
     })
 }
 
@@ -454,6 +574,7 @@ proptest! {
     fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..300), length in prop::option::of(0_usize..400)) {
         let _ = read_request(&body, length);
         let _ = read_response(&body, length);
+        let _ = request_from_bytes(&body);
     }
 
     #[test]
@@ -478,7 +599,10 @@ proptest! {
 fn lengths_that_lie_are_named() {
     assert_eq!(
         json_length(Some(b"10"), 3),
-        Err(ProtocolError::HeaderLength { length: "10".to_owned(), found: 3 })
+        Err(ProtocolError::HeaderLength {
+            length: "10".to_owned(),
+            found: 3
+        })
     );
     assert_eq!(json_length(Some(b" 3 "), 3), Ok(Some(3)));
     assert_eq!(json_length(None, 3), Ok(None));

@@ -1,7 +1,5 @@
 //! A million requests in virtual time.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

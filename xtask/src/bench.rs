@@ -44,12 +44,18 @@ struct Comparison {
     what: &'static str,
 }
 
-const COMPARISONS: [Comparison; 3] = [
+const COMPARISONS: [Comparison; 4] = [
     Comparison {
         system: System::Cache,
         program: "peers-cache",
         features: None,
         what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
+    },
+    Comparison {
+        system: System::CodedServing,
+        program: "peers-coded-serving",
+        features: Some("coded-serving-peers"),
+        what: "prediction serving: coding and gateway overhead, throughput beside MLServer (needs python3)",
     },
     Comparison {
         system: System::RobustStats,

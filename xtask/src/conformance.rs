@@ -32,9 +32,10 @@ pub(crate) fn run() -> Result<Verdict, CommandError> {
     };
     let built = wait(cargo("build").args([
         "--quiet",
-        "--package=septet-coded-serving",
+        // With all features of the workspace: what the tests have built already.
+        "--workspace",
         "--bin=coded-serving",
-        "--features=cli",
+        "--all-features",
     ]))?;
     if !built.success() {
         return Ok(Verdict::Failed);

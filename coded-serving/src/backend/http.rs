@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::OnceCell;
 
@@ -159,7 +160,7 @@ async fn ask(request: RequestBuilder) -> Result<Body, String> {
         let told: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
         return Err(format!("{status}: {told}"));
     }
-    let length = json_length(header.as_ref().map(|h| h.as_bytes()), bytes.len());
+    let length = json_length(header.as_ref().map(HeaderValue::as_bytes), bytes.len());
     Ok(Body {
         json_length: length.map_err(|error| error.to_string())?,
         bytes: bytes.to_vec(),

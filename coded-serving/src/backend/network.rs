@@ -43,7 +43,10 @@ impl LocalNetwork {
     /// When the file cannot be read or is no such network.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, NetworkError> {
         let path = path.as_ref();
-        if path.extension().is_some_and(|extension| extension == "onnx") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "onnx")
+        {
             #[cfg(feature = "onnx")]
             return Ok(Self(Kind::Onnx(super::onnx::OnnxModel::read(path)?)));
             #[cfg(not(feature = "onnx"))]

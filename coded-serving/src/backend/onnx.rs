@@ -47,7 +47,12 @@ impl OnnxModel {
     }
 
     pub(super) fn answer(&self, query: &Tensor) -> Result<Tensor, String> {
-        let mut shape: Vec<usize> = self.input.shape.iter().map(|&n| n.unsigned_abs() as usize).collect();
+        let mut shape: Vec<usize> = self
+            .input
+            .shape
+            .iter()
+            .map(|&n| n.unsigned_abs() as usize)
+            .collect();
         if let Some(first) = shape.first_mut() {
             *first = 1;
         }
@@ -57,7 +62,8 @@ impl OnnxModel {
         let outputs = self.model.run(inputs).map_err(text)?;
         let output = outputs.first().ok_or_else(|| "no output".to_owned())?;
         let view = output.to_plain_array_view::<f32>().map_err(text)?;
-        Tensor::new(view.shape().to_vec(), view.iter().copied().collect()).map_err(|e| e.to_string())
+        Tensor::new(view.shape().to_vec(), view.iter().copied().collect())
+            .map_err(|e| e.to_string())
     }
 }
 
@@ -69,12 +75,23 @@ fn load(path: &Path) -> Result<OnnxModel, String> {
     let mut model = tract_onnx::onnx().model_for_path(path).map_err(text)?;
     let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
     if (inputs, outputs) != (1, 1) {
-        return Err(format!("{inputs} inputs and {outputs} outputs, expected one of each"));
+        return Err(format!(
+            "{inputs} inputs and {outputs} outputs, expected one of each"
+        ));
     }
     let fact: InferenceFact = model.input_fact(0).map_err(text)?.clone();
-    let rank = fact.shape.rank().concretize().ok_or("the rank of the input is not known")?;
+    let rank = fact
+        .shape
+        .rank()
+        .concretize()
+        .ok_or("the rank of the input is not known")?;
     let mut shape = Vec::new();
-    for (place, dimension) in fact.shape.dims().take(usize::try_from(rank).unwrap_or(0)).enumerate() {
+    for (place, dimension) in fact
+        .shape
+        .dims()
+        .take(usize::try_from(rank).unwrap_or(0))
+        .enumerate()
+    {
         let known = dimension.concretize().and_then(|n| n.to_i64().ok());
         match known {
             // The batch is one query at a time, whatever the model allows.
@@ -84,15 +101,19 @@ fn load(path: &Path) -> Result<OnnxModel, String> {
         }
     }
     let input_name = model.node(model.inputs[0].node).name.clone();
-    let output_name = model
-        .outlet_label(model.outputs[0])
-        .map_or_else(|| model.node(model.outputs[0].node).name.clone(), str::to_owned);
+    let output_name = model.outlet_label(model.outputs[0]).map_or_else(
+        || model.node(model.outputs[0].node).name.clone(),
+        str::to_owned,
+    );
     let fixed = InferenceFact::dt_shape(tract_onnx::prelude::DatumType::F32, &shape);
     model.set_input_fact(0, fixed).map_err(text)?;
     let typed = model.into_optimized().map_err(text)?;
     let output = typed.output_fact(0).map_err(text)?;
     if output.datum_type != tract_onnx::prelude::DatumType::F32 {
-        return Err(format!("the output is of {:?}, expected F32", output.datum_type));
+        return Err(format!(
+            "the output is of {:?}, expected F32",
+            output.datum_type
+        ));
     }
     let out_shape: Option<Vec<i64>> = output.shape.iter().map(|n| n.to_i64().ok()).collect();
     let with_batch = |shape: &[i64]| {

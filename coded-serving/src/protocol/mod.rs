@@ -128,6 +128,12 @@ pub enum ProtocolError {
         /// What is wrong, with line and column.
         reason: String,
     },
+    /// The bytes are no message of gRPC.
+    #[error("the message cannot be read: {reason}")]
+    Message {
+        /// What is wrong.
+        reason: String,
+    },
     /// The JSON is said to be longer than the body.
     #[error("Inference-Header-Content-Length is {length}, but the body has {found} bytes")]
     HeaderLength {

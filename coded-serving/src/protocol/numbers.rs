@@ -80,8 +80,6 @@ impl<'de> Visitor<'de> for Nested<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
-
     use super::*;
 
     #[test]

@@ -81,8 +81,6 @@ impl fmt::Display for TraceParent {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
-
     use super::*;
 
     #[test]

@@ -15,6 +15,7 @@ mod headline;
 mod interpolation;
 mod job;
 mod latency;
+mod load;
 mod plan;
 mod training;
 mod work;
@@ -149,7 +150,8 @@ impl Experiment for CodedInvNet {
             .map(|(world, data)| (*world, data))
             .collect();
         interpolation::run(cx, strokes.map(|data| (data, &outcome.bases)), &real)?;
-        latency::run(cx)
+        latency::run(cx)?;
+        load::run(cx)
     }
 }
 

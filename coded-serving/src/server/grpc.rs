@@ -14,13 +14,11 @@ use super::host::{Host, Total};
 use super::refusal::Refusal;
 
 /// The messages and services of the protocol, as compiled from its definition.
-#[allow(
+#[expect(
     clippy::allow_attributes,
-    clippy::all,
+    clippy::allow_attributes_without_reason,
     clippy::doc_markdown,
-    clippy::needless_pass_by_value,
-    clippy::uninlined_format_args,
-    missing_docs,
+    clippy::enum_variant_names,
     unreachable_pub,
     reason = "generated; documented in proto/open_inference.proto"
 )]
@@ -168,6 +166,20 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
             .collect();
         Ok(Response::new(wire::ModelStatisticsResponse { model_stats }))
     }
+}
+
+/// Reads a request from the bytes of its message, as a server does.
+///
+/// # Errors
+///
+/// When they are no such message, or as for a request over HTTP.
+pub fn request_from_bytes(bytes: &[u8]) -> Result<InferRequest, ProtocolError> {
+    let message = prost::Message::decode(bytes).map_err(|error: prost::DecodeError| {
+        ProtocolError::Message {
+            reason: error.to_string(),
+        }
+    })?;
+    read_request(message)
 }
 
 /// The request of a message.

@@ -67,7 +67,7 @@ pub struct Host<B>(Arc<Inner<B>>);
 
 #[derive(Debug)]
 struct Inner<B> {
-    models: BTreeMap<String, (Arc<ServedModel<B>>, Asked)>,
+    models: BTreeMap<String, (ServedModel<B>, Asked)>,
     draining: AtomicBool,
     metrics: Metrics,
 }
@@ -129,8 +129,7 @@ impl<B: Backend> Host<B> {
             if by_name.contains_key(&name) {
                 return Err(error("its name", "another than of all others", name));
             }
-            let model = Arc::new(model);
-            metrics.watch(&name, Arc::clone(&model));
+            metrics.watch(&name, &model);
             by_name.insert(name, (model, Asked::default()));
         }
         Ok(Self(Arc::new(Inner {
@@ -163,14 +162,11 @@ impl<B: Backend> Host<B> {
 
     /// The models.
     pub fn models(&self) -> impl Iterator<Item = &ServedModel<B>> {
-        self.0.models.values().map(|(model, _)| model.as_ref())
+        self.0.models.values().map(|(model, _)| model)
     }
 
     pub(super) fn asked(&self) -> impl Iterator<Item = (&ServedModel<B>, &Asked)> {
-        self.0
-            .models
-            .values()
-            .map(|(model, asked)| (model.as_ref(), asked))
+        self.0.models.values().map(|(model, asked)| (model, asked))
     }
 
     /// The metrics as Prometheus reads them.
@@ -194,12 +190,12 @@ impl<B: Backend> Host<B> {
         version: Option<&str>,
     ) -> Result<(&ServedModel<B>, &Asked), Refusal> {
         let version = version.filter(|version| !version.is_empty());
-        let of_version = |(model, _): &&(Arc<ServedModel<B>>, Asked)| {
+        let of_version = |(model, _): &&(ServedModel<B>, Asked)| {
             version.is_none_or(|v| model.metadata.versions.iter().any(|known| known == v))
         };
         let found = self.0.models.get(name).filter(of_version);
         found
-            .map(|(model, asked)| (model.as_ref(), asked))
+            .map(|(model, asked)| (model, asked))
             .ok_or_else(|| Refusal::NoModel {
                 name: name.chars().take(200).collect(),
                 version: version.map(|version| version.chars().take(50).collect()),
@@ -219,6 +215,8 @@ impl<B: Backend> Host<B> {
         trace: Option<TraceParent>,
     ) -> Result<InferResponse, Refusal> {
         let begin = Instant::now();
+        // That of gRPC when none is asked for.
+        let version = version.filter(|version| !version.is_empty());
         let (model, asked) = self.find(name, version)?;
         let result = model.answer(request, version, trace).await;
         let time = begin.elapsed();

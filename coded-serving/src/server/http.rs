@@ -3,12 +3,13 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::engine::Backend;
@@ -41,7 +42,7 @@ pub fn router<B: Backend>(host: Host<B>) -> Router {
         router
             .route(prefix, get(model))
             .route(&format!("{prefix}/ready"), get(model_ready))
-            .route(&format!("{prefix}/infer"), post(infer))
+            .route(&format!("{prefix}/infer"), post(infer).layer(compression()))
             .route(&format!("{prefix}/stats"), get(model_statistics))
     };
     let router = Router::new()
@@ -57,8 +58,15 @@ pub fn router<B: Backend>(host: Host<B>) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
         .layer(RequestDecompressionLayer::new())
-        .layer(CompressionLayer::new())
         .with_state(host)
+}
+
+/// Compresses answers for clients that take that. Anything else stays plain: Triton's asynchronous client
+/// asks for compression at every path, and unpacks answers alone.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let is_answer =
+        |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
+    CompressionLayer::new().compress_when(SizeAbove::default().and(is_answer))
 }
 
 /// Only the metrics, for a port of their own.

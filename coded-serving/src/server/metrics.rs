@@ -1,7 +1,7 @@
 //! What Prometheus reads.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -73,7 +73,7 @@ impl Metrics {
     }
 
     /// Has the counts of a model's engine read whenever the metrics are.
-    pub(super) fn watch<B: Backend>(&self, name: &str, model: Arc<ServedModel<B>>) {
+    pub(super) fn watch<B: Backend>(&self, name: &str, model: &ServedModel<B>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry
             .sub_registry_with_label(("model".into(), name.to_owned().into()))

@@ -44,8 +44,10 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
 use tracing::{info, warn};
 
+pub use grpc::request_from_bytes;
 pub use host::{Host, HostError, ServedModel};
 pub use refusal::Refusal;
 
@@ -119,8 +121,10 @@ pub async fn serve<B: Backend>(
     if let Some(listener) = listeners.grpc {
         let service = GrpcInferenceServiceServer::new(grpc::Service(host.clone()))
             .max_decoding_message_size(grpc::MOST_BYTES)
-            .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
-            .send_compressed(tonic::codec::CompressionEncoding::Gzip);
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Deflate)
+            .send_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Deflate);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(grpc::DESCRIPTORS)
             .build_v1()

@@ -48,7 +48,7 @@ impl Refusal {
     pub(super) fn unfit(
         what: impl Into<String>,
         expected: impl Into<String>,
-        found: impl ToString,
+        found: impl std::fmt::Display,
     ) -> Self {
         Self::Unfit {
             what: what.into(),

@@ -11,6 +11,7 @@ use septet_core::seed::SeedTree;
 
 use crate::config::on_all_cores;
 use crate::demo::ask;
+use crate::faults;
 use crate::latency;
 use crate::quantity::milliseconds;
 
@@ -26,6 +27,8 @@ enum What {
     Load(Load),
     /// Compare codes by the latency of rounds, with real worker processes that straggle
     Latency(latency::Arguments),
+    /// Kill, stop and overload real processes under load, and tell what clients see
+    Faults(faults::Arguments),
 }
 
 #[derive(Args)]
@@ -60,6 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         What::Latency(arguments) => latency::run(arguments),
+        What::Faults(arguments) => faults::run(arguments),
     }
 }
 
@@ -78,7 +82,9 @@ async fn send(load: &Load) -> anyhow::Result<Summary> {
     let width: i64 = input.shape.iter().skip(1).product();
     let width = usize::try_from(width).ok().filter(|&width| width > 0);
     let width = width.context("the model's input has no fixed shape")?;
-    let values: Arc<[f32]> = (0..width).map(|i| ((i * 37) % 101) as f32 / 101.0).collect();
+    let values: Arc<[f32]> = (0..width)
+        .map(|i| ((i * 37) % 101) as f32 / 101.0)
+        .collect();
     let arrivals = if load.constant {
         Arrivals::constant(load.rate)?
     } else {
@@ -92,7 +98,10 @@ async fn send(load: &Load) -> anyhow::Result<Summary> {
             match ask(&client, &url, &values).await {
                 Ok((_, true)) => Answered::Reconstructed,
                 Ok((_, false)) => Answered::Direct,
-                Err(error) => match error.downcast_ref::<reqwest::Error>().and_then(|e| e.status()) {
+                Err(error) => match error
+                    .downcast_ref::<reqwest::Error>()
+                    .and_then(|e| e.status())
+                {
                     Some(status) if status.as_u16() == 429 => Answered::Rejected,
                     _ => Answered::Failed,
                 },
@@ -108,7 +117,12 @@ fn print(summary: &Summary, json: bool) {
         let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
         let latencies: serde_json::Map<String, serde_json::Value> = quantiles
             .iter()
-            .map(|&q| (format!("p{}", 100.0 * q), milliseconds(summary.quantile(q)).into()))
+            .map(|&q| {
+                (
+                    format!("p{}", 100.0 * q),
+                    milliseconds(summary.quantile(q)).into(),
+                )
+            })
             .collect();
         println!(
             "{}",
@@ -139,7 +153,11 @@ fn print(summary: &Summary, json: bool) {
     println!("latency from when a query was due, ms:");
     println!("  mean  {:>8}", milliseconds(summary.mean()));
     for quantile in quantiles {
-        println!("  p{:<4} {:>8}", 100.0 * quantile, milliseconds(summary.quantile(quantile)));
+        println!(
+            "  p{:<4} {:>8}",
+            100.0 * quantile,
+            milliseconds(summary.quantile(quantile))
+        );
     }
     println!("  max   {:>8}", milliseconds(summary.max()));
 }

@@ -145,12 +145,18 @@ impl CodeConfig {
             CodeKind::Student => Arc::new(ApproximateBackup::new(group, operations)?),
             CodeKind::Parm => Arc::new(SumParity::new(group, operations)?),
             CodeKind::CodedInvnet => self.invnet(base)?,
-            CodeKind::Approxifer => {
-                Arc::new(Interpolation::new(group, tasks, redundant, Smoother::Berrut)?)
-            }
-            CodeKind::Nercc => {
-                Arc::new(Interpolation::new(group, tasks, redundant, Smoother::SPLINE)?)
-            }
+            CodeKind::Approxifer => Arc::new(Interpolation::new(
+                group,
+                tasks,
+                redundant,
+                Smoother::Berrut,
+            )?),
+            CodeKind::Nercc => Arc::new(Interpolation::new(
+                group,
+                tasks,
+                redundant,
+                Smoother::SPLINE,
+            )?),
         })
     }
 
@@ -297,7 +303,10 @@ impl Config {
         // Files are named from where the configuration lies.
         let folder = path.parent().unwrap_or(Path::new(""));
         for model in &mut config.models {
-            let worker_files = model.workers.iter_mut().filter_map(|worker| worker.file.as_mut());
+            let worker_files = model
+                .workers
+                .iter_mut()
+                .filter_map(|worker| worker.file.as_mut());
             let encoder = model.code.encoder.as_mut();
             for file in worker_files.chain(encoder.filter(|e| e.components().count() > 0)) {
                 if *file != Path::new("mixed") && *file != Path::new("exact") {
@@ -309,10 +318,7 @@ impl Config {
     }
 
     /// The models with their engines. Waits up to ten seconds for a server to say what it serves.
-    pub(crate) async fn host(
-        &self,
-        disturbance: Disturbance,
-    ) -> anyhow::Result<Host<Chaos<Pool>>> {
+    pub(crate) async fn host(&self, disturbance: Disturbance) -> anyhow::Result<Host<Chaos<Pool>>> {
         let mut served = Vec::new();
         for model in &self.models {
             let model = model
@@ -399,8 +405,7 @@ impl Listen {
 /// Over when the process is asked to stop.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
     #[cfg(unix)]
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     Ok(async move {
         #[cfg(unix)]
         let terminated = terminate.recv();
@@ -415,10 +420,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 impl ModelConfig {
-    async fn served(
-        &self,
-        disturbance: Disturbance,
-    ) -> anyhow::Result<ServedModel<Chaos<Pool>>> {
+    async fn served(&self, disturbance: Disturbance) -> anyhow::Result<ServedModel<Chaos<Pool>>> {
         let mut workers = Vec::new();
         let mut base: Option<LocalNetwork> = None;
         for worker in &self.workers {

@@ -181,7 +181,10 @@ fn graph(tensors: &Tensors) -> anyhow::Result<Graph> {
         builder.layers(tensors, prefix, step, "input", Some("output"))?;
         let first = &tensors.get(&format!("{prefix}0.weight"))?.shape;
         width = first.get(1).copied().unwrap_or(0);
-        let last = builder.constants.last().map_or(0, |bias| bias.dims.iter().product());
+        let last = builder
+            .constants
+            .last()
+            .map_or(0, |bias| bias.dims.iter().product());
         classes = usize::try_from(last).unwrap_or(0);
     }
     Ok(Graph {

@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 
+use septet_coded_serving::Tensor;
 use septet_coded_serving::backend::{HttpWorker, ModelNames, Pool};
 use septet_coded_serving::code::InvNet;
 use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
 use septet_coded_serving::images::Images;
 use septet_coded_serving::load::{Answered, Arrivals, open_loop};
 use septet_coded_serving::network::{Coupling, InvertibleClassifier, SetEncoder};
-use septet_coded_serving::protocol::http::{JSON_LENGTH, json_length, read_response, write_request};
+use septet_coded_serving::protocol::http::{
+    JSON_LENGTH, json_length, read_response, write_request,
+};
 use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
 use septet_coded_serving::train::{EncoderLoss, EncoderNetwork, EncoderSize, Fit};
-use septet_coded_serving::Tensor;
 use septet_core::seed::SeedTree;
 use septet_core::tensor::one_math_thread;
 use tokio::net::TcpListener;
@@ -67,7 +69,8 @@ impl Models {
         let fit = Fit::new(500, 128, 2e-3);
         encoder.fit(&base, &data.train, GROUP, EncoderLoss::Task, &fit, seed)?;
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        base.to_tensors().write(folder.path().join("base.safetensors"))?;
+        base.to_tensors()
+            .write(folder.path().join("base.safetensors"))?;
         Ok(Self {
             base,
             encoder: encoder.encoder()?,
@@ -79,6 +82,13 @@ impl Models {
     /// The file of the base model.
     pub(crate) fn base_file(&self) -> PathBuf {
         self.folder.path().join("base.safetensors")
+    }
+
+    /// The encoder in a file.
+    pub(crate) fn encoder_file(&self) -> anyhow::Result<PathBuf> {
+        let path = self.folder.path().join("encoder.safetensors");
+        self.encoder.to_tensors().write(&path)?;
+        Ok(path)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -113,7 +123,10 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     for _ in 0..=GROUP {
         workers.push(WorkerProcess::start(&models.base_file(), NAME, &[]).await?);
     }
-    let ids: Vec<String> = workers.iter().map(|worker| worker.id().to_string()).collect();
+    let ids: Vec<String> = workers
+        .iter()
+        .map(|worker| worker.id().to_string())
+        .collect();
     println!("eleven workers are ready: processes {}", ids.join(" "));
 
     let pool: Result<Vec<_>, _> = workers
@@ -121,7 +134,8 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
         .map(|worker| HttpWorker::new(&worker.url, ModelNames::base(NAME)).map(Into::into))
         .collect();
     let code = InvNet::new(GROUP, 1, models.encoder.clone())?;
-    let metadata = septet_coded_serving::backend::LocalNetwork::from(models.base.clone()).metadata(NAME);
+    let metadata =
+        septet_coded_serving::backend::LocalNetwork::from(models.base.clone()).metadata(NAME);
     let engine = Engine::builder(Arc::new(code), Pool::new(pool?))
         .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(20)))
         .fill_deadline(Duration::from_millis(100))
@@ -198,7 +212,10 @@ impl Seen {
         let same = self.same.swap(0, Ordering::Relaxed);
         let failed = self.failed.swap(0, Ordering::Relaxed);
         let mut latencies = {
-            let mut held = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held = self
+                .latencies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *held)
         };
         latencies.sort_unstable();

@@ -78,7 +78,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["queries", "lost", "right, %", "as before, %", "multiply-adds", "bytes"]);
+    table.set_header([
+        "queries",
+        "lost",
+        "right, %",
+        "as before, %",
+        "multiply-adds",
+        "bytes",
+    ]);
     for &group in &arguments.group {
         let config = CodeConfig {
             kind: arguments.code,
@@ -104,10 +111,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 outputs.push((task.slot, ask(&task.model, &task.input)?));
             }
             // Each task is lost once; a systematic code has to make up for its queries only.
-            let tasks = if shape.systematic { queries.len() } else { shape.tasks };
+            let tasks = if shape.systematic {
+                queries.len()
+            } else {
+                shape.tasks
+            };
             for lost in 0..tasks {
                 let here = outputs.iter().filter(|(slot, _)| *slot != lost);
-                let here: Vec<(usize, &Tensor)> = here.map(|(slot, output)| (*slot, output)).collect();
+                let here: Vec<(usize, &Tensor)> =
+                    here.map(|(slot, output)| (*slot, output)).collect();
                 let wanted = if shape.systematic {
                     Slots::EMPTY.with(lost)
                 } else {
@@ -115,7 +127,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 };
                 for decoded in code.decode(queries.len(), &here, wanted)? {
                     let class = decoded.output.argmax();
-                    let label = chosen.get(decoded.query).and_then(|&i| test.labels().get(i));
+                    let label = chosen
+                        .get(decoded.query)
+                        .and_then(|&i| test.labels().get(i));
                     let before = answers.get(decoded.query).and_then(Tensor::argmax);
                     counted.lost += 1;
                     counted.right += u64::from(class == label.copied());

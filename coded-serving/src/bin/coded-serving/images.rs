@@ -49,7 +49,11 @@ impl Source {
         let train = read(folder, "train")?;
         let test = read(folder, "t10k")?;
         if train.width() != test.width() {
-            bail!("images to train on have {} pixels, those to test on {}", train.width(), test.width());
+            bail!(
+                "images to train on have {} pixels, those to test on {}",
+                train.width(),
+                test.width()
+            );
         }
         let side = train.width().isqrt();
         let order = if side * side == train.width() {
@@ -74,8 +78,13 @@ fn unpacked(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
         return fs::read(&plain).with_context(|| format!("{} cannot be read", plain.display()));
     }
     let packed = folder.join(format!("{name}.gz"));
-    let file = fs::File::open(&packed)
-        .with_context(|| format!("neither {} nor {} can be read", plain.display(), packed.display()))?;
+    let file = fs::File::open(&packed).with_context(|| {
+        format!(
+            "neither {} nor {} can be read",
+            plain.display(),
+            packed.display()
+        )
+    })?;
     let mut bytes = Vec::new();
     GzDecoder::new(file)
         .take(MOST_BYTES)

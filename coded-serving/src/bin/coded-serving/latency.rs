@@ -94,15 +94,29 @@ impl Backend for Rounds {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let _ = one_math_thread();
     if !(0.0..=1.0).contains(&arguments.delay_probability) {
-        anyhow::bail!("--delay-probability: expected 0 to 1, found {}", arguments.delay_probability);
+        anyhow::bail!(
+            "--delay-probability: expected 0 to 1, found {}",
+            arguments.delay_probability
+        );
     }
     let seed = SeedTree::new(arguments.seed);
     eprintln!("training a base model, an encoder and a parity model on generated images");
     let models = Models::train(&seed)?;
-    let widths = [models.data.train.width(), 192, 192, models.base.head().outputs()];
+    let widths = [
+        models.data.train.width(),
+        192,
+        192,
+        models.base.head().outputs(),
+    ];
     let parity = MlpNetwork::new(&widths, &seed)?;
     let answers = outputs(&models.data.train, |batch| models.base.forward(batch))?;
-    parity.fit_parity(&models.data.train, &answers, GROUP, &Fit::new(500, 128, 2e-3), &seed)?;
+    parity.fit_parity(
+        &models.data.train,
+        &answers,
+        GROUP,
+        &Fit::new(500, 128, 2e-3),
+        &seed,
+    )?;
     let parity_file = models.folder().join("parity.safetensors");
     layers(&parity.parity_model(GROUP)?).write(&parity_file)?;
     on_all_cores(compare(arguments, models, seed))
@@ -123,7 +137,14 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "scheme", "median ms", "mean", "p99", "p99.5", "p99.9", "approximate, %", "p99.9 / none",
+        "scheme",
+        "median ms",
+        "mean",
+        "p99",
+        "p99.5",
+        "p99.9",
+        "approximate, %",
+        "p99.9 / none",
     ]);
     let mut none: Option<u64> = None;
     for scheme in Scheme::value_variants() {
@@ -156,7 +177,8 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
             }
             _ => Arc::new(Replication::new(1, 0)?),
         };
-        let mut builder = Engine::builder(code, rounds.clone()).fill_deadline(Duration::from_secs(1));
+        let mut builder =
+            Engine::builder(code, rounds.clone()).fill_deadline(Duration::from_secs(1));
         builder = builder.shed_above(usize::MAX);
         if *scheme == Scheme::Hedging {
             builder = builder.hedging(Hedging::new(0.95, 0.1)?);
@@ -178,12 +200,16 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
             milliseconds(of(0.995)),
             milliseconds(of(0.999)),
             format!("{:.1}", 100.0 * approximate),
-            none.map_or_else(String::new, |none| format!("{:.2}", tail as f64 / none as f64)),
+            none.map_or_else(String::new, |none| {
+                format!("{:.2}", tail as f64 / none as f64)
+            }),
         ]);
         eprintln!("{scheme:?} measured");
     }
     println!("{table}");
-    println!("a round is over when its last query is answered; the next begins when its last task is");
+    println!(
+        "a round is over when its last query is answered; the next begins when its last task is"
+    );
     Ok(())
 }
 

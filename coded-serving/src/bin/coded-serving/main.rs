@@ -8,6 +8,7 @@ mod config;
 mod convert;
 mod demo;
 mod eval;
+mod faults;
 mod gateway;
 mod images;
 mod latency;
@@ -52,7 +53,7 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Find the cheapest code for a latency goal, in virtual time
     Plan(plan::Arguments),
-    /// Load a server and tell latencies, open loop; or compare codes with real worker processes
+    /// Load a server and tell latencies; compare codes, and try faults, with real processes
     Bench(bench::Arguments),
     /// Write a network as ONNX, for other servers
     Convert(convert::Arguments),
@@ -92,6 +93,8 @@ fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes.any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -28,19 +28,35 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let scenario = &arguments.scenario;
     let mut schemes = vec![
-        Scheme { guard: Guard::None, group: 1 },
-        Scheme { guard: Guard::Hedging, group: 1 },
+        Scheme {
+            guard: Guard::None,
+            group: 1,
+        },
+        Scheme {
+            guard: Guard::Hedging,
+            group: 1,
+        },
     ];
     for group in [10, 6, 4, 3, 2] {
         for guard in [Guard::EqualResources, Guard::Coded] {
             schemes.push(Scheme { guard, group });
         }
     }
-    schemes.push(Scheme { guard: Guard::Replication, group: 1 });
+    schemes.push(Scheme {
+        guard: Guard::Replication,
+        group: 1,
+    });
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     let tail = format!("p{}", trimmed(100.0 * arguments.quantile));
-    table.set_header(["scheme", "workers", "p50 ms", &tail, "approximate, %", "meets the goal"]);
+    table.set_header([
+        "scheme",
+        "workers",
+        "p50 ms",
+        &tail,
+        "approximate, %",
+        "meets the goal",
+    ]);
     let mut best: Option<(usize, f64, String)> = None;
     for scheme in schemes {
         let summary = scenario.run(scheme)?;
@@ -57,9 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             format!("{:.1}", 100.0 * approximate),
             if meets { "yes" } else { "no" }.to_owned(),
         ]);
-        let cheaper = best.as_ref().is_none_or(|(fewest, least, _)| {
-            (workers, approximate) < (*fewest, *least)
-        });
+        let cheaper = best
+            .as_ref()
+            .is_none_or(|(fewest, least, _)| (workers, approximate) < (*fewest, *least));
         if meets && cheaper {
             best = Some((workers, approximate, scheme.name()));
         }

@@ -11,7 +11,9 @@ use septet_coded_serving::Tensor;
 use septet_coded_serving::code::policy::{EqualResources, Hedging};
 use septet_coded_serving::code::{Code, InvNet, MixedQueries, Replication};
 use septet_coded_serving::engine::{Engine, Query, ReconstructionPolicy};
-use septet_coded_serving::load::{Answered, Arrivals, Delay, Shuffle, Summary, Synthetic, open_loop};
+use septet_coded_serving::load::{
+    Answered, Arrivals, Delay, Shuffle, Summary, Synthetic, open_loop,
+};
 use septet_core::seed::SeedTree;
 
 use crate::quantity::{Time, milliseconds};
@@ -175,7 +177,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "scheme", "workers", "p50 ms", "mean", "p99", "p99.9", "p99.9 - p50", "approximate, %",
+        "scheme",
+        "workers",
+        "p50 ms",
+        "mean",
+        "p99",
+        "p99.9",
+        "p99.9 - p50",
+        "approximate, %",
     ]);
     for guard in Guard::value_variants() {
         let scheme = Scheme {

@@ -10,7 +10,8 @@ use septet_coded_serving::backend::LocalNetwork;
 use septet_coded_serving::images::Images;
 use septet_coded_serving::network::{Batch, Coupling, InvertibleClassifier, Tensors};
 use septet_coded_serving::train::{
-    CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork, outputs,
+    CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
+    outputs,
 };
 use septet_core::seed::SeedTree;
 use septet_core::tensor::one_math_thread;

@@ -1,0 +1,228 @@
+//! `bench faults`: what clients see while real worker processes are killed and overloaded.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+
+use septet_coded_serving::load::{Answered, Arrivals, Summary, open_loop};
+use septet_core::seed::SeedTree;
+use septet_core::tensor::one_math_thread;
+
+use crate::config::on_all_cores;
+use crate::demo::{Models, ask};
+use crate::process::{GatewayProcess, WorkerProcess};
+use crate::quantity::{Time, milliseconds};
+
+const GROUP: usize = 10;
+const NAME: &str = "strokes";
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Queries a second, but for the overload
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// How many queries, each time
+    #[arg(long, default_value_t = 4000)]
+    queries: u64,
+    /// Workers take so much longer than the model for every task
+    #[arg(long, default_value = "10ms")]
+    service: Time,
+    /// The seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// What is done to the workers in the middle of the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Undisturbed,
+    KillOne,
+    KillTwo,
+    StopGateway,
+    Overload,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let _ = one_math_thread();
+    let seed = SeedTree::new(arguments.seed);
+    eprintln!("training a base model and an encoder on generated images");
+    let models = Models::train(&seed)?;
+    on_all_cores(all(arguments, &models, &seed))
+}
+
+async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "fault",
+        "sent",
+        "answered",
+        "reconstructed",
+        "turned away",
+        "failed",
+        "p50 ms",
+        "p99",
+        "p99.9",
+        "answers/s",
+    ]);
+    let mut notes = Vec::new();
+    let mut undisturbed = Duration::ZERO;
+    for fault in [
+        Fault::Undisturbed,
+        Fault::KillOne,
+        Fault::KillTwo,
+        Fault::StopGateway,
+        Fault::Overload,
+    ] {
+        let (summary, note) = one(arguments, models, seed, fault).await?;
+        let tail = summary.quantile(0.999);
+        table.add_row([
+            match fault {
+                Fault::Undisturbed => "none",
+                Fault::KillOne => "one worker killed (-9)",
+                Fault::KillTwo => "two workers killed (-9)",
+                Fault::StopGateway => "gateway stopped (TERM)",
+                Fault::Overload => "twice the capacity",
+            }
+            .to_owned(),
+            summary.sent().to_string(),
+            summary.answered().to_string(),
+            summary.reconstructed.to_string(),
+            summary.rejected.to_string(),
+            summary.failed.to_string(),
+            milliseconds(summary.quantile(0.5)),
+            milliseconds(summary.quantile(0.99)),
+            milliseconds(tail),
+            format!("{:.0}", summary.goodput()),
+        ]);
+        match fault {
+            Fault::Undisturbed => undisturbed = tail,
+            Fault::KillOne => notes.push(format!(
+                "one worker killed: the 99.9th percentile is {:.2} times the undisturbed one",
+                tail.as_secs_f64() / undisturbed.as_secs_f64()
+            )),
+            _ => {}
+        }
+        notes.extend(note);
+    }
+    println!("{table}");
+    for note in notes {
+        println!("{note}");
+    }
+    Ok(())
+}
+
+async fn one(
+    arguments: &Arguments,
+    models: &Models,
+    seed: &SeedTree,
+    fault: Fault,
+) -> anyhow::Result<(Summary, Option<String>)> {
+    let service = ["--service".to_owned(), arguments.service.to_string()];
+    let mut workers = Vec::new();
+    for _ in 0..=GROUP {
+        workers.push(WorkerProcess::start(&models.base_file(), NAME, &service).await?);
+    }
+    let encoder = models.encoder_file()?;
+    let mut gateway = gateway(&workers, &encoder).await?;
+    let url: Arc<str> = format!("{}/v2/models/{NAME}/infer", gateway.url).into();
+    let images = Arc::new(models.data.test.clone());
+    // What the workers can do at most, when all do nothing but queries.
+    let capacity = (GROUP + 1) as f64 / arguments.service.0.as_secs_f64().max(1e-3);
+    let rate = match fault {
+        Fault::Overload => 2.0 * capacity,
+        _ => arguments.rate,
+    };
+    let arrivals = Arrivals::poisson(rate)?;
+    let client = reqwest::Client::new();
+    let load = tokio::spawn({
+        let (url, queries, seed) = (Arc::clone(&url), arguments.queries, seed.clone());
+        async move {
+            open_loop(queries, arrivals, &seed, move |number| {
+                let (client, url, images) = (client.clone(), Arc::clone(&url), Arc::clone(&images));
+                async move {
+                    let image = images.image(number as usize % images.len());
+                    how(ask(&client, &url, image).await)
+                }
+            })
+            .await
+        }
+    });
+    let middle = Duration::from_secs_f64(arguments.queries as f64 / rate / 2.0);
+    tokio::time::sleep(middle).await;
+    match fault {
+        Fault::Undisturbed | Fault::Overload => {}
+        Fault::KillOne => workers[3].kill().await?,
+        Fault::KillTwo => {
+            workers[3].kill().await?;
+            workers[7].kill().await?;
+        }
+        Fault::StopGateway => gateway.terminate()?,
+    }
+    let summary = load.await?;
+    let note = match fault {
+        Fault::StopGateway => {
+            let status = gateway.wait().await?;
+            Some(format!(
+                "the gateway ended with {status}; {} queries found nobody listening afterwards, {} failed",
+                summary.rejected, summary.failed
+            ))
+        }
+        Fault::Overload => {
+            let metrics = reqwest::get(format!("{}/metrics", gateway.url))
+                .await?
+                .text()
+                .await?;
+            let value = |name: &str| -> f64 {
+                let line = metrics.lines().find(|line| line.starts_with(name));
+                line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+                    .unwrap_or(f64::NAN)
+            };
+            Some(format!(
+                "twice the capacity: {:.0} % of {capacity:.0} answers a second; of {:.0} groups {:.0} went without a parity",
+                100.0 * summary.goodput() / capacity,
+                value("coded_serving_queries_accepted_total") / GROUP as f64,
+                value("coded_serving_parity_shed_total"),
+            ))
+        }
+        _ => None,
+    };
+    Ok((summary, note))
+}
+
+/// How a request ended. One that found nobody listening counts as turned away.
+fn how(answer: anyhow::Result<(septet_coded_serving::Tensor, bool)>) -> Answered {
+    match answer {
+        Ok((_, true)) => Answered::Reconstructed,
+        Ok((_, false)) => Answered::Direct,
+        Err(error) => {
+            let error = error.downcast_ref::<reqwest::Error>();
+            let refused = error.is_some_and(|error| {
+                error.is_connect() || error.status().is_some_and(|status| status.as_u16() == 429)
+            });
+            if refused {
+                Answered::Rejected
+            } else {
+                Answered::Failed
+            }
+        }
+    }
+}
+
+async fn gateway(workers: &[WorkerProcess], encoder: &Path) -> anyhow::Result<GatewayProcess> {
+    let encoder = encoder
+        .to_str()
+        .context("the temporary folder has no readable name")?;
+    let mut arguments: Vec<String> = ["--name", NAME, "--encoder", encoder, "--fill", "100ms"]
+        .map(str::to_owned)
+        .to_vec();
+    for worker in workers {
+        arguments.extend(["--worker".to_owned(), worker.url.clone()]);
+    }
+    GatewayProcess::start(&arguments).await
+}
