@@ -155,7 +155,11 @@ async fn ask_all(url: &str, count: usize, gap: Duration, seen: &Arc<Seen>) {
                 .get("inference-header-content-length")
                 .cloned();
             let bytes = answer.bytes().await.unwrap();
-            let length = json_length(length.as_ref().map(|l| l.as_bytes()), bytes.len()).unwrap();
+            let length = json_length(
+                length.as_ref().map(reqwest::header::HeaderValue::as_bytes),
+                bytes.len(),
+            )
+            .unwrap();
             let answer = read_response(&bytes, length).unwrap();
             assert_eq!(answer.id, Some(number.to_string()));
             let truth = model.answer(&query).unwrap();
@@ -188,7 +192,7 @@ async fn a_worker_killed_under_load_costs_no_answer() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     fleet.workers[4].child.kill().unwrap();
     load.await.unwrap();
-    let statuses = seen.statuses.lock().unwrap();
+    let statuses = seen.statuses.lock().unwrap().clone();
     assert!(statuses.iter().all(|&status| status == 200), "{statuses:?}");
     let direct = seen.direct.load(Ordering::Relaxed);
     let reconstructed = seen.reconstructed.load(Ordering::Relaxed);
@@ -225,7 +229,7 @@ async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
         .await
         .unwrap()
         .unwrap();
-    let statuses = seen.statuses.lock().unwrap();
+    let statuses = seen.statuses.lock().unwrap().clone();
     assert_eq!(statuses.len(), 10);
     assert!(
         statuses.iter().all(|s| [200, 502].contains(s)),
@@ -259,7 +263,7 @@ async fn a_gateway_told_to_stop_answers_what_it_took() {
     load.await.unwrap();
     let status = fleet.gateway.child.wait().unwrap();
     assert!(status.success(), "{status}");
-    let statuses = seen.statuses.lock().unwrap();
+    let statuses = seen.statuses.lock().unwrap().clone();
     // An answer, or no connection: never an error for a request that was taken.
     assert!(
         statuses.iter().all(|s| [200, 0].contains(s)),
@@ -280,7 +284,7 @@ async fn overload_sheds_parity_first() {
     );
     let seen = Arc::new(Seen::default());
     ask_all(&fleet.gateway.http, 300, Duration::from_millis(4), &seen).await;
-    let statuses = seen.statuses.lock().unwrap();
+    let statuses = seen.statuses.lock().unwrap().clone();
     assert!(
         statuses.iter().all(|s| [200, 429].contains(s)),
         "{statuses:?}"

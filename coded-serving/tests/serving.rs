@@ -165,7 +165,11 @@ async fn answers_are_those_of_the_model_as_json_and_as_bytes() {
             .cloned();
         assert_eq!(header.is_some(), binary);
         let bytes = answer.bytes().await.unwrap();
-        let length = json_length(header.as_ref().map(|h| h.as_bytes()), bytes.len()).unwrap();
+        let length = json_length(
+            header.as_ref().map(reqwest::header::HeaderValue::as_bytes),
+            bytes.len(),
+        )
+        .unwrap();
         let answer = read_response(&bytes, length).unwrap();
         assert_eq!(answer.id.as_deref(), Some("seven"));
         assert_eq!(answer.parameters["reconstructed"], Parameter::Bool(false));

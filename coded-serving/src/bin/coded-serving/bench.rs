@@ -33,7 +33,7 @@ enum What {
 
 #[derive(Args)]
 pub(crate) struct Load {
-    /// The server, such as http://127.0.0.1:8000
+    /// The server, such as `http://127.0.0.1:8000`
     server: String,
     /// The model
     #[arg(long)]
@@ -100,7 +100,7 @@ async fn send(load: &Load) -> anyhow::Result<Summary> {
                 Ok((_, false)) => Answered::Direct,
                 Err(error) => match error
                     .downcast_ref::<reqwest::Error>()
-                    .and_then(|e| e.status())
+                    .and_then(reqwest::Error::status)
                 {
                     Some(status) if status.as_u16() == 429 => Answered::Rejected,
                     _ => Answered::Failed,

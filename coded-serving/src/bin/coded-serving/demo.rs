@@ -257,7 +257,7 @@ async fn load(
             let begin = Instant::now();
             let image = test.image(number as usize % test.len());
             let answered = ask(&client, &url, image).await;
-            let answered = match answered {
+            match answered {
                 Ok((output, reconstructed)) => {
                     let time = begin.elapsed();
                     seen.latencies
@@ -279,8 +279,7 @@ async fn load(
                     seen.failed.fetch_add(1, Ordering::Relaxed);
                     Answered::Failed
                 }
-            };
-            answered
+            }
         }
     })
     .await
@@ -307,7 +306,10 @@ pub(crate) async fn ask(
     let response = request.send().await?.error_for_status()?;
     let header = response.headers().get(JSON_LENGTH).cloned();
     let bytes = response.bytes().await?;
-    let length = json_length(header.as_ref().map(|h| h.as_bytes()), bytes.len())?;
+    let length = json_length(
+        header.as_ref().map(reqwest::header::HeaderValue::as_bytes),
+        bytes.len(),
+    )?;
     let response = read_response(&bytes, length)?;
     let reconstructed = response.parameters.get("reconstructed") == Some(&Parameter::Bool(true));
     let output = response.outputs.into_iter().next();

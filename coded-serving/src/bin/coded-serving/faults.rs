@@ -141,7 +141,7 @@ async fn one(
     let arrivals = Arrivals::poisson(rate)?;
     let client = reqwest::Client::new();
     let load = tokio::spawn({
-        let (url, queries, seed) = (Arc::clone(&url), arguments.queries, seed.clone());
+        let (url, queries, seed) = (Arc::clone(&url), arguments.queries, *seed);
         async move {
             open_loop(queries, arrivals, &seed, move |number| {
                 let (client, url, images) = (client.clone(), Arc::clone(&url), Arc::clone(&images));
