@@ -9,7 +9,9 @@ use std::time::Duration;
 use rand::RngCore;
 use septet_coded_serving::Tensor;
 use septet_coded_serving::code::policy::Hedging;
-use septet_coded_serving::code::{Code, InvNet, MixedQueries, Model, Replication};
+use septet_coded_serving::code::{
+    Code, Interpolation, InvNet, MixedQueries, Model, Replication, Smoother,
+};
 use septet_coded_serving::engine::{
     Backend, BackendError, Call, Engine, Provenance, Query, ReconstructionPolicy, ServeError,
 };
@@ -88,6 +90,7 @@ impl Backend for Pool {
                 Err(BackendError {
                     worker,
                     reason: "dead".to_owned(),
+                    refused: false,
                 })
             }
         };
@@ -533,4 +536,77 @@ async fn reconstruction_waits_for_a_quantile() {
         approximate.push(engine.statistics().reconstructed);
     }
     assert!(2 * approximate[1] < approximate[0], "{approximate:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parity_without_a_place_is_no_hope_for_what_failed() {
+    // Every worker has a part in the group: the parity can go nowhere, and the query is sent again.
+    let pool = Pool::new(3, |worker, task| match (worker, task) {
+        (0, _) => Fate::Fails,
+        _ => Fate::Answers(SERVICE),
+    });
+    let engine = Engine::builder(parity(3), pool).build();
+    let begin = Instant::now();
+    let answers = all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert!(begin.elapsed() < 10 * SERVICE);
+    settle().await;
+    assert_eq!(engine.open_groups(), 0);
+    assert!(engine.statistics().retries >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_reconstruction_what_failed_is_sent_again() {
+    let pool = Pool::new(4, |worker, _| {
+        if worker == 0 {
+            Fate::Fails
+        } else {
+            Fate::Answers(SERVICE)
+        }
+    });
+    let engine = Engine::builder(parity(2), pool)
+        .policy(ReconstructionPolicy::Never)
+        .build();
+    let answers = all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
+    for answer in answers {
+        let provenance = answer.unwrap().provenance;
+        assert!(matches!(provenance, Provenance::Direct { .. }));
+    }
+    assert_eq!(engine.statistics().redundant, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_have_gone_hold_nothing() {
+    // One worker that takes for ever, and clients that do not wait.
+    let pool = Pool::new(1, |_, _| Fate::Answers(1000 * SERVICE));
+    let engine = Engine::builder(parity(4), pool).most_waiting(8).build();
+    let hasty = |i| Query {
+        patience: Some(SERVICE),
+        ..query(i as f32)
+    };
+    for answer in all(&engine, (0..9).map(hasty).collect()).await {
+        assert!(matches!(answer, Err(ServeError::DeadlineExceeded(_))));
+    }
+    // The queue is full of their queries, which make room.
+    let answer = engine.predict(hasty(1)).await;
+    assert!(
+        matches!(answer, Err(ServeError::DeadlineExceeded(_))),
+        "{answer:?}"
+    );
+    assert_eq!(engine.statistics().rejected, 0);
+    tokio::time::sleep(3000 * SERVICE).await;
+    assert_eq!(engine.open_groups(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_refuses_approximate_answers_is_told_when_there_are_no_others() {
+    let code = Interpolation::new(3, 5, 1, Smoother::Berrut).unwrap();
+    let pool = Pool::new(5, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(Arc::new(code), pool).build();
+    let strict = Query {
+        accepts_reconstruction: false,
+        ..query(1.0)
+    };
+    let answer = engine.predict(strict).await;
+    assert!(matches!(answer, Err(ServeError::OnlyApproximate(_))));
 }

@@ -416,7 +416,7 @@ async fn clients_can_refuse_reconstruction_and_name_their_patience() {
     // The first worker takes for ever; the others answer at once.
     let code = Arc::new(InvNet::new(3, 1, MixedQueries).unwrap());
     let slow = |x: &Tensor| {
-        if x.values()[0] < 0.0 {
+        if x.values()[0] < -9.0 {
             std::thread::sleep(Duration::from_millis(700));
         }
         model(x)
@@ -545,6 +545,73 @@ async fn overload_is_turned_away_with_a_time_to_come_back() {
         statuses.iter().all(|s| [200, 429].contains(s)),
         "{statuses:?}"
     );
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_the_model_cannot_answer_harms_no_worker() {
+    let workers = [plain().await, plain().await, plain().await];
+    let pool = workers.iter().map(|server| {
+        HttpWorker::new(&server.url(""), ModelNames::base("sum"))
+            .unwrap()
+            .into()
+    });
+    let code = Arc::new(InvNet::new(2, 1, MixedQueries).unwrap());
+    let engine = Engine::builder(code, Pool::new(pool.collect())).build();
+    let gateway = Server::start(engine.clone()).await;
+    let poison = [[3e38, 3e38, 3e38, 3e38]];
+    for _ in 0..5 {
+        let body = write_request(&request(&poison), false).unwrap().bytes;
+        let (status, text) = post(&gateway, "", &body).await;
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains("not finite"), "{text}");
+        let good = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false)
+            .unwrap()
+            .bytes;
+        let (status, text) = post(&gateway, "", &good).await;
+        assert_eq!(status, 200, "{text}");
+    }
+    assert_eq!(engine.statistics().retries, 0);
+    assert_eq!(gateway.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_of_many_rows_are_let_in_whole_or_not_at_all() {
+    let engine = Engine::builder(uncoded(), Pool::new(local(2)))
+        .most_waiting(10)
+        .build();
+    let server = Server::start(engine.clone()).await;
+    for (rows, expected) in [(1, 200), (12, 200), (13, 400), (200, 400)] {
+        let rows = vec![[1.0, 2.0, 3.0, 4.0]; rows];
+        let body = write_request(&request(&rows), false).unwrap().bytes;
+        let (status, text) = post(&server, "", &body).await;
+        assert_eq!(status, expected, "{} rows: {text}", rows.len());
+    }
+    assert_eq!(engine.statistics().rejected, 0);
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_without_end_are_refused() {
+    let server = plain().await;
+    for list in [
+        format!(
+            r#"{{"inputs":[{}{{"name":""}}]}}"#,
+            r#"{"name":""},"#.repeat(100_000)
+        ),
+        format!(
+            r#"{{"inputs":[],"outputs":[{}{{"name":""}}]}}"#,
+            r#"{"name":""},"#.repeat(100_000)
+        ),
+        format!(
+            r#"{{"inputs":[{{"name":"input","shape":[{}1]}}]}}"#,
+            "1,".repeat(100_000)
+        ),
+    ] {
+        let (status, text) = post(&server, "", list.as_bytes()).await;
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains("at most 32"), "{text}");
+    }
     assert_eq!(server.stop().await, 0);
 }
 

@@ -39,7 +39,11 @@ impl Backend for Failing {
         let number = self.tasks.fetch_add(1, Ordering::Relaxed);
         if number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57 < 3 {
             let reason = "crashed".to_owned();
-            return Err(BackendError { worker, reason });
+            return Err(BackendError {
+                worker,
+                reason,
+                refused: false,
+            });
         }
         Ok(answer)
     }

@@ -56,6 +56,7 @@ impl<B: Backend> Backend for Chaos<B> {
             return Err(BackendError {
                 worker,
                 reason: "failed on purpose".to_owned(),
+                refused: false,
             });
         }
         self.backend.infer(worker, call).await

@@ -13,7 +13,7 @@ use crate::server::grpc::open_inference as wire;
 use crate::server::grpc::{read_response, write_request};
 use crate::tensor::Tensor;
 
-use super::{ConnectError, ModelNames, only_output, row};
+use super::{ConnectError, Failure, ModelNames, only_output, row};
 
 type Client = wire::grpc_inference_service_client::GrpcInferenceServiceClient<Channel>;
 
@@ -94,7 +94,7 @@ impl GrpcWorker {
         })
     }
 
-    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, String> {
+    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         let name = self.name_of(&call.model);
         let name = name.ok_or_else(|| format!("the server has no {:?}", call.model))?;
         let ask = || async {
@@ -119,9 +119,15 @@ impl GrpcWorker {
             request.metadata_mut().insert("traceparent", value);
         }
         let mut client = self.client.clone();
-        let answer = client.model_infer(request).await.map_err(reason)?;
+        let answer = client
+            .model_infer(request)
+            .await
+            .map_err(|status| Failure {
+                refused: status.code() == tonic::Code::InvalidArgument,
+                reason: reason(status),
+            })?;
         let response = read_response(answer.into_inner());
-        only_output(response.map_err(|error| error.to_string())?)
+        Ok(only_output(response.map_err(|error| error.to_string())?)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A server of the protocol over HTTP.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, Url};
@@ -14,7 +15,7 @@ use crate::protocol::{
 };
 use crate::tensor::Tensor;
 
-use super::{ConnectError, ModelNames, only_output, row};
+use super::{ConnectError, Failure, ModelNames, only_output, row};
 
 /// A server of the protocol over HTTP. It need not run yet.
 #[derive(Debug)]
@@ -50,6 +51,10 @@ impl HttpWorker {
         }
         let client = Client::builder()
             .tcp_nodelay(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // Shorter than servers keep idle connections, so that none is used that is being closed.
+            .pool_idle_timeout(Duration::from_secs(4))
             .build()
             .map_err(|error| address(error.to_string()))?;
         Ok(Self {
@@ -93,14 +98,18 @@ impl HttpWorker {
 
     async fn metadata_of(&self, model: &str) -> Result<ModelMetadata, String> {
         let url = self.path(&["v2", "models", model])?;
-        let response = ask(self.client.get(url)).await?;
+        let response = ask(self.client.get(url))
+            .await
+            .map_err(|failure| failure.reason)?;
         serde_json::from_slice(&response.bytes).map_err(|error| error.to_string())
     }
 
     async fn form(&self, model: &str) -> Result<&Form, String> {
         let ask_all = || async {
             let url = self.path(&["v2"])?;
-            let server = ask(self.client.get(url)).await?;
+            let server = ask(self.client.get(url))
+                .await
+                .map_err(|failure| failure.reason)?;
             // A server that says nothing of itself may still answer as JSON.
             let server: Option<ServerMetadata> = serde_json::from_slice(&server.bytes).ok();
             let metadata = self.metadata_of(model).await?;
@@ -120,7 +129,7 @@ impl HttpWorker {
         form.get_or_try_init(ask_all).await
     }
 
-    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, String> {
+    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         let name = self.name_of(&call.model);
         let name = name.ok_or_else(|| format!("the server has no {:?}", call.model))?;
         let form = self.form(name).await?;
@@ -146,19 +155,24 @@ impl HttpWorker {
         }
         let answer = ask(request).await?;
         let response = read_response(&answer.bytes, answer.json_length);
-        only_output(response.map_err(|error| error.to_string())?)
+        Ok(only_output(response.map_err(|error| error.to_string())?)?)
     }
 }
 
 /// The body of a successful answer.
-async fn ask(request: RequestBuilder) -> Result<Body, String> {
+async fn ask(request: RequestBuilder) -> Result<Body, Failure> {
     let response = request.send().await.map_err(reason)?;
     let status = response.status();
     let header = response.headers().get(JSON_LENGTH).cloned();
     let bytes = response.bytes().await.map_err(reason)?;
     if !status.is_success() {
         let told: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
-        return Err(format!("{status}: {told}"));
+        // Too slow and too busy is the server, anything else of this kind the query.
+        let refused = status.is_client_error() && !matches!(status.as_u16(), 404 | 408 | 429);
+        return Err(Failure {
+            reason: format!("{status}: {told}"),
+            refused,
+        });
     }
     let length = json_length(header.as_ref().map(HeaderValue::as_bytes), bytes.len());
     Ok(Body {

@@ -12,6 +12,8 @@ use crate::code::Model;
 use crate::engine::Call;
 use crate::tensor::Tensor;
 
+use super::Failure;
+
 /// A model that answers one query.
 pub trait LocalModel: Send + 'static {
     /// The output, before any softmax.
@@ -85,7 +87,7 @@ impl LocalWorker {
         self.models.contains(model)
     }
 
-    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, String> {
+    pub(super) async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone = || "the thread of the worker has ended".to_owned();
         let row = call.input.shape().first() == Some(&1) && call.input.shape().len() > 1;

@@ -103,11 +103,26 @@ impl Worker {
         }
     }
 
-    async fn infer(&self, call: Call) -> Result<Tensor, String> {
+    async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         match self {
             Self::Local(worker) => worker.infer(call).await,
             Self::Http(worker) => worker.infer(call).await,
             Self::Grpc(worker) => worker.infer(call).await,
+        }
+    }
+}
+
+/// Why a worker gave no output, and whether the query is to blame.
+struct Failure {
+    reason: String,
+    refused: bool,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            refused: false,
         }
     }
 }
@@ -149,13 +164,19 @@ impl Backend for Pool {
     }
 
     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
-        let failed = |reason| BackendError { worker, reason };
+        let failed = |failure: Failure| BackendError {
+            worker,
+            reason: failure.reason,
+            refused: failure.refused,
+        };
         let Some(found) = self.workers.get(worker) else {
-            return Err(failed("there is no such worker".to_owned()));
+            return Err(failed("there is no such worker".to_owned().into()));
         };
         match tokio::time::timeout(self.timeout, found.infer(call)).await {
             Ok(result) => result.map_err(failed),
-            Err(_) => Err(failed(format!("no answer within {:?}", self.timeout))),
+            Err(_) => Err(failed(
+                format!("no answer within {:?}", self.timeout).into(),
+            )),
         }
     }
 }

@@ -14,6 +14,9 @@ pub struct BackendError {
     pub worker: usize,
     /// What happened.
     pub reason: String,
+    /// Whether the worker is well and only refuses this query: it goes on getting tasks, and the query is
+    /// not sent again.
+    pub refused: bool,
 }
 
 /// What a worker is asked.

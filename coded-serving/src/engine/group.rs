@@ -38,6 +38,12 @@ struct Member {
     trace: Option<Arc<str>>,
 }
 
+impl Member {
+    fn waits(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+}
+
 /// A query that is to be sent once more.
 #[derive(Debug)]
 pub(super) struct Copy {
@@ -137,8 +143,26 @@ impl Group {
 
     /// How many clients wait.
     pub(super) fn waiting(&self) -> usize {
-        let waits = |member: &&Member| member.reply.is_some();
-        self.members.iter().filter(waits).count()
+        self.members.iter().filter(|member| member.waits()).count()
+    }
+
+    /// Whether somebody waits for this answer.
+    pub(super) fn is_wanted(&self, slot: Slot) -> bool {
+        self.members.get(slot).is_some_and(Member::waits)
+    }
+
+    /// Whether an answer has failed that somebody waits for.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.iter().any(|slot| self.is_wanted(slot))
+    }
+
+    /// A worker, or the model, refuses the query: nobody else is asked.
+    pub(super) fn refused(&mut self, slot: Slot, reason: String, statistics: &mut Statistics) {
+        if let Some(reply) = self.members.get_mut(slot).and_then(|m| m.reply.take()) {
+            let lost = &mut statistics.lost;
+            let error = ServeError::Refused(reason);
+            answer(reply, Err(error), lost, &mut statistics.abandoned);
+        }
     }
 
     /// Whether nothing more can happen to this group.
@@ -242,6 +266,7 @@ impl Group {
     pub(super) fn copies(
         &mut self,
         hedge: Option<Duration>,
+        reconstructs: bool,
         now: Instant,
     ) -> (Vec<Copy>, Option<Duration>) {
         let mut wanted = Vec::new();
@@ -259,10 +284,11 @@ impl Group {
         let queries = self.members.len();
         let decodable = self.code.decodable(queries, expected);
         for (slot, member) in self.members.iter_mut().enumerate() {
-            if member.reply.as_ref().is_none_or(Reply::is_closed) {
+            if !member.waits() {
                 continue;
             }
-            let recoverable = member.accepts_reconstruction
+            let recoverable = reconstructs
+                && member.accepts_reconstruction
                 && !member.is_doubtful
                 && (hopeful || decodable.contains(slot));
             let is_retry = self.failed.contains(slot);

@@ -23,7 +23,7 @@
 //!     fn serves(&self, _: usize, _: &Model) -> bool { true }
 //!     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
 //!         if worker == 0 {
-//!             return Err(BackendError { worker, reason: "dead".to_owned() });
+//!             return Err(BackendError { worker, reason: "dead".to_owned(), refused: false });
 //!         }
 //!         Ok(Tensor::vector(call.input.values().iter().map(|x| 2.0 * x).collect()))
 //!     }
@@ -167,13 +167,16 @@ impl<B: Backend> EngineBuilder<B> {
     #[must_use]
     pub fn build(self) -> Engine<B> {
         let workers = self.backend.workers();
+        let has_other_workers = (0..workers).any(|w| !self.backend.serves(w, &Model::Base));
         Engine(Arc::new(Inner {
+            has_other_workers,
             name: self.code.name().into(),
             code: self.code,
             settings: self.settings,
             state: Mutex::new(State {
                 queue: Queue::new(workers),
                 failures: vec![0; workers],
+                resting: vec![false; workers],
                 groups: HashMap::new(),
                 open: HashMap::new(),
                 next: 0,
@@ -199,7 +202,43 @@ struct Inner<B> {
     name: Arc<str>,
     backend: B,
     settings: Settings,
+    /// Whether some workers take redundant tasks alone.
+    has_other_workers: bool,
     state: Mutex<State>,
+}
+
+/// What a client waits for.
+type Answer = oneshot::Receiver<Result<Prediction, ServeError>>;
+
+/// A client that waits. When it goes, its group may have nobody left to work for.
+struct Leaving<B: Backend> {
+    answer: Option<Answer>,
+    inner: Arc<Inner<B>>,
+    group: GroupId,
+}
+
+impl<B: Backend> Leaving<B> {
+    async fn take(mut self) -> Result<Result<Prediction, ServeError>, oneshot::error::RecvError> {
+        match &mut self.answer {
+            Some(answer) => answer.await,
+            None => Ok(Err(ServeError::ShuttingDown)),
+        }
+    }
+}
+
+impl<B: Backend> Drop for Leaving<B> {
+    fn drop(&mut self) {
+        let Some(mut answer) = self.answer.take() else {
+            return;
+        };
+        // An answer that has come changes nothing for the group.
+        let is_answered = !matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        drop(answer);
+        if !is_answered {
+            let mut state = self.inner.lock();
+            self.inner.settle(&mut state, self.group);
+        }
+    }
 }
 
 /// All that changes. Held for microseconds, never across an await.
@@ -208,6 +247,8 @@ struct State {
     queue: Queue,
     /// Failures in a row, by worker.
     failures: Vec<u32>,
+    /// Which workers get no tasks for a while.
+    resting: Vec<bool>,
     groups: HashMap<GroupId, Group>,
     /// The group that takes queries, by the shape of its queries.
     open: HashMap<Vec<usize>, GroupId>,
@@ -267,29 +308,37 @@ impl<B: Backend> Engine<B> {
                 index: 0,
             }));
         }
+        if !(query.accepts_reconstruction || self.0.code.shape().systematic) {
+            return Err(ServeError::OnlyApproximate(Arc::clone(&self.0.name)));
+        }
         let patience = query.patience;
-        let answer = self.admit(query)?;
+        let (answer, group) = self.admit(query)?;
+        let answer = Leaving {
+            answer: Some(answer),
+            inner: Arc::clone(&self.0),
+            group,
+        };
         let lost = Err(ServeError::ShuttingDown);
         let Some(patience) = patience else {
-            return answer.await.unwrap_or(lost);
+            return answer.take().await.unwrap_or(lost);
         };
-        match tokio::time::timeout(patience, answer).await {
+        match tokio::time::timeout(patience, answer.take()).await {
             Ok(answer) => answer.unwrap_or(lost),
             Err(_) => Err(ServeError::DeadlineExceeded(patience)),
         }
     }
 
     /// Lets a query into a group.
-    fn admit(
-        &self,
-        query: Query,
-    ) -> Result<oneshot::Receiver<Result<Prediction, ServeError>>, ServeError> {
+    fn admit(&self, query: Query) -> Result<(Answer, GroupId), ServeError> {
         let inner = &self.0;
         let now = Instant::now();
         let mut state = inner.lock();
         if state.draining {
             state.statistics.rejected += 1;
             return Err(ServeError::ShuttingDown);
+        }
+        if state.queue.queries.len() >= inner.settings.most_waiting {
+            inner.purge(&mut state);
         }
         let waiting = state.queue.queries.len();
         if waiting >= inner.settings.most_waiting {
@@ -353,7 +402,7 @@ impl<B: Backend> Engine<B> {
                 inner.close(id);
             });
         }
-        Ok(answer)
+        Ok((answer, id))
     }
 
     /// Takes no more queries, closes open groups at once, and waits until every group is over or the
@@ -412,6 +461,17 @@ impl<B: Backend> Engine<B> {
     pub fn waiting(&self) -> usize {
         self.0.lock().queue.queries.len()
     }
+
+    /// How many queries would be let in now, and how many at most when nothing is to be done.
+    #[must_use]
+    pub fn room(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        let most = self.0.settings.most_waiting;
+        let waiting = most.saturating_sub(state.queue.queries.len());
+        let idle = state.queue.idle.len();
+        let workers = self.0.backend.workers();
+        (waiting.saturating_add(idle), most.saturating_add(workers))
+    }
 }
 
 impl<B: Backend> Inner<B> {
@@ -425,14 +485,17 @@ impl<B: Backend> Inner<B> {
         let inputs: Option<Arc<Vec<Tensor>>> = {
             let mut state = self.lock();
             let systematic = self.code.shape().systematic;
-            let busy = systematic && state.queue.queries.len() > self.settings.shed_above;
+            let busy = systematic
+                && !self.has_other_workers
+                && state.queue.queries.len() > self.settings.shed_above;
+            let never = systematic && self.settings.policy == ReconstructionPolicy::Never;
             let Some(group) = state.groups.get_mut(&id) else {
                 return;
             };
             let inputs = group.close();
-            if inputs.is_some() && busy {
+            if inputs.is_some() && (busy || never) {
                 group.encoded([]);
-                state.statistics.shed += 1;
+                state.statistics.shed += u64::from(!never);
                 self.settle(&mut state, id);
                 None
             } else if inputs.is_none() {
@@ -523,10 +586,42 @@ impl<B: Backend> Inner<B> {
         }
     }
 
+    /// Takes queries out of the queue whose clients have gone.
+    fn purge(self: &Arc<Self>, state: &mut State) {
+        let State { queue, groups, .. } = &mut *state;
+        let mut gone = Vec::new();
+        queue.queries.retain(|job| {
+            let is_wanted = groups
+                .get(&job.group)
+                .is_some_and(|group| group.is_wanted(job.slot));
+            let stays = is_wanted || !self.code.shape().systematic;
+            if !stays {
+                gone.push((job.group, job.slot));
+            }
+            stays
+        });
+        for (group, slot) in gone {
+            self.finish(state, group, slot, 0, None, false);
+        }
+    }
+
     /// Has a worker answer a task.
     async fn run(self: Arc<Self>, worker: usize, job: Job) {
-        let output = self.backend.infer(worker, job.call).await;
-        let failed = output.is_err();
+        let mut output = self.backend.infer(worker, job.call).await;
+        let is_finite = output.as_ref().map_or(true, Tensor::is_finite);
+        if !is_finite && self.code.shape().stragglers == 0 {
+            // No other output can make up for it, and another worker would answer the same.
+            output = Err(BackendError {
+                worker,
+                reason: "the model's answer is not finite".to_owned(),
+                refused: true,
+            });
+        }
+        let refused = match &output {
+            Err(error) if error.refused => Some(error.reason.clone()),
+            _ => None,
+        };
+        let failed = output.is_err() && refused.is_none();
         let rest = {
             let mut state = self.lock();
             let rest = if failed {
@@ -539,14 +634,36 @@ impl<B: Backend> Inner<B> {
             };
             if rest.is_zero() {
                 state.queue.idle.push_back(worker);
+            } else {
+                state.resting[worker] = true;
+            }
+            if let Some(reason) = refused
+                && !job.is_redundant
+                && self.code.shape().systematic
+            {
+                let mut counted = state.statistics;
+                if let Some(group) = state.groups.get_mut(&job.group) {
+                    group.refused(job.slot, reason, &mut counted);
+                }
+                state.statistics = counted;
             }
             self.finish(&mut state, job.group, job.slot, worker, output.ok(), true);
+            if failed {
+                // Redundant tasks may have waited for this worker alone.
+                let mut groups: Vec<GroupId> =
+                    state.queue.redundant.iter().map(|job| job.group).collect();
+                groups.dedup();
+                for group in groups {
+                    self.settle(&mut state, group);
+                }
+            }
             self.dispatch(&mut state);
             rest
         };
         if !rest.is_zero() {
             sleep(rest).await;
             let mut state = self.lock();
+            state.resting[worker] = false;
             state.queue.idle.push_back(worker);
             self.dispatch(&mut state);
         }
@@ -589,6 +706,7 @@ impl<B: Backend> Inner<B> {
             latencies,
             retries,
             hedges,
+            resting,
             ..
         } = state;
         let Some(group) = groups.get_mut(&id) else {
@@ -610,8 +728,22 @@ impl<B: Backend> Inner<B> {
             coding.decoding += begin.elapsed();
             coding.decoded += statistics.reconstructed - before;
         }
-        let (copies, late) = group.copies(latencies.quantile(HEDGING), now);
-        let copied = !copies.is_empty();
+        // A redundant task that nobody can take is no hope for what has failed.
+        let (parts, has_failed) = (&group.workers, group.has_failed());
+        let can_take = |worker: usize, job: &Job| {
+            self.backend.serves(worker, &job.call.model) && !parts.contains(&worker)
+        };
+        let hopeless = queue.cancel(id, |job| {
+            let mut able = (0..resting.len()).filter(|&worker| can_take(worker, job));
+            !able.any(|worker| !(has_failed && resting[worker]))
+        });
+        statistics.cancelled += hopeless.len() as u64;
+        for slot in hopeless {
+            group.cancelled(slot);
+        }
+        let reconstructs = self.settings.policy != ReconstructionPolicy::Never;
+        let (copies, late) = group.copies(latencies.quantile(HEDGING), reconstructs, now);
+        let mut copied = false;
         for copy in copies {
             let budget = if copy.is_retry {
                 &mut *retries
@@ -621,6 +753,7 @@ impl<B: Backend> Inner<B> {
             if !budget.spend() {
                 continue;
             }
+            copied = true;
             group.sent_again(copy.slot);
             let job = Job {
                 group: id,
@@ -642,7 +775,7 @@ impl<B: Backend> Inner<B> {
             }
         }
         if group.waiting() == 0 {
-            let cancelled = queue.cancel(id);
+            let cancelled = queue.cancel(id, |_| true);
             statistics.cancelled += cancelled.len() as u64;
             for slot in cancelled {
                 group.cancelled(slot);

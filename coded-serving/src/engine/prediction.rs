@@ -86,6 +86,12 @@ pub enum ServeError {
         /// Outputs that arrived.
         received: usize,
     },
+    /// A worker refuses the query, or the model has no finite answer to it.
+    #[error("the query is refused: {0}")]
+    Refused(String),
+    /// The client refuses reconstructed answers, and the code gives no others.
+    #[error("every answer of the code {0} is approximate, and the client refuses such")]
+    OnlyApproximate(Arc<str>),
     /// The engine takes no more queries.
     #[error("the engine is shutting down")]
     ShuttingDown,

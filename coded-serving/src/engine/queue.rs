@@ -29,7 +29,7 @@ pub(super) struct Queue {
     /// Longest idle first.
     pub(super) idle: VecDeque<usize>,
     pub(super) queries: VecDeque<Job>,
-    /// Only looked at when no query waits.
+    /// Looked at when no query waits, but for workers that take none.
     pub(super) redundant: VecDeque<Job>,
 }
 
@@ -61,12 +61,13 @@ impl Queue {
         serves: impl Fn(usize, &Model) -> bool,
         has_part: impl Fn(usize, GroupId) -> bool,
     ) -> Option<(usize, Job)> {
-        if !self.queries.is_empty() {
-            return None;
-        }
+        let is_busy = !self.queries.is_empty();
         for index in 0..self.redundant.len() {
             let job = &self.redundant[index];
-            let fits = |&w: &usize| serves(w, &job.call.model) && !has_part(w, job.group);
+            // Workers that take no queries have nothing better to do.
+            let is_free = |w| !(is_busy && serves(w, &Model::Base));
+            let fits =
+                |&w: &usize| is_free(w) && serves(w, &job.call.model) && !has_part(w, job.group);
             if let Some(place) = self.idle.iter().position(fits) {
                 let worker = self.idle.remove(place)?;
                 return Some((worker, self.redundant.remove(index)?));
@@ -75,14 +76,19 @@ impl Queue {
         None
     }
 
-    /// Takes back the redundant tasks of a group; their slots.
-    pub(super) fn cancel(&mut self, group: GroupId) -> Vec<Slot> {
+    /// Takes back those redundant tasks of a group that `is_needless`; their slots.
+    pub(super) fn cancel(
+        &mut self,
+        group: GroupId,
+        is_needless: impl Fn(&Job) -> bool,
+    ) -> Vec<Slot> {
         let mut slots = Vec::new();
         self.redundant.retain(|job| {
-            if job.group == group {
+            let goes = job.group == group && is_needless(job);
+            if goes {
                 slots.push(job.slot);
             }
-            job.group != group
+            !goes
         });
         slots
     }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::numbers::Numbers;
+use super::numbers::{Few, Numbers};
 use super::{
     DATATYPE, InferRequest, InferResponse, NamedTensor, Parameter, Parameters, ProtocolError,
     bytes, floats, tensor,
@@ -50,17 +50,17 @@ struct Message {
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parameters: Option<Parameters>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    inputs: Vec<Described>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    inputs: Few<Described>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    outputs: Option<Vec<Described>>,
+    outputs: Option<Few<Described>>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Described {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    shape: Option<Vec<i64>>,
+    shape: Option<Few<i64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     datatype: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,8 +109,15 @@ pub fn read_request(
     };
     parameters.remove(BINARY_OUTPUT);
     let mut outputs = Vec::new();
-    for output in message.outputs.unwrap_or_default() {
+    for output in message.outputs.unwrap_or_default().0 {
         let own = output.parameters.as_ref();
+        let strange = own.and_then(|own| own.keys().find(|name| *name != BINARY));
+        if let Some(parameter) = strange {
+            return Err(ProtocolError::Parameter {
+                output: output.name,
+                parameter: parameter.clone(),
+            });
+        }
         if let Some(Parameter::Bool(wanted)) = own.and_then(|own| own.get(BINARY))
             && *wanted != binary.all
         {
@@ -118,7 +125,7 @@ pub fn read_request(
         }
         outputs.push(output.name);
     }
-    let inputs = tensors(message.inputs, &mut rest)?;
+    let inputs = tensors(message.inputs.0, &mut rest)?;
     let request = InferRequest {
         id: message.id,
         parameters,
@@ -162,8 +169,8 @@ pub fn write_request(request: &InferRequest, binary: bool) -> Result<Body, Proto
         model_version: None,
         id: request.id.clone(),
         parameters: (!parameters.is_empty()).then_some(parameters),
-        inputs: described(&request.inputs, &all),
-        outputs: (!outputs.is_empty()).then_some(outputs),
+        inputs: Few(described(&request.inputs, &all)),
+        outputs: (!outputs.is_empty()).then_some(Few(outputs)),
     };
     write(&message, &request.inputs, &all)
 }
@@ -183,7 +190,7 @@ pub fn read_response(
         model_version: message.model_version.unwrap_or_default(),
         id: message.id,
         parameters: message.parameters.unwrap_or_default(),
-        outputs: tensors(message.outputs.unwrap_or_default(), &mut rest)?,
+        outputs: tensors(message.outputs.unwrap_or_default().0, &mut rest)?,
     })
 }
 
@@ -201,8 +208,8 @@ pub fn write_response(
         model_version: (!response.model_version.is_empty()).then(|| response.model_version.clone()),
         id: response.id.clone(),
         parameters: (!response.parameters.is_empty()).then(|| response.parameters.clone()),
-        inputs: Vec::new(),
-        outputs: Some(described(&response.outputs, binary)),
+        inputs: Few::default(),
+        outputs: Some(Few(described(&response.outputs, binary))),
     };
     write(&message, &response.outputs, binary)
 }
@@ -244,7 +251,7 @@ fn tensors(described: Vec<Described>, rest: &mut &[u8]) -> Result<Vec<NamedTenso
             (Some(Parameter::Integer(size)), None) => take(&name, *size, rest)?,
             _ => return Err(ProtocolError::NoData { tensor: name }),
         };
-        let tensor = tensor(&name, &shape, values)?;
+        let tensor = tensor(&name, &shape.0, values)?;
         read.push(NamedTensor { name, tensor });
     }
     if rest.is_empty() {
@@ -275,7 +282,7 @@ fn described(tensors: &[NamedTensor], binary: &BinaryOutputs) -> Vec<Described> 
         let size = Parameter::Integer(i64::try_from(size).unwrap_or(i64::MAX));
         Described {
             name: one.name.clone(),
-            shape: Some(one.tensor.shape().iter().map(|&n| n as i64).collect()),
+            shape: Some(Few(one.tensor.shape().iter().map(|&n| n as i64).collect())),
             datatype: Some(DATATYPE.to_owned()),
             parameters: as_bytes.then(|| [(BINARY_SIZE.to_owned(), size)].into_iter().collect()),
             data: (!as_bytes).then(|| Numbers(one.tensor.values().to_vec())),

@@ -174,6 +174,16 @@ pub enum ProtocolError {
         /// How many there are.
         found: usize,
     },
+    /// An output is asked for in a way that is not known here, such as `classification`.
+    #[error(
+        "`{output}` is asked for with the parameter `{parameter}`, expected `binary_data` or none"
+    )]
+    Parameter {
+        /// The output.
+        output: String,
+        /// What is not known.
+        parameter: String,
+    },
     /// Bytes that belong to no tensor.
     #[error("{found} bytes follow the last tensor")]
     Trailing {

@@ -1,12 +1,66 @@
 //! Nested arrays of numbers, read without a tree in between.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How deep the data of a tensor may be nested.
 const DEEPEST: usize = 16;
+
+/// How many tensors a message may have, and dimensions a tensor: a message of commas must not become
+/// gigabytes.
+const MOST: usize = 32;
+
+/// A short list.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Few<T>(pub(super) Vec<T>);
+
+impl<T> Few<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Serialize> Serialize for Few<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = Few<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an array of at most {MOST}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Few<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(next) = array.next_element()? {
+                    if list.len() == MOST {
+                        return Err(A::Error::invalid_length(MOST + 1, &self));
+                    }
+                    list.push(next);
+                }
+                Ok(Few(list))
+            }
+        }
+
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
 
 /// The numbers of a nested array, one after another.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -35,7 +35,7 @@ use wire::infer_parameter::ParameterChoice;
 use wire::model_infer_response::InferOutputTensor;
 
 /// The most bytes of a message that are read.
-pub(super) const MOST_BYTES: usize = super::http::MOST_BYTES;
+pub(super) const MOST_BYTES: usize = 4 << 20;
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {

@@ -266,6 +266,16 @@ impl<B: Backend> ServedModel<B> {
         let asked = self.wishes(&request)?;
         let rows = self.rows(request.inputs)?;
         let count = rows.len();
+        // A part of a request is of no use: none is let in that the queue cannot hold whole.
+        let (room, most) = self.engine.room();
+        if count > most {
+            let expected = format!("at most {most}, as many as may wait and be worked on");
+            return Err(Refusal::unfit("the rows of a request", expected, count));
+        }
+        if count > 1 && count > room {
+            let waiting = self.engine.waiting();
+            return Err(ServeError::Overloaded { waiting }.into());
+        }
         let query = |input: Tensor| Query {
             input,
             patience: Some(asked.patience),

@@ -22,7 +22,7 @@ use super::host::{Asked, Host, ServedModel};
 use super::refusal::Refusal;
 
 /// The most bytes of a body that are read, after decompression.
-pub const MOST_BYTES: usize = 64 << 20;
+pub const MOST_BYTES: usize = 16 << 20;
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {

@@ -1,7 +1,7 @@
 //! What Prometheus reads.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::engine::{Backend, CodingTime, Engine, Statistics};
+use crate::engine::{Backend, CodingTime, Statistics};
 
 use super::host::ServedModel;
 
@@ -27,6 +27,7 @@ struct Labels {
 pub(super) struct Metrics {
     requests: Family<Labels, Counter>,
     seconds: Family<Labels, Histogram, fn() -> Histogram>,
+    engines: Engines,
     registry: Mutex<Registry>,
 }
 
@@ -52,9 +53,12 @@ impl Default for Metrics {
             Unit::Seconds,
             seconds.clone(),
         );
+        let engines = Engines::default();
+        registry.register_collector(Box::new(engines.clone()));
         Self {
             requests,
             seconds,
+            engines,
             registry: Mutex::new(registry),
         }
     }
@@ -74,10 +78,19 @@ impl Metrics {
 
     /// Has the counts of a model's engine read whenever the metrics are.
     pub(super) fn watch<B: Backend>(&self, name: &str, model: &ServedModel<B>) {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry
-            .sub_registry_with_label(("model".into(), name.to_owned().into()))
-            .register_collector(Box::new(EngineCounts(model.engine.clone())));
+        let engine = model.engine.clone();
+        let read = move || EngineCounts {
+            statistics: engine.statistics(),
+            coding: engine.coding_time(),
+            open_groups: engine.open_groups(),
+            waiting: engine.waiting(),
+        };
+        let mut engines = self
+            .engines
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        engines.push((name.to_owned(), Box::new(read)));
     }
 
     pub(super) fn text(&self) -> String {
@@ -89,123 +102,139 @@ impl Metrics {
     }
 }
 
-/// Reads an engine's counts.
-struct EngineCounts<B>(Engine<B>);
+/// What an engine has counted.
+#[derive(Clone, Copy)]
+struct EngineCounts {
+    statistics: Statistics,
+    coding: CodingTime,
+    open_groups: usize,
+    waiting: usize,
+}
 
-impl<B> fmt::Debug for EngineCounts<B> {
+type Read = Box<dyn Fn() -> EngineCounts + Send + Sync>;
+
+/// Reads the counts of all engines, each metric told once with a line for every model.
+#[derive(Clone, Default)]
+struct Engines(Arc<Mutex<Vec<(String, Read)>>>);
+
+impl fmt::Debug for Engines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EngineCounts")
+        f.write_str("Engines")
     }
 }
 
-impl<B: Backend> Collector for EngineCounts<B> {
+/// Name, explanation, and value.
+type Counted = (&'static str, &'static str, fn(&EngineCounts) -> u64);
+
+const COUNTERS: [Counted; 15] = [
+    ("queries_accepted", "Queries that were let in", |c| {
+        c.statistics.accepted
+    }),
+    ("queries_rejected", "Queries that were turned away", |c| {
+        c.statistics.rejected
+    }),
+    (
+        "answers_direct",
+        "Answers from the worker that was asked",
+        |c| c.statistics.direct,
+    ),
+    (
+        "reconstructed",
+        "Answers from other tasks of the group",
+        |c| c.statistics.reconstructed,
+    ),
+    ("answers_lost", "Queries whose answer was lost", |c| {
+        c.statistics.lost
+    }),
+    (
+        "answers_abandoned",
+        "Queries whose client gave up first",
+        |c| c.statistics.abandoned,
+    ),
+    (
+        "reconstruction_agreed",
+        "Late true answers with the class of the reconstructed one",
+        |c| c.statistics.agreed,
+    ),
+    (
+        "reconstruction_disagreed",
+        "Late true answers with another class",
+        |c| c.statistics.disagreed,
+    ),
+    (
+        "reconstruction_doubtful",
+        "Reconstructed answers held back for their margin",
+        |c| c.statistics.doubtful,
+    ),
+    (
+        "redundant_tasks",
+        "Redundant tasks that were sent, hedges among them",
+        |c| c.statistics.redundant,
+    ),
+    (
+        "parity_shed",
+        "Groups that went without redundant tasks under load",
+        |c| c.statistics.shed,
+    ),
+    (
+        "parity_cancelled",
+        "Redundant tasks that were taken back",
+        |c| c.statistics.cancelled,
+    ),
+    ("retries", "Queries sent again after a failure", |c| {
+        c.statistics.retries
+    }),
+    ("hedges", "Late queries sent a second time", |c| {
+        c.statistics.hedges
+    }),
+    ("worker_failures", "Tasks that a worker failed", |c| {
+        c.statistics.failures
+    }),
+];
+
+impl Collector for Engines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let counted: Statistics = self.0.statistics();
-        let counters = [
-            (
-                "queries_accepted",
-                "Queries that were let in",
-                counted.accepted,
-            ),
-            (
-                "queries_rejected",
-                "Queries that were turned away",
-                counted.rejected,
-            ),
-            (
-                "answers_direct",
-                "Answers from the worker that was asked",
-                counted.direct,
-            ),
-            (
-                "reconstructed",
-                "Answers from other tasks of the group",
-                counted.reconstructed,
-            ),
-            (
-                "answers_lost",
-                "Queries whose answer was lost",
-                counted.lost,
-            ),
-            (
-                "answers_abandoned",
-                "Queries whose client gave up first",
-                counted.abandoned,
-            ),
-            (
-                "reconstruction_agreed",
-                "Late true answers with the same class as the reconstructed one",
-                counted.agreed,
-            ),
-            (
-                "reconstruction_disagreed",
-                "Late true answers with another class",
-                counted.disagreed,
-            ),
-            (
-                "reconstruction_doubtful",
-                "Reconstructed answers held back for their margin",
-                counted.doubtful,
-            ),
-            (
-                "redundant_tasks",
-                "Redundant tasks that were sent",
-                counted.redundant,
-            ),
-            (
-                "parity_shed",
-                "Redundant tasks that were not made under load",
-                counted.shed,
-            ),
-            (
-                "parity_cancelled",
-                "Redundant tasks that were taken back",
-                counted.cancelled,
-            ),
-            (
-                "retries",
-                "Queries sent again after a failure",
-                counted.retries,
-            ),
-            ("hedges", "Late queries sent a second time", counted.hedges),
-            (
-                "worker_failures",
-                "Tasks that a worker failed",
-                counted.failures,
-            ),
+        let counts: Vec<([(&str, String); 1], EngineCounts)> = {
+            let engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let read = engines
+                .iter()
+                .map(|(name, read)| ([("model", name.clone())], read()));
+            read.collect()
+        };
+        for (name, help, value) in COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (label, counts) in &counts {
+                ConstCounter::new(value(counts)).encode(family.encode_family(label)?)?;
+            }
+        }
+        let times: [(&str, &str, fn(&EngineCounts) -> Duration); 2] = [
+            ("encode", "Time spent encoding", |c| c.coding.encoding),
+            ("decode", "Time spent decoding", |c| c.coding.decoding),
         ];
-        for (name, help, value) in counters {
-            let counter = ConstCounter::new(value);
-            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            counter.encode(encoder)?;
-        }
-        let CodingTime {
-            encoding, decoding, ..
-        } = self.0.coding_time();
-        for (name, help, time) in [
-            ("encode", "Time spent encoding", encoding),
-            ("decode", "Time spent decoding", decoding),
-        ] {
-            let counter = ConstCounter::new(time.as_secs_f64());
+        for (name, help, value) in times {
             let unit = Some(&Unit::Seconds);
-            let encoder = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
-            counter.encode(encoder)?;
+            let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
+            for (label, counts) in &counts {
+                let seconds = value(counts).as_secs_f64();
+                ConstCounter::new(seconds).encode(family.encode_family(label)?)?;
+            }
         }
-        for (name, help, value) in [
+        let gauges: [(&str, &str, fn(&EngineCounts) -> usize); 2] = [
             (
                 "open_groups",
                 "Groups with a client that waits or a task that runs",
-                self.0.open_groups(),
+                |c| c.open_groups,
             ),
-            (
-                "queue_depth",
-                "Queries that wait for a worker",
-                self.0.waiting(),
-            ),
-        ] {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            gauge.encode(encoder)?;
+            ("queue_depth", "Queries that wait for a worker", |c| {
+                c.waiting
+            }),
+        ];
+        for (name, help, value) in gauges {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (label, counts) in &counts {
+                let value = i64::try_from(value(counts)).unwrap_or(i64::MAX);
+                ConstGauge::new(value).encode(family.encode_family(label)?)?;
+            }
         }
         Ok(())
     }

@@ -150,6 +150,9 @@ pub async fn serve<B: Backend>(
     }
     host.stop_being_ready();
     health
+        .set_service_status("", tonic_health::ServingStatus::NotServing)
+        .await;
+    health
         .set_not_serving::<GrpcInferenceServiceServer<grpc::Service<B>>>()
         .await;
     info!(linger = ?drain.linger, "no longer ready, draining");

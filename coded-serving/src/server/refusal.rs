@@ -62,9 +62,13 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Protocol(_) | Self::Unfit { .. } | Self::Serve(ServeError::InvalidInput(_)) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Protocol(_)
+            | Self::Unfit { .. }
+            | Self::Serve(
+                ServeError::InvalidInput(_)
+                | ServeError::Refused(_)
+                | ServeError::OnlyApproximate(_),
+            ) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoModel { .. } => StatusCode::NOT_FOUND,
             Self::Serve(ServeError::Overloaded { .. }) => StatusCode::TOO_MANY_REQUESTS,
@@ -81,7 +85,11 @@ impl Refusal {
             Self::Protocol(_)
             | Self::Unfit { .. }
             | Self::TooLarge { .. }
-            | Self::Serve(ServeError::InvalidInput(_)) => GrpcCode::InvalidArgument,
+            | Self::Serve(
+                ServeError::InvalidInput(_)
+                | ServeError::Refused(_)
+                | ServeError::OnlyApproximate(_),
+            ) => GrpcCode::InvalidArgument,
             Self::NoModel { .. } => GrpcCode::NotFound,
             Self::Serve(ServeError::Overloaded { .. }) => GrpcCode::ResourceExhausted,
             Self::Serve(ServeError::DeadlineExceeded(_)) => GrpcCode::DeadlineExceeded,

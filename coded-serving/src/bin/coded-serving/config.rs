@@ -473,19 +473,24 @@ async fn remote_metadata(workers: &[Worker]) -> anyhow::Result<ModelMetadata> {
     loop {
         let mut last = None;
         for worker in workers {
-            let asked = match worker {
-                Worker::Http(worker) => worker.metadata().await,
-                Worker::Grpc(worker) => worker.metadata().await,
-                _ => continue,
+            let ask = async {
+                match worker {
+                    Worker::Http(worker) => Some(worker.metadata().await),
+                    Worker::Grpc(worker) => Some(worker.metadata().await),
+                    _ => None,
+                }
             };
-            match asked {
-                Ok(metadata) => return Ok(metadata),
-                Err(error) => last = Some(error),
+            // One that hangs must not keep the others from being asked.
+            match tokio::time::timeout(Duration::from_millis(500), ask).await {
+                Ok(Some(Ok(metadata))) => return Ok(metadata),
+                Ok(Some(Err(error))) => last = Some(error.to_string()),
+                Ok(None) => {}
+                Err(_) => last = Some("a server does not answer".to_owned()),
             }
         }
         if Instant::now() > end {
             match last {
-                Some(error) => return Err(error).context("no server says what it serves"),
+                Some(error) => bail!("no server says what it serves: {error}"),
                 None => bail!("it has no base worker"),
             }
         }

@@ -20,6 +20,7 @@ mod simulate;
 mod train;
 mod worker;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -61,9 +62,15 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Servers tell when they drain; what shows a result is not interrupted.
+    let level = match arguments.command {
+        Command::Worker(_) | Command::Gateway(_) | Command::Serve(_) => LevelFilter::INFO,
+        _ => LevelFilter::WARN,
+    };
     tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::INFO)
+        .with_max_level(level)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let result = match arguments.command {

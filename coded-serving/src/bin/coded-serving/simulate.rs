@@ -107,6 +107,9 @@ impl Scheme {
 impl Scenario {
     /// Runs a scheme in virtual time.
     pub(crate) fn run(&self, scheme: Scheme) -> anyhow::Result<Summary> {
+        if self.workers == 0 {
+            anyhow::bail!("--workers: expected at least 1, found 0");
+        }
         let seed = SeedTree::new(self.seed);
         let service = Delay::log_normal(self.service.0, self.spread)?
             .or_more(self.delay_probability, self.delay.0)?;
