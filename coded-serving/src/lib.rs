@@ -15,6 +15,11 @@
 //! * With the feature `network`, an `InvertibleClassifier` is a base model whose answers can be coded,
 //!   and a `SetEncoder` makes its parity queries; neither needs a tensor library.
 //! * With the feature `train`, `CouplingNetwork` and `EncoderNetwork` become these two.
+//! * With the feature `engine`, an `Engine` serves queries through a code, on any pool of workers; with
+//!   `load`, workers that only take time, and load for them, in virtual time or real.
+//! * With the feature `server`, a `Host` of engines answers over HTTP and gRPC as the Open Inference
+//!   Protocol says, and servers of that protocol are workers of a `Pool`. The tool `coded-serving`
+//!   (feature `cli`) is made of these.
 //!
 //! # A first example
 //!

@@ -250,22 +250,43 @@ async fn one_dead_worker_costs_nothing_two_of_a_group_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parity_waits_for_a_worker_without_a_part_in_its_group() {
-    // Both workers have a query of the group: the parity has no place, and is taken back.
+async fn a_parity_waits_for_a_worker_without_an_open_part_in_its_group() {
+    // Both workers have a query of the group: the parity waits until one has answered.
     let pool = Pool::new(2, |worker, _| {
         Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE })
     });
     let engine = Engine::builder(parity(2), pool.clone()).build();
+    let start = Instant::now();
     all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
+    assert!(start.elapsed() >= 2 * SERVICE && start.elapsed() < 3 * SERVICE);
     settle().await;
     let counted = engine.statistics();
     assert_eq!(
-        (counted.redundant, counted.cancelled),
-        (0, 1),
+        (counted.redundant, counted.reconstructed),
+        (1, 1),
         "{counted:?}"
     );
-    assert_eq!(pool.log.lock().unwrap().given.len(), 2);
+    {
+        let log = pool.log.lock().unwrap();
+        let to: Vec<usize> = log.given.iter().map(|(_, worker)| *worker).collect();
+        assert_eq!(to, [0, 1, 1]);
+    }
     assert_eq!(engine.open_groups(), 0);
+
+    // With workers to spare it goes to one without any part.
+    let pool = Pool::new(4, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(parity(2), pool.clone())
+        .fill_deadline(SERVICE)
+        .build();
+    let (first, second) = tokio::join!(engine.predict(query(1.0)), async {
+        sleep(SERVICE / 2).await;
+        engine.predict(query(2.0)).await
+    });
+    assert!(first.is_ok() && second.is_ok());
+    settle().await;
+    let log = pool.log.lock().unwrap();
+    let to: Vec<usize> = log.given.iter().map(|(_, worker)| *worker).collect();
+    assert_eq!(to, [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -539,11 +560,25 @@ async fn reconstruction_waits_for_a_quantile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parity_without_a_place_is_no_hope_for_what_failed() {
-    // Every worker has a part in the group: the parity can go nowhere, and the query is sent again.
+async fn a_group_as_large_as_the_pool_survives_a_failure() {
+    // Every worker has a part in the group: the parity goes to one that has answered.
     let pool = Pool::new(3, |worker, task| match (worker, task) {
         (0, _) => Fate::Fails,
         _ => Fate::Answers(SERVICE),
+    });
+    let engine = Engine::builder(parity(3), pool).build();
+    let begin = Instant::now();
+    let answers = all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert!(begin.elapsed() < 10 * SERVICE);
+    settle().await;
+    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.statistics().reconstructed, 1);
+
+    // And where the other workers fail as well, nothing waits for a place that will not come.
+    let pool = Pool::new(3, |worker, _| match worker {
+        2 => Fate::Answers(SERVICE),
+        _ => Fate::Fails,
     });
     let engine = Engine::builder(parity(3), pool).build();
     let begin = Instant::now();

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::prelude::{
-    Framework, InferenceModelExt, IntoTensor, TValue, TypedRunnableModel, tvec,
+    Framework, InferenceModelExt, IntoRunnable, IntoTensor, TValue, TypedRunnableModel, tvec,
 };
-use tract_onnx::tract_hir::infer::InferenceFact;
+use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
 
 use crate::network::NetworkError;
 use crate::protocol::{DATATYPE, TensorMetadata};

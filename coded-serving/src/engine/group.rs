@@ -44,6 +44,19 @@ impl Member {
     }
 }
 
+/// What a worker has to do with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Nothing.
+    None,
+    /// It has answered its tasks: what becomes of it does not matter to them.
+    Answered,
+    /// It works on a task.
+    Running,
+    /// It has failed a task.
+    Failed,
+}
+
 /// A query that is to be sent once more.
 #[derive(Debug)]
 pub(super) struct Copy {
@@ -70,8 +83,8 @@ pub(super) struct Group {
     closed: bool,
     /// Redundant tasks are being made.
     encoding: bool,
-    /// Workers that were given a task of this group.
-    pub(super) workers: Vec<usize>,
+    /// What became of the tasks of this group that workers were given.
+    parts: Vec<(usize, Part)>,
 }
 
 impl Group {
@@ -87,7 +100,7 @@ impl Group {
             outstanding: Vec::new(),
             closed: false,
             encoding: false,
-            workers: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -141,6 +154,17 @@ impl Group {
         }
     }
 
+    /// A worker is given a task of this group.
+    pub(super) fn given_to(&mut self, worker: usize) {
+        self.parts.push((worker, Part::Running));
+    }
+
+    /// The part that a worker has in this group.
+    pub(super) fn part(&self, worker: usize) -> Part {
+        let own = self.parts.iter().filter(|(of, _)| *of == worker);
+        own.map(|(_, part)| *part).max().unwrap_or(Part::None)
+    }
+
     /// How many clients wait.
     pub(super) fn waiting(&self) -> usize {
         self.members.iter().filter(|member| member.waits()).count()
@@ -179,6 +203,15 @@ impl Group {
         statistics: &mut Statistics,
     ) {
         self.no_longer_outstanding(slot);
+        let ended = match &output {
+            Some(_) => Part::Answered,
+            None => Part::Failed,
+        };
+        // A worker has one task at a time.
+        let running = |(of, part): &&mut (usize, Part)| *of == worker && *part == Part::Running;
+        for (_, part) in self.parts.iter_mut().filter(running) {
+            *part = ended;
+        }
         // A value that is not finite would spoil every reconstruction.
         let output = output.filter(Tensor::is_finite);
         statistics.failures += u64::from(output.is_none());

@@ -2,7 +2,8 @@
 //!
 //! Queries of a systematic code go to a worker at once; nothing waits for a group to fill. A full
 //! group, or one whose first query has waited for the fill deadline, is encoded, and its redundant
-//! tasks are queued behind all queries, for workers that have no other task of the group. When enough
+//! tasks are queued behind all queries, for workers that have no open task of the group, those
+//! without any before others. When enough
 //! outputs are here, missing answers are reconstructed as the [`ReconstructionPolicy`] allows, and
 //! flagged. True answers that come later are compared with them: [`Statistics::agreed`].
 //!
@@ -65,9 +66,12 @@ use crate::error::CodeError;
 use crate::tensor::Tensor;
 
 use budget::Budget;
-use group::Group;
+use group::{Group, Part};
 use latencies::Latencies;
 use queue::{GroupId, Job, Queue};
+
+/// In place of a worker, for tasks that none was given.
+const NOBODY: usize = usize::MAX;
 
 /// The longest that a worker rests after failures.
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -560,26 +564,24 @@ impl<B: Backend> Inner<B> {
         let now = Instant::now();
         loop {
             let State { queue, groups, .. } = state;
-            let has_part = |worker: usize, group: GroupId| {
-                groups
-                    .get(&group)
-                    .is_some_and(|g| g.workers.contains(&worker))
+            let part = |worker: usize, group: GroupId| {
+                groups.get(&group).map_or(Part::None, |g| g.part(worker))
             };
             let next = queue
                 .next_query(serves)
-                .or_else(|| queue.next_redundant(serves, has_part));
+                .or_else(|| queue.next_redundant(serves, part));
             let Some((worker, job)) = next else {
                 return;
             };
             // Nobody waits for it any more, and no group needs it.
             if job.deadline.is_some_and(|deadline| deadline <= now) {
                 queue.idle.push_front(worker);
-                self.finish(state, job.group, job.slot, worker, None, false);
+                self.finish(state, job.group, job.slot, NOBODY, None, false);
                 continue;
             }
             state.statistics.redundant += u64::from(job.is_redundant);
             if let Some(group) = state.groups.get_mut(&job.group) {
-                group.workers.push(worker);
+                group.given_to(worker);
             }
             let inner = Arc::clone(self);
             tokio::spawn(async move { inner.run(worker, job).await });
@@ -601,7 +603,7 @@ impl<B: Backend> Inner<B> {
             stays
         });
         for (group, slot) in gone {
-            self.finish(state, group, slot, 0, None, false);
+            self.finish(state, group, slot, NOBODY, None, false);
         }
     }
 
@@ -729,9 +731,9 @@ impl<B: Backend> Inner<B> {
             coding.decoded += statistics.reconstructed - before;
         }
         // A redundant task that nobody can take is no hope for what has failed.
-        let (parts, has_failed) = (&group.workers, group.has_failed());
+        let has_failed = group.has_failed();
         let can_take = |worker: usize, job: &Job| {
-            self.backend.serves(worker, &job.call.model) && !parts.contains(&worker)
+            self.backend.serves(worker, &job.call.model) && group.part(worker) < Part::Failed
         };
         let hopeless = queue.cancel(id, |job| {
             let mut able = (0..resting.len()).filter(|&worker| can_take(worker, job));

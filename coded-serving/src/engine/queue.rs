@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::code::{Model, Slot};
 
 use super::backend::Call;
+use super::group::Part;
 
 /// The number of a group.
 pub(super) type GroupId = u64;
@@ -53,22 +54,31 @@ impl Queue {
         Some((worker, self.queries.pop_front()?))
     }
 
-    /// The next redundant task for a worker that serves it and has had no task of its group: what
-    /// slows a member of a group must not slow its parity. Tasks that no idle worker may take are
+    /// The next redundant task for a worker that serves it and works on no task of its group, and
+    /// has failed none: what slows a member of a group must not slow its parity. Workers without any part
+    /// in the group come before those that have answered theirs. Tasks that no idle worker may take are
     /// passed over.
     pub(super) fn next_redundant(
         &mut self,
         serves: impl Fn(usize, &Model) -> bool,
-        has_part: impl Fn(usize, GroupId) -> bool,
+        part: impl Fn(usize, GroupId) -> Part,
     ) -> Option<(usize, Job)> {
         let is_busy = !self.queries.is_empty();
         for index in 0..self.redundant.len() {
             let job = &self.redundant[index];
             // Workers that take no queries have nothing better to do.
             let is_free = |w| !(is_busy && serves(w, &Model::Base));
-            let fits =
-                |&w: &usize| is_free(w) && serves(w, &job.call.model) && !has_part(w, job.group);
-            if let Some(place) = self.idle.iter().position(fits) {
+            let fits = |w| is_free(w) && serves(w, &job.call.model);
+            // Longest idle first among those with the least part in the group.
+            let best = self
+                .idle
+                .iter()
+                .enumerate()
+                .filter(|(_, worker)| fits(**worker))
+                .map(|(place, worker)| (part(*worker, job.group), place))
+                .filter(|(part, _)| *part < Part::Running)
+                .min();
+            if let Some((_, place)) = best {
                 let worker = self.idle.remove(place)?;
                 return Some((worker, self.redundant.remove(index)?));
             }

@@ -124,9 +124,9 @@ impl fmt::Debug for Engines {
 }
 
 /// Name, explanation, and value.
-type Counted = (&'static str, &'static str, fn(&EngineCounts) -> u64);
+type Counted<T> = (&'static str, &'static str, fn(&EngineCounts) -> T);
 
-const COUNTERS: [Counted; 15] = [
+const COUNTERS: [Counted<u64>; 15] = [
     ("queries_accepted", "Queries that were let in", |c| {
         c.statistics.accepted
     }),
@@ -207,7 +207,7 @@ impl Collector for Engines {
                 ConstCounter::new(value(counts)).encode(family.encode_family(label)?)?;
             }
         }
-        let times: [(&str, &str, fn(&EngineCounts) -> Duration); 2] = [
+        let times: [Counted<Duration>; 2] = [
             ("encode", "Time spent encoding", |c| c.coding.encoding),
             ("decode", "Time spent decoding", |c| c.coding.decoding),
         ];
@@ -219,7 +219,7 @@ impl Collector for Engines {
                 ConstCounter::new(seconds).encode(family.encode_family(label)?)?;
             }
         }
-        let gauges: [(&str, &str, fn(&EngineCounts) -> usize); 2] = [
+        let gauges: [Counted<usize>; 2] = [
             (
                 "open_groups",
                 "Groups with a client that waits or a task that runs",

@@ -120,14 +120,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::Result<()> {
     let mut workers = Vec::new();
-    for _ in 0..=GROUP {
-        workers.push(WorkerProcess::start(&models.base_file(), NAME, &[]).await?);
+    for number in 0..=GROUP {
+        let seed = number.to_string();
+        let disturbed = [
+            "--service",
+            "20ms",
+            "--delay",
+            "300ms",
+            "--delay-probability",
+            "0.02",
+            "--seed",
+            &seed,
+        ];
+        let disturbed = disturbed.map(str::to_owned);
+        workers.push(WorkerProcess::start(&models.base_file(), NAME, &disturbed).await?);
     }
     let ids: Vec<String> = workers
         .iter()
         .map(|worker| worker.id().to_string())
         .collect();
     println!("eleven workers are ready: processes {}", ids.join(" "));
+    println!("a task takes 20 ms; one in fifty is held up by 300 ms");
 
     let pool: Result<Vec<_>, _> = workers
         .iter()
@@ -137,7 +150,7 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     let metadata =
         septet_coded_serving::backend::LocalNetwork::from(models.base.clone()).metadata(NAME);
     let engine = Engine::builder(Arc::new(code), Pool::new(pool?))
-        .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(20)))
+        .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(40)))
         .fill_deadline(Duration::from_millis(100))
         .build();
     let counts = engine.clone();
@@ -157,7 +170,8 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     let server = tokio::spawn(serve(host, listeners, Drain::default(), async {
         let _ = stopped.await;
     }));
-    println!("the gateway listens at http://{address}: one parity query for ten queries\n");
+    println!("the gateway listens at http://{address}: one parity query for ten queries,");
+    println!("reconstructed answers are given out after 40 ms\n");
     println!("   time   answers/s   reconstructed   right class   errors   p50 ms   p99 ms");
 
     let seen = Arc::new(Seen::default());
