@@ -1,0 +1,343 @@
+//! What happens to tasks: who gets them, what their outputs mean for the group, and when it is over.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::code::{Model, Task};
+use crate::tensor::Tensor;
+
+use super::group::Part;
+use super::queue::{GroupId, Job};
+use super::{
+    Backend, BackendError, Call, HEDGING, Inner, LONGEST_REST, NOBODY, POLICY,
+    ReconstructionPolicy, State,
+};
+
+impl<B: Backend> Inner<B> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; if something did, the counts would still be sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes a group, and sends its redundant tasks.
+    pub(super) fn close(self: &Arc<Self>, id: GroupId) {
+        let inputs: Option<Arc<Vec<Tensor>>> = {
+            let mut state = self.lock();
+            let systematic = self.code.shape().systematic;
+            let busy = systematic
+                && !self.has_other_workers
+                && state.queue.queries.len() > self.settings.shed_above;
+            let never = systematic && self.settings.policy == ReconstructionPolicy::Never;
+            let Some(group) = state.groups.get_mut(&id) else {
+                return;
+            };
+            let inputs = group.close();
+            if inputs.is_some() && (busy || never) {
+                group.encoded([]);
+                state.statistics.shed += u64::from(!never);
+                self.settle(&mut state, id);
+                None
+            } else if inputs.is_none() {
+                self.settle(&mut state, id);
+                None
+            } else {
+                inputs
+            }
+        };
+        let Some(inputs) = inputs else {
+            return;
+        };
+        // Encoding happens without the lock: an encoder may take as long as an inference.
+        let begin = std::time::Instant::now();
+        let tasks = self.code.encode(&inputs);
+        let mut state = self.lock();
+        state.coding.encoding += begin.elapsed();
+        state.coding.encoded += 1;
+        let Some(group) = state.groups.get_mut(&id) else {
+            return;
+        };
+        match tasks {
+            Ok(tasks) => {
+                group.encoded(tasks.iter().map(|task| task.slot));
+                for Task { slot, model, input } in tasks {
+                    let job = Job {
+                        group: id,
+                        slot,
+                        call: Call {
+                            model,
+                            input,
+                            trace: None,
+                        },
+                        is_redundant: self.code.shape().systematic,
+                        deadline: None,
+                    };
+                    if self.code.shape().systematic {
+                        state.queue.redundant.push_back(job);
+                    } else {
+                        state.queue.queries.push_back(job);
+                    }
+                }
+                self.dispatch(&mut state);
+            }
+            Err(error) => {
+                group.encoded([]);
+                if !self.code.shape().systematic {
+                    let mut counted = state.statistics;
+                    if let Some(group) = state.groups.get_mut(&id) {
+                        group.refuse(error, &mut counted);
+                    }
+                    state.statistics = counted;
+                }
+            }
+        }
+        self.settle(&mut state, id);
+    }
+
+    /// Gives tasks to idle workers.
+    pub(super) fn dispatch(self: &Arc<Self>, state: &mut State) {
+        let serves = |worker: usize, model: &Model| self.backend.serves(worker, model);
+        let now = Instant::now();
+        loop {
+            let State { queue, groups, .. } = state;
+            let part = |worker: usize, group: GroupId| {
+                groups.get(&group).map_or(Part::None, |g| g.part(worker))
+            };
+            let next = queue
+                .next_query(serves)
+                .or_else(|| queue.next_redundant(serves, part));
+            let Some((worker, job)) = next else {
+                return;
+            };
+            // Nobody waits for it any more, and no group needs it.
+            if job.deadline.is_some_and(|deadline| deadline <= now) {
+                queue.idle.push_front(worker);
+                self.finish(state, job.group, job.slot, NOBODY, None, false);
+                continue;
+            }
+            state.statistics.redundant += u64::from(job.is_redundant);
+            if let Some(group) = state.groups.get_mut(&job.group) {
+                group.given_to(worker);
+            }
+            let inner = Arc::clone(self);
+            tokio::spawn(async move { inner.run(worker, job).await });
+        }
+    }
+
+    /// Takes queries out of the queue whose clients have gone.
+    pub(super) fn purge(self: &Arc<Self>, state: &mut State) {
+        let State { queue, groups, .. } = &mut *state;
+        let mut gone = Vec::new();
+        queue.queries.retain(|job| {
+            let is_wanted = groups
+                .get(&job.group)
+                .is_some_and(|group| group.is_wanted(job.slot));
+            let stays = is_wanted || !self.code.shape().systematic;
+            if !stays {
+                gone.push((job.group, job.slot));
+            }
+            stays
+        });
+        for (group, slot) in gone {
+            self.finish(state, group, slot, NOBODY, None, false);
+        }
+    }
+
+    /// Has a worker answer a task.
+    async fn run(self: Arc<Self>, worker: usize, job: Job) {
+        let mut output = self.backend.infer(worker, job.call).await;
+        let is_finite = output.as_ref().map_or(true, Tensor::is_finite);
+        if !is_finite && self.code.shape().stragglers == 0 {
+            // No other output can make up for it, and another worker would answer the same.
+            output = Err(BackendError {
+                worker,
+                reason: "the model's answer is not finite".to_owned(),
+                refused: true,
+            });
+        }
+        let refused = match &output {
+            Err(error) if error.refused => Some(error.reason.clone()),
+            _ => None,
+        };
+        let failed = output.is_err() && refused.is_none();
+        let rest = {
+            let mut state = self.lock();
+            let rest = if failed {
+                let failures = state.failures[worker].min(16);
+                state.failures[worker] += 1;
+                (self.settings.rest * 2_u32.pow(failures)).min(LONGEST_REST)
+            } else {
+                state.failures[worker] = 0;
+                Duration::ZERO
+            };
+            if rest.is_zero() {
+                state.queue.idle.push_back(worker);
+            } else {
+                state.resting[worker] = true;
+            }
+            if let Some(reason) = refused
+                && !job.is_redundant
+                && self.code.shape().systematic
+            {
+                let mut counted = state.statistics;
+                if let Some(group) = state.groups.get_mut(&job.group) {
+                    group.refused(job.slot, reason, &mut counted);
+                }
+                state.statistics = counted;
+            }
+            self.finish(&mut state, job.group, job.slot, worker, output.ok(), true);
+            if failed {
+                // Redundant tasks may have waited for this worker alone.
+                let mut groups: Vec<GroupId> =
+                    state.queue.redundant.iter().map(|job| job.group).collect();
+                groups.dedup();
+                for group in groups {
+                    self.settle(&mut state, group);
+                }
+            }
+            self.dispatch(&mut state);
+            rest
+        };
+        if !rest.is_zero() {
+            sleep(rest).await;
+            let mut state = self.lock();
+            state.resting[worker] = false;
+            state.queue.idle.push_back(worker);
+            self.dispatch(&mut state);
+        }
+    }
+
+    /// Takes in what became of a task.
+    fn finish(
+        self: &Arc<Self>,
+        state: &mut State,
+        id: GroupId,
+        slot: usize,
+        worker: usize,
+        output: Option<Tensor>,
+        was_run: bool,
+    ) {
+        let mut counted = state.statistics;
+        if let Some(group) = state.groups.get_mut(&id) {
+            if output.is_some()
+                && let Some(age) = group.age(slot, Instant::now())
+            {
+                state.latencies.add(age);
+            }
+            group.arrive(slot, worker, output, &mut counted);
+        }
+        if !was_run {
+            counted.failures = state.statistics.failures;
+        }
+        state.statistics = counted;
+        self.settle(state, id);
+    }
+
+    /// Gives out what can be reconstructed, takes back what nobody needs, and forgets a group that is
+    /// over.
+    pub(super) fn settle(self: &Arc<Self>, state: &mut State, id: GroupId) {
+        let State {
+            queue,
+            groups,
+            statistics,
+            coding,
+            latencies,
+            retries,
+            hedges,
+            resting,
+            ..
+        } = state;
+        let Some(group) = groups.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        let delay = match self.settings.policy {
+            ReconstructionPolicy::FirstWins => Some(Duration::ZERO),
+            ReconstructionPolicy::AfterDelay(delay) => Some(delay),
+            ReconstructionPolicy::AfterQuantile(_) => {
+                Some(latencies.quantile(POLICY).unwrap_or_default())
+            }
+            ReconstructionPolicy::Never => None,
+        };
+        let begin = std::time::Instant::now();
+        let before = statistics.reconstructed;
+        let later = group.recover(delay, self.settings.least_margin, now, statistics);
+        if statistics.reconstructed > before {
+            coding.decoding += begin.elapsed();
+            coding.decoded += statistics.reconstructed - before;
+        }
+        // A redundant task that nobody can take is no hope for what has failed.
+        let has_failed = group.has_failed();
+        let can_take = |worker: usize, job: &Job| {
+            self.backend.serves(worker, &job.call.model) && group.part(worker) < Part::Failed
+        };
+        let hopeless = queue.cancel(id, |job| {
+            let mut able = (0..resting.len()).filter(|&worker| can_take(worker, job));
+            !able.any(|worker| !(has_failed && resting[worker]))
+        });
+        statistics.cancelled += hopeless.len() as u64;
+        for slot in hopeless {
+            group.cancelled(slot);
+        }
+        let reconstructs = self.settings.policy != ReconstructionPolicy::Never;
+        let (copies, late) = group.copies(latencies.quantile(HEDGING), reconstructs, now);
+        let mut copied = false;
+        for copy in copies {
+            let budget = if copy.is_retry {
+                &mut *retries
+            } else {
+                &mut *hedges
+            };
+            if !budget.spend() {
+                continue;
+            }
+            copied = true;
+            group.sent_again(copy.slot);
+            let job = Job {
+                group: id,
+                slot: copy.slot,
+                call: Call {
+                    model: Model::Base,
+                    input: copy.input,
+                    trace: copy.trace,
+                },
+                is_redundant: !copy.is_retry,
+                deadline: None,
+            };
+            if copy.is_retry {
+                statistics.retries += 1;
+                queue.queries.push_front(job);
+            } else {
+                statistics.hedges += 1;
+                queue.redundant.push_front(job);
+            }
+        }
+        if group.waiting() == 0 {
+            let cancelled = queue.cancel(id, |_| true);
+            statistics.cancelled += cancelled.len() as u64;
+            for slot in cancelled {
+                group.cancelled(slot);
+            }
+        }
+        if group.is_over() {
+            group.give_up(statistics);
+            groups.remove(&id);
+        } else if let Some(later) = later.into_iter().chain(late).min() {
+            self.settle_after(later, id);
+        }
+        if copied {
+            self.dispatch(state);
+        }
+    }
+
+    /// Looks at a group again after some time.
+    pub(super) fn settle_after(self: &Arc<Self>, later: Duration, id: GroupId) {
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(later).await;
+            let mut state = inner.lock();
+            inner.settle(&mut state, id);
+        });
+    }
+}
