@@ -20,6 +20,8 @@ fn compile() -> Result<(), Box<dyn std::error::Error>> {
         out.join("open_inference.bin"),
         compiler.encode_file_descriptor_set(),
     )?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure()
+        .codec_path("crate::server::codec::BoundedCodec")
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

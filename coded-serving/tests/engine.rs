@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::RngCore;
+use septet_coded_serving::CodeError;
 use septet_coded_serving::Tensor;
 use septet_coded_serving::code::policy::Hedging;
 use septet_coded_serving::code::{
-    Code, Interpolation, InvNet, MixedQueries, Model, Replication, Smoother,
+    Code, Cost, Decoded, Inference, Interpolation, InvNet, MixedQueries, Model, Replication, Slots,
+    Smoother, Task,
 };
 use septet_coded_serving::engine::{
     Backend, BackendError, Call, Engine, Provenance, Query, ReconstructionPolicy, ServeError,
@@ -319,9 +321,9 @@ async fn too_many_are_turned_away_and_parity_goes_first() {
         .filter(|a| matches!(a, Err(ServeError::Overloaded { .. })))
         .count();
     let counted = engine.statistics();
-    // The third worker had begun the parity of the first group.
-    assert_eq!(turned, 30 - 12);
-    assert_eq!((counted.accepted, counted.rejected), (12, 18));
+    // One for each worker, and ten that wait.
+    assert_eq!(turned, 30 - 13);
+    assert_eq!((counted.accepted, counted.rejected), (13, 17));
     assert!(counted.shed >= 4, "{counted:?}");
     settle().await;
     assert_eq!(engine.open_groups(), 0);
@@ -644,4 +646,141 @@ async fn who_refuses_approximate_answers_is_told_when_there_are_no_others() {
     };
     let answer = engine.predict(strict).await;
     assert!(matches!(answer, Err(ServeError::OnlyApproximate(_))));
+}
+
+/// Three workers that double, and panic at negative numbers.
+#[derive(Clone)]
+struct Panicking;
+
+impl Backend for Panicking {
+    fn workers(&self) -> usize {
+        3
+    }
+
+    fn serves(&self, _: usize, _: &Model) -> bool {
+        true
+    }
+
+    async fn infer(&self, _: usize, call: Call) -> Result<Tensor, BackendError> {
+        sleep(SERVICE).await;
+        let values = call.input.values();
+        assert!(values[0] >= 0.0, "a bug of the backend");
+        Ok(Tensor::vector(values.iter().map(|x| 2.0 * x).collect()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_panics_costs_its_query_and_nothing_else() {
+    let code = Arc::new(Replication::new(1, 0).unwrap());
+    let engine = Engine::builder(code, Panicking).build();
+    let bad = engine.predict(query(-1.0)).await;
+    assert!(
+        matches!(bad, Err(ServeError::Unrecoverable { .. })),
+        "{bad:?}"
+    );
+    settle().await;
+    for number in 0..10 {
+        let answer = engine.predict(query(number as f32)).await.unwrap();
+        assert_eq!(answer.output.values()[0], 2.0 * number as f32);
+    }
+    settle().await;
+    assert_eq!((engine.open_groups(), engine.busy_workers()), (0, 0));
+}
+
+/// A code with a bug.
+#[derive(Debug)]
+struct Broken(InvNet<MixedQueries>, bool);
+
+impl Code for Broken {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn shape(&self) -> septet_coded_serving::code::Shape {
+        self.0.shape()
+    }
+
+    fn encode(&self, queries: &[Tensor]) -> Result<Vec<Task>, CodeError> {
+        assert!(self.1, "a bug of the encoder");
+        self.0.encode(queries)
+    }
+
+    fn decodable(&self, queries: usize, arrived: Slots) -> Slots {
+        self.0.decodable(queries, arrived)
+    }
+
+    fn decode(
+        &self,
+        _: usize,
+        _: &[(usize, &Tensor)],
+        _: Slots,
+    ) -> Result<Vec<Decoded>, CodeError> {
+        panic!("a bug of the decoder")
+    }
+
+    fn cost(&self, base: Inference) -> Cost {
+        self.0.cost(base)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_that_panics_costs_its_redundancy_and_nothing_else() {
+    for encodes in [false, true] {
+        let code = Broken(InvNet::new(4, 1, MixedQueries).unwrap(), encodes);
+        // The first worker is slow: its answer would be reconstructed.
+        let pool = Pool::new(6, |worker, _| {
+            Fate::Answers(SERVICE * if worker == 0 { 10 } else { 1 })
+        });
+        let engine = Engine::builder(Arc::new(code), pool).build();
+        let answers = all(&engine, (0..8).map(|i| query(i as f32)).collect()).await;
+        for answer in answers {
+            let provenance = answer.unwrap().provenance;
+            assert!(matches!(provenance, Provenance::Direct { .. }));
+        }
+        settle().await;
+        assert_eq!((engine.open_groups(), engine.busy_workers()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn exact_answers_are_not_held_back() {
+    // Outputs of the same size: no margin at all. The first worker hangs.
+    let pool = Pool::new(3, |worker, _| {
+        Fate::Answers(SERVICE * if worker == 0 { 1000 } else { 1 })
+    });
+    let code = Arc::new(Replication::new(1, 1).unwrap());
+    let engine = Engine::builder(code, pool).least_margin(1000.0).build();
+    let start = Instant::now();
+    let answer = engine.predict(query(1.0)).await.unwrap();
+    assert!(matches!(
+        answer.provenance,
+        Provenance::Reconstructed { .. }
+    ));
+    assert!(start.elapsed() < SERVICE * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_again_for_a_client_that_has_given_up() {
+    let pool = Pool::new(1, |_, count| {
+        if count == 0 {
+            Fate::Fails
+        } else {
+            Fate::Answers(SERVICE)
+        }
+    });
+    let code = Arc::new(Replication::new(1, 0).unwrap());
+    let engine = Engine::builder(code, pool.clone())
+        .rest_after_failure(Duration::from_millis(500))
+        .build();
+    let hasty = Query {
+        patience: Some(Duration::from_millis(100)),
+        ..query(1.0)
+    };
+    let answer = engine.predict(hasty).await;
+    assert!(matches!(answer, Err(ServeError::DeadlineExceeded(_))));
+    settle().await;
+    // It was queued again while the worker rested, and its time was over when the worker came back.
+    assert_eq!(engine.statistics().retries, 1);
+    assert_eq!(pool.log.lock().unwrap().given.len(), 1);
+    assert_eq!(engine.open_groups(), 0);
 }

@@ -374,3 +374,55 @@ fn mistakes_are_named() {
         assert!(!told.contains("panicked"), "{told}");
     }
 }
+
+#[cfg(feature = "onnx")]
+#[test]
+fn converted_networks_answer_as_before() {
+    use septet_coded_serving::backend::{LocalModel, LocalNetwork};
+    use septet_coded_serving::network::{Coupling, InvertibleClassifier, checkerboard};
+
+    let numbers = |shape: Vec<usize>| Array {
+        values: (0..shape.iter().product())
+            .map(|i: usize| (i as f32 * 0.73).sin())
+            .collect(),
+        shape,
+    };
+    let layer = |out: usize, into: usize| {
+        Dense::new("layer", &numbers(vec![out, into]), &numbers(vec![out])).unwrap()
+    };
+    let block = || Mlp::new(vec![layer(5, 8), layer(8, 5)]).unwrap();
+    let coupling = Coupling::new(checkerboard(4, 4), vec![block(), block(), block()]).unwrap();
+    let invertible = InvertibleClassifier::new(coupling, layer(3, 16)).unwrap();
+    let mut layers = Tensors::default();
+    Mlp::new(vec![layer(7, 16), layer(3, 7)])
+        .unwrap()
+        .insert_into(&mut layers, "");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, tensors) in [("invertible", invertible.to_tensors()), ("layers", layers)] {
+        let from = folder.path().join(format!("{name}.safetensors"));
+        let to = folder.path().join(format!("{name}.onnx"));
+        tensors.write(&from).unwrap();
+        let converted = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
+            .arg("convert")
+            .args([&from, &to])
+            .output()
+            .unwrap();
+        assert!(converted.status.success(), "{converted:?}");
+        let (before, after) = (
+            LocalNetwork::read(&from).unwrap(),
+            LocalNetwork::read(&to).unwrap(),
+        );
+        assert_eq!(before.metadata(name).inputs, after.metadata(name).inputs);
+        for number in 0..5 {
+            let query = Tensor::vector((0..16).map(|i| ((number * 16 + i) as f32).cos()).collect());
+            let (before, after) = (
+                before.answer(&query).unwrap(),
+                after.answer(&query).unwrap(),
+            );
+            assert_eq!(after.shape(), [1, 3]);
+            for (before, after) in before.values().iter().zip(after.values()) {
+                assert!((before - after).abs() < 1e-3, "{name}: {before} {after}");
+            }
+        }
+    }
+}

@@ -1,13 +1,11 @@
-//! ONNX models, run by tract.
+//! ONNX models, run by `RTen`.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tract_onnx::prelude::{
-    Framework, InferenceModelExt, IntoRunnable, IntoTensor, TValue, TypedRunnableModel, tvec,
-};
-use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
+use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, ValueType};
+use rten_tensor::prelude::{AsView, Layout};
 
 use crate::network::NetworkError;
 use crate::protocol::{DATATYPE, TensorMetadata};
@@ -16,7 +14,9 @@ use crate::tensor::Tensor;
 /// An ONNX model with one input and one output of real numbers.
 #[derive(Clone)]
 pub(super) struct OnnxModel {
-    model: Arc<TypedRunnableModel>,
+    model: Arc<Model>,
+    /// One thread: a worker answers one query at a time, and others run beside it.
+    threads: Arc<ThreadPool>,
     input: TensorMetadata,
     output: TensorMetadata,
 }
@@ -47,92 +47,89 @@ impl OnnxModel {
     }
 
     pub(super) fn answer(&self, query: &Tensor) -> Result<Tensor, String> {
-        let mut shape: Vec<usize> = self
-            .input
-            .shape
-            .iter()
-            .map(|&n| n.unsigned_abs() as usize)
-            .collect();
-        if let Some(first) = shape.first_mut() {
-            *first = 1;
-        }
+        let shape = one_row(&self.input.shape);
         let values = query.values().to_vec();
-        let input = tract_onnx::prelude::Tensor::from_shape(&shape, &values).map_err(text)?;
-        let inputs: tract_onnx::prelude::TVec<TValue> = tvec!(input.into_tensor().into());
-        let outputs = self.model.run(inputs).map_err(text)?;
-        let output = outputs.first().ok_or_else(|| "no output".to_owned())?;
-        let view = output.to_plain_array_view::<f32>().map_err(text)?;
-        Tensor::new(view.shape().to_vec(), view.iter().copied().collect())
-            .map_err(|e| e.to_string())
+        let input = rten_tensor::Tensor::try_from_data(shape.as_slice(), values);
+        let input = input.map_err(|_| format!("expected a query of the shape {shape:?}"))?;
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.threads)));
+        let output = self.model.run_one(input.into(), Some(options));
+        let output = output.map_err(|error| error.to_string())?;
+        let output: rten_tensor::Tensor<f32> =
+            output.try_into().map_err(|error| format!("{error}"))?;
+        let shape = output.shape().as_ref().to_vec();
+        Tensor::new(shape, output.to_vec()).map_err(|error| error.to_string())
     }
 }
 
-fn text(error: impl fmt::Display) -> String {
-    format!("{error:#}")
+/// A shape with a first dimension of 1.
+fn one_row(shape: &[i64]) -> Vec<usize> {
+    let inner = shape.iter().skip(1);
+    let inner = inner.map(|&n| usize::try_from(n).unwrap_or(0));
+    std::iter::once(1).chain(inner).collect()
 }
 
 fn load(path: &Path) -> Result<OnnxModel, String> {
-    let mut model = tract_onnx::onnx().model_for_path(path).map_err(text)?;
-    let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
-    if (inputs, outputs) != (1, 1) {
+    let model = Model::load_file(path).map_err(|error| error.to_string())?;
+    let ([input], [output]) = (model.input_ids(), model.output_ids()) else {
+        let (inputs, outputs) = (model.input_ids().len(), model.output_ids().len());
         return Err(format!(
             "{inputs} inputs and {outputs} outputs, expected one of each"
         ));
-    }
-    let fact: InferenceFact = model.input_fact(0).map_err(text)?.clone();
-    let rank = fact
-        .shape
-        .rank()
-        .concretize()
-        .ok_or("the rank of the input is not known")?;
-    let mut shape = Vec::new();
-    for (place, dimension) in fact
-        .shape
-        .dims()
-        .take(usize::try_from(rank).unwrap_or(0))
-        .enumerate()
-    {
-        let known = dimension.concretize().and_then(|n| n.to_i64().ok());
-        match known {
-            // The batch is one query at a time, whatever the model allows.
-            _ if place == 0 => shape.push(1),
-            Some(n) if n > 0 => shape.push(usize::try_from(n).unwrap_or(0)),
-            _ => return Err(format!("dimension {place} of the input is not fixed")),
-        }
-    }
-    let input_name = model.node(model.inputs[0].node).name.clone();
-    let output_name = model.outlet_label(model.outputs[0]).map_or_else(
-        || model.node(model.outputs[0].node).name.clone(),
-        str::to_owned,
-    );
-    let fixed = InferenceFact::dt_shape(tract_onnx::prelude::DatumType::F32, &shape);
-    model.set_input_fact(0, fixed).map_err(text)?;
-    let typed = model.into_optimized().map_err(text)?;
-    let output = typed.output_fact(0).map_err(text)?;
-    if output.datum_type != tract_onnx::prelude::DatumType::F32 {
+    };
+    let (input, output) = (described(&model, *input)?, described(&model, *output)?);
+    let threads = ThreadPool::with_num_threads(1);
+    let mut loaded = OnnxModel {
+        model: Arc::new(model),
+        threads: Arc::new(threads),
+        input,
+        output,
+    };
+    // What the file says of its output may be missing or wrong, and an operation not be known: all of
+    // which a query shows.
+    let shape = one_row(&loaded.input.shape);
+    let zeros = vec![0.0; shape.iter().product()];
+    let query = Tensor::new(shape, zeros).map_err(|error| error.to_string())?;
+    let answer = loaded.answer(&query);
+    let answer = answer.map_err(|reason| format!("a query of zeros is not answered: {reason}"))?;
+    if answer.shape().first() != Some(&1) {
+        let found = answer.shape();
         return Err(format!(
-            "the output is of {:?}, expected F32",
-            output.datum_type
+            "one query is answered with the shape {found:?}, expected a first dimension of 1"
         ));
     }
-    let out_shape: Option<Vec<i64>> = output.shape.iter().map(|n| n.to_i64().ok()).collect();
-    let with_batch = |shape: &[i64]| {
-        let mut shape = shape.to_vec();
-        if let Some(first) = shape.first_mut() {
-            *first = -1;
-        }
-        shape
+    let inner = answer.shape().iter().skip(1).map(|&n| n as i64);
+    loaded.output.shape = std::iter::once(-1).chain(inner).collect();
+    Ok(loaded)
+}
+
+/// The name and, for all dimensions but that of the batch, the shape of an input or output.
+fn described(model: &Model, node: NodeId) -> Result<TensorMetadata, String> {
+    let info = model.node_info(node).ok_or("a graph without its ends")?;
+    let name = info.name().unwrap_or_default().to_owned();
+    if let Some(kind) = info.dtype()
+        && kind != ValueType::Tensor(DataType::Float)
+    {
+        return Err(format!("`{name}` is of the type {kind}, expected float"));
+    }
+    let is_input = model.input_ids().contains(&node);
+    let shape = match info.shape() {
+        Some(shape) => shape,
+        None if is_input => return Err(format!("the shape of `{name}` is not known")),
+        None => Vec::new(),
     };
-    let described = |name: String, shape: Vec<i64>| TensorMetadata {
+    let fixed = |(place, dimension): (usize, &Dimension)| match dimension {
+        // One query at a time, whatever the model allows.
+        Dimension::Symbolic(_) | Dimension::Fixed(1) if place == 0 => Ok(-1),
+        Dimension::Fixed(n) if place > 0 && *n > 0 => Ok(i64::try_from(*n).unwrap_or(i64::MAX)),
+        // The answer to a query shows it.
+        _ if !is_input => Ok(-1),
+        Dimension::Fixed(n) => Err(format!("dimension {place} of `{name}` is {n}, expected 1")),
+        Dimension::Symbolic(_) => Err(format!("dimension {place} of `{name}` is not fixed")),
+    };
+    let shape: Result<Vec<i64>, String> = shape.iter().enumerate().map(fixed).collect();
+    Ok(TensorMetadata {
         name,
         datatype: DATATYPE.to_owned(),
-        shape,
-    };
-    let in_shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-    let out_shape = out_shape.ok_or("the shape of the output is not fixed")?;
-    Ok(OnnxModel {
-        input: described(input_name, with_batch(&in_shape)),
-        output: described(output_name, with_batch(&out_shape)),
-        model: typed.into_runnable().map_err(text)?,
+        shape: shape?,
     })
 }

@@ -131,6 +131,11 @@ pub trait Code: Send + Sync + fmt::Debug {
     /// Its size.
     fn shape(&self) -> Shape;
 
+    /// Whether a reconstructed answer is the one that the model itself would give [default: not].
+    fn is_exact(&self) -> bool {
+        false
+    }
+
     /// The redundant tasks of this group; all tasks, when the code is not systematic.
     ///
     /// A group may have fewer queries than the code has. It gets what protection the code can give

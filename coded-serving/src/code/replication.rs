@@ -41,6 +41,10 @@ impl Code for Replication {
         format!("replication({},{})", self.queries, self.copies)
     }
 
+    fn is_exact(&self) -> bool {
+        true
+    }
+
     fn shape(&self) -> Shape {
         Shape {
             queries: self.queries,

@@ -36,6 +36,8 @@ struct Member {
     /// Whether the time for a second copy has passed.
     is_hedged: bool,
     trace: Option<Arc<str>>,
+    /// When the client gives up.
+    deadline: Option<Instant>,
 }
 
 impl Member {
@@ -63,6 +65,8 @@ pub(super) struct Copy {
     pub(super) slot: Slot,
     pub(super) input: Tensor,
     pub(super) trace: Option<Arc<str>>,
+    /// When the client gives up.
+    pub(super) deadline: Option<Instant>,
     /// Whether the first one has failed, and is not only late.
     pub(super) is_retry: bool,
 }
@@ -118,6 +122,7 @@ impl Group {
             copies: 0,
             is_hedged: false,
             trace: query.trace,
+            deadline: query.patience.map(|patience| joined + patience),
         });
         let shape = self.code.shape();
         if shape.systematic {
@@ -128,10 +133,12 @@ impl Group {
 
     /// Takes no more queries. The inputs to be encoded, when the group was still open and a
     /// redundant task can be of use.
-    pub(super) fn close(&mut self) -> Option<Arc<Vec<Tensor>>> {
+    pub(super) fn close(&mut self, statistics: &mut Statistics) -> Option<Arc<Vec<Tensor>>> {
         if std::mem::replace(&mut self.closed, true) {
             return None;
         }
+        statistics.groups += 1;
+        statistics.grouped += self.members.len() as u64;
         let useful = !self.code.shape().systematic || self.waiting() > 0;
         self.encoding = useful;
         useful.then(|| Arc::clone(&self.inputs))
@@ -343,6 +350,7 @@ impl Group {
                     slot,
                     input: input.clone(),
                     trace: member.trace.clone(),
+                    deadline: member.deadline,
                     is_retry,
                 });
             }
@@ -368,12 +376,14 @@ impl Group {
 
     fn reconstruct(&mut self, due: Slots, least_margin: f32, statistics: &mut Statistics) {
         let outputs: Vec<(Slot, &Tensor)> = self.outputs.iter().map(|(s, t)| (*s, t)).collect();
+        let decode = || self.code.decode(self.members.len(), &outputs, due);
         // What the code cannot tell after all is told as lost when the group is over.
-        let Ok(decoded) = self.code.decode(self.members.len(), &outputs, due) else {
+        let Some(Ok(decoded)) = unless_it_panics(decode) else {
             return;
         };
         let group = self.members.len();
-        let systematic = self.code.shape().systematic;
+        // Exact answers, and those of a code that gives no others, are not doubted.
+        let doubts = self.code.shape().systematic && !self.code.is_exact();
         for decoded in decoded {
             let Some(member) = self.members.get_mut(decoded.query) else {
                 continue;
@@ -382,7 +392,7 @@ impl Group {
                 continue;
             }
             let margin = decoded.output.margin();
-            if systematic && margin < least_margin {
+            if doubts && margin < least_margin {
                 member.is_doubtful = true;
                 statistics.doubtful += 1;
                 continue;
@@ -425,6 +435,12 @@ impl Group {
             }
         }
     }
+}
+
+/// What a code makes, when it does not panic: its bug costs a group its redundancy, and no more.
+pub(super) fn unless_it_panics<T>(code: impl FnOnce() -> T) -> Option<T> {
+    // Codes hold nothing that they change.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(code)).ok()
 }
 
 /// Answers, and counts under `answered`, or as abandoned when the client is gone.

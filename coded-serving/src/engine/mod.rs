@@ -7,6 +7,9 @@
 //! outputs are here, missing answers are reconstructed as the [`ReconstructionPolicy`] allows, and
 //! flagged. True answers that come later are compared with them: [`Statistics::agreed`].
 //!
+//! A deadline of a client keeps a task that has not begun from beginning, and is not handed to
+//! workers: what one has begun to answer helps its group even when the client is gone.
+//!
 //! Time is tokio's: with a paused clock the same engine runs in virtual time.
 //!
 //! ```
@@ -397,7 +400,9 @@ impl<B: Backend> Engine<B> {
             inner.settle_after(hedge, id);
         }
         if is_full {
-            inner.close(id);
+            // The client whose query filled the group does not wait for the encoder.
+            let inner = Arc::clone(inner);
+            tokio::spawn(async move { inner.close(id) });
         } else if is_new {
             let inner = Arc::clone(inner);
             tokio::spawn(async move {
@@ -464,6 +469,22 @@ impl<B: Backend> Engine<B> {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.0.lock().queue.queries.len()
+    }
+
+    /// Workers with a task.
+    #[must_use]
+    pub fn busy_workers(&self) -> usize {
+        let state = self.0.lock();
+        let resting = state.resting.iter().filter(|rests| **rests).count();
+        let free = state.queue.idle.len() + resting;
+        self.0.backend.workers().saturating_sub(free)
+    }
+
+    /// Workers that get no task for a while, because they have failed one.
+    #[must_use]
+    pub fn resting_workers(&self) -> usize {
+        let state = self.0.lock();
+        state.resting.iter().filter(|rests| **rests).count()
     }
 
     /// How many queries would be let in now, and how many at most when nothing is to be done.

@@ -18,6 +18,10 @@ pub struct Statistics {
     pub lost: u64,
     /// Queries whose client gave up first.
     pub abandoned: u64,
+    /// Groups that take no more queries.
+    pub groups: u64,
+    /// Queries in those groups.
+    pub grouped: u64,
     /// Redundant tasks that were sent to a worker.
     pub redundant: u64,
     /// Redundant tasks that were not made because queries were waiting.

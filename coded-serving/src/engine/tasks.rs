@@ -1,6 +1,9 @@
 //! What happens to tasks: who gets them, what their outputs mean for the group, and when it is over.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -8,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::code::{Model, Task};
 use crate::tensor::Tensor;
 
-use super::group::Part;
+use super::group::{Part, unless_it_panics};
 use super::queue::{GroupId, Job};
 use super::{
     Backend, BackendError, Call, HEDGING, Inner, LONGEST_REST, NOBODY, POLICY,
@@ -30,12 +33,17 @@ impl<B: Backend> Inner<B> {
                 && !self.has_other_workers
                 && state.queue.queries.len() > self.settings.shed_above;
             let never = systematic && self.settings.policy == ReconstructionPolicy::Never;
+            let mut counted = state.statistics;
             let Some(group) = state.groups.get_mut(&id) else {
                 return;
             };
-            let inputs = group.close();
-            if inputs.is_some() && (busy || never) {
+            let inputs = group.close(&mut counted);
+            let spared = inputs.is_some() && (busy || never);
+            if spared {
                 group.encoded([]);
+            }
+            state.statistics = counted;
+            if spared {
                 state.statistics.shed += u64::from(!never);
                 self.settle(&mut state, id);
                 None
@@ -51,7 +59,7 @@ impl<B: Backend> Inner<B> {
         };
         // Encoding happens without the lock: an encoder may take as long as an inference.
         let begin = std::time::Instant::now();
-        let tasks = self.code.encode(&inputs);
+        let tasks = unless_it_panics(|| self.code.encode(&inputs));
         let mut state = self.lock();
         state.coding.encoding += begin.elapsed();
         state.coding.encoded += 1;
@@ -59,7 +67,7 @@ impl<B: Backend> Inner<B> {
             return;
         };
         match tasks {
-            Ok(tasks) => {
+            Some(Ok(tasks)) => {
                 group.encoded(tasks.iter().map(|task| task.slot));
                 for Task { slot, model, input } in tasks {
                     let job = Job {
@@ -81,7 +89,9 @@ impl<B: Backend> Inner<B> {
                 }
                 self.dispatch(&mut state);
             }
-            Err(error) => {
+            // Without redundant tasks, or lost, when there are no others.
+            None => group.encoded([]),
+            Some(Err(error)) => {
                 group.encoded([]);
                 if !self.code.shape().systematic {
                     let mut counted = state.statistics;
@@ -144,9 +154,25 @@ impl<B: Backend> Inner<B> {
         }
     }
 
+    /// The output of a worker; a panic of the backend is a failure of the worker.
+    async fn ask(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
+        let mut infer = pin!(async { self.backend.infer(worker, call).await });
+        // Not polled again after a panic.
+        poll_fn(|context| {
+            unless_it_panics(|| infer.as_mut().poll(context)).unwrap_or_else(|| {
+                Poll::Ready(Err(BackendError {
+                    worker,
+                    reason: "the backend panicked".to_owned(),
+                    refused: false,
+                }))
+            })
+        })
+        .await
+    }
+
     /// Has a worker answer a task.
     async fn run(self: Arc<Self>, worker: usize, job: Job) {
-        let mut output = self.backend.infer(worker, job.call).await;
+        let mut output = self.ask(worker, job.call).await;
         let is_finite = output.as_ref().map_or(true, Tensor::is_finite);
         if !is_finite && self.code.shape().stragglers == 0 {
             // No other output can make up for it, and another worker would answer the same.
@@ -303,7 +329,7 @@ impl<B: Backend> Inner<B> {
                     trace: copy.trace,
                 },
                 is_redundant: !copy.is_retry,
-                deadline: None,
+                deadline: copy.deadline,
             };
             if copy.is_retry {
                 statistics.retries += 1;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use crate::engine::Backend;
@@ -10,6 +11,7 @@ use crate::protocol::{
     TraceParent, bytes, floats, tensor,
 };
 
+use super::codec::check_fields;
 use super::host::{Host, Total};
 use super::refusal::Refusal;
 
@@ -69,8 +71,9 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
         request: Request<wire::ModelReadyRequest>,
     ) -> Result<Response<wire::ModelReadyResponse>, Status> {
         let request = request.into_inner();
-        self.0.model(&request.name, Some(&request.version))?;
-        let ready = self.0.is_ready();
+        // As Triton answers, whose clients take an error for a failure of the server.
+        let is_known = self.0.model(&request.name, Some(&request.version)).is_ok();
+        let ready = is_known && self.0.is_ready();
         Ok(Response::new(wire::ModelReadyResponse { ready }))
     }
 
@@ -120,11 +123,18 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
             .metadata()
             .get("traceparent")
             .and_then(|value| value.to_str().ok()?.parse().ok());
+        let deadline = deadline(request.metadata());
         let message = request.into_inner();
         let is_raw = !message.raw_input_contents.is_empty();
         let name = message.model_name.clone();
         let version = message.model_version.clone();
-        let request = read_request(message).map_err(Refusal::from)?;
+        let mut request = read_request(message).map_err(Refusal::from)?;
+        if let Some(microseconds) = deadline {
+            let parameters = &mut request.parameters;
+            parameters
+                .entry("timeout".to_owned())
+                .or_insert(Parameter::Integer(microseconds));
+        }
         let response = self.0.infer(&name, Some(&version), request, trace).await?;
         Ok(Response::new(write_response(response, is_raw)))
     }
@@ -168,12 +178,35 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
     }
 }
 
+/// How many microseconds the client waits, as its library tells in `grpc-timeout`: up to eight digits and
+/// a unit.
+fn deadline(metadata: &MetadataMap) -> Option<i64> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: i64 = number
+        .parse()
+        .ok()
+        .filter(|n| (0..100_000_000).contains(n))?;
+    let microseconds = match unit {
+        "H" => number * 3_600_000_000,
+        "M" => number * 60_000_000,
+        "S" => number * 1_000_000,
+        "m" => number * 1_000,
+        "u" => number,
+        "n" => number / 1_000,
+        _ => return None,
+    };
+    // Zero would mean that none was named.
+    Some(microseconds.max(1))
+}
+
 /// Reads a request from the bytes of its message, as a server does.
 ///
 /// # Errors
 ///
 /// When they are no such message, or as for a request over HTTP.
 pub fn request_from_bytes(bytes: &[u8]) -> Result<InferRequest, ProtocolError> {
+    check_fields(bytes)?;
     let message = prost::Message::decode(bytes).map_err(|error: prost::DecodeError| {
         ProtocolError::Message {
             reason: error.to_string(),
@@ -192,8 +225,9 @@ pub(crate) fn read_request(
 ) -> Result<InferRequest, ProtocolError> {
     let raw = message.raw_input_contents;
     if !raw.is_empty() && raw.len() != message.inputs.len() {
-        return Err(ProtocolError::Trailing {
-            found: raw.iter().map(Vec::len).sum(),
+        let (raw, inputs) = (raw.len(), message.inputs.len());
+        return Err(ProtocolError::Message {
+            reason: format!("it has {raw} raw contents for {inputs} inputs"),
         });
     }
     let mut raw = raw.into_iter();

@@ -220,8 +220,8 @@ impl<B: Backend> Host<B> {
         let (model, asked) = self.find(name, version)?;
         let result = model.answer(request, version, trace).await;
         let time = begin.elapsed();
-        let provenance = match &result {
-            Ok((_, rows)) => {
+        let outcome = match &result {
+            Ok((response, rows)) => {
                 asked.succeeded.add(time);
                 asked.rows.fetch_add(*rows as u64, Ordering::Relaxed);
                 let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -229,14 +229,17 @@ impl<B: Backend> Host<B> {
                 asked
                     .last
                     .store(u64::try_from(milliseconds).unwrap_or(0), Ordering::Relaxed);
-                "answered"
+                match response.parameters.get("reconstructed") {
+                    Some(Parameter::Bool(true)) => "reconstructed",
+                    _ => "direct",
+                }
             }
             Err(refusal) => {
                 asked.failed.add(time);
                 refusal.outcome()
             }
         };
-        self.0.metrics.count(name, provenance, time);
+        self.0.metrics.count(name, outcome, time);
         result.map(|(response, _)| response)
     }
 
@@ -453,21 +456,16 @@ fn stacked(mut predictions: Vec<Prediction>) -> Result<Tensor, Refusal> {
         .map(|first| first.output.shape().to_vec())
         .unwrap_or_default();
     if predictions.iter().any(|one| one.output.shape() != shape) || shape.is_empty() {
-        return Err(Refusal::unfit(
-            "the outputs of the rows",
-            "one shape",
-            "several",
-        ));
+        return Err(Refusal::Output {
+            reason: "the workers answer the rows in several shapes".to_owned(),
+        });
     }
     shape[0] = predictions.len();
     let values: Vec<f32> = predictions
         .iter()
         .flat_map(|one| one.output.values().iter().copied())
         .collect();
-    Tensor::new(shape, values).map_err(|source| {
-        Refusal::Protocol(crate::protocol::ProtocolError::Tensor {
-            tensor: "output".to_owned(),
-            source,
-        })
+    Tensor::new(shape, values).map_err(|source| Refusal::Output {
+        reason: source.to_string(),
     })
 }

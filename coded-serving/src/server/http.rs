@@ -1,5 +1,7 @@
 //! The protocol over HTTP.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -35,6 +37,9 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+/// How long a body may take to come: a client that hangs must not keep a server from stopping.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// All routes of the protocol, with the metrics under `/metrics`.
 pub fn router<B: Backend>(host: Host<B>) -> Router {
@@ -271,7 +276,9 @@ fn raw<B: Backend>(
 }
 
 async fn read_whole(body: Body) -> Result<axum::body::Bytes, Refusal> {
-    to_bytes(body, MOST_BYTES).await.map_err(|error| {
+    let whole = tokio::time::timeout(BODY_TIME, to_bytes(body, MOST_BYTES)).await;
+    let whole = whole.map_err(|_| Refusal::TooSlow(BODY_TIME))?;
+    whole.map_err(|error| {
         let too_large = std::error::Error::source(&error)
             .is_some_and(|source| source.to_string().contains("length limit"));
         if too_large {

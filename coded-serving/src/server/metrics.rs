@@ -84,6 +84,8 @@ impl Metrics {
             coding: engine.coding_time(),
             open_groups: engine.open_groups(),
             waiting: engine.waiting(),
+            busy_workers: engine.busy_workers(),
+            resting_workers: engine.resting_workers(),
         };
         let mut engines = self
             .engines
@@ -109,6 +111,8 @@ struct EngineCounts {
     coding: CodingTime,
     open_groups: usize,
     waiting: usize,
+    busy_workers: usize,
+    resting_workers: usize,
 }
 
 type Read = Box<dyn Fn() -> EngineCounts + Send + Sync>;
@@ -126,7 +130,7 @@ impl fmt::Debug for Engines {
 /// Name, explanation, and value.
 type Counted<T> = (&'static str, &'static str, fn(&EngineCounts) -> T);
 
-const COUNTERS: [Counted<u64>; 15] = [
+const COUNTERS: [Counted<u64>; 17] = [
     ("queries_accepted", "Queries that were let in", |c| {
         c.statistics.accepted
     }),
@@ -165,6 +169,14 @@ const COUNTERS: [Counted<u64>; 15] = [
         "reconstruction_doubtful",
         "Reconstructed answers held back for their margin",
         |c| c.statistics.doubtful,
+    ),
+    ("groups", "Groups that take no more queries", |c| {
+        c.statistics.groups
+    }),
+    (
+        "grouped_queries",
+        "Queries in those groups: over their number, how full they are",
+        |c| c.statistics.grouped,
     ),
     (
         "redundant_tasks",
@@ -219,7 +231,7 @@ impl Collector for Engines {
                 ConstCounter::new(seconds).encode(family.encode_family(label)?)?;
             }
         }
-        let gauges: [Counted<usize>; 2] = [
+        let gauges: [Counted<usize>; 4] = [
             (
                 "open_groups",
                 "Groups with a client that waits or a task that runs",
@@ -228,6 +240,12 @@ impl Collector for Engines {
             ("queue_depth", "Queries that wait for a worker", |c| {
                 c.waiting
             }),
+            ("workers_busy", "Workers with a task", |c| c.busy_workers),
+            (
+                "workers_resting",
+                "Workers that get no task for a while, because they have failed one",
+                |c| c.resting_workers,
+            ),
         ];
         for (name, help, value) in gauges {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

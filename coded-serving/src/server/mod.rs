@@ -11,7 +11,7 @@
 //!
 //! | parameter of a request | |
 //! | --- | --- |
-//! | `timeout` | how many microseconds the client waits |
+//! | `timeout` | how many microseconds the client waits; over gRPC also its own deadline |
 //! | `approximate` | `deny`: no reconstructed answers; `allow` (default) |
 //!
 //! | parameter of a response | |
@@ -24,12 +24,14 @@
 //! | status | gRPC | |
 //! | --- | --- | --- |
 //! | 400, 413 | `INVALID_ARGUMENT` | the request cannot be read or does not fit the model |
+//! | 408 | | the body did not come within half a minute |
 //! | 404 | `NOT_FOUND` | no such model or version |
 //! | 429 | `RESOURCE_EXHAUSTED` | too many queries wait; `Retry-After` |
-//! | 502 | `UNAVAILABLE` | too many workers failed |
+//! | 502 | `UNAVAILABLE` | too many workers failed, or gave what cannot be told |
 //! | 503 | `UNAVAILABLE` | shutting down; `Retry-After` |
 //! | 504 | `DEADLINE_EXCEEDED` | the client's patience ran out |
 
+pub(crate) mod codec;
 pub(crate) mod grpc;
 mod host;
 pub mod http;
@@ -133,6 +135,8 @@ pub async fn serve<B: Backend>(
         running.spawn(async move {
             tonic::transport::Server::builder()
                 .tcp_nodelay(true)
+                // Clients that are gone without a word.
+                .http2_keepalive_interval(Some(Duration::from_secs(30)))
                 .add_service(service)
                 .add_service(health_service)
                 .add_service(reflection)

@@ -39,6 +39,15 @@ pub enum Refusal {
         /// What the request has.
         found: String,
     },
+    /// The body did not come in time.
+    #[error("the body did not come within {0:?}")]
+    TooSlow(Duration),
+    /// What the workers answered cannot be told.
+    #[error("{reason}")]
+    Output {
+        /// What is wrong.
+        reason: String,
+    },
     /// The engine has no answer.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -71,9 +80,12 @@ impl Refusal {
             ) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoModel { .. } => StatusCode::NOT_FOUND,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Serve(ServeError::Overloaded { .. }) => StatusCode::TOO_MANY_REQUESTS,
             Self::Serve(ServeError::DeadlineExceeded(_)) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Serve(ServeError::Unrecoverable { .. }) => StatusCode::BAD_GATEWAY,
+            Self::Output { .. } | Self::Serve(ServeError::Unrecoverable { .. }) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Serve(ServeError::ShuttingDown) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -92,8 +104,11 @@ impl Refusal {
             ) => GrpcCode::InvalidArgument,
             Self::NoModel { .. } => GrpcCode::NotFound,
             Self::Serve(ServeError::Overloaded { .. }) => GrpcCode::ResourceExhausted,
-            Self::Serve(ServeError::DeadlineExceeded(_)) => GrpcCode::DeadlineExceeded,
-            Self::Serve(ServeError::Unrecoverable { .. } | ServeError::ShuttingDown) => {
+            Self::TooSlow(_) | Self::Serve(ServeError::DeadlineExceeded(_)) => {
+                GrpcCode::DeadlineExceeded
+            }
+            Self::Output { .. }
+            | Self::Serve(ServeError::Unrecoverable { .. } | ServeError::ShuttingDown) => {
                 GrpcCode::Unavailable
             }
         }
@@ -115,7 +130,7 @@ impl Refusal {
         match self {
             Self::Serve(ServeError::Overloaded { .. }) => "overloaded",
             Self::Serve(ServeError::DeadlineExceeded(_)) => "deadline_exceeded",
-            Self::Serve(ServeError::Unrecoverable { .. }) => "unrecoverable",
+            Self::Output { .. } | Self::Serve(ServeError::Unrecoverable { .. }) => "unrecoverable",
             Self::Serve(ServeError::ShuttingDown) => "shutting_down",
             _ => "invalid",
         }

@@ -31,7 +31,7 @@ use crate::quantity::Time;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    #[serde(default)]
+    #[serde(default = "Listen::all")]
     pub(crate) listen: Listen,
     /// How long requests are answered after a signal to stop, while saying `not ready`.
     #[serde(default = "no_time")]
@@ -51,7 +51,7 @@ const fn ten_seconds() -> Time {
     Time::milliseconds(10_000)
 }
 
-/// Where to listen: by default at the ports of Triton on the loopback.
+/// Where to listen: at the ports of Triton on the loopback when nothing is said, else where it is said.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listen {
@@ -64,8 +64,18 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            grpc: None,
+            metrics: None,
+        }
+    }
+}
+
+impl Listen {
+    fn all() -> Self {
+        Self {
             grpc: Some(SocketAddr::from(([127, 0, 0, 1], 8001))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 8002))),
+            ..Self::default()
         }
     }
 }
@@ -432,6 +442,16 @@ impl ModelConfig {
         }
         if workers.is_empty() {
             bail!("it has no worker");
+        }
+        let redundant = match self.code.kind {
+            CodeKind::Parm => Some("parity"),
+            CodeKind::Student => Some("student"),
+            _ => None,
+        };
+        if let Some(role) = redundant
+            && !self.workers.iter().any(|worker| worker.role == role)
+        {
+            bail!("its code needs a worker with the role `{role}`, and there is none");
         }
         let code = self.code.build(base.as_ref())?;
         let metadata = match &base {

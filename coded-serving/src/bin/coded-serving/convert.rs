@@ -284,7 +284,8 @@ struct Attribute {
 
 #[derive(Clone, PartialEq, Message)]
 struct TensorProto {
-    #[prost(int64, repeated, tag = "1")]
+    // As the files of others are: some readers know no packed lists.
+    #[prost(int64, repeated, packed = "false", tag = "1")]
     dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     data_type: i32,

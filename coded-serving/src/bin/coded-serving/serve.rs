@@ -8,7 +8,7 @@ use crate::config::{Config, Disturbance, on_all_cores};
 
 /// A configuration names models, and for each its workers and its code:
 ///
-///     [listen]
+///     [listen]                        # without it: HTTP 8000, gRPC 8001, metrics 8002
 ///     http = "127.0.0.1:8000"
 ///
 ///     [[model]]
