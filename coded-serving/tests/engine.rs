@@ -751,11 +751,13 @@ async fn exact_answers_are_not_held_back() {
     let code = Arc::new(Replication::new(1, 1).unwrap());
     let engine = Engine::builder(code, pool).least_margin(1000.0).build();
     let start = Instant::now();
-    let answer = engine.predict(query(1.0)).await.unwrap();
-    assert!(matches!(
-        answer.provenance,
-        Provenance::Reconstructed { .. }
-    ));
+    // Who refuses what is approximate takes a copy, which is the model's own answer.
+    let strict = Query {
+        accepts_reconstruction: false,
+        ..query(1.0)
+    };
+    let answer = engine.predict(strict).await.unwrap();
+    assert_eq!(answer.provenance, Provenance::Direct { worker: 1 });
     assert!(start.elapsed() < SERVICE * 3);
 }
 
@@ -783,4 +785,133 @@ async fn nothing_is_sent_again_for_a_client_that_has_given_up() {
     assert_eq!(engine.statistics().retries, 1);
     assert_eq!(pool.log.lock().unwrap().given.len(), 1);
     assert_eq!(engine.open_groups(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
+    // One worker, busy for 20 ms; the second query has 10 ms.
+    let pool = Pool::new(1, |_, _| Fate::Answers(SERVICE));
+    let code = Arc::new(Replication::new(1, 0).unwrap());
+    let engine = Engine::builder(code, pool.clone()).build();
+    let hasty = Query {
+        patience: Some(SERVICE / 2),
+        ..query(2.0)
+    };
+    // Its own timer runs at the same time as the worker's; both orders must end so.
+    for wait in [SERVICE / 2, SERVICE] {
+        let hasty = Query {
+            patience: Some(wait),
+            ..hasty.clone()
+        };
+        let answers = all(&engine, vec![query(1.0), hasty]).await;
+        assert!(answers[0].is_ok());
+        let late = &answers[1];
+        assert!(
+            matches!(late, Err(ServeError::DeadlineExceeded(_)) | Ok(_)),
+            "{late:?}"
+        );
+        settle().await;
+    }
+    let counted = engine.statistics();
+    assert_eq!((counted.retries, counted.lost), (0, 0));
+    assert_eq!(engine.open_groups(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
+    // Every task of these four workers takes a second; ten groups are sent, and all clients go at once.
+    let pool = Pool::new(4, |_, _| Fate::Answers(Duration::from_secs(1)));
+    let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
+    let engine = Engine::builder(code, pool.clone())
+        .most_waiting(1000)
+        .build();
+    let hasty = |i: u8| Query {
+        patience: Some(Duration::from_millis(500)),
+        ..query(f32::from(i))
+    };
+    let answers = all(&engine, (0..30).map(hasty).collect()).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Err(ServeError::DeadlineExceeded(_))))
+    );
+    settle().await;
+    assert_eq!(engine.open_groups(), 0);
+    // The first group was begun, and none after that.
+    assert_eq!(engine.statistics().tasks, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_huge_query_is_refused_and_its_group_is_not() {
+    for code in [
+        parity(3),
+        Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap()),
+    ] {
+        let engine = Engine::builder(code, Pool::new(5, |_, _| Fate::Answers(SERVICE))).build();
+        let queries = [1.0, 3e38, 2.0, 3.0].map(query);
+        let answers = all(&engine, queries.to_vec()).await;
+        assert!(matches!(answers[1], Err(ServeError::InvalidInput(_))));
+        for place in [0, 2, 3] {
+            assert!(answers[place].is_ok(), "{:?}", answers[place]);
+        }
+        settle().await;
+        assert_eq!(engine.statistics().uncoded, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_decoded_is_sent_again() {
+    let code = Broken(InvNet::new(3, 1, MixedQueries).unwrap(), true);
+    let pool = Pool::new(6, |worker, _| {
+        if worker == 0 {
+            Fate::Fails
+        } else {
+            Fate::Answers(SERVICE)
+        }
+    });
+    let engine = Engine::builder(Arc::new(code), pool).build();
+    let answers = all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
+    for answer in answers {
+        assert!(matches!(
+            answer.unwrap().provenance,
+            Provenance::Direct { .. }
+        ));
+    }
+    let counted = engine.statistics();
+    assert_eq!((counted.retries, counted.lost), (1, 0), "{counted:?}");
+    assert_eq!(counted.uncoded, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_patience_and_delay_are_for_ever() {
+    let pool = Pool::new(5, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(parity(3), pool)
+        .policy(ReconstructionPolicy::AfterDelay(Duration::MAX))
+        .build();
+    let patient = Query {
+        patience: Some(Duration::MAX),
+        ..query(1.0)
+    };
+    let answers = all(&engine, vec![patient; 3]).await;
+    assert!(answers.iter().all(Result::is_ok));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flushed_engine_waits_for_no_group() {
+    let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
+    let pool = Pool::new(4, |_, _| Fate::Answers(SERVICE));
+    let engine = Engine::builder(code, pool)
+        .fill_deadline(Duration::from_secs(3600))
+        .build();
+    let start = Instant::now();
+    let first = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.predict(query(1.0)).await }
+    });
+    sleep(SERVICE).await;
+    engine.flush();
+    assert!(first.await.unwrap().is_ok());
+    // And one that comes later.
+    assert!(engine.predict(query(2.0)).await.is_ok());
+    assert!(start.elapsed() < SERVICE * 10);
 }

@@ -11,7 +11,9 @@ use septet_coded_serving::Tensor;
 use septet_coded_serving::backend::{
     Chaos, GrpcWorker, HttpWorker, LocalWorker, ModelNames, Pool, Worker,
 };
-use septet_coded_serving::code::{Code, InvNet, MixedQueries, Model, Replication};
+use septet_coded_serving::code::{
+    Code, Interpolation, InvNet, MixedQueries, Model, Replication, Smoother,
+};
 use septet_coded_serving::engine::{Backend, Engine};
 use septet_coded_serving::load::Delay;
 use septet_coded_serving::protocol::http::{
@@ -556,8 +558,7 @@ async fn a_query_that_the_model_cannot_answer_harms_no_worker() {
             .unwrap()
             .into()
     });
-    let code = Arc::new(InvNet::new(2, 1, MixedQueries).unwrap());
-    let engine = Engine::builder(code, Pool::new(pool.collect())).build();
+    let engine = Engine::builder(uncoded(), Pool::new(pool.collect())).build();
     let gateway = Server::start(engine.clone()).await;
     let poison = [[3e38, 3e38, 3e38, 3e38]];
     for _ in 0..5 {
@@ -784,5 +785,99 @@ async fn over_grpc_unknown_models_are_not_ready_and_hostile_messages_are_refused
     .await
     .unwrap();
     assert!(again.ready);
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_waits_for_no_group_to_fill() {
+    let code = Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap();
+    let engine = Engine::builder(Arc::new(code), Pool::new(local(4)))
+        .fill_deadline(Duration::from_secs(3600))
+        .build();
+    let server = Server::start(engine.clone()).await;
+    let url = server.url("/v2/models/sum/infer");
+    let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false).unwrap();
+    let asked = tokio::spawn(async move {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client
+            .post(url)
+            .body(body.bytes)
+            .send()
+            .await
+            .unwrap()
+            .status()
+    });
+    while engine.open_groups() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(server.stop().await, 0);
+    assert_eq!(asked.await.unwrap().as_u16(), 200);
+    assert!(engine.statistics().tasks > 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deadlines_of_grpc_are_kept() {
+    let slow = |x: &Tensor| {
+        std::thread::sleep(Duration::from_millis(500));
+        model(x)
+    };
+    let worker = LocalWorker::new([(Model::Base, slow)]).unwrap().into();
+    let engine = Engine::builder(uncoded(), Pool::new(vec![worker])).build();
+    let server = Server::start(engine).await;
+    let mut asked = tonic::Request::new(InferMessage {
+        model_name: "sum".to_owned(),
+        // Name, type and shape of the input.
+        inputs: vec![b"\x0a\x05input\x12\x04FP32\x1a\x02\x01\x04".to_vec()],
+        raw: vec![vec![0; 16]],
+    });
+    asked.set_timeout(Duration::from_millis(200));
+    let late: Result<ModelReadyResponse, _> = call(&server, "ModelInfer", asked).await;
+    assert_eq!(late.unwrap_err().code(), tonic::Code::DeadlineExceeded);
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_wrong_with_a_query_is_blamed_on_it() {
+    // A server that says 401 to every query, as a proxy with an expired token does.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = [0; 4096];
+            let read = stream.read(&mut bytes).await.unwrap_or(0);
+            let said = serde_json::to_string(&metadata()).unwrap();
+            let status = if bytes[..read].starts_with(b"POST") {
+                "401 No"
+            } else {
+                "200 OK"
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                said.len()
+            );
+            let _ = stream.write_all(format!("{head}{said}").as_bytes()).await;
+        }
+    });
+    let mut workers = local(1);
+    workers.insert(
+        0,
+        HttpWorker::new(&url, ModelNames::base("sum"))
+            .unwrap()
+            .into(),
+    );
+    let engine = Engine::builder(uncoded(), Pool::new(workers)).build();
+    let server = Server::start(engine.clone()).await;
+    let (status, text) = post(
+        &server,
+        "",
+        &write_request(&request(&[[1.0; 4]]), false).unwrap().bytes,
+    )
+    .await;
+    // The other worker has answered.
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(
+        (engine.statistics().retries, engine.statistics().failures),
+        (1, 1)
+    );
     assert_eq!(server.stop().await, 0);
 }

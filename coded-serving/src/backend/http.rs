@@ -107,11 +107,10 @@ impl HttpWorker {
     async fn form(&self, model: &str) -> Result<&Form, String> {
         let ask_all = || async {
             let url = self.path(&["v2"])?;
-            let server = ask(self.client.get(url))
-                .await
-                .map_err(|failure| failure.reason)?;
             // A server that says nothing of itself may still answer as JSON.
-            let server: Option<ServerMetadata> = serde_json::from_slice(&server.bytes).ok();
+            let server = ask(self.client.get(url)).await.ok();
+            let server: Option<ServerMetadata> =
+                server.and_then(|body| serde_json::from_slice(&body.bytes).ok());
             let metadata = self.metadata_of(model).await?;
             let input = metadata.inputs.into_iter().next();
             let output = metadata.outputs.into_iter().next();
@@ -167,8 +166,8 @@ async fn ask(request: RequestBuilder) -> Result<Body, Failure> {
     let bytes = response.bytes().await.map_err(reason)?;
     if !status.is_success() {
         let told: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
-        // Too slow and too busy is the server, anything else of this kind the query.
-        let refused = status.is_client_error() && !matches!(status.as_u16(), 404 | 408 | 429);
+        // Anything else, such as a token that has expired, is no fault of the query.
+        let refused = matches!(status.as_u16(), 400 | 413 | 415 | 422);
         return Err(Failure {
             reason: format!("{status}: {told}"),
             refused,

@@ -50,7 +50,7 @@ impl LocalNetwork {
             #[cfg(feature = "onnx")]
             return Ok(Self(Kind::Onnx(super::onnx::OnnxModel::read(path)?)));
             #[cfg(not(feature = "onnx"))]
-            return Err(NetworkError::Format {
+            return Err(NetworkError::Onnx {
                 path: path.to_owned(),
                 reason: "ONNX models need the feature `onnx`".to_owned(),
             });

@@ -11,14 +11,24 @@ use crate::network::NetworkError;
 use crate::protocol::{DATATYPE, TensorMetadata};
 use crate::tensor::Tensor;
 
-/// An ONNX model with one input and one output of real numbers.
-#[derive(Clone)]
+/// An ONNX model with one input and one output of real numbers. Clones share the model.
 pub(super) struct OnnxModel {
     model: Arc<Model>,
-    /// One thread: a worker answers one query at a time, and others run beside it.
+    /// One thread, which is not shared: a worker answers one query at a time, and others run beside it.
     threads: Arc<ThreadPool>,
     input: TensorMetadata,
     output: TensorMetadata,
+}
+
+impl Clone for OnnxModel {
+    fn clone(&self) -> Self {
+        Self {
+            model: Arc::clone(&self.model),
+            threads: Arc::new(ThreadPool::with_num_threads(1)),
+            input: self.input.clone(),
+            output: self.output.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for OnnxModel {
@@ -32,7 +42,7 @@ impl fmt::Debug for OnnxModel {
 
 impl OnnxModel {
     pub(super) fn read(path: &Path) -> Result<Self, NetworkError> {
-        load(path).map_err(|reason| NetworkError::Format {
+        load(path).map_err(|reason| NetworkError::Onnx {
             path: path.to_owned(),
             reason,
         })

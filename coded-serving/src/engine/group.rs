@@ -36,13 +36,23 @@ struct Member {
     /// Whether the time for a second copy has passed.
     is_hedged: bool,
     trace: Option<Arc<str>>,
-    /// When the client gives up.
-    deadline: Option<Instant>,
+    patience: Option<Duration>,
 }
 
 impl Member {
     fn waits(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+
+    /// When the client gives up.
+    fn deadline(&self) -> Option<Instant> {
+        self.joined.checked_add(self.patience?)
+    }
+
+    /// The patience of a client whose time is over, though it may not know yet.
+    fn ran_out(&self, now: Instant) -> Option<Duration> {
+        let is_over = self.deadline().is_some_and(|deadline| deadline <= now);
+        self.patience.filter(|_| is_over)
     }
 }
 
@@ -71,6 +81,14 @@ pub(super) struct Copy {
     pub(super) is_retry: bool,
 }
 
+/// What a worker has answered.
+#[derive(Debug)]
+struct Output {
+    slot: Slot,
+    worker: usize,
+    tensor: Tensor,
+}
+
 /// A group, from its first query to its last output.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -79,7 +97,7 @@ pub(super) struct Group {
     /// Shared with the encoder, once the group is closed.
     inputs: Arc<Vec<Tensor>>,
     members: Vec<Member>,
-    outputs: Vec<(Slot, Tensor)>,
+    outputs: Vec<Output>,
     arrived: Slots,
     failed: Slots,
     /// The slots of tasks that are queued or running; one twice when a copy was sent.
@@ -89,6 +107,8 @@ pub(super) struct Group {
     encoding: bool,
     /// What became of the tasks of this group that workers were given.
     parts: Vec<(usize, Part)>,
+    /// When it will be looked at again.
+    wakes: Option<Instant>,
 }
 
 impl Group {
@@ -105,6 +125,7 @@ impl Group {
             closed: false,
             encoding: false,
             parts: Vec::new(),
+            wakes: None,
         }
     }
 
@@ -122,7 +143,7 @@ impl Group {
             copies: 0,
             is_hedged: false,
             trace: query.trace,
-            deadline: query.patience.map(|patience| joined + patience),
+            patience: query.patience,
         });
         let shape = self.code.shape();
         if shape.systematic {
@@ -170,6 +191,27 @@ impl Group {
     pub(super) fn part(&self, worker: usize) -> Part {
         let own = self.parts.iter().filter(|(of, _)| *of == worker);
         own.map(|(_, part)| *part).max().unwrap_or(Part::None)
+    }
+
+    /// Whether somebody has to look at this group at that time; otherwise it is looked at before.
+    pub(super) fn wakes_at(&mut self, time: Instant, now: Instant) -> bool {
+        let pending = self.wakes.filter(|&wakes| wakes > now);
+        if pending.is_some_and(|wakes| wakes <= time) {
+            return false;
+        }
+        self.wakes = Some(time);
+        true
+    }
+
+    /// When the last of its clients gives up, if all do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadlines: Option<Vec<Instant>> = self.members.iter().map(Member::deadline).collect();
+        deadlines?.into_iter().max()
+    }
+
+    /// Whether the output of a task is here.
+    pub(super) fn has_arrived(&self, slot: Slot) -> bool {
+        self.arrived.contains(slot)
     }
 
     /// How many clients wait.
@@ -221,7 +263,6 @@ impl Group {
         }
         // A value that is not finite would spoil every reconstruction.
         let output = output.filter(Tensor::is_finite);
-        statistics.failures += u64::from(output.is_none());
         if self.arrived.contains(slot) {
             return;
         }
@@ -254,7 +295,11 @@ impl Group {
             }
         }
         self.arrived = self.arrived.with(slot);
-        self.outputs.push((slot, output));
+        self.outputs.push(Output {
+            slot,
+            worker,
+            tensor: output,
+        });
     }
 
     /// Gives out the answers that can be reconstructed and that the policy allows now. How long until
@@ -276,14 +321,17 @@ impl Group {
         for (slot, member) in self.members.iter().enumerate() {
             let possible = self.closed && decodable.contains(slot) && member.reply.is_some();
             // Answers of a code that mixes all queries are what its clients asked for.
-            let accepted = member.accepts_reconstruction || !systematic;
+            let accepted = member.accepts_reconstruction || !systematic || self.code.is_exact();
             if !(possible && accepted) || member.is_doubtful {
                 continue;
             }
             let lost = self.failed.contains(slot) || !systematic;
             let left = match delay {
                 _ if lost => Duration::ZERO,
-                Some(delay) => (member.joined + delay).saturating_duration_since(now),
+                Some(delay) => match member.joined.checked_add(delay) {
+                    Some(time) => time.saturating_duration_since(now),
+                    None => continue,
+                },
                 None => continue,
             };
             if left.is_zero() {
@@ -324,11 +372,11 @@ impl Group {
         let queries = self.members.len();
         let decodable = self.code.decodable(queries, expected);
         for (slot, member) in self.members.iter_mut().enumerate() {
-            if !member.waits() {
+            if !member.waits() || member.ran_out(now).is_some() {
                 continue;
             }
             let recoverable = reconstructs
-                && member.accepts_reconstruction
+                && (member.accepts_reconstruction || self.code.is_exact())
                 && !member.is_doubtful
                 && (hopeful || decodable.contains(slot));
             let is_retry = self.failed.contains(slot);
@@ -341,7 +389,6 @@ impl Group {
                     }
                     left.is_zero()
                 });
-            member.is_hedged |= late;
             let again = is_retry && !recoverable && member.copies < MOST_COPIES;
             if (late || again)
                 && let Some(input) = self.inputs.get(slot)
@@ -350,7 +397,7 @@ impl Group {
                     slot,
                     input: input.clone(),
                     trace: member.trace.clone(),
-                    deadline: member.deadline,
+                    deadline: member.deadline(),
                     is_retry,
                 });
             }
@@ -359,9 +406,10 @@ impl Group {
     }
 
     /// A query is sent once more.
-    pub(super) fn sent_again(&mut self, slot: Slot) {
+    pub(super) fn sent_again(&mut self, slot: Slot, is_retry: bool) {
         if let Some(member) = self.members.get_mut(slot) {
             member.copies += 1;
+            member.is_hedged |= !is_retry;
         }
         self.failed = self.failed.without(Slots::EMPTY.with(slot));
         self.outstanding.push(slot);
@@ -375,20 +423,43 @@ impl Group {
     }
 
     fn reconstruct(&mut self, due: Slots, least_margin: f32, statistics: &mut Statistics) {
-        let outputs: Vec<(Slot, &Tensor)> = self.outputs.iter().map(|(s, t)| (*s, t)).collect();
+        let outputs = self.outputs.iter();
+        let outputs: Vec<(Slot, &Tensor)> = outputs.map(|o| (o.slot, &o.tensor)).collect();
         let decode = || self.code.decode(self.members.len(), &outputs, due);
-        // What the code cannot tell after all is told as lost when the group is over.
+        let systematic = self.code.shape().systematic;
         let Some(Ok(decoded)) = unless_it_panics(decode) else {
+            // It will not be better when it is tried again; what has failed may be sent again.
+            statistics.uncoded += 1;
+            for slot in due.iter().filter(|_| systematic) {
+                if let Some(member) = self.members.get_mut(slot) {
+                    member.is_doubtful = true;
+                }
+            }
             return;
         };
         let group = self.members.len();
         // Exact answers, and those of a code that gives no others, are not doubted.
-        let doubts = self.code.shape().systematic && !self.code.is_exact();
+        let is_exact = self.code.is_exact();
+        let doubts = systematic && !is_exact;
         for decoded in decoded {
             let Some(member) = self.members.get_mut(decoded.query) else {
                 continue;
             };
             if !decoded.output.is_finite() {
+                member.is_doubtful |= systematic;
+                continue;
+            }
+            if is_exact && let Some(reply) = member.reply.take() {
+                let mut outputs = self.outputs.iter();
+                let from = outputs.find(|output| output.tensor == decoded.output);
+                let prediction = Prediction {
+                    output: decoded.output,
+                    provenance: Provenance::Direct {
+                        worker: from.map_or(usize::MAX, |output| output.worker),
+                    },
+                };
+                let answered = &mut statistics.direct;
+                answer(reply, Ok(prediction), answered, &mut statistics.abandoned);
                 continue;
             }
             let margin = decoded.output.margin();
@@ -414,7 +485,16 @@ impl Group {
     }
 
     /// Tells the clients that are left that their answers are lost: nothing more will arrive.
-    pub(super) fn give_up(&mut self, statistics: &mut Statistics) {
+    pub(super) fn give_up(&mut self, now: Instant, statistics: &mut Statistics) {
+        for member in &mut self.members {
+            if let Some(patience) = member.ran_out(now)
+                && let Some(reply) = member.reply.take()
+            {
+                // It gave up, or is about to.
+                let _ = reply.send(Err(ServeError::DeadlineExceeded(patience)));
+                statistics.abandoned += 1;
+            }
+        }
         let error = ServeError::Unrecoverable {
             missing: self.waiting(),
             received: self.outputs.len(),

@@ -79,6 +79,9 @@ const NOBODY: usize = usize::MAX;
 /// The longest that a worker rests after failures.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
+/// The largest value of a query that codes mix with others: a millionth of the largest number.
+const LARGEST: f32 = f32::MAX / 1_048_576.0;
+
 /// The places of the two quantiles of latency.
 const POLICY: usize = 0;
 const HEDGING: usize = 1;
@@ -188,6 +191,7 @@ impl<B: Backend> EngineBuilder<B> {
                 open: HashMap::new(),
                 next: 0,
                 draining: false,
+                flushing: false,
                 statistics: Statistics::default(),
                 coding: CodingTime::default(),
                 latencies: Latencies::new(self.settings.quantiles()),
@@ -261,6 +265,7 @@ struct State {
     open: HashMap<Vec<usize>, GroupId>,
     next: GroupId,
     draining: bool,
+    flushing: bool,
     statistics: Statistics,
     coding: CodingTime,
     latencies: Latencies,
@@ -315,7 +320,15 @@ impl<B: Backend> Engine<B> {
                 index: 0,
             }));
         }
-        if !(query.accepts_reconstruction || self.0.code.shape().systematic) {
+        let (shape, is_exact) = (self.0.code.shape(), self.0.code.is_exact());
+        // A sum of such queries may be infinite, at the cost of all others in the group.
+        let is_summed = shape.tasks > shape.queries && !is_exact;
+        if is_summed && query.input.values().iter().any(|x| x.abs() > LARGEST) {
+            return Err(ServeError::InvalidInput(CodeError::Overflow {
+                what: "query",
+            }));
+        }
+        if !(query.accepts_reconstruction || shape.systematic) {
             return Err(ServeError::OnlyApproximate(Arc::clone(&self.0.name)));
         }
         let patience = query.patience;
@@ -373,7 +386,9 @@ impl<B: Backend> Engine<B> {
             input: query.input.clone(),
             trace: query.trace.clone(),
         });
-        let deadline = query.patience.map(|patience| now + patience);
+        let deadline = query
+            .patience
+            .and_then(|patience| now.checked_add(patience));
         let joined = state
             .groups
             .get_mut(&id)
@@ -394,11 +409,18 @@ impl<B: Backend> Engine<B> {
             state.open.remove(&shape);
         }
         inner.dispatch(&mut state);
-        let hedge = state.latencies.quantile(HEDGING);
-        drop(state);
-        if let Some(hedge) = hedge {
+        let fill = if state.flushing {
+            Duration::ZERO
+        } else {
+            inner.settings.fill
+        };
+        if let Some(hedge) = state.latencies.quantile(HEDGING)
+            && let Some(group) = state.groups.get_mut(&id)
+            && group.wakes_at(now + hedge, now)
+        {
             inner.settle_after(hedge, id);
         }
+        drop(state);
         if is_full {
             // The client whose query filled the group does not wait for the encoder.
             let inner = Arc::clone(inner);
@@ -406,7 +428,7 @@ impl<B: Backend> Engine<B> {
         } else if is_new {
             let inner = Arc::clone(inner);
             tokio::spawn(async move {
-                sleep(inner.settings.fill).await;
+                sleep(fill).await;
                 inner.lock().open.retain(|_, open| *open != id);
                 inner.close(id);
             });
@@ -414,17 +436,24 @@ impl<B: Backend> Engine<B> {
         Ok((answer, id))
     }
 
-    /// Takes no more queries, closes open groups at once, and waits until every group is over or the
-    /// time is up. How many clients still waited then.
-    pub async fn drain(&self, grace: Duration) -> usize {
+    /// Closes open groups at once, and from now on every group after its first query: before an end, no
+    /// query waits for others. Queries are still taken.
+    pub fn flush(&self) {
         let open: Vec<GroupId> = {
             let mut state = self.0.lock();
-            state.draining = true;
+            state.flushing = true;
             state.open.drain().map(|(_, id)| id).collect()
         };
         for id in open {
             self.0.close(id);
         }
+    }
+
+    /// Takes no more queries, closes open groups at once, and waits until every group is over or the
+    /// time is up. How many clients still waited then.
+    pub async fn drain(&self, grace: Duration) -> usize {
+        self.0.lock().draining = true;
+        self.flush();
         let end = Instant::now() + grace;
         loop {
             let waiting: usize = self.0.lock().groups.values().map(Group::waiting).sum();
@@ -493,8 +522,16 @@ impl<B: Backend> Engine<B> {
         let state = self.0.lock();
         let most = self.0.settings.most_waiting;
         let waiting = most.saturating_sub(state.queue.queries.len());
-        let idle = state.queue.idle.len();
-        let workers = self.0.backend.workers();
+        let takes_queries = |worker: usize| self.0.backend.serves(worker, &Model::Base);
+        let idle = state
+            .queue
+            .idle
+            .iter()
+            .filter(|&&w| takes_queries(w))
+            .count();
+        let workers = (0..self.0.backend.workers())
+            .filter(|&w| takes_queries(w))
+            .count();
         (waiting.saturating_add(idle), most.saturating_add(workers))
     }
 }

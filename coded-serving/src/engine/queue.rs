@@ -86,6 +86,20 @@ impl Queue {
         None
     }
 
+    /// Takes back all queries of a group, which are the mixtures of a code that is not systematic; their
+    /// slots.
+    pub(super) fn cancel_queries(&mut self, group: GroupId) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        self.queries.retain(|job| {
+            let goes = job.group == group;
+            if goes {
+                slots.push(job.slot);
+            }
+            !goes
+        });
+        slots
+    }
+
     /// Takes back those redundant tasks of a group that `is_needless`; their slots.
     pub(super) fn cancel(
         &mut self,

@@ -22,9 +22,11 @@ pub struct Statistics {
     pub groups: u64,
     /// Queries in those groups.
     pub grouped: u64,
-    /// Redundant tasks that were sent to a worker.
+    /// Tasks that workers were given, of all kinds.
+    pub tasks: u64,
+    /// Redundant tasks that workers were given, hedges among them.
     pub redundant: u64,
-    /// Redundant tasks that were not made because queries were waiting.
+    /// Groups that got no redundant tasks because queries were waiting.
     pub shed: u64,
     /// Redundant tasks that were taken back before a worker began.
     pub cancelled: u64,
@@ -34,15 +36,18 @@ pub struct Statistics {
     pub hedges: u64,
     /// Reconstructed answers that were held back because their margin was too small.
     pub doubtful: u64,
-    /// Tasks that a worker failed.
+    /// Tasks that a worker failed; not those that it refused for the query.
     pub failures: u64,
+    /// Groups that the code failed to encode, or outputs to decode: an encoder that does not fit the
+    /// model, or sums that are too large.
+    pub uncoded: u64,
     /// True answers that came after a reconstructed one and had the same largest output.
     pub agreed: u64,
     /// Those that had another.
     pub disagreed: u64,
 }
 
-/// Processor time that coding took since the engine was made, by the clock of the machine also where
+/// Time that coding took since the engine was made, by the clock of the machine also where
 /// tokio's clock is paused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CodingTime {

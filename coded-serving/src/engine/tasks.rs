@@ -63,12 +63,16 @@ impl<B: Backend> Inner<B> {
         let mut state = self.lock();
         state.coding.encoding += begin.elapsed();
         state.coding.encoded += 1;
+        state.statistics.uncoded += u64::from(!matches!(tasks, Some(Ok(_))));
         let Some(group) = state.groups.get_mut(&id) else {
             return;
         };
         match tasks {
             Some(Ok(tasks)) => {
                 group.encoded(tasks.iter().map(|task| task.slot));
+                let systematic = self.code.shape().systematic;
+                // Without its mixtures a group has no answers; without a parity it may have all.
+                let deadline = group.deadline().filter(|_| !systematic);
                 for Task { slot, model, input } in tasks {
                     let job = Job {
                         group: id,
@@ -78,10 +82,10 @@ impl<B: Backend> Inner<B> {
                             input,
                             trace: None,
                         },
-                        is_redundant: self.code.shape().systematic,
-                        deadline: None,
+                        is_redundant: systematic,
+                        deadline,
                     };
-                    if self.code.shape().systematic {
+                    if systematic {
                         state.queue.redundant.push_back(job);
                     } else {
                         state.queue.queries.push_back(job);
@@ -121,11 +125,16 @@ impl<B: Backend> Inner<B> {
                 return;
             };
             // Nobody waits for it any more, and no group needs it.
-            if job.deadline.is_some_and(|deadline| deadline <= now) {
+            let shape = self.code.shape();
+            let group = groups.get(&job.group);
+            let is_wanted = group.is_some_and(|group| group.is_wanted(job.slot));
+            let is_needless = shape.systematic && shape.stragglers == 0 && !is_wanted;
+            if is_needless || job.deadline.is_some_and(|deadline| deadline <= now) {
                 queue.idle.push_front(worker);
-                self.finish(state, job.group, job.slot, NOBODY, None, false);
+                self.finish(state, job.group, job.slot, NOBODY, None);
                 continue;
             }
+            state.statistics.tasks += 1;
             state.statistics.redundant += u64::from(job.is_redundant);
             if let Some(group) = state.groups.get_mut(&job.group) {
                 group.given_to(worker);
@@ -139,18 +148,19 @@ impl<B: Backend> Inner<B> {
     pub(super) fn purge(self: &Arc<Self>, state: &mut State) {
         let State { queue, groups, .. } = &mut *state;
         let mut gone = Vec::new();
+        let systematic = self.code.shape().systematic;
         queue.queries.retain(|job| {
-            let is_wanted = groups
-                .get(&job.group)
-                .is_some_and(|group| group.is_wanted(job.slot));
-            let stays = is_wanted || !self.code.shape().systematic;
+            // A mixture serves all clients of its group.
+            let stays = groups.get(&job.group).is_some_and(|group| {
+                group.is_wanted(job.slot) || (!systematic && group.waiting() > 0)
+            });
             if !stays {
                 gone.push((job.group, job.slot));
             }
             stays
         });
         for (group, slot) in gone {
-            self.finish(state, group, slot, NOBODY, None, false);
+            self.finish(state, group, slot, NOBODY, None);
         }
     }
 
@@ -189,6 +199,7 @@ impl<B: Backend> Inner<B> {
         let failed = output.is_err() && refused.is_none();
         let rest = {
             let mut state = self.lock();
+            state.statistics.failures += u64::from(failed || !is_finite);
             let rest = if failed {
                 let failures = state.failures[worker].min(16);
                 state.failures[worker] += 1;
@@ -212,7 +223,7 @@ impl<B: Backend> Inner<B> {
                 }
                 state.statistics = counted;
             }
-            self.finish(&mut state, job.group, job.slot, worker, output.ok(), true);
+            self.finish(&mut state, job.group, job.slot, worker, output.ok());
             if failed {
                 // Redundant tasks may have waited for this worker alone.
                 let mut groups: Vec<GroupId> =
@@ -242,7 +253,6 @@ impl<B: Backend> Inner<B> {
         slot: usize,
         worker: usize,
         output: Option<Tensor>,
-        was_run: bool,
     ) {
         let mut counted = state.statistics;
         if let Some(group) = state.groups.get_mut(&id) {
@@ -252,9 +262,6 @@ impl<B: Backend> Inner<B> {
                 state.latencies.add(age);
             }
             group.arrive(slot, worker, output, &mut counted);
-        }
-        if !was_run {
-            counted.failures = state.statistics.failures;
         }
         state.statistics = counted;
         self.settle(state, id);
@@ -300,7 +307,8 @@ impl<B: Backend> Inner<B> {
         };
         let hopeless = queue.cancel(id, |job| {
             let mut able = (0..resting.len()).filter(|&worker| can_take(worker, job));
-            !able.any(|worker| !(has_failed && resting[worker]))
+            // A hedge whose answer has come is needless.
+            group.has_arrived(job.slot) || !able.any(|worker| !(has_failed && resting[worker]))
         });
         statistics.cancelled += hopeless.len() as u64;
         for slot in hopeless {
@@ -319,7 +327,7 @@ impl<B: Backend> Inner<B> {
                 continue;
             }
             copied = true;
-            group.sent_again(copy.slot);
+            group.sent_again(copy.slot, copy.is_retry);
             let job = Job {
                 group: id,
                 slot: copy.slot,
@@ -340,16 +348,21 @@ impl<B: Backend> Inner<B> {
             }
         }
         if group.waiting() == 0 {
-            let cancelled = queue.cancel(id, |_| true);
+            let mut cancelled = queue.cancel(id, |_| true);
             statistics.cancelled += cancelled.len() as u64;
+            if !self.code.shape().systematic {
+                cancelled.extend(queue.cancel_queries(id));
+            }
             for slot in cancelled {
                 group.cancelled(slot);
             }
         }
         if group.is_over() {
-            group.give_up(statistics);
+            group.give_up(now, statistics);
             groups.remove(&id);
-        } else if let Some(later) = later.into_iter().chain(late).min() {
+        } else if let Some(later) = later.into_iter().chain(late).min()
+            && group.wakes_at(now + later, now)
+        {
             self.settle_after(later, id);
         }
         if copied {

@@ -125,17 +125,6 @@ impl Summary {
     pub fn goodput(&self) -> f64 {
         self.answered() as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
-
-    /// Adds what came of other queries; the time is the longer one.
-    pub fn merge(&mut self, other: &Self) {
-        self.direct += other.direct;
-        self.reconstructed += other.reconstructed;
-        self.rejected += other.rejected;
-        self.failed += other.failed;
-        self.elapsed = self.elapsed.max(other.elapsed);
-        // Of the same bounds.
-        let _ = self.latencies.add(&other.latencies);
-    }
 }
 
 /// Sends `count` queries when they are due, and waits for the last. `send` is given the number of the

@@ -52,6 +52,14 @@ pub enum NetworkError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// An ONNX model cannot be read, or is of no use here.
+    #[error("{}: the ONNX model cannot be used: {reason}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The bytes of a file are not those of a safetensors file with 32-bit numbers.
     #[error("{}: expected a safetensors file of 32-bit numbers: {reason}", path.display())]
     Format {

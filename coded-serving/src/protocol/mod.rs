@@ -128,6 +128,14 @@ pub enum ProtocolError {
         /// What is wrong, with line and column.
         reason: String,
     },
+    /// A dimension is negative.
+    #[error("`{tensor}` has the shape {shape:?}, expected no negative dimension")]
+    Shape {
+        /// The tensor.
+        tensor: String,
+        /// The dimensions.
+        shape: Vec<i64>,
+    },
     /// The bytes are no message of gRPC.
     #[error("the message cannot be read: {reason}")]
     Message {
@@ -221,8 +229,9 @@ pub fn tensor(name: &str, shape: &[i64], values: Vec<f32>) -> Result<Tensor, Pro
         source,
     };
     let Ok(dimensions) = dimensions else {
-        return Err(ProtocolError::Json {
-            reason: format!("`{name}` has the shape {shape:?}, expected no negative dimension"),
+        return Err(ProtocolError::Shape {
+            tensor: name.to_owned(),
+            shape: shape.to_vec(),
         });
     };
     Tensor::new(dimensions, values).map_err(error)

@@ -175,6 +175,16 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     );
     let pairs = none.iter().zip(coded);
     claim(
+        "Q6.tail",
+        "The 99.9th percentile: coded over none",
+        Expected::AtMost(0.35),
+        pairs
+            .clone()
+            .map(|(none, coded)| coded.p99_9 / none.p99_9)
+            .collect(),
+        "",
+    );
+    claim(
         "Q6.median",
         "and the median stays: coded over none",
         Expected::Between(0.95, 1.05),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 
-use crate::engine::{Backend, Engine, Prediction, Provenance, Query, ServeError};
+use crate::engine::{Backend, Engine, Prediction, Provenance, Query, ServeError, Statistics};
 use crate::protocol::{
     BINARY_EXTENSION, DATATYPE, InferRequest, InferResponse, ModelMetadata, NamedTensor, Parameter,
     ServerMetadata, TraceParent,
@@ -37,23 +37,43 @@ pub struct ServedModel<B> {
 
 /// How often and how long a model was asked.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
-    pub(super) succeeded: Total,
-    pub(super) failed: Total,
+struct Asked {
+    succeeded: Total,
+    failed: Total,
     /// Milliseconds since 1970.
-    pub(super) last: AtomicU64,
+    last: AtomicU64,
     /// Rows that were answered.
-    pub(super) rows: AtomicU64,
+    rows: AtomicU64,
 }
 
 /// A count and a sum.
 #[derive(Debug, Default)]
-pub(super) struct Total {
-    pub(super) count: AtomicU64,
-    pub(super) nanoseconds: AtomicU64,
+struct Total {
+    count: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+/// What the statistics extension tells of a model.
+pub(super) struct ModelCounts {
+    pub(super) name: String,
+    pub(super) version: String,
+    /// When it was last asked, in milliseconds since 1970.
+    pub(super) last: u64,
+    /// Rows that were answered.
+    pub(super) rows: u64,
+    /// Requests, and the nanoseconds that they took together.
+    pub(super) succeeded: (u64, u64),
+    pub(super) failed: (u64, u64),
+    pub(super) code: String,
+    pub(super) engine: Statistics,
 }
 
 impl Total {
+    fn read(&self) -> (u64, u64) {
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        (read(&self.count), read(&self.nanoseconds))
+    }
+
     fn add(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -165,8 +185,21 @@ impl<B: Backend> Host<B> {
         self.0.models.values().map(|(model, _)| model)
     }
 
-    pub(super) fn asked(&self) -> impl Iterator<Item = (&ServedModel<B>, &Asked)> {
-        self.0.models.values().map(|(model, asked)| (model, asked))
+    /// What was counted for each model, or for one.
+    pub(super) fn counts(&self, only: Option<&str>) -> Vec<ModelCounts> {
+        let all = self.0.models.iter();
+        all.filter(|(name, _)| only.is_none_or(|only| only == *name))
+            .map(|(name, (model, asked))| ModelCounts {
+                name: name.clone(),
+                version: model.metadata.versions.last().cloned().unwrap_or_default(),
+                last: asked.last.load(Ordering::Relaxed),
+                rows: asked.rows.load(Ordering::Relaxed),
+                succeeded: asked.succeeded.read(),
+                failed: asked.failed.read(),
+                code: model.engine.code().name(),
+                engine: model.engine.statistics(),
+            })
+            .collect()
     }
 
     /// The metrics as Prometheus reads them.
@@ -241,6 +274,11 @@ impl<B: Backend> Host<B> {
         };
         self.0.metrics.count(name, outcome, time);
         result.map(|(response, _)| response)
+    }
+
+    /// Has no query wait for others any more: see [`Engine::flush`].
+    pub fn flush(&self) {
+        self.models().for_each(|model| model.engine.flush());
     }
 
     /// Takes no more queries and lets the groups come to their end. How many clients still waited

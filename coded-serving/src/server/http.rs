@@ -20,7 +20,7 @@ use crate::protocol::http::{
 };
 use crate::protocol::{InferRequest, NamedTensor, ProtocolError, TraceParent, floats, tensor};
 
-use super::host::{Asked, Host, ServedModel};
+use super::host::{Host, ModelCounts, ServedModel};
 use super::refusal::Refusal;
 
 /// The most bytes of a body that are read, after decompression.
@@ -160,7 +160,7 @@ async fn metrics<B: Backend>(State(host): State<Host<B>>) -> Response {
 }
 
 async fn statistics<B: Backend>(State(host): State<Host<B>>) -> Response {
-    told(host.asked())
+    told(host.counts(None))
 }
 
 async fn model_statistics<B: Backend>(
@@ -169,35 +169,31 @@ async fn model_statistics<B: Backend>(
 ) -> Result<Response, Refusal> {
     let (name, version) = named(&path);
     host.model(name, version)?;
-    Ok(told(
-        host.asked()
-            .filter(|(model, _)| model.metadata.name == name),
-    ))
+    Ok(told(host.counts(Some(name))))
 }
 
-fn told<'a, B: Backend>(asked: impl Iterator<Item = (&'a ServedModel<B>, &'a Asked)>) -> Response {
-    let load =
-        |value: &std::sync::atomic::AtomicU64| value.load(std::sync::atomic::Ordering::Relaxed);
-    let told: Vec<_> = asked
-        .map(|(model, asked)| {
-            let total = |total: &super::host::Total| {
-                json!({ "count": load(&total.count), "ns": load(&total.nanoseconds) })
-            };
-            let counted = model.engine.statistics();
+fn told(counts: Vec<ModelCounts>) -> Response {
+    let total = |(count, nanoseconds): (u64, u64)| json!({ "count": count, "ns": nanoseconds });
+    let told: Vec<_> = counts
+        .into_iter()
+        .map(|model| {
             json!({
-                "name": model.metadata.name,
-                "version": model.metadata.versions.last().cloned().unwrap_or_default(),
-                "last_inference": load(&asked.last),
-                "inference_count": load(&asked.rows),
-                "execution_count": counted.direct + counted.redundant,
-                "inference_stats": { "success": total(&asked.succeeded), "fail": total(&asked.failed) },
+                "name": model.name,
+                "version": model.version,
+                "last_inference": model.last,
+                "inference_count": model.rows,
+                "execution_count": model.engine.tasks,
+                "inference_stats": {
+                    "success": total(model.succeeded),
+                    "fail": total(model.failed),
+                },
                 "coded": {
-                    "code": model.engine.code().name(),
-                    "direct": counted.direct,
-                    "reconstructed": counted.reconstructed,
-                    "lost": counted.lost,
-                    "agreed": counted.agreed,
-                    "disagreed": counted.disagreed,
+                    "code": model.code,
+                    "direct": model.engine.direct,
+                    "reconstructed": model.engine.reconstructed,
+                    "lost": model.engine.lost,
+                    "agreed": model.engine.agreed,
+                    "disagreed": model.engine.disagreed,
                 },
             })
         })

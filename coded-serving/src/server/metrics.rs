@@ -130,7 +130,7 @@ impl fmt::Debug for Engines {
 /// Name, explanation, and value.
 type Counted<T> = (&'static str, &'static str, fn(&EngineCounts) -> T);
 
-const COUNTERS: [Counted<u64>; 17] = [
+const COUNTERS: [Counted<u64>; 19] = [
     ("queries_accepted", "Queries that were let in", |c| {
         c.statistics.accepted
     }),
@@ -199,6 +199,14 @@ const COUNTERS: [Counted<u64>; 17] = [
     ("hedges", "Late queries sent a second time", |c| {
         c.statistics.hedges
     }),
+    ("tasks", "Tasks that workers were given", |c| {
+        c.statistics.tasks
+    }),
+    (
+        "uncoded",
+        "Groups that the code failed to encode, or outputs to decode",
+        |c| c.statistics.uncoded,
+    ),
     ("worker_failures", "Tasks that a worker failed", |c| {
         c.statistics.failures
     }),

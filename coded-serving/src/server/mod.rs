@@ -163,6 +163,7 @@ pub async fn serve<B: Backend>(
     tokio::time::sleep(drain.linger).await;
     // No new connections and requests; those that were begun are answered.
     closing.send_replace(true);
+    host.flush();
     let finish = async {
         while let Some(ended) = running.join_next().await {
             ended.map_err(io::Error::other)??;

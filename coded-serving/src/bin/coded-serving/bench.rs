@@ -5,12 +5,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use septet_coded_serving::load::{Answered, Arrivals, Summary, open_loop};
-use septet_coded_serving::protocol::ModelMetadata;
+use septet_coded_serving::load::{Arrivals, Summary, open_loop};
 use septet_core::seed::SeedTree;
 
+use crate::client::{Client, how};
 use crate::config::on_all_cores;
-use crate::demo::ask;
 use crate::faults;
 use crate::latency;
 use crate::quantity::milliseconds;
@@ -25,7 +24,7 @@ pub(crate) struct Arguments {
 enum What {
     /// Send queries when they are due, whether or not earlier ones were answered
     Load(Load),
-    /// Compare codes by the latency of rounds, with real worker processes that straggle
+    /// Compare codes by the latency of rounds, with real worker processes whose answers are held up
     Latency(latency::Arguments),
     /// Kill, stop and overload real processes under load, and tell what clients see
     Faults(faults::Arguments),
@@ -68,21 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn send(load: &Load) -> anyhow::Result<Summary> {
-    let client = reqwest::Client::new();
-    let base = load.server.trim_end_matches('/');
-    let url = format!("{base}/v2/models/{}", load.name);
-    let asked = client.get(&url).send().await;
-    let metadata: ModelMetadata = asked
-        .and_then(reqwest::Response::error_for_status)
-        .context("the server does not say what the model is")?
-        .json()
-        .await
-        .context("the server does not say what the model is")?;
-    let input = metadata.inputs.first().context("the model has no input")?;
-    let width: i64 = input.shape.iter().skip(1).product();
-    let width = usize::try_from(width).ok().filter(|&width| width > 0);
-    let width = width.context("the model's input has no fixed shape")?;
-    let values: Arc<[f32]> = (0..width)
+    let client = Client::connect(&load.server, &load.name).await?;
+    let values: Arc<[f32]> = (0..client.width())
         .map(|i| ((i * 37) % 101) as f32 / 101.0)
         .collect();
     let arrivals = if load.constant {
@@ -90,23 +76,12 @@ async fn send(load: &Load) -> anyhow::Result<Summary> {
     } else {
         Arrivals::poisson(load.rate)?
     };
-    let url: Arc<str> = format!("{url}/infer").into();
+    let first = client.ask(&values).await;
+    first.context("the model does not answer a first query")?;
     let seed = SeedTree::new(load.seed);
     Ok(open_loop(load.queries, arrivals, &seed, move |_| {
-        let (client, url, values) = (client.clone(), Arc::clone(&url), Arc::clone(&values));
-        async move {
-            match ask(&client, &url, &values).await {
-                Ok((_, true)) => Answered::Reconstructed,
-                Ok((_, false)) => Answered::Direct,
-                Err(error) => match error
-                    .downcast_ref::<reqwest::Error>()
-                    .and_then(reqwest::Error::status)
-                {
-                    Some(status) if status.as_u16() == 429 => Answered::Rejected,
-                    _ => Answered::Failed,
-                },
-            }
-        }
+        let (client, values) = (client.clone(), Arc::clone(&values));
+        async move { how(&client.ask(&values).await) }
     })
     .await)
 }

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+use septet_coded_serving::Tensor;
 use septet_coded_serving::backend::{
     Chaos, GrpcWorker, HttpWorker, LocalNetwork, LocalWorker, ModelNames, Pool, Worker,
 };
@@ -22,6 +23,7 @@ use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
 use septet_coded_serving::load::Delay;
 use septet_coded_serving::network::{ExactInverse, SetEncoder, Tensors};
 use septet_coded_serving::protocol::ModelMetadata;
+use septet_coded_serving::server::http::MOST_BYTES;
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
 use septet_core::seed::SeedTree;
 
@@ -149,6 +151,10 @@ impl CodeConfig {
         } = *self;
         let operations = base.and_then(LocalNetwork::operations).unwrap_or(0);
         let tasks = group.saturating_add(redundant);
+        let is_one = matches!(kind, CodeKind::Student | CodeKind::Parm);
+        if is_one && redundant != 1 {
+            bail!("`redundant` is {redundant}: expected 1, the only one that this code has");
+        }
         Ok(match kind {
             CodeKind::None => Arc::new(Replication::new(1, 0)?),
             CodeKind::Replication => Arc::new(Replication::new(1, redundant)?),
@@ -432,12 +438,14 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 impl ModelConfig {
     async fn served(&self, disturbance: Disturbance) -> anyhow::Result<ServedModel<Chaos<Pool>>> {
         let mut workers = Vec::new();
+        let mut is_base = Vec::new();
         let mut base: Option<LocalNetwork> = None;
         for worker in &self.workers {
             let made = worker.workers(&self.name)?;
             if worker.role == "base" && base.is_none() {
                 base = made.network;
             }
+            is_base.extend(made.workers.iter().map(|_| worker.role == "base"));
             workers.extend(made.workers);
         }
         if workers.is_empty() {
@@ -458,9 +466,10 @@ impl ModelConfig {
             Some(network) => network.metadata(&self.name),
             None => ModelMetadata {
                 name: self.name.clone(),
-                ..remote_metadata(&workers).await?
+                ..remote_metadata(&workers, &is_base).await?
             },
         };
+        fits(code.as_ref(), &metadata)?;
         let engine = &self.engine;
         let pool = Pool::new(workers).timeout(engine.worker_timeout.0);
         let seed = SeedTree::new(disturbance.seed);
@@ -487,12 +496,40 @@ impl ModelConfig {
     }
 }
 
-/// What one of the servers says of its model. They may still be starting.
-async fn remote_metadata(workers: &[Worker]) -> anyhow::Result<ModelMetadata> {
+/// The most numbers of a query: no larger request is read.
+const MOST_VALUES: usize = MOST_BYTES / 4;
+
+/// That the code can encode queries of the model: an encoder may be one for another model.
+fn fits(code: &dyn Code, metadata: &ModelMetadata) -> anyhow::Result<()> {
+    let shape = metadata.inputs.first().map(|input| input.shape.as_slice());
+    let inner: Option<Vec<usize>> = shape
+        .unwrap_or_default()
+        .iter()
+        .skip(1)
+        .map(|&n| usize::try_from(n).ok())
+        .collect();
+    // Where the model takes many shapes, nothing can be said.
+    let Some(inner) = inner else {
+        return Ok(());
+    };
+    let shape: Vec<usize> = std::iter::once(1).chain(inner).collect();
+    let values = shape.iter().try_fold(1_usize, |all, &n| all.checked_mul(n));
+    let values = values.filter(|&values| values <= MOST_VALUES);
+    let values = values.with_context(|| format!("queries of the shape {shape:?} are too large"))?;
+    let zeros = Tensor::new(shape.clone(), vec![0.0; values])?;
+    let group = vec![zeros; code.shape().queries];
+    let encoded = code.encode(&group);
+    encoded.with_context(|| format!("its code takes no queries of the shape {shape:?}"))?;
+    Ok(())
+}
+
+/// What one of the servers with the base model says of it. They may still be starting.
+async fn remote_metadata(workers: &[Worker], is_base: &[bool]) -> anyhow::Result<ModelMetadata> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
         let mut last = None;
-        for worker in workers {
+        let base = workers.iter().zip(is_base).filter(|(_, is_base)| **is_base);
+        for (worker, _) in base {
             let ask = async {
                 match worker {
                     Worker::Http(worker) => Some(worker.metadata().await),

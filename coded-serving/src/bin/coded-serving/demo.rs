@@ -16,16 +16,13 @@ use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
 use septet_coded_serving::images::Images;
 use septet_coded_serving::load::{Answered, Arrivals, open_loop};
 use septet_coded_serving::network::{Coupling, InvertibleClassifier, SetEncoder};
-use septet_coded_serving::protocol::http::{
-    JSON_LENGTH, json_length, read_response, write_request,
-};
-use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
 use septet_coded_serving::train::{EncoderLoss, EncoderNetwork, EncoderSize, Fit};
 use septet_core::seed::SeedTree;
 use septet_core::tensor::one_math_thread;
 use tokio::net::TcpListener;
 
+use crate::client::Client;
 use crate::config::on_all_cores;
 use crate::images::{Data, Source};
 use crate::process::WorkerProcess;
@@ -172,12 +169,12 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     }));
     println!("the gateway listens at http://{address}: one parity query for ten queries,");
     println!("reconstructed answers are given out after 40 ms\n");
-    println!("   time   answers/s   reconstructed   right class   errors   p50 ms   p99 ms");
+    println!("   time   answers/s   reconstructed    same class   errors   p50 ms   p99 ms");
 
     let seen = Arc::new(Seen::default());
     let count = (arguments.rate * arguments.seconds as f64) as u64;
     let load = tokio::spawn(load(
-        format!("http://{address}/v2/models/{NAME}/infer"),
+        Client::connect(&format!("http://{address}"), NAME).await?,
         count,
         Arrivals::poisson(arguments.rate)?,
         seed,
@@ -254,24 +251,22 @@ impl Seen {
 
 /// Asks for test images until the end.
 async fn load(
-    url: String,
+    client: Client,
     count: u64,
     arrivals: Arrivals,
     seed: SeedTree,
     models: Models,
     seen: Arc<Seen>,
 ) -> septet_coded_serving::load::Summary {
-    let client = reqwest::Client::new();
     let base = Arc::new(models.base.clone());
     let test: Arc<Images> = Arc::new(models.data.test.clone());
     open_loop(count, arrivals, &seed, move |number| {
-        let (client, url) = (client.clone(), url.clone());
+        let client = client.clone();
         let (seen, base, test) = (Arc::clone(&seen), Arc::clone(&base), Arc::clone(&test));
         async move {
             let begin = Instant::now();
             let image = test.image(number as usize % test.len());
-            let answered = ask(&client, &url, image).await;
-            match answered {
+            match client.ask(image).await {
                 Ok((output, reconstructed)) => {
                     let time = begin.elapsed();
                     seen.latencies
@@ -297,36 +292,4 @@ async fn load(
         }
     })
     .await
-}
-
-/// One query, and whether its answer was reconstructed.
-pub(crate) async fn ask(
-    client: &reqwest::Client,
-    url: &str,
-    values: &[f32],
-) -> anyhow::Result<(Tensor, bool)> {
-    let request = InferRequest {
-        inputs: vec![NamedTensor {
-            name: "input".to_owned(),
-            tensor: Tensor::new(vec![1, values.len()], values.to_vec())?,
-        }],
-        ..InferRequest::default()
-    };
-    let body = write_request(&request, true)?;
-    let mut request = client.post(url).body(body.bytes);
-    if let Some(length) = body.json_length {
-        request = request.header(JSON_LENGTH, length);
-    }
-    let response = request.send().await?.error_for_status()?;
-    let header = response.headers().get(JSON_LENGTH).cloned();
-    let bytes = response.bytes().await?;
-    let length = json_length(
-        header.as_ref().map(reqwest::header::HeaderValue::as_bytes),
-        bytes.len(),
-    )?;
-    let response = read_response(&bytes, length)?;
-    let reconstructed = response.parameters.get("reconstructed") == Some(&Parameter::Bool(true));
-    let output = response.outputs.into_iter().next();
-    let output = output.context("the answer has no output")?;
-    Ok((output.tensor, reconstructed))
 }

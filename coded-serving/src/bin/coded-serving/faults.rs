@@ -9,12 +9,13 @@ use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
-use septet_coded_serving::load::{Answered, Arrivals, Summary, open_loop};
+use septet_coded_serving::load::{Arrivals, Summary, open_loop};
 use septet_core::seed::SeedTree;
 use septet_core::tensor::one_math_thread;
 
+use crate::client::{Client, how};
 use crate::config::on_all_cores;
-use crate::demo::{Models, ask};
+use crate::demo::Models;
 use crate::process::{GatewayProcess, WorkerProcess};
 use crate::quantity::{Time, milliseconds};
 
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
     seed: u64,
 }
 
-/// What is done to the workers in the middle of the load.
+/// What is done, after a tenth of the queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Undisturbed,
@@ -130,7 +131,6 @@ async fn one(
     }
     let encoder = models.encoder_file()?;
     let mut gateway = gateway(&workers, &encoder).await?;
-    let url: Arc<str> = format!("{}/v2/models/{NAME}/infer", gateway.url).into();
     let images = Arc::new(models.data.test.clone());
     // What the workers can do at most, when all do nothing but queries.
     let capacity = (GROUP + 1) as f64 / arguments.service.0.as_secs_f64().max(1e-3);
@@ -139,22 +139,27 @@ async fn one(
         _ => arguments.rate,
     };
     let arrivals = Arrivals::poisson(rate)?;
-    let client = reqwest::Client::new();
+    let client = Client::connect(&gateway.url, NAME).await?;
     let load = tokio::spawn({
-        let (url, queries, seed) = (Arc::clone(&url), arguments.queries, *seed);
+        let (queries, seed) = (arguments.queries, *seed);
         async move {
             open_loop(queries, arrivals, &seed, move |number| {
-                let (client, url, images) = (client.clone(), Arc::clone(&url), Arc::clone(&images));
+                let (client, images) = (client.clone(), Arc::clone(&images));
                 async move {
                     let image = images.image(number as usize % images.len());
-                    how(ask(&client, &url, image).await)
+                    how(&client.ask(image).await)
                 }
             })
             .await
         }
     });
-    let middle = Duration::from_secs_f64(arguments.queries as f64 / rate / 2.0);
-    tokio::time::sleep(middle).await;
+    // Nearly all of what is measured comes after a worker was killed.
+    let share = match fault {
+        Fault::StopGateway => 0.5,
+        _ => 0.1,
+    };
+    let begun = Duration::from_secs_f64(share * arguments.queries as f64 / rate);
+    tokio::time::sleep(begun).await;
     match fault {
         Fault::Undisturbed | Fault::Overload => {}
         Fault::KillOne => workers[3].kill().await?,
@@ -174,10 +179,9 @@ async fn one(
             ))
         }
         Fault::Overload => {
-            let metrics = reqwest::get(format!("{}/metrics", gateway.url))
-                .await?
-                .text()
-                .await?;
+            let metrics = reqwest::Client::builder().no_proxy().build()?;
+            let metrics = metrics.get(format!("{}/metrics", gateway.url));
+            let metrics = metrics.send().await?.text().await?;
             let value = |name: &str| -> f64 {
                 let line = metrics.lines().find(|line| line.starts_with(name));
                 line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
@@ -193,25 +197,6 @@ async fn one(
         _ => None,
     };
     Ok((summary, note))
-}
-
-/// How a request ended. One that found nobody listening counts as turned away.
-fn how(answer: anyhow::Result<(septet_coded_serving::Tensor, bool)>) -> Answered {
-    match answer {
-        Ok((_, true)) => Answered::Reconstructed,
-        Ok((_, false)) => Answered::Direct,
-        Err(error) => {
-            let error = error.downcast_ref::<reqwest::Error>();
-            let refused = error.is_some_and(|error| {
-                error.is_connect() || error.status().is_some_and(|status| status.as_u16() == 429)
-            });
-            if refused {
-                Answered::Rejected
-            } else {
-                Answered::Failed
-            }
-        }
-    }
 }
 
 async fn gateway(workers: &[WorkerProcess], encoder: &Path) -> anyhow::Result<GatewayProcess> {

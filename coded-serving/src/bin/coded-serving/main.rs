@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "errors go to standard error")]
 
 mod bench;
+mod client;
 mod config;
 mod convert;
 mod demo;
