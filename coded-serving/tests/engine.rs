@@ -27,6 +27,7 @@ const SERVICE: Duration = Duration::from_millis(20);
 enum Fate {
     Answers(Duration),
     Fails,
+    FailsAfter(Duration),
 }
 
 /// A pool with a linear model, for which the mean of the queries is an exact parity.
@@ -87,8 +88,12 @@ impl Backend for Pool {
                 sleep(time).await;
                 Ok(model(&input))
             }
-            Fate::Fails => {
-                sleep(Duration::from_millis(1)).await;
+            Fate::Fails | Fate::FailsAfter(_) => {
+                let time = match fate {
+                    Fate::FailsAfter(time) => time,
+                    _ => Duration::from_millis(1),
+                };
+                sleep(time).await;
                 Err(BackendError {
                     worker,
                     reason: "dead".to_owned(),
@@ -914,4 +919,101 @@ async fn a_flushed_engine_waits_for_no_group() {
     // And one that comes later.
     assert!(engine.predict(query(2.0)).await.is_ok());
     assert!(start.elapsed() < SERVICE * 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_queries_are_let_in_together_or_not_at_all() {
+    let pool = Pool::new(2, |_, _| Fate::Answers(SERVICE));
+    let code = Arc::new(Replication::new(1, 0).unwrap());
+    let engine = Engine::builder(code, pool).most_waiting(10).build();
+    assert_eq!(engine.capacity(), 12);
+    let eight = || (0..8).map(|i| query(i as f32)).collect();
+    let (first, second) = tokio::join!(engine.predict_all(eight()), engine.predict_all(eight()));
+    for (place, answer) in first.unwrap().iter().enumerate() {
+        assert_eq!(answer.output.values()[0], place as f32 + 1.0);
+    }
+    assert!(matches!(second, Err(ServeError::Overloaded { waiting: 6 })));
+    let counted = engine.statistics();
+    assert_eq!((counted.accepted, counted.rejected), (8, 8));
+    // One that cannot be answered fails all, and nothing of them is left.
+    let mut mixed: Vec<Query> = eight();
+    mixed[5].input = Tensor::vector(vec![f32::NAN]);
+    assert!(matches!(
+        engine.predict_all(mixed).await,
+        Err(ServeError::InvalidInput(_))
+    ));
+    assert_eq!((engine.open_groups(), engine.waiting()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_up_for_a_failure_does_not_wait_behind_queries() {
+    let pool = Pool::new(3, |worker, count| match (worker, count) {
+        (0, 0) => Fate::FailsAfter(SERVICE / 2),
+        _ => Fate::Answers(SERVICE),
+    });
+    let engine = Engine::builder(parity(2), pool)
+        .shed_above(usize::MAX)
+        .most_waiting(1000)
+        .retries(0.0)
+        .rest_after_failure(Duration::from_secs(1))
+        .build();
+    let others = tokio::spawn({
+        let engine = engine.clone();
+        let queries = (0..80).map(|i| query(i as f32)).collect();
+        async move {
+            tokio::task::yield_now().await;
+            all(&engine, queries).await
+        }
+    });
+    let start = Instant::now();
+    let answers = all(&engine, vec![query(1.0), query(2.0)]).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert!(start.elapsed() < SERVICE * 3, "{:?}", start.elapsed());
+    assert!(others.await.unwrap().iter().all(Result::is_ok));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_whose_hedge_finds_no_worker_is_sent_again_when_it_fails() {
+    // One worker: the hedge of a late query waits for it, and is taken back when it fails.
+    let pool = Pool::new(1, |_, count| match count {
+        100 => Fate::FailsAfter(SERVICE * 20),
+        _ => Fate::Answers(SERVICE),
+    });
+    let code = Arc::new(Replication::new(1, 0).unwrap());
+    let engine = Engine::builder(code, pool)
+        .hedging(Hedging::new(0.95, 0.1).unwrap())
+        .build();
+    for number in 0..101 {
+        let answer = engine.predict(query(number as f32)).await;
+        assert!(answer.is_ok(), "{number}: {answer:?}");
+    }
+    let counted = engine.statistics();
+    assert_eq!(
+        (counted.hedges, counted.retries, counted.lost),
+        (1, 1, 0),
+        "{counted:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_done_for_groups_whose_clients_have_gone() {
+    // Two busy workers; four queries of two groups wait when all clients go.
+    let pool = Pool::new(2, |_, _| Fate::Answers(Duration::from_secs(1)));
+    let engine = Engine::builder(parity(2), pool).build();
+    let hasty = |i: u8| Query {
+        patience: Some(Duration::from_secs(100)),
+        ..query(f32::from(i))
+    };
+    let tasks: Vec<_> = (0..6)
+        .map(|i| {
+            let engine = engine.clone();
+            tokio::spawn(async move { engine.predict(hasty(i)).await })
+        })
+        .collect();
+    sleep(Duration::from_millis(100)).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    settle().await;
+    let counted = engine.statistics();
+    assert_eq!((counted.tasks, engine.open_groups()), (2, 0), "{counted:?}");
+    assert_eq!(counted.abandoned, 6);
 }

@@ -107,10 +107,12 @@ impl HttpWorker {
     async fn form(&self, model: &str) -> Result<&Form, String> {
         let ask_all = || async {
             let url = self.path(&["v2"])?;
+            let server = self.client.get(url).send().await.map_err(reason)?;
+            if server.status().is_server_error() {
+                return Err(format!("{}: what it is cannot be asked", server.status()));
+            }
             // A server that says nothing of itself may still answer as JSON.
-            let server = ask(self.client.get(url)).await.ok();
-            let server: Option<ServerMetadata> =
-                server.and_then(|body| serde_json::from_slice(&body.bytes).ok());
+            let server: Option<ServerMetadata> = server.json().await.ok();
             let metadata = self.metadata_of(model).await?;
             let input = metadata.inputs.into_iter().next();
             let output = metadata.outputs.into_iter().next();

@@ -31,9 +31,9 @@ struct Member {
     told: Option<usize>,
     /// The reconstructed answer was too close a decision to be given out.
     is_doubtful: bool,
-    /// Further times that the query was sent.
+    /// How often it was sent again after a failure.
     copies: u32,
-    /// Whether the time for a second copy has passed.
+    /// Whether a second copy was sent because it was late.
     is_hedged: bool,
     trace: Option<Arc<str>>,
     patience: Option<Duration>,
@@ -69,16 +69,13 @@ pub(super) enum Part {
     Failed,
 }
 
-/// A query that is to be sent once more.
+/// A query that is sent once more.
 #[derive(Debug)]
 pub(super) struct Copy {
-    pub(super) slot: Slot,
     pub(super) input: Tensor,
     pub(super) trace: Option<Arc<str>>,
     /// When the client gives up.
     pub(super) deadline: Option<Instant>,
-    /// Whether the first one has failed, and is not only late.
-    pub(super) is_retry: bool,
 }
 
 /// What a worker has answered.
@@ -100,6 +97,10 @@ pub(super) struct Group {
     outputs: Vec<Output>,
     arrived: Slots,
     failed: Slots,
+    /// Tasks of which a copy has failed, whether or not another one is under way.
+    stumbled: Slots,
+    /// What had arrived when the code failed to decode it.
+    undecodable: Option<Slots>,
     /// The slots of tasks that are queued or running; one twice when a copy was sent.
     outstanding: Vec<Slot>,
     closed: bool,
@@ -121,6 +122,8 @@ impl Group {
             outputs: Vec::new(),
             arrived: Slots::EMPTY,
             failed: Slots::EMPTY,
+            stumbled: Slots::EMPTY,
+            undecodable: None,
             outstanding: Vec::new(),
             closed: false,
             encoding: false,
@@ -160,7 +163,7 @@ impl Group {
         }
         statistics.groups += 1;
         statistics.grouped += self.members.len() as u64;
-        let useful = !self.code.shape().systematic || self.waiting() > 0;
+        let useful = self.waiting() > 0;
         self.encoding = useful;
         useful.then(|| Arc::clone(&self.inputs))
     }
@@ -174,6 +177,12 @@ impl Group {
     /// A queued task was taken back.
     pub(super) fn cancelled(&mut self, slot: Slot) {
         self.no_longer_outstanding(slot);
+        let is_query = self.code.shape().systematic && slot < self.members.len();
+        let is_coming = self.arrived.contains(slot) || self.outstanding.contains(&slot);
+        if is_query && !is_coming {
+            // A second copy whose first one has failed.
+            self.failed = self.failed.with(slot);
+        }
     }
 
     fn no_longer_outstanding(&mut self, slot: Slot) {
@@ -224,9 +233,18 @@ impl Group {
         self.members.get(slot).is_some_and(Member::waits)
     }
 
-    /// Whether an answer has failed that somebody waits for.
+    /// Whether the output of a query is of any use: to its client, to the others of its group, or to
+    /// judge the answer that was given instead.
+    pub(super) fn is_needed(&self, slot: Slot) -> bool {
+        let is_told = self.members.get(slot).is_some_and(|m| m.told.is_some());
+        let helps = self.code.shape().stragglers > 0;
+        let others = !self.closed || self.encoding || self.waiting() > 0;
+        self.is_wanted(slot) || is_told || (helps && others)
+    }
+
+    /// Whether a task has failed whose answer somebody waits for.
     pub(super) fn has_failed(&self) -> bool {
-        self.failed.iter().any(|slot| self.is_wanted(slot))
+        self.stumbled.iter().any(|slot| self.is_wanted(slot))
     }
 
     /// A worker, or the model, refuses the query: nobody else is asked.
@@ -267,12 +285,14 @@ impl Group {
             return;
         }
         let Some(output) = output else {
+            self.stumbled = self.stumbled.with(slot);
             if !self.outstanding.contains(&slot) {
                 self.failed = self.failed.with(slot);
             }
             return;
         };
         self.failed = self.failed.without(Slots::EMPTY.with(slot));
+        self.stumbled = self.stumbled.without(Slots::EMPTY.with(slot));
         if self.code.shape().systematic
             && let Some(member) = self.members.get_mut(slot)
         {
@@ -314,18 +334,21 @@ impl Group {
         now: Instant,
         statistics: &mut Statistics,
     ) -> Option<Duration> {
-        let systematic = self.code.shape().systematic;
+        let (systematic, is_exact) = (self.code.shape().systematic, self.code.is_exact());
+        if self.undecodable == Some(self.arrived) {
+            return None;
+        }
         let decodable = self.code.decodable(self.members.len(), self.arrived);
         let mut due = Slots::EMPTY;
         let mut next: Option<Duration> = None;
         for (slot, member) in self.members.iter().enumerate() {
             let possible = self.closed && decodable.contains(slot) && member.reply.is_some();
             // Answers of a code that mixes all queries are what its clients asked for.
-            let accepted = member.accepts_reconstruction || !systematic || self.code.is_exact();
+            let accepted = member.accepts_reconstruction || !systematic || is_exact;
             if !(possible && accepted) || member.is_doubtful {
                 continue;
             }
-            let lost = self.failed.contains(slot) || !systematic;
+            let lost = self.failed.contains(slot) || !systematic || is_exact;
             let left = match delay {
                 _ if lost => Duration::ZERO,
                 Some(delay) => match member.joined.checked_add(delay) {
@@ -356,7 +379,7 @@ impl Group {
         hedge: Option<Duration>,
         reconstructs: bool,
         now: Instant,
-    ) -> (Vec<Copy>, Option<Duration>) {
+    ) -> (Vec<(Slot, bool)>, Option<Duration>) {
         let mut wanted = Vec::new();
         let mut next: Option<Duration> = None;
         if !self.code.shape().systematic {
@@ -390,29 +413,26 @@ impl Group {
                     left.is_zero()
                 });
             let again = is_retry && !recoverable && member.copies < MOST_COPIES;
-            if (late || again)
-                && let Some(input) = self.inputs.get(slot)
-            {
-                wanted.push(Copy {
-                    slot,
-                    input: input.clone(),
-                    trace: member.trace.clone(),
-                    deadline: member.deadline(),
-                    is_retry,
-                });
+            if late || again {
+                wanted.push((slot, is_retry));
             }
         }
         (wanted, next)
     }
 
-    /// A query is sent once more.
-    pub(super) fn sent_again(&mut self, slot: Slot, is_retry: bool) {
-        if let Some(member) = self.members.get_mut(slot) {
-            member.copies += 1;
-            member.is_hedged |= !is_retry;
-        }
+    /// A query is sent once more: its input, its trace, and when its client gives up.
+    pub(super) fn send_again(&mut self, slot: Slot, is_retry: bool) -> Option<Copy> {
+        let member = self.members.get_mut(slot)?;
+        member.copies += u32::from(is_retry);
+        member.is_hedged |= !is_retry;
+        let copy = Copy {
+            input: self.inputs.get(slot)?.clone(),
+            trace: member.trace.clone(),
+            deadline: member.deadline(),
+        };
         self.failed = self.failed.without(Slots::EMPTY.with(slot));
         self.outstanding.push(slot);
+        Some(copy)
     }
 
     /// How long ago a query joined.
@@ -428,8 +448,10 @@ impl Group {
         let decode = || self.code.decode(self.members.len(), &outputs, due);
         let systematic = self.code.shape().systematic;
         let Some(Ok(decoded)) = unless_it_panics(decode) else {
-            // It will not be better when it is tried again; what has failed may be sent again.
-            statistics.uncoded += 1;
+            // It will not be better when it is tried again with the same; what has failed may be sent
+            // again.
+            statistics.uncoded += u64::from(self.undecodable.is_none());
+            self.undecodable = Some(self.arrived);
             for slot in due.iter().filter(|_| systematic) {
                 if let Some(member) = self.members.get_mut(slot) {
                     member.is_doubtful = true;
@@ -449,13 +471,15 @@ impl Group {
                 member.is_doubtful |= systematic;
                 continue;
             }
-            if is_exact && let Some(reply) = member.reply.take() {
-                let mut outputs = self.outputs.iter();
-                let from = outputs.find(|output| output.tensor == decoded.output);
+            let mut outputs = self.outputs.iter();
+            if is_exact
+                && let Some(from) = outputs.find(|output| output.tensor == decoded.output)
+                && let Some(reply) = member.reply.take()
+            {
                 let prediction = Prediction {
                     output: decoded.output,
                     provenance: Provenance::Direct {
-                        worker: from.map_or(usize::MAX, |output| output.worker),
+                        worker: from.worker,
                     },
                 };
                 let answered = &mut statistics.direct;

@@ -226,13 +226,25 @@ struct Leaving<B: Backend> {
     answer: Option<Answer>,
     inner: Arc<Inner<B>>,
     group: GroupId,
+    patience: Option<Duration>,
+    deadline: Option<Instant>,
 }
 
 impl<B: Backend> Leaving<B> {
-    async fn take(mut self) -> Result<Result<Prediction, ServeError>, oneshot::error::RecvError> {
-        match &mut self.answer {
-            Some(answer) => answer.await,
-            None => Ok(Err(ServeError::ShuttingDown)),
+    /// The answer, while the client has patience.
+    async fn answer(mut self) -> Result<Prediction, ServeError> {
+        let Some(answer) = &mut self.answer else {
+            return Err(ServeError::ShuttingDown);
+        };
+        let answer = match self.deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, answer).await,
+            None => Ok(answer.await),
+        };
+        match answer {
+            Ok(answer) => answer.unwrap_or(Err(ServeError::ShuttingDown)),
+            Err(_) => Err(ServeError::DeadlineExceeded(
+                self.patience.unwrap_or_default(),
+            )),
         }
     }
 }
@@ -314,6 +326,41 @@ impl<B: Backend> Engine<B> {
     /// When the input is not finite, too many queries wait, the engine is draining, the client's
     /// patience runs out, or too many workers of the group fail.
     pub async fn predict(&self, query: Query) -> Result<Prediction, ServeError> {
+        self.check(&query)?;
+        let waiting = {
+            let mut state = self.0.lock();
+            self.make_room(&mut state, 1)?;
+            self.admit(&mut state, query)
+        };
+        waiting.answer().await
+    }
+
+    /// Answers several queries, or none: they are let in together or turned away together, and the first
+    /// that fails fails all. Answers come in the order of the queries.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Self::predict).
+    pub async fn predict_all(&self, queries: Vec<Query>) -> Result<Vec<Prediction>, ServeError> {
+        queries.iter().try_for_each(|query| self.check(query))?;
+        // Outlives the lock, which those that leave take.
+        let mut waiting: Vec<Leaving<B>> = Vec::with_capacity(queries.len());
+        {
+            let mut state = self.0.lock();
+            self.make_room(&mut state, queries.len())?;
+            for query in queries {
+                waiting.push(self.admit(&mut state, query));
+            }
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for waiting in waiting {
+            answers.push(waiting.answer().await?);
+        }
+        Ok(answers)
+    }
+
+    /// That a query can be answered at all.
+    fn check(&self, query: &Query) -> Result<(), ServeError> {
         if !query.input.is_finite() {
             return Err(ServeError::InvalidInput(CodeError::NotFinite {
                 what: "query",
@@ -328,43 +375,43 @@ impl<B: Backend> Engine<B> {
                 what: "query",
             }));
         }
-        if !(query.accepts_reconstruction || shape.systematic) {
+        if !(query.accepts_reconstruction || shape.systematic || is_exact) {
             return Err(ServeError::OnlyApproximate(Arc::clone(&self.0.name)));
         }
-        let patience = query.patience;
-        let (answer, group) = self.admit(query)?;
-        let answer = Leaving {
-            answer: Some(answer),
-            inner: Arc::clone(&self.0),
-            group,
-        };
-        let lost = Err(ServeError::ShuttingDown);
-        let Some(patience) = patience else {
-            return answer.take().await.unwrap_or(lost);
-        };
-        match tokio::time::timeout(patience, answer.take()).await {
-            Ok(answer) => answer.unwrap_or(lost),
-            Err(_) => Err(ServeError::DeadlineExceeded(patience)),
+        Ok(())
+    }
+
+    /// That so many queries can be let in.
+    fn make_room(&self, state: &mut State, queries: usize) -> Result<(), ServeError> {
+        let inner = &self.0;
+        if state.draining {
+            state.statistics.rejected += queries as u64;
+            return Err(ServeError::ShuttingDown);
         }
+        let most = inner.settings.most_waiting;
+        let has_room = |state: &State| {
+            let waiting = state.queue.queries.len();
+            // Some of several begin at once.
+            let takes_queries = |worker: usize| inner.backend.serves(worker, &Model::Base);
+            let idle = state.queue.idle.iter().filter(|&&w| takes_queries(w));
+            let begin = if queries > 1 { idle.count() } else { 0 };
+            waiting < most && queries <= (most - waiting).saturating_add(begin)
+        };
+        if !has_room(state) {
+            inner.purge(state);
+        }
+        if has_room(state) {
+            return Ok(());
+        }
+        state.statistics.rejected += queries as u64;
+        let waiting = state.queue.queries.len();
+        Err(ServeError::Overloaded { waiting })
     }
 
     /// Lets a query into a group.
-    fn admit(&self, query: Query) -> Result<(Answer, GroupId), ServeError> {
+    fn admit(&self, state: &mut State, query: Query) -> Leaving<B> {
         let inner = &self.0;
         let now = Instant::now();
-        let mut state = inner.lock();
-        if state.draining {
-            state.statistics.rejected += 1;
-            return Err(ServeError::ShuttingDown);
-        }
-        if state.queue.queries.len() >= inner.settings.most_waiting {
-            inner.purge(&mut state);
-        }
-        let waiting = state.queue.queries.len();
-        if waiting >= inner.settings.most_waiting {
-            state.statistics.rejected += 1;
-            return Err(ServeError::Overloaded { waiting });
-        }
         state.statistics.accepted += 1;
         state.retries.earn();
         state.hedges.earn();
@@ -375,65 +422,68 @@ impl<B: Backend> Engine<B> {
         };
         if is_new {
             state.next += 1;
-            let group = Group::new(Arc::clone(&inner.code), Arc::clone(&inner.name));
-            state.groups.insert(id, group);
             state.open.insert(shape.clone(), id);
         }
-        let (reply, answer) = oneshot::channel();
+        let deadline = query
+            .patience
+            .and_then(|patience| now.checked_add(patience));
         let systematic = inner.code.shape().systematic;
         let call = systematic.then(|| Call {
             model: Model::Base,
             input: query.input.clone(),
             trace: query.trace.clone(),
         });
-        let deadline = query
-            .patience
-            .and_then(|patience| now.checked_add(patience));
-        let joined = state
+        let (reply, answer) = oneshot::channel();
+        let patience = query.patience;
+        let group = state
             .groups
-            .get_mut(&id)
-            .map(|group| group.join(query, now, reply));
-        let Some((slot, is_full)) = joined else {
-            return Err(ServeError::ShuttingDown);
-        };
+            .entry(id)
+            .or_insert_with(|| Group::new(Arc::clone(&inner.code), Arc::clone(&inner.name)));
+        let (slot, is_full) = group.join(query, now, reply);
         if let Some(call) = call {
             state.queue.queries.push_back(Job {
                 group: id,
                 slot,
                 call,
                 is_redundant: false,
+                is_urgent: false,
                 deadline,
             });
         }
         if is_full {
             state.open.remove(&shape);
         }
-        inner.dispatch(&mut state);
-        let fill = if state.flushing {
-            Duration::ZERO
-        } else {
-            inner.settings.fill
-        };
-        if let Some(hedge) = state.latencies.quantile(HEDGING)
+        inner.dispatch(state);
+        if systematic
+            && let Some(hedge) = state.latencies.quantile(HEDGING)
             && let Some(group) = state.groups.get_mut(&id)
             && group.wakes_at(now + hedge, now)
         {
             inner.settle_after(hedge, id);
         }
-        drop(state);
-        if is_full {
+        let fill = if state.flushing {
+            Duration::ZERO
+        } else {
+            inner.settings.fill
+        };
+        if is_full || is_new {
             // The client whose query filled the group does not wait for the encoder.
             let inner = Arc::clone(inner);
-            tokio::spawn(async move { inner.close(id) });
-        } else if is_new {
-            let inner = Arc::clone(inner);
             tokio::spawn(async move {
-                sleep(fill).await;
-                inner.lock().open.retain(|_, open| *open != id);
+                if !is_full {
+                    sleep(fill).await;
+                    inner.lock().open.retain(|_, open| *open != id);
+                }
                 inner.close(id);
             });
         }
-        Ok((answer, id))
+        Leaving {
+            answer: Some(answer),
+            inner: Arc::clone(inner),
+            group: id,
+            patience,
+            deadline,
+        }
     }
 
     /// Closes open groups at once, and from now on every group after its first query: before an end, no
@@ -449,15 +499,15 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Takes no more queries, closes open groups at once, and waits until every group is over or the
-    /// time is up. How many clients still waited then.
+    /// Takes no more queries, closes open groups at once, and waits until no client does or the time is
+    /// up. How many clients still waited then.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.0.lock().draining = true;
         self.flush();
-        let end = Instant::now() + grace;
+        let end = Instant::now().checked_add(grace);
         loop {
             let waiting: usize = self.0.lock().groups.values().map(Group::waiting).sum();
-            if waiting == 0 || Instant::now() >= end {
+            if waiting == 0 || end.is_some_and(|end| Instant::now() >= end) {
                 return waiting;
             }
             sleep(Duration::from_millis(1).min(grace)).await;
@@ -516,22 +566,13 @@ impl<B: Backend> Engine<B> {
         state.resting.iter().filter(|rests| **rests).count()
     }
 
-    /// How many queries would be let in now, and how many at most when nothing is to be done.
+    /// How many queries are let in at most, when nothing is to be done: as many as may wait, and as many
+    /// as can begin.
     #[must_use]
-    pub fn room(&self) -> (usize, usize) {
-        let state = self.0.lock();
-        let most = self.0.settings.most_waiting;
-        let waiting = most.saturating_sub(state.queue.queries.len());
-        let takes_queries = |worker: usize| self.0.backend.serves(worker, &Model::Base);
-        let idle = state
-            .queue
-            .idle
-            .iter()
-            .filter(|&&w| takes_queries(w))
-            .count();
-        let workers = (0..self.0.backend.workers())
-            .filter(|&w| takes_queries(w))
-            .count();
-        (waiting.saturating_add(idle), most.saturating_add(workers))
+    pub fn capacity(&self) -> usize {
+        let inner = &self.0;
+        let takes_queries = |&worker: &usize| inner.backend.serves(worker, &Model::Base);
+        let begin = (0..inner.backend.workers()).filter(takes_queries).count();
+        inner.settings.most_waiting.saturating_add(begin)
     }
 }

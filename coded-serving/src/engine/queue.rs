@@ -20,6 +20,8 @@ pub(super) struct Job {
     pub(super) call: Call,
     /// Whether it is none of the group's own queries.
     pub(super) is_redundant: bool,
+    /// Whether a task of its group has failed: it does not wait behind queries then.
+    pub(super) is_urgent: bool,
     /// When the client gives up.
     pub(super) deadline: Option<Instant>,
 }
@@ -60,12 +62,16 @@ impl Queue {
     /// passed over.
     pub(super) fn next_redundant(
         &mut self,
+        only_urgent: bool,
         serves: impl Fn(usize, &Model) -> bool,
         part: impl Fn(usize, GroupId) -> Part,
     ) -> Option<(usize, Job)> {
-        let is_busy = !self.queries.is_empty();
+        let is_busy = !only_urgent && !self.queries.is_empty();
         for index in 0..self.redundant.len() {
             let job = &self.redundant[index];
+            if only_urgent && !job.is_urgent {
+                continue;
+            }
             // Workers that take no queries have nothing better to do.
             let is_free = |w| !(is_busy && serves(w, &Model::Base));
             let fits = |w| is_free(w) && serves(w, &job.call.model);
@@ -84,6 +90,13 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// A task of a group has failed: what makes up for it goes first.
+    pub(super) fn hurry(&mut self, group: GroupId) {
+        let of_group = |job: &&mut Job| job.group == group;
+        let jobs = self.redundant.iter_mut().filter(of_group);
+        jobs.for_each(|job| job.is_urgent = true);
     }
 
     /// Takes back all queries of a group, which are the mixtures of a code that is not systematic; their

@@ -83,6 +83,7 @@ impl<B: Backend> Inner<B> {
                             trace: None,
                         },
                         is_redundant: systematic,
+                        is_urgent: false,
                         deadline,
                     };
                     if systematic {
@@ -91,6 +92,8 @@ impl<B: Backend> Inner<B> {
                         state.queue.queries.push_back(job);
                     }
                 }
+                // Meanwhile all of its answers may have come.
+                self.settle(&mut state, id);
                 self.dispatch(&mut state);
             }
             // Without redundant tasks, or lost, when there are no others.
@@ -119,16 +122,16 @@ impl<B: Backend> Inner<B> {
                 groups.get(&group).map_or(Part::None, |g| g.part(worker))
             };
             let next = queue
-                .next_query(serves)
-                .or_else(|| queue.next_redundant(serves, part));
+                .next_redundant(true, serves, part)
+                .or_else(|| queue.next_query(serves))
+                .or_else(|| queue.next_redundant(false, serves, part));
             let Some((worker, job)) = next else {
                 return;
             };
             // Nobody waits for it any more, and no group needs it.
-            let shape = self.code.shape();
             let group = groups.get(&job.group);
-            let is_wanted = group.is_some_and(|group| group.is_wanted(job.slot));
-            let is_needless = shape.systematic && shape.stragglers == 0 && !is_wanted;
+            let is_needed = group.is_some_and(|group| group.is_needed(job.slot));
+            let is_needless = self.code.shape().systematic && !job.is_redundant && !is_needed;
             if is_needless || job.deadline.is_some_and(|deadline| deadline <= now) {
                 queue.idle.push_front(worker);
                 self.finish(state, job.group, job.slot, NOBODY, None);
@@ -203,7 +206,8 @@ impl<B: Backend> Inner<B> {
             let rest = if failed {
                 let failures = state.failures[worker].min(16);
                 state.failures[worker] += 1;
-                (self.settings.rest * 2_u32.pow(failures)).min(LONGEST_REST)
+                let rest = self.settings.rest.saturating_mul(2_u32.pow(failures));
+                rest.min(LONGEST_REST)
             } else {
                 state.failures[worker] = 0;
                 Duration::ZERO
@@ -223,7 +227,13 @@ impl<B: Backend> Inner<B> {
                 }
                 state.statistics = counted;
             }
-            self.finish(&mut state, job.group, job.slot, worker, output.ok());
+            self.finish(
+                &mut state,
+                job.group,
+                job.slot,
+                worker,
+                output.ok().filter(Tensor::is_finite),
+            );
             if failed {
                 // Redundant tasks may have waited for this worker alone.
                 let mut groups: Vec<GroupId> =
@@ -315,10 +325,13 @@ impl<B: Backend> Inner<B> {
             group.cancelled(slot);
         }
         let reconstructs = self.settings.policy != ReconstructionPolicy::Never;
+        if has_failed {
+            queue.hurry(id);
+        }
         let (copies, late) = group.copies(latencies.quantile(HEDGING), reconstructs, now);
         let mut copied = false;
-        for copy in copies {
-            let budget = if copy.is_retry {
+        for (slot, is_retry) in copies {
+            let budget = if is_retry {
                 &mut *retries
             } else {
                 &mut *hedges
@@ -326,20 +339,23 @@ impl<B: Backend> Inner<B> {
             if !budget.spend() {
                 continue;
             }
+            let Some(copy) = group.send_again(slot, is_retry) else {
+                continue;
+            };
             copied = true;
-            group.sent_again(copy.slot, copy.is_retry);
             let job = Job {
                 group: id,
-                slot: copy.slot,
+                slot,
                 call: Call {
                     model: Model::Base,
                     input: copy.input,
                     trace: copy.trace,
                 },
-                is_redundant: !copy.is_retry,
+                is_redundant: !is_retry,
+                is_urgent: false,
                 deadline: copy.deadline,
             };
-            if copy.is_retry {
+            if is_retry {
                 statistics.retries += 1;
                 queue.queries.push_front(job);
             } else {

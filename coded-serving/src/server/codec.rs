@@ -10,8 +10,9 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 
 use crate::protocol::ProtocolError;
 
-/// The most fields of a message, each element of a list counted. An empty tensor takes two bytes on the
-/// wire and some hundred in memory: without a bound, a message of megabytes would take gigabytes.
+/// The most fields of a message itself, each tensor of a list counted. An empty tensor takes two bytes on
+/// the wire and some hundred in memory: without a bound, a message of 4 MiB would take most of a gigabyte.
+/// With it, what is inside of tensors takes some ten times the bytes on the wire at most.
 const MOST_FIELDS: usize = 4096;
 
 /// As that of prost, for messages of not too many fields.

@@ -130,10 +130,16 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
         let version = message.model_version.clone();
         let mut request = read_request(message).map_err(Refusal::from)?;
         if let Some(microseconds) = deadline {
-            let parameters = &mut request.parameters;
-            parameters
-                .entry("timeout".to_owned())
-                .or_insert(Parameter::Integer(microseconds));
+            let named = request.parameters.get("timeout");
+            let is_shorter = match named {
+                None | Some(Parameter::Integer(0)) => true,
+                Some(Parameter::Integer(named)) => microseconds < *named,
+                Some(_) => false,
+            };
+            if is_shorter {
+                let timeout = Parameter::Integer(microseconds);
+                request.parameters.insert("timeout".to_owned(), timeout);
+            }
         }
         let response = self.0.infer(&name, Some(&version), request, trace).await?;
         Ok(Response::new(write_response(response, is_raw)))
@@ -185,7 +191,9 @@ fn deadline(metadata: &MetadataMap) -> Option<i64> {
     };
     // The library of the server cuts the call off at the client's time, without telling why: the engine
     // gives up a little earlier. Zero would mean that none was named.
-    let earlier = (microseconds / 20).clamp(2_000, 50_000);
+    let earlier = (microseconds / 20)
+        .clamp(2_000, 50_000)
+        .min(microseconds / 2);
     Some((microseconds - earlier).max(1))
 }
 

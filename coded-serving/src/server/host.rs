@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::task::JoinSet;
-
-use crate::engine::{Backend, Engine, Prediction, Provenance, Query, ServeError, Statistics};
+use crate::engine::{Backend, Engine, Prediction, Provenance, Query, Statistics};
 use crate::protocol::{
     BINARY_EXTENSION, DATATYPE, InferRequest, InferResponse, ModelMetadata, NamedTensor, Parameter,
     ServerMetadata, TraceParent,
@@ -51,6 +49,34 @@ struct Asked {
 struct Total {
     count: AtomicU64,
     nanoseconds: AtomicU64,
+}
+
+/// Counts a request when it is over, however it ends.
+struct Counting<'a> {
+    metrics: &'a Metrics,
+    name: &'a str,
+    asked: &'a Asked,
+    begin: Instant,
+    outcome: &'static str,
+    /// How many rows were answered, if they were.
+    rows: Option<usize>,
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        let time = self.begin.elapsed();
+        self.metrics.count(self.name, self.outcome, time);
+        let Some(rows) = self.rows else {
+            self.asked.failed.add(time);
+            return;
+        };
+        self.asked.succeeded.add(time);
+        self.asked.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let milliseconds = since.map_or(0, |since| since.as_millis());
+        let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
+        self.asked.last.store(milliseconds, Ordering::Relaxed);
+    }
 }
 
 /// What the statistics extension tells of a model.
@@ -247,32 +273,29 @@ impl<B: Backend> Host<B> {
         request: InferRequest,
         trace: Option<TraceParent>,
     ) -> Result<InferResponse, Refusal> {
-        let begin = Instant::now();
         // That of gRPC when none is asked for.
         let version = version.filter(|version| !version.is_empty());
         let (model, asked) = self.find(name, version)?;
+        // Counts also when the client goes, and with it this future.
+        let mut counting = Counting {
+            metrics: &self.0.metrics,
+            name,
+            asked,
+            begin: Instant::now(),
+            outcome: "cancelled",
+            rows: None,
+        };
         let result = model.answer(request, version, trace).await;
-        let time = begin.elapsed();
-        let outcome = match &result {
+        match &result {
             Ok((response, rows)) => {
-                asked.succeeded.add(time);
-                asked.rows.fetch_add(*rows as u64, Ordering::Relaxed);
-                let since = SystemTime::now().duration_since(UNIX_EPOCH);
-                let milliseconds = since.map_or(0, |since| since.as_millis());
-                asked
-                    .last
-                    .store(u64::try_from(milliseconds).unwrap_or(0), Ordering::Relaxed);
-                match response.parameters.get("reconstructed") {
+                counting.rows = Some(*rows);
+                counting.outcome = match response.parameters.get("reconstructed") {
                     Some(Parameter::Bool(true)) => "reconstructed",
                     _ => "direct",
-                }
+                };
             }
-            Err(refusal) => {
-                asked.failed.add(time);
-                refusal.outcome()
-            }
-        };
-        self.0.metrics.count(name, outcome, time);
+            Err(refusal) => counting.outcome = refusal.outcome(),
+        }
         result.map(|(response, _)| response)
     }
 
@@ -307,15 +330,10 @@ impl<B: Backend> ServedModel<B> {
         let asked = self.wishes(&request)?;
         let rows = self.rows(request.inputs)?;
         let count = rows.len();
-        // A part of a request is of no use: none is let in that the queue cannot hold whole.
-        let (room, most) = self.engine.room();
+        let most = self.engine.capacity();
         if count > most {
             let expected = format!("at most {most}, as many as may wait and be worked on");
             return Err(Refusal::unfit("the rows of a request", expected, count));
-        }
-        if count > 1 && count > room {
-            let waiting = self.engine.waiting();
-            return Err(ServeError::Overloaded { waiting }.into());
         }
         let query = |input: Tensor| Query {
             input,
@@ -323,7 +341,8 @@ impl<B: Backend> ServedModel<B> {
             accepts_reconstruction: asked.accepts_reconstruction,
             trace: trace.map(|trace| trace.child().to_string().into()),
         };
-        let predictions = self.predict(rows.into_iter().map(query)).await?;
+        let queries = rows.into_iter().map(query).collect();
+        let predictions = self.engine.predict_all(queries).await?;
         let mut response = InferResponse {
             model_name: self.metadata.name.clone(),
             model_version: version.map_or_else(
@@ -418,30 +437,6 @@ impl<B: Backend> ServedModel<B> {
         Ok(split
             .map(|values| Tensor::from_parts(row.clone(), values.to_vec()))
             .collect())
-    }
-
-    /// The predictions in the order of the queries. The first failure fails them all.
-    async fn predict(
-        &self,
-        queries: impl Iterator<Item = Query>,
-    ) -> Result<Vec<Prediction>, Refusal> {
-        let mut queries: Vec<Query> = queries.collect();
-        if queries.len() == 1
-            && let Some(query) = queries.pop()
-        {
-            return Ok(vec![self.engine.predict(query).await?]);
-        }
-        let mut running = JoinSet::new();
-        for (row, query) in queries.into_iter().enumerate() {
-            let engine = self.engine.clone();
-            running.spawn(async move { (row, engine.predict(query).await) });
-        }
-        let mut predictions: BTreeMap<usize, Prediction> = BTreeMap::new();
-        while let Some(done) = running.join_next().await {
-            let (row, result) = done.map_err(|_| ServeError::ShuttingDown)?;
-            predictions.insert(row, result?);
-        }
-        Ok(predictions.into_values().collect())
     }
 }
 
