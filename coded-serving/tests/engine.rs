@@ -824,26 +824,31 @@ async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
 
 #[tokio::test(start_paused = true)]
 async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
-    // Every task of these four workers takes a second; ten groups are sent, and all clients go at once.
-    let pool = Pool::new(4, |_, _| Fate::Answers(Duration::from_secs(1)));
-    let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
-    let engine = Engine::builder(code, pool.clone())
-        .most_waiting(1000)
-        .build();
-    let hasty = |i: u8| Query {
-        patience: Some(Duration::from_millis(500)),
-        ..query(f32::from(i))
-    };
-    let answers = all(&engine, (0..30).map(hasty).collect()).await;
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer, Err(ServeError::DeadlineExceeded(_))))
-    );
-    settle().await;
-    assert_eq!(engine.open_groups(), 0);
-    // The first group was begun, and none after that.
-    assert_eq!(engine.statistics().tasks, 4);
+    // Every task of these four workers takes a second; ten groups are sent, and all clients go at once:
+    // because their time is over, or for no known reason.
+    for patience in [Some(Duration::from_millis(500)), None] {
+        let pool = Pool::new(4, |_, _| Fate::Answers(Duration::from_secs(1)));
+        let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
+        let engine = Engine::builder(code, pool.clone())
+            .most_waiting(1000)
+            .build();
+        let tasks: Vec<_> = (0..30_u8)
+            .map(|i| {
+                let engine = engine.clone();
+                let query = Query {
+                    patience,
+                    ..query(f32::from(i))
+                };
+                tokio::spawn(async move { engine.predict(query).await })
+            })
+            .collect();
+        sleep(Duration::from_millis(600)).await;
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        settle().await;
+        assert_eq!(engine.open_groups(), 0);
+        // The first group was begun, and none after that.
+        assert_eq!(engine.statistics().tasks, 4);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -947,8 +952,9 @@ async fn several_queries_are_let_in_together_or_not_at_all() {
 
 #[tokio::test(start_paused = true)]
 async fn what_makes_up_for_a_failure_does_not_wait_behind_queries() {
+    // The first worker is busy with another query, the second fails, and eighty queries wait.
     let pool = Pool::new(3, |worker, count| match (worker, count) {
-        (0, 0) => Fate::FailsAfter(SERVICE / 2),
+        (1, 0) => Fate::FailsAfter(SERVICE / 2),
         _ => Fate::Answers(SERVICE),
     });
     let engine = Engine::builder(parity(2), pool)
@@ -957,18 +963,20 @@ async fn what_makes_up_for_a_failure_does_not_wait_behind_queries() {
         .retries(0.0)
         .rest_after_failure(Duration::from_secs(1))
         .build();
-    let others = tokio::spawn({
+    let send = |queries: Vec<Query>| {
         let engine = engine.clone();
-        let queries = (0..80).map(|i| query(i as f32)).collect();
-        async move {
-            tokio::task::yield_now().await;
-            all(&engine, queries).await
-        }
-    });
+        tokio::spawn(async move { all(&engine, queries).await })
+    };
+    let other = Query::new(Tensor::vector(vec![1.0; 3]));
+    let first = send(vec![other]);
+    sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
-    let answers = all(&engine, vec![query(1.0), query(2.0)]).await;
+    let group = send(vec![query(1.0), query(2.0)]);
+    let others = send((0..80).map(|i| query(i as f32)).collect());
+    let answers = group.await.unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert!(start.elapsed() < SERVICE * 3, "{:?}", start.elapsed());
+    assert!(start.elapsed() < SERVICE * 4, "{:?}", start.elapsed());
+    assert!(first.await.unwrap().iter().all(Result::is_ok));
     assert!(others.await.unwrap().iter().all(Result::is_ok));
 }
 
