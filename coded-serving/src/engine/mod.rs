@@ -370,7 +370,9 @@ impl<B: Backend> Engine<B> {
         let (shape, is_exact) = (self.0.code.shape(), self.0.code.is_exact());
         // A sum of such queries may be infinite, at the cost of all others in the group.
         let is_summed = shape.tasks > shape.queries && !is_exact;
-        if is_summed && query.input.values().iter().any(|x| x.abs() > LARGEST) {
+        // Without a branch, so that the loop is vectorised.
+        let is_huge = |huge: bool, x: &f32| huge | (x.abs() > LARGEST);
+        if is_summed && query.input.values().iter().fold(false, is_huge) {
             return Err(ServeError::InvalidInput(CodeError::Overflow {
                 what: "query",
             }));
