@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum CacheError {
     /// A file could not be opened, read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read or written", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -15,7 +15,7 @@ pub enum CacheError {
         source: std::io::Error,
     },
     /// A stream that has no name could not be read or written.
-    #[error("reading or writing a stream failed: {0}")]
+    #[error("reading or writing a stream failed")]
     Stream(#[from] std::io::Error),
     /// The bytes of a trace do not follow its format.
     #[error(

@@ -74,7 +74,8 @@
 //! # Features
 //!
 //! None is on by default. `compression` reads and writes `.gz`, `.zst` and `.xz` traces and zip
-//! archives; `cli` builds the tool `cachesim`; `reproduce` builds the paper's experiment.
+//! archives; `cli` builds the tool `cachesim`. The paper's experiment is a package of its own,
+//! `septet-cache-reproduce`.
 
 pub mod combine;
 pub mod error;
@@ -82,9 +83,6 @@ pub mod learned;
 pub mod miss_ratio_curve;
 pub mod policy;
 pub mod predict;
-#[cfg(feature = "reproduce")]
-#[doc(hidden)]
-pub mod reproduce;
 pub mod request;
 pub mod set_associative;
 mod spec;

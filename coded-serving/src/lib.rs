@@ -96,8 +96,6 @@ pub mod load;
 pub mod network;
 #[cfg(feature = "server")]
 pub mod protocol;
-#[cfg(feature = "reproduce")]
-pub mod reproduce;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod tensor;

@@ -6,36 +6,21 @@
 //! ```
 
 use std::f64::consts::PI;
+use std::fs;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use rand_chacha::rand_core::RngCore;
 use septet_core::experiment::{
-    Column, Context, Estimate, Expected, Experiment, ExperimentError, Figure, Paper, Profile,
-    Scale, Series, Table,
+    Cell, Column, Context, Estimate, Expected, ExperimentError, Figure, Package, Profile, Scale,
+    Series, Table, main as run_experiment,
 };
+use septet_core::report::Build;
 use septet_core::stats;
 
-static PAPER: Paper = Paper {
-    id: "pi",
-    title: "The Monte Carlo Method",
-    authors: "N. Metropolis, S. Ulam",
-    venue: "Journal of the American Statistical Association",
-    year: 1949,
-    url: "https://doi.org/10.1080/01621459.1949.10483310",
-};
-
-struct Pi;
-
 /// How often each number of darts is thrown.
-const REPETITIONS: usize = 40;
-
-/// The parameters of a cell.
-#[derive(serde::Serialize)]
-struct Throw {
-    darts: u64,
-    repetition: usize,
-}
+const REPETITIONS: u64 = 40;
 
 /// The estimates of π from one number of darts.
 struct Throws {
@@ -53,57 +38,84 @@ fn throw(darts: u64, rng: &mut impl RngCore) -> f64 {
     4.0 * inside.count() as f64 / darts as f64
 }
 
-impl Experiment for Pi {
-    fn paper(&self) -> &'static Paper {
-        &PAPER
+fn run(cx: &mut Context) -> Result<(), ExperimentError> {
+    let throws = throw_all(cx)?;
+    claim_mean(cx, &throws);
+    claim_rate(cx, &throws);
+    if cx.wants("P1.patience") {
+        claim_patience(cx)?;
     }
-
-    fn expected_time(&self, profile: Profile) -> Option<Duration> {
-        match profile {
-            Profile::Quick => Some(Duration::from_secs(1)),
-            Profile::Full => Some(Duration::from_secs(3)),
-            Profile::Gpu => None,
-        }
-    }
-
-    fn run(&self, cx: &mut Context) -> Result<(), ExperimentError> {
-        let throws = throw_all(cx)?;
-        claim_mean(cx, &throws);
-        claim_rate(cx, &throws);
-        cx.skip(
-            "P3.needle",
-            "Throwing needles on a ruled floor gives π as well",
-            "needles are not simulated",
-            "throw needles by hand",
-        );
-        Ok(())
-    }
+    cx.skip(
+        "P3.needle",
+        "Throwing needles on a ruled floor gives π as well",
+        "needles are not simulated",
+        "throw needles by hand",
+    );
+    Ok(())
 }
 
 fn throw_all(cx: &mut Context) -> Result<Vec<Throws>, ExperimentError> {
     let sizes = match cx.profile() {
         Profile::Quick => 6,
-        Profile::Full | Profile::Gpu => 7,
+        Profile::Full => 7,
     };
-    let darts = (0..sizes).map(|size| 1_000 * 4_u64.pow(size));
-    let params: Vec<Throw> = darts
-        .clone()
-        .flat_map(|darts| (0..REPETITIONS).map(move |repetition| Throw { darts, repetition }))
-        .collect();
-    let estimates: Vec<f64> = cx.cells("throws", &params, |params, seed| {
-        Ok(throw(params.darts, &mut seed.rng()))
-    })?;
-    let groups = estimates.chunks(REPETITIONS).map(<[f64]>::to_vec);
-    Ok(darts
-        .zip(groups)
-        .map(|(darts, estimates)| Throws { darts, estimates })
-        .collect())
+    let numbers: Vec<u64> = (0..sizes).map(|size| 1_000 * 4_u64.pow(size)).collect();
+    let grid = cx
+        .grid("throws", numbers.clone())
+        .seeds(REPETITIONS)
+        .run(|&darts, cell| Ok(throw(darts, &mut cell.seed().rng())))?;
+    let throws = numbers.into_iter().map(|darts| {
+        let estimates = grid.by_seed(&darts)?.to_vec();
+        Ok(Throws { darts, estimates })
+    });
+    throws.collect()
+}
+
+/// A cell that takes long, as a training does: it writes down how far it is, and goes on there after
+/// a kill. `PI_PAUSE` slows it down, in milliseconds a round, for those who want to see that.
+fn claim_patience(cx: &mut Context) -> Result<(), ExperimentError> {
+    const ROUNDS: u64 = 50;
+    let pause = std::env::var("PI_PAUSE")
+        .ok()
+        .and_then(|ms| ms.parse().ok());
+    let work = |_: &u64, cell: &Cell| -> Result<f64, ExperimentError> {
+        let file = cell.scratch()?.join("rounds.json");
+        let kept = fs::read(&file).ok();
+        let kept = kept.and_then(|text| serde_json::from_slice(&text).ok());
+        let (start, mut sum): (u64, f64) = kept.unwrap_or((0, 0.0));
+        for round in start..ROUNDS {
+            sum += throw(20_000, &mut cell.seed().index(round).rng());
+            let unfinished = file.with_extension("new");
+            fs::write(&unfinished, serde_json::to_string(&(round + 1, sum))?)?;
+            fs::rename(&unfinished, &file)?;
+            thread::sleep(Duration::from_millis(pause.unwrap_or(0)));
+        }
+        Ok(sum / ROUNDS as f64)
+    };
+    let found = *cx.grid("patience", [ROUNDS]).run(work)?.get(&ROUNDS)?;
+    cx.claim(
+        "P1.patience",
+        "A million darts, thrown in rounds, find π too",
+    )
+    .scale(Scale::Beyond)
+    .expect(Expected::near(PI, 0.012))
+    .source("area of the disc")
+    .tolerance_because("seven standard errors of a million darts")
+    .measured(Estimate::confidence(
+        found,
+        (found - 0.003_3, found + 0.003_3),
+        "normal approximation",
+        1_000_000,
+        "darts",
+        "",
+    ));
+    Ok(())
 }
 
 fn claim_mean(cx: &mut Context, throws: &[Throws]) {
     let Some(most) = throws.last() else { return };
     let mut rng = cx.seed().child("mean").rng();
-    let mean = Estimate::of_samples(&most.estimates, "", &mut rng);
+    let mean = Estimate::mean(&most.estimates, "series of throws", "", &mut rng);
     cx.claim(
         "P1.mean",
         "Four times the share of darts in the quarter disc is π",
@@ -112,6 +124,8 @@ fn claim_mean(cx: &mut Context, throws: &[Throws]) {
     .expect(Expected::near(PI, 0.002))
     .source("area of the disc")
     .tolerance_because("seven standard errors of the mean of 40 times 1 024 000 darts")
+    .published(PI)
+    .headline()
     .measured(mean);
 
     let columns = [
@@ -153,10 +167,12 @@ fn claim_rate(cx: &mut Context, throws: &[Throws]) {
         .expect(Expected::near(-0.5, 0.15))
         .source("central limit theorem")
         .tolerance_because("each spread is known to within 11 %, the exponent to within 0.02")
-        .measured(Estimate::with_interval(
+        .measured(Estimate::confidence(
             slope.exponent,
             slope.interval,
+            "least squares, Student's t",
             spreads.len(),
+            "numbers of darts",
             "",
         ));
     }
@@ -179,5 +195,10 @@ fn claim_rate(cx: &mut Context, throws: &[Throws]) {
 }
 
 fn main() -> ExitCode {
-    septet_core::experiment::main(Pi)
+    let package = Package {
+        manifest: include_str!("pi.toml"),
+        contradictions: "",
+        build: Build::default(),
+    };
+    run_experiment(&package, run)
 }

@@ -5,11 +5,14 @@
 //! - [`stats`] turns samples into estimates with intervals.
 //! - `data` (feature `data`) finds named data sets and verifies them by hash; `data::fetch`
 //!   (feature `fetch`) downloads them.
-//! - `experiment` (feature `experiment`) runs an `Experiment`: the whole of a
-//!   `reproduce-<system>` program is one call of `experiment::main`.
+//! - `paper` (feature `paper`) is the facts of a paper, as the manifest of its experiment states
+//!   them.
+//! - `experiment` (feature `experiment`) runs an experiment: the whole of a `reproduce-<system>`
+//!   program is one call of `experiment::main`.
 //! - `report` (feature `experiment`) is what a run leaves: a `Report` as JSON, as an HTML page and
 //!   as a table of claims.
 //! - `telemetry` (feature `experiment`) is logging and progress bars for programs.
+//! - `wrap` (feature `wrap`) breaks paragraphs for a terminal, and nothing that is copied.
 //! - `tensor` (feature `tensor`) is what training on candle needs: seeded parameters, operations
 //!   with tested gradients, optimisers; `test-util` adds the check of gradients.
 //!
@@ -30,6 +33,8 @@
 pub mod data;
 #[cfg(feature = "experiment")]
 pub mod experiment;
+#[cfg(feature = "paper")]
+pub mod paper;
 #[cfg(feature = "experiment")]
 pub mod report;
 pub mod seed;
@@ -38,3 +43,5 @@ pub mod stats;
 pub mod telemetry;
 #[cfg(feature = "tensor")]
 pub mod tensor;
+#[cfg(feature = "wrap")]
+pub mod wrap;

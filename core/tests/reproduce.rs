@@ -68,7 +68,7 @@ fn a_run_prints_claims_and_files_and_ends_with_the_line_for_scripts() {
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.starts_with("The Monte Carlo Method\n"), "{stdout}");
     let last = stdout.lines().last().unwrap();
-    let counts = "reproduce pi quick: 2 reproduced, 0 contradicted, 0 inconclusive, 1 skipped (";
+    let counts = "reproduce pi quick: 2 reproduced, 0 contradicted, 0 inconclusive, 1 skipped; own claims: 1 reproduced, ";
     assert!(last.starts_with(counts), "{last}");
     assert!(stderr.contains("throws: 240 done"), "{stderr}");
     for text in [&stdout, &stderr] {
@@ -93,7 +93,7 @@ fn the_report_is_the_same_on_one_and_on_two_threads() {
         let out = tempfile::tempdir().unwrap();
         let mut command = pi(out.path(), &["--seed", "5"]);
         assert_eq!(run(command.env("RAYON_NUM_THREADS", threads)).0, 0);
-        let report = report(out.path(), "quick");
+        let report = report(out.path(), "quick-seed-5");
         assert_eq!(report.provenance.threads.to_string(), threads);
         report.without_timing().to_json()
     });
@@ -126,7 +126,7 @@ fn a_killed_run_is_resumed_and_leaves_nothing_half_written() {
 
     assert_eq!(run(&mut pi(out.path(), &["--profile", "full"])).0, 0);
     let all = cells(out.path(), "full");
-    assert_eq!(all.len(), 280);
+    assert_eq!(all.len(), 281);
     assert!(
         finished.iter().all(|cell| all.contains(cell)),
         "a finished cell was written again"
@@ -135,6 +135,91 @@ fn a_killed_run_is_resumed_and_leaves_nothing_half_written() {
     assert_eq!(
         resumed,
         report(whole.path(), "full").without_timing().to_json()
+    );
+}
+
+/// The number of finished rounds of the cell that takes long, while it is not finished.
+fn rounds(out: &Path) -> Option<(u64, f64, PathBuf)> {
+    let folder = fs::read_dir(out.join("pi/quick/cells")).ok()?;
+    let mut scratch = folder.filter_map(|entry| Some(entry.ok()?.path().join("rounds.json")));
+    let file = scratch.find(|file| file.exists())?;
+    let (done, sum) = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+    Some((done, sum, file))
+}
+
+#[test]
+fn a_run_killed_inside_a_long_cell_goes_on_inside_it() {
+    let patience = ["--claims", "P1.patience"];
+    let partial = |out: &Path| {
+        let report = Report::load(&out.join("pi/quick/partial/report.json")).unwrap();
+        report.claims[0].measured.clone().unwrap().value
+    };
+    let whole = tempfile::tempdir().unwrap();
+    assert_eq!(run(&mut pi(whole.path(), &patience)).0, 0);
+
+    let out = tempfile::tempdir().unwrap();
+    let mut child = pi(out.path(), &patience)
+        .env("PI_PAUSE", "20")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while rounds(out.path()).is_none_or(|(done, ..)| done < 5)
+        && child.try_wait().unwrap().is_none()
+    {
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (done, sum, file) = rounds(out.path()).expect("it was not killed in time");
+    assert!((5..50).contains(&done), "{done}");
+
+    // What the killed run has done is used: with a wrong sum the result is wrong by as much.
+    let kept = fs::read(&file).unwrap();
+    fs::write(&file, serde_json::to_string(&(done, sum + 50.0)).unwrap()).unwrap();
+    let (code, stdout, _) = run(&mut pi(out.path(), &patience));
+    assert_eq!(code, 1, "{stdout}");
+    assert!((partial(out.path()) - partial(whole.path()) - 1.0).abs() < 1e-9);
+    assert!(
+        rounds(out.path()).is_none(),
+        "a finished cell has no scratch folder"
+    );
+
+    // Resumed from what really was there, it ends as the run that was not killed.
+    fs::remove_dir_all(out.path().join("pi/quick/cells")).unwrap();
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, kept).unwrap();
+    assert_eq!(run(&mut pi(out.path(), &patience)).0, 0);
+    assert_eq!(partial(out.path()), partial(whole.path()));
+}
+
+#[test]
+fn the_commit_of_another_repository_is_not_that_of_the_report() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@example.org"]);
+        command
+            .args(arguments)
+            .current_dir(elsewhere.path())
+            .output()
+    };
+    let committed = git(&["init", "-q"])
+        .and_then(|_| git(&["commit", "-q", "--allow-empty", "-m", "other"]))
+        .is_ok_and(|output| output.status.success());
+    if !committed {
+        println!("skipped: git is not here");
+        return;
+    }
+    let head = String::from_utf8(git(&["rev-parse", "HEAD"]).unwrap().stdout).unwrap();
+    let out = elsewhere.path().join("out");
+    let mut command = pi(&out, &["--claims", "P1.mean"]);
+    assert_eq!(run(command.current_dir(elsewhere.path())).0, 0);
+    let json = fs::read_to_string(out.join("pi/quick/partial/report.json")).unwrap();
+    assert_eq!(head.trim().len(), 40);
+    assert!(
+        !json.contains(head.trim()),
+        "the commit of another repository"
     );
 }
 

@@ -59,9 +59,10 @@
 //!
 //! A client that may choose its own hash function, or its own column of a Hadamard matrix, moves an
 //! estimate by about `k / epsilon` times its share; one that was assigned a random partition by about
-//! `sqrt(k) / epsilon` times ([`theory::amplification`]). So the aggregator rejects a report for
-//! another group instead of counting it there, the key of the assignment stays with the server, and
-//! the partitions are random and not algebraic: one row of a Hadamard matrix can be taken over.
+//! `sqrt(k) / epsilon` times (the claims Q7 of the package `septet-robust-stats-reproduce`). So the
+//! aggregator rejects a report for another group instead of counting it there, the key of the
+//! assignment stays with the server, and the partitions are random and not algebraic: one row of a
+//! Hadamard matrix can be taken over.
 //!
 //! # A finding that survives liars
 //!
@@ -89,7 +90,7 @@
 //!
 //! `std` (default) is the server; without it there is the client alone, for targets that have `alloc`
 //! but no `std`. `audit` compares every mechanism's exact message probabilities with `e^epsilon`,
-//! `cli` is the program `robust-stats`, `reproduce` the paper's experiment.
+//! `cli` is the program `robust-stats`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -113,8 +114,6 @@ pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]
 pub mod planner;
-#[cfg(feature = "reproduce")]
-pub mod reproduce;
 #[cfg(feature = "std")]
 pub mod simulate;
 #[cfg(feature = "std")]

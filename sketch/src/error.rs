@@ -93,7 +93,7 @@ pub enum SketchError {
     },
     /// A file could not be opened, read or written.
     #[cfg(feature = "std")]
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read or written", path.display())]
     File {
         /// The file.
         path: std::path::PathBuf,

@@ -76,8 +76,8 @@
 //! `std` is on by default; without it the crate is `no_std + alloc` and holds the linear sketches.
 //! `theory` predicts errors and plans budgets; `train` trains oracles on candle; `compression`, `csv`,
 //! `pcap` and `npz` read such streams; `serde` wraps the binary format; `cli` builds the tool
-//! `sketch`, and `reproduce` the paper's experiment. SQL functions for DataFusion are in the package
-//! `septet-sketch-datafusion`, a workspace of its own.
+//! `sketch`. The paper's experiment is a package of its own, `septet-sketch-reproduce`. SQL functions
+//! for DataFusion are in the package `septet-sketch-datafusion`, a workspace of its own.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -101,8 +101,6 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
-#[cfg(feature = "reproduce")]
-pub mod reproduce;
 mod rows;
 pub mod simd;
 #[cfg(feature = "std")]

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use septet_sketch::count_min::{Layout, Update};
-use septet_sketch::heavy_hitters::{
-    KeyHash, MisraGries, SpaceSaving, ThresholdedCountSketch, TopK,
-};
-use septet_sketch::{CountMin, CountSketch, FrequencySketch, Merge, SketchError};
+use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving, TopK};
+use septet_sketch::{CountMin, FrequencySketch, Merge, SketchError};
 
 type Stream = Vec<(u8, u64)>;
 
@@ -298,79 +296,6 @@ fn estimates_of_updates_are_estimates_after_updates() {
             }
         }
     }
-}
-
-/// Zipf's law: 20 000 keys of frequency 20 000 / rank, one after another in strides.
-fn zipf() -> Vec<u64> {
-    let mut keys = Vec::new();
-    for round in 0..20_000u64 {
-        keys.extend((1..=20_000u64).take_while(|rank| rank * (round + 1) <= 20_000));
-    }
-    keys
-}
-
-#[test]
-fn rare_keys_are_noise_to_a_thresholded_count_sketch() {
-    let keys = zipf();
-    let bytes = 24 * 1024;
-    let mut plain = CountSketch::<i32>::builder()
-        .depth(3)
-        .bytes(bytes)
-        .build()
-        .expect("in range");
-    plain.update_batch(&keys);
-    let mut sketch = ThresholdedCountSketch::<i32>::new(bytes, 0).expect("in range");
-    sketch.update_batch(&keys);
-    assert!(sketch.size_bytes() <= bytes);
-    let error = |estimate: &dyn Fn(u64) -> f64, ranks: std::ops::RangeInclusive<u64>| {
-        let count = ranks.clone().count() as f64;
-        let errors = ranks.map(|rank| (estimate(rank) - (20_000 / rank) as f64).abs());
-        errors.sum::<f64>() / count
-    };
-    let by_sketch = |rank: u64| sketch.estimate(&rank);
-    let by_plain = |rank: u64| plain.estimate(&rank);
-    let all = (error(&by_sketch, 1..=20_000), error(&by_plain, 1..=20_000));
-    let frequent = (error(&by_sketch, 1..=50), error(&by_plain, 1..=50));
-    println!("mean error: {all:?} over all keys, {frequent:?} over the 50 most frequent");
-    assert!(all.0 < 0.6 * all.1, "{all:?}");
-    assert!(frequent.0 < 4.0 * frequent.1.max(10.0), "{frequent:?}");
-    let absent = (30_000u64..40_000).filter(|key| sketch.estimate(key) == 0.0);
-    assert!(absent.count() > 8_500);
-}
-
-#[test]
-fn thresholded_count_sketches_merge_and_take_batches() {
-    let keys = zipf();
-    let (left, right) = keys.split_at(keys.len() / 3);
-    let new = |keys: &[u64]| {
-        let mut sketch = ThresholdedCountSketch::<i32>::with(8192, 3, 5, 1.5).expect("in range");
-        for key in keys {
-            sketch.update(key);
-        }
-        sketch
-    };
-    let one = new(&keys);
-    let mut batch = ThresholdedCountSketch::<i32>::with(8192, 3, 5, 1.5).expect("in range");
-    batch.update_batch(&keys);
-    assert_eq!(one.threshold(), batch.threshold());
-    let mut merged = new(left);
-    merged.merge(&new(right)).expect("alike");
-    assert_eq!(merged.total(), one.total());
-    for key in 1u64..2000 {
-        assert_eq!(one.estimate(&key), batch.estimate(&key));
-        // The noise was measured at another time; where both see a key, they see the same.
-        let (merged, one) = (merged.estimate(&key), one.estimate(&key));
-        assert!(merged == one || merged == 0.0 || one == 0.0);
-    }
-    let other = ThresholdedCountSketch::<i32>::with(8192, 3, 3, 1.5).expect("in range");
-    assert!(matches!(
-        merged.merge(&other),
-        Err(SketchError::Incompatible {
-            field: "small tables",
-            ..
-        })
-    ));
-    assert!(ThresholdedCountSketch::<i32>::with(8192, 3, 2, 1.5).is_err());
 }
 
 #[test]

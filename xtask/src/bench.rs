@@ -5,18 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cargo::Program;
+use crate::cargo::{Build, build_and_run};
 use crate::outcome::{CommandError, Outcome};
 use crate::reproduce::default_output;
-use crate::system::System;
 use crate::terminal::say;
 
 /// What to compare.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The crate [default: every crate that has benchmarks]
-    #[arg(value_name = "CRATE", hide_possible_values = true)]
-    system: Option<System>,
+    #[arg(value_name = "CRATE", value_parser = COMPARISONS.map(|comparison| comparison.system), hide_possible_values = true)]
+    system: Option<String>,
 
     /// Runs beside other implementations; without it, the benchmarks are listed
     #[arg(long)]
@@ -36,9 +35,9 @@ pub(crate) struct Arguments {
 }
 
 /// A program of `septet-benches`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Comparison {
-    system: System,
+    system: &'static str,
     program: &'static str,
     features: Option<&'static str>,
     what: &'static str,
@@ -46,25 +45,25 @@ struct Comparison {
 
 const COMPARISONS: [Comparison; 4] = [
     Comparison {
-        system: System::Cache,
+        system: "cache",
         program: "peers-cache",
         features: None,
         what: "the simulator beside libCacheSim: CPU time, peak memory, misses (needs python3)",
     },
     Comparison {
-        system: System::CodedServing,
+        system: "coded-serving",
         program: "peers-coded-serving",
         features: Some("coded-serving-peers"),
         what: "prediction serving: coding and gateway overhead, throughput beside MLServer (needs python3)",
     },
     Comparison {
-        system: System::RobustStats,
+        system: "robust-stats",
         program: "peers-robust-stats",
         features: Some("robust-stats-peers"),
         what: "private mechanisms beside pure-ldp and multi-freq-ldpy: CPU time, errors (needs python3)",
     },
     Comparison {
-        system: System::Sketch,
+        system: "sketch",
         program: "peers-sketch",
         features: Some("sketch-peers"),
         what: "the sketches beside datasketches, heavykeeper and others: CPU time, errors, bytes",
@@ -85,37 +84,25 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
-    let chosen: Vec<_> = COMPARISONS
+    let wanted = arguments.system.as_deref();
+    let chosen = COMPARISONS
         .iter()
-        .filter(|comparison| {
-            arguments
-                .system
-                .is_none_or(|system| system == comparison.system)
-        })
-        .collect();
-    if let (Some(system), true) = (arguments.system, chosen.is_empty()) {
-        return Err(CommandError::usage(format!(
-            "`{}` has no benchmarks yet; `cargo xtask bench` lists those there are",
-            system.folder()
-        )));
-    }
+        .filter(|comparison| wanted.is_none_or(|system| system == comparison.system));
     let mut worst = Outcome::Success;
     for comparison in chosen {
         if !arguments.peers {
             say!(
                 "cargo xtask bench {} --peers\n    {}",
-                comparison.system.folder(),
+                comparison.system,
                 comparison.what
             );
             continue;
         }
-        let program = Program {
-            package: "septet-benches".to_owned(),
-            features: comparison.features,
-            name: comparison.program.to_owned(),
-        };
-        worst = worst.max(program.run(arguments.for_program())?);
-        if crate::cargo::interrupted() {
+        let program = comparison.program;
+        let build = Build::program("septet-benches", program, comparison.features);
+        let outcome = build_and_run(&build, program, arguments.for_program())?;
+        worst = worst.max(outcome);
+        if outcome == Outcome::Interrupted || crate::cargo::interrupted() {
             return Ok(Outcome::Interrupted);
         }
     }

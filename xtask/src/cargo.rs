@@ -1,11 +1,14 @@
 //! Running cargo, and through it the programs of the workspace.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use serde::Deserialize;
 
 use crate::outcome::Outcome;
 
@@ -37,39 +40,131 @@ pub(crate) fn cargo_of(manifest: &str, subcommand: &str) -> Command {
     command
 }
 
-/// A program of the workspace, built in release mode.
+/// What is built, and how.
 #[derive(Debug)]
-pub(crate) struct Program {
-    pub(crate) package: String,
-    pub(crate) features: Option<&'static str>,
-    pub(crate) name: String,
+pub(crate) struct Build(Vec<String>);
+
+impl Build {
+    /// All programs of these packages, optimized.
+    pub(crate) fn release<'a>(packages: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut arguments = vec!["--release".to_owned(), "--bins".to_owned()];
+        for package in packages {
+            arguments.extend(["--package".to_owned(), package.to_owned()]);
+        }
+        Self(arguments)
+    }
+
+    /// One optimized program of a package, with a feature.
+    pub(crate) fn program(package: &str, program: &str, feature: Option<&str>) -> Self {
+        let mut arguments = vec!["--release", "--package", package, "--bin", program];
+        arguments.extend(feature.iter().flat_map(|feature| ["--features", feature]));
+        Self(arguments.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The runner itself with a feature, as the runner is built: it shares most of what that took.
+    #[cfg(not(all(feature = "fetch", feature = "report")))]
+    fn runner(feature: &str) -> Self {
+        let name = env!("CARGO_PKG_NAME");
+        let arguments = ["--package", name, "--bin", name, "--features", feature];
+        Self(arguments.map(str::to_owned).into())
+    }
+
+    /// Every program of the workspace as its tests are built: after a test run this builds nothing.
+    pub(crate) fn as_tested() -> Self {
+        let arguments = ["--workspace", "--all-features", "--bins", "--tests"];
+        Self(arguments.map(str::to_owned).into())
+    }
 }
 
-impl Program {
-    /// Builds the program, showing cargo's progress, then runs it with the terminal as its own.
+/// Programs of the workspace that are built.
+#[derive(Debug)]
+pub(crate) struct Programs(HashMap<String, PathBuf>);
+
+/// A message of cargo about what it has built.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    profile: Option<ArtifactProfile>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct ArtifactProfile {
+    test: bool,
+}
+
+impl Programs {
+    /// Builds, showing cargo's progress. `None` when it fails, which cargo has explained then.
+    pub(crate) fn build(build: &Build) -> anyhow::Result<Option<Self>> {
+        let mut child = cargo("build")
+            .arg("--message-format=json-render-diagnostics")
+            .args(&build.0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run `cargo build`")?;
+        let mut programs = HashMap::new();
+        if let Some(output) = child.stdout.take() {
+            for line in BufReader::new(output).lines() {
+                let line = line.context("cannot read the messages of `cargo build`")?;
+                // Other lines are what build scripts and later versions of cargo say.
+                let Ok(message) = serde_json::from_str::<Message>(&line) else {
+                    continue;
+                };
+                programs.extend(message.program());
+            }
+        }
+        let status = child.wait().context("cannot wait for `cargo build`")?;
+        if !status.success() && !interrupted() {
+            eprintln!("error: the programs were not built");
+        }
+        Ok(status.success().then_some(Self(programs)))
+    }
+
+    /// Runs a program to its end, with the terminal as its own.
     pub(crate) fn run<A: AsRef<OsStr>>(
         &self,
+        program: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> anyhow::Result<Outcome> {
-        let built = wait(self.select(&mut cargo("build")))?;
-        if !built.success() {
-            eprintln!("error: {} of {} was not built", self.name, self.package);
-            return Ok(Outcome::of_program(built).max(Outcome::Crash));
-        }
-        let ran = wait(
-            self.select(cargo("run").arg("--quiet"))
-                .arg("--")
-                .args(arguments),
-        )?;
+        let ran = wait(Command::new(self.path(program)?).args(arguments))?;
         Ok(Outcome::of_program(ran))
     }
 
-    fn select<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        command.args(["--release", "--package", &self.package, "--bin", &self.name]);
-        if let Some(features) = self.features {
-            command.args(["--features", features]);
-        }
-        command
+    /// Where a program lies.
+    pub(crate) fn path(&self, program: &str) -> anyhow::Result<&Path> {
+        let path = self.0.get(program).map(PathBuf::as_path);
+        path.with_context(|| format!("cargo built no program named `{program}`"))
+    }
+}
+
+impl Message {
+    /// The name and the path of the program, if it is about one.
+    fn program(self) -> Option<(String, PathBuf)> {
+        let target = self.target?;
+        let is_program = self.reason == "compiler-artifact"
+            && target.kind.iter().any(|kind| kind == "bin")
+            && !self.profile?.test;
+        is_program.then_some((target.name, self.executable?))
+    }
+}
+
+/// Builds one program of the workspace and runs it.
+pub(crate) fn build_and_run<A: AsRef<OsStr>>(
+    build: &Build,
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> anyhow::Result<Outcome> {
+    match Programs::build(build)? {
+        Some(programs) => programs.run(program, arguments),
+        None if interrupted() => Ok(Outcome::Interrupted),
+        None => Ok(Outcome::Crash),
     }
 }
 
@@ -77,12 +172,8 @@ impl Program {
 /// command needs.
 #[cfg(not(all(feature = "fetch", feature = "report")))]
 pub(crate) fn run_again_with(feature: &'static str) -> anyhow::Result<Outcome> {
-    Program {
-        package: env!("CARGO_PKG_NAME").to_owned(),
-        features: Some(feature),
-        name: env!("CARGO_PKG_NAME").to_owned(),
-    }
-    .run(std::env::args_os().skip(1))
+    let name = env!("CARGO_PKG_NAME");
+    build_and_run(&Build::runner(feature), name, std::env::args_os().skip(1))
 }
 
 /// Runs a command to its end with the terminal as its own.

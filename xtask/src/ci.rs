@@ -1,17 +1,19 @@
 //! `cargo xtask ci`: the checks that every change passes.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::cargo::{cargo, cargo_of, interrupted, wait, workspace};
+use crate::cargo::{cargo, cargo_of, interrupted, target_directory, wait, workspace};
 use crate::conformance;
 use crate::outcome::{CommandError, Outcome};
-use crate::packages;
+use crate::packages::{self, Package};
 use crate::reproduce;
+use crate::system;
 use crate::terminal::say;
 use crate::tool::{self, Tool};
 
@@ -21,6 +23,10 @@ pub(crate) struct Arguments {
     /// Only these stages [default: all in this order, without `datafusion`]
     #[arg(long, value_name = "STAGE", value_enum, value_delimiter = ',')]
     stage: Vec<Stage>,
+
+    /// Only what concerns this package: `cache`, `septet-cache` or `xtask`
+    #[arg(long, value_name = "NAME")]
+    package: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,8 +35,8 @@ enum Stage {
     Fmt,
     /// The spelling (typos, where installed)
     Spelling,
-    /// The licences and sources of the dependencies (cargo-deny, where installed)
-    Licences,
+    /// The licenses and sources of the dependencies (cargo-deny, where installed)
+    Licenses,
     /// The lints, warnings denied
     Clippy,
     /// Unit, integration and documentation tests
@@ -39,12 +45,29 @@ enum Stage {
     Docs,
     /// Each crate without default features and with each feature alone
     Features,
+    /// What does without std, for a bare target (where installed)
+    NoStd,
+    /// Everything with the lowest supported version of Rust (where installed)
+    Msrv,
+    /// The fuzz targets compile
+    Fuzz,
+    /// The Python wheel of robust-stats, built and tested (where installed)
+    Python,
+    /// The browser client of robust-stats compiles (where installed)
+    Browser,
     /// The tests of sketch/datafusion, only when named (it takes minutes)
     Datafusion,
     /// The servers of coded-serving, asked by clients in Python (where installed)
     Conformance,
     /// The quick reproduction of every paper
     Reproduce,
+}
+
+/// The part of the workspace that is checked.
+#[derive(Debug)]
+struct Scope {
+    /// The members that are named; all when empty.
+    named: Vec<Package>,
 }
 
 /// How a stage ended.
@@ -69,17 +92,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
         .copied()
         .filter(|stage| *stage != Stage::Datafusion)
         .collect();
-    let stages = if arguments.stage.is_empty() {
-        &by_default
+    let scope = Scope::of(arguments.package.as_deref())?;
+    let stages: Vec<Stage> = if arguments.stage.is_empty() {
+        let concerns = |stage: &Stage| scope.named.is_empty() || stage.concerns(&scope);
+        by_default.into_iter().filter(concerns).collect()
     } else {
-        &arguments.stage
+        arguments.stage.clone()
     };
     let mut tests = None;
     let mut results: Vec<(Stage, Verdict, Duration)> = Vec::new();
-    for &stage in stages {
+    for &stage in &stages {
         say!("\n=== {} ===", stage.name());
         let start = Instant::now();
-        let verdict = stage.run(&mut tests)?;
+        let verdict = stage.run(&scope, &mut tests)?;
         if let Verdict::Skipped(why) = &verdict {
             say!("skipped: {why}");
         }
@@ -132,13 +157,30 @@ impl Stage {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    fn run(self, tests: &mut Option<TestCount>) -> Result<Verdict, CommandError> {
+    /// Whether the stage has something to say about the packages named.
+    fn concerns(self, scope: &Scope) -> bool {
+        let names = |name: &str| scope.named.iter().any(|package| package.name == name);
         match self {
-            Self::Fmt => with_tool(tool::RUSTFMT, cargo("fmt").args(["--all", "--check"])),
+            Self::Spelling | Self::Licenses | Self::Msrv | Self::Datafusion => false,
+            Self::Fmt | Self::Clippy | Self::Test | Self::Docs | Self::Features => true,
+            Self::NoStd => names("septet-sketch") || names("septet-robust-stats"),
+            Self::Fuzz => scope.named.iter().any(|p| p.folder.join("fuzz").is_dir()),
+            Self::Python | Self::Browser => names("septet-robust-stats"),
+            Self::Conformance => names("septet-coded-serving"),
+            Self::Reproduce => scope.named.iter().any(|package| package.paper.is_some()),
+        }
+    }
+
+    fn run(self, scope: &Scope, tests: &mut Option<TestCount>) -> Result<Verdict, CommandError> {
+        match self {
+            Self::Fmt => with_tool(
+                tool::RUSTFMT,
+                cargo("fmt").args(scope.or("--all")).arg("--check"),
+            ),
             Self::Spelling => {
                 with_tool(tool::TYPOS, Command::new("typos").current_dir(workspace()))
             }
-            Self::Licences => with_tool(
+            Self::Licenses => with_tool(
                 tool::CARGO_DENY,
                 Command::new("cargo")
                     .args(["deny", "check", "bans", "licenses", "sources"])
@@ -147,12 +189,14 @@ impl Stage {
             Self::Clippy => with_tool(
                 tool::CLIPPY,
                 cargo("clippy")
-                    .args(["--workspace", "--all-targets", "--all-features"])
+                    .args(scope.or("--workspace"))
+                    .args(["--all-targets", "--all-features"])
                     .args(["--", "--deny", "warnings"]),
             ),
             Self::Test => {
                 let mut command = cargo("test");
-                command.args(["--workspace", "--all-features", "--no-fail-fast"]);
+                command.args(scope.or("--workspace"));
+                command.args(["--all-features", "--no-fail-fast"]);
                 test(&mut command, tests.get_or_insert_default())
             }
             Self::Datafusion => {
@@ -162,16 +206,67 @@ impl Stage {
             }
             Self::Docs => verdict_of(
                 cargo("doc")
-                    .args(["--workspace", "--no-deps", "--all-features"])
+                    .args(scope.or("--workspace"))
+                    .args(["--no-deps", "--all-features"])
                     .env("RUSTDOCFLAGS", "--deny warnings"),
             ),
-            Self::Features => features(),
+            Self::Features => features(scope),
+            Self::NoStd => no_std(),
+            Self::Msrv => msrv(),
+            Self::Fuzz => fuzz(),
+            Self::Python => python(),
+            Self::Browser => browser(),
             Self::Conformance => conformance::run(),
-            Self::Reproduce => Ok(match reproduce::quick_and_fresh()? {
-                Outcome::Success => Verdict::Passed,
-                _ => Verdict::Failed,
-            }),
+            Self::Reproduce => {
+                let mut systems = system::all()?;
+                if !scope.named.is_empty() {
+                    let is_named =
+                        |package: &str| scope.named.iter().any(|named| named.name == package);
+                    systems.retain(|system| is_named(&system.package));
+                }
+                Ok(match reproduce::quick_and_fresh(&systems)? {
+                    Outcome::Success => Verdict::Passed,
+                    _ => Verdict::Failed,
+                })
+            }
         }
+    }
+}
+
+impl Scope {
+    /// The members with this name, this name after `septet-`, or in this folder: a system comes with
+    /// its experiment.
+    fn of(name: Option<&str>) -> Result<Self, CommandError> {
+        let Some(name) = name else {
+            return Ok(Self { named: Vec::new() });
+        };
+        let mut members = packages::members()?;
+        let bare = name.strip_prefix("septet-").unwrap_or(name);
+        let wanted = |package: &Package| {
+            let package = package
+                .name
+                .strip_prefix("septet-")
+                .unwrap_or(&package.name);
+            package == bare || package.strip_suffix("-reproduce") == Some(bare)
+        };
+        if !members.iter().any(wanted) {
+            let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+            return Err(CommandError::usage(format!(
+                "no package is named `{name}`\npackages: {}",
+                names.join(", ")
+            )));
+        }
+        members.retain(wanted);
+        Ok(Self { named: members })
+    }
+
+    /// The packages as arguments of cargo; this one for all.
+    fn or(&self, all: &str) -> Vec<String> {
+        if self.named.is_empty() {
+            return vec![all.to_owned()];
+        }
+        let each = |package: &Package| ["--package".to_owned(), package.name.clone()];
+        self.named.iter().flat_map(each).collect()
     }
 }
 
@@ -234,16 +329,25 @@ impl TestCount {
 }
 
 /// Checks what `--all-features` hides: code that compiles only together with a feature.
-fn features() -> Result<Verdict, CommandError> {
+fn features(scope: &Scope) -> Result<Verdict, CommandError> {
     if !tool::CLIPPY.is_present() {
         return Ok(Verdict::without(tool::CLIPPY));
     }
-    let mut sets = vec![vec!["--workspace".to_owned(), "--all-targets".to_owned()]];
-    for package in packages::members()? {
+    let mut sets = Vec::new();
+    if scope.named.is_empty() {
+        sets.push(vec!["--workspace".to_owned(), "--all-targets".to_owned()]);
+    }
+    let members = packages::members()?;
+    let checked = if scope.named.is_empty() {
+        &members
+    } else {
+        &scope.named
+    };
+    for package in checked {
         let alone = ["--package", &package.name, "--no-default-features"].map(str::to_owned);
         sets.push(alone.to_vec());
-        for feature in package.features {
-            sets.push([&alone[..], &["--features".to_owned(), feature]].concat());
+        for feature in &package.features {
+            sets.push([&alone[..], &["--features".to_owned(), feature.clone()]].concat());
         }
     }
     let mut verdict = Verdict::Passed;
@@ -251,14 +355,152 @@ fn features() -> Result<Verdict, CommandError> {
         if interrupted() {
             break;
         }
-        say!("cargo clippy {}", set.join(" "));
+        let start = Instant::now();
         let status = wait(
             cargo("clippy")
                 .arg("--quiet")
                 .args(&set)
                 .args(["--", "--deny", "warnings"]),
         )?;
+        say!(
+            "{:>5.1} s  {}",
+            start.elapsed().as_secs_f64(),
+            set.join(" ")
+        );
         if !status.success() {
+            verdict = Verdict::Failed;
+        }
+    }
+    Ok(verdict)
+}
+
+/// A target without an operating system, as small devices have.
+const BARE_TARGET: &str = "thumbv7em-none-eabi";
+
+/// What promises to do without std: package, and the features that stay.
+const WITHOUT_STD: [&str; 2] = ["septet-sketch", "septet-robust-stats"];
+
+fn no_std() -> Result<Verdict, CommandError> {
+    if !tool::has_target(BARE_TARGET) {
+        return Ok(Verdict::Skipped(format!(
+            "the target {BARE_TARGET} is not installed (rustup target add {BARE_TARGET})"
+        )));
+    }
+    all_of(WITHOUT_STD.map(|package| {
+        let mut command = cargo("check");
+        command.args(["--package", package, "--lib", "--no-default-features"]);
+        command.args(["--target", BARE_TARGET]);
+        command
+    }))
+}
+
+/// The lowest supported version, as the manifests state it.
+const LOWEST: &str = env!("CARGO_PKG_RUST_VERSION");
+
+fn msrv() -> Result<Verdict, CommandError> {
+    let version = tool::RUSTC.version().unwrap_or_default();
+    let is_lowest = |version: &str| {
+        let number = version.split_whitespace().nth(1).unwrap_or_default();
+        number == LOWEST || number.starts_with(&format!("{LOWEST}."))
+    };
+    if is_lowest(&version) {
+        say!("every other stage uses the lowest supported version: {version}");
+        return Ok(Verdict::Passed);
+    }
+    let toolchain = format!("+{LOWEST}");
+    let probe = Command::new("cargo")
+        .args([&toolchain, "--version"])
+        .output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        return Ok(Verdict::Skipped(format!(
+            "Rust {LOWEST} is not installed (rustup toolchain install {LOWEST})"
+        )));
+    }
+    verdict_of(
+        Command::new("cargo")
+            .args([&toolchain, "check", "--workspace", "--all-features"])
+            // The toolchain that runs this program must not decide about the other one.
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO")
+            .current_dir(workspace()),
+    )
+}
+
+/// The fuzz targets are workspaces of their own: nothing else compiles them.
+fn fuzz() -> Result<Verdict, CommandError> {
+    let members = packages::members()?.into_iter();
+    let folders = members.map(|package| package.folder.join("fuzz"));
+    let manifests = folders.map(|folder| folder.join("Cargo.toml"));
+    all_of(
+        manifests
+            .filter(|manifest| manifest.is_file())
+            .map(|manifest| {
+                let mut command = elsewhere(&manifest, "check");
+                command.arg("--bins");
+                command
+            }),
+    )
+}
+
+fn browser() -> Result<Verdict, CommandError> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    if !tool::has_target(TARGET) {
+        return Ok(Verdict::Skipped(format!(
+            "the target {TARGET} is not installed (rustup target add {TARGET})"
+        )));
+    }
+    let manifest = workspace().join("robust-stats/examples/browser-client/Cargo.toml");
+    let mut command = elsewhere(&manifest, "build");
+    command.args(["--release", "--target", TARGET]);
+    verdict_of(&mut command)
+}
+
+fn python() -> Result<Verdict, CommandError> {
+    let folder = workspace().join("robust-stats/python");
+    let requirements = folder.join("requirements-test.txt");
+    let python = match conformance::environment("wheel", &requirements)? {
+        conformance::Environment::Ready(python) => python,
+        conformance::Environment::Missing(why) => return Ok(Verdict::Skipped(why)),
+    };
+    let bin = python.parent().unwrap_or(Path::new("")).to_path_buf();
+    all_of([
+        {
+            let mut command = Command::new(bin.join("maturin"));
+            command.args(["develop", "--quiet"]).current_dir(&folder);
+            command
+                .env("VIRTUAL_ENV", bin.parent().unwrap_or(&bin))
+                .env("CARGO_TARGET_DIR", target_directory().join("elsewhere"));
+            command
+        },
+        {
+            let mut command = Command::new(&python);
+            command.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests"]);
+            command
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .current_dir(&folder);
+            command
+        },
+    ])
+}
+
+/// Cargo for a manifest outside the workspace. What such manifests have in common is built once.
+fn elsewhere(manifest: &Path, subcommand: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args([subcommand, "--locked", "--manifest-path"])
+        .arg(manifest)
+        .env("CARGO_TARGET_DIR", target_directory().join("elsewhere"));
+    command
+}
+
+/// Runs all, also after one has failed.
+fn all_of(commands: impl IntoIterator<Item = Command>) -> Result<Verdict, CommandError> {
+    let mut verdict = Verdict::Passed;
+    for mut command in commands {
+        if interrupted() {
+            break;
+        }
+        if !wait(&mut command)?.success() {
             verdict = Verdict::Failed;
         }
     }

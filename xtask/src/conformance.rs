@@ -8,59 +8,54 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use crate::cargo::{cargo, target_directory, wait, workspace};
+use crate::cargo::{Build, Programs, target_directory, wait, workspace};
 use crate::ci::{Verdict, verdict_of};
 use crate::outcome::CommandError;
 use crate::terminal::say;
-use crate::tool;
+use crate::tool::{self, Tool};
 
 /// Where the checks and the versions of the clients are.
 const FOLDER: &str = "coded-serving/conformance";
 
 /// How often and how long pip tries, so that a machine without network skips soon.
-const PATIENCE_OF_PIP: [&str; 4] = ["--retries", "1", "--timeout", "15"];
+const PIP_RETRIES: [&str; 4] = ["--retries", "1", "--timeout", "15"];
 
 /// Checks the servers where Python and its packages can be had.
 pub(crate) fn run() -> Result<Verdict, CommandError> {
-    if !tool::PYTHON.is_present() {
-        return Ok(Verdict::without(tool::PYTHON));
-    }
     let folder = workspace().join(FOLDER);
-    let python = match environment(&folder.join("requirements.txt"))? {
+    let python = match environment("conformance", &folder.join("requirements.txt"))? {
         Environment::Ready(python) => python,
         Environment::Missing(why) => return Ok(Verdict::Skipped(why)),
     };
-    // A test of the program builds it, and with the dependencies that the tests have built already.
-    let built = wait(cargo("test").args([
-        "--quiet",
-        "--workspace",
-        "--all-features",
-        "--test=processes",
-        "--no-run",
-    ]))?;
-    if !built.success() {
+    let Some(programs) = Programs::build(&Build::as_tested())? else {
         return Ok(Verdict::Failed);
-    }
-    let program = format!("coded-serving{}", std::env::consts::EXE_SUFFIX);
+    };
     verdict_of(
         Command::new(python)
             .arg(folder.join("conformance.py"))
-            .arg(target_directory().join("debug").join(program))
+            .arg(programs.path("coded-serving")?)
             // No compiled modules among the sources.
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }
 
-/// Python with the packages.
-enum Environment {
+/// Python with the packages of a requirements file.
+pub(crate) enum Environment {
     Ready(PathBuf),
     /// Why it cannot be made.
     Missing(String),
 }
 
-/// Makes the environment, or takes the one that is there if it was made for the same requirements.
-fn environment(requirements: &Path) -> anyhow::Result<Environment> {
-    let folder = target_directory().join("septet/conformance/python");
+/// Makes the environment of this name, or takes the one that is there if it was made for the same
+/// requirements.
+pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Environment> {
+    if !tool::PYTHON.is_present() {
+        let Tool { name, install, .. } = tool::PYTHON;
+        return Ok(Environment::Missing(format!(
+            "{name} is not installed ({install})"
+        )));
+    }
+    let folder = target_directory().join("septet").join(name).join("python");
     let python = folder.join(if cfg!(windows) {
         "Scripts/python.exe"
     } else {
@@ -84,7 +79,7 @@ fn environment(requirements: &Path) -> anyhow::Result<Environment> {
     }
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--disable-pip-version-check"])
-        .args(PATIENCE_OF_PIP)
+        .args(PIP_RETRIES)
         .arg("--requirement")
         .arg(requirements);
     if !quietly(&mut pip)? {

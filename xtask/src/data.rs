@@ -8,13 +8,22 @@ use clap::{Args, Subcommand};
 use septet_core::data::{self, DataError, DataSet, Lookup, Set};
 
 use crate::outcome::{CommandError, Outcome};
-use crate::terminal::say;
+use crate::terminal::{indented, say};
 
 /// What to do with the data sets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Shows every data set: what it is, its licence, whether it is here
-    List(Place),
+    /// Shows every data set: what it is, its license, whether it is here
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// One line for each set: name, size, whether it is here
+        #[arg(long, conflicts_with = "json")]
+        short: bool,
+        /// The same as JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints the path of each file of a set, once all are verified
     Path {
         #[command(flatten)]
@@ -61,7 +70,15 @@ pub(crate) struct Name {
 
 pub(crate) fn run(action: &Action) -> Result<Outcome, CommandError> {
     match action {
-        Action::List(place) => Ok(list(&place.lookup())),
+        Action::List { place, short, json } => {
+            let lookup = place.lookup();
+            match (short, json) {
+                (true, _) => list_briefly(&lookup),
+                (_, true) => list_as_json(&lookup),
+                _ => list(&lookup),
+            }
+            Ok(Outcome::Success)
+        }
         Action::Path { name, place } => path(&name.set, &place.lookup()),
         Action::Verify { sets, place } => Ok(verify(sets, &place.lookup())),
         Action::Fetch { sets, all, data } => fetch(sets, *all, data.clone()),
@@ -74,9 +91,6 @@ impl Place {
     }
 }
 
-/// The width of the right column, so that a line of `data list` fits into 100 columns.
-const VALUE_WIDTH: usize = 86;
-
 fn names() -> PossibleValuesParser {
     data::sets()
         .iter()
@@ -85,7 +99,7 @@ fn names() -> PossibleValuesParser {
         .into()
 }
 
-fn list(lookup: &Lookup) -> Outcome {
+fn list(lookup: &Lookup) {
     let mut here = 0;
     for set in data::sets() {
         let found = lookup.find(set.name);
@@ -94,7 +108,40 @@ fn list(lookup: &Lookup) -> Outcome {
     }
     let all = data::sets().len();
     say!("{here} of {all} sets are here, verified by SHA-256");
-    Outcome::Success
+}
+
+fn list_briefly(lookup: &Lookup) {
+    for set in data::sets() {
+        let state = state(&lookup.find(set.name));
+        say!("{:<28} {:>9}  {state}", set.name, size(set.bytes()));
+    }
+}
+
+fn list_as_json(lookup: &Lookup) {
+    let sets = data::sets().iter().map(|set| {
+        let files = set.files.iter().map(|file| {
+            serde_json::json!({"name": file.name, "bytes": file.bytes, "sha256": file.sha256})
+        });
+        serde_json::json!({
+            "name": set.name,
+            "title": set.title,
+            "license": set.licence,
+            "bytes": set.bytes(),
+            "state": state(&lookup.find(set.name)),
+            "how_to_get": set.how_to_get(),
+            "downloadable": set.is_downloadable(),
+            "files": files.collect::<Vec<_>>(),
+        })
+    });
+    say!("{:#}", serde_json::Value::from_iter(sets));
+}
+
+fn state(found: &Result<DataSet, DataError>) -> &'static str {
+    match found {
+        Ok(_) => "here",
+        Err(DataError::Absent { .. }) => "absent",
+        Err(_) => "damaged",
+    }
 }
 
 /// What `data list` says about one set.
@@ -105,15 +152,11 @@ fn entry(set: &Set, found: &Result<DataSet, DataError>) -> String {
     };
     let mut text = format!("{}  ({}, {files})\n", set.name, size(set.bytes()));
     let mut line = |key: &str, value: &str| {
-        let wrapped = textwrap::fill(value, VALUE_WIDTH);
-        let _ = writeln!(
-            text,
-            "    {key:<9}{}",
-            wrapped.replace('\n', "\n             ")
-        );
+        let first = format!("    {key:<9}");
+        let _ = writeln!(text, "{}", indented(value, &first, "             "));
     };
     line("what", set.title);
-    line("licence", set.licence);
+    line("license", set.licence);
     match found {
         Ok(found) => line("here", &places(found)),
         Err(DataError::Absent { .. }) => line("get it", &set.how_to_get()),
@@ -168,9 +211,23 @@ fn verify(names: &[String], lookup: &Lookup) -> Outcome {
     outcome
 }
 
-/// Leaves the download to the runner that is built with HTTP and TLS.
+/// Leaves the download to the runner that is built with HTTP and TLS, when there is something to
+/// download.
 #[cfg(not(feature = "fetch"))]
-fn fetch(_: &[String], _: bool, _: Option<PathBuf>) -> Result<Outcome, CommandError> {
+fn fetch(names: &[String], all: bool, _: Option<PathBuf>) -> Result<Outcome, CommandError> {
+    let named = |set: &&Set| names.iter().any(|name| name == set.name);
+    let sets: Vec<&Set> = data::sets().iter().filter(named).collect();
+    if !all && !sets.iter().any(|set| set.is_downloadable()) {
+        for set in sets {
+            say!("FAILED   {}", set.name);
+            say!("         it has no public address; to get it:");
+            say!(
+                "{}",
+                indented(&set.how_to_get(), "           ", "           ")
+            );
+        }
+        return Ok(Outcome::DataMissing);
+    }
     Ok(crate::cargo::run_again_with("fetch")?)
 }
 
@@ -224,7 +281,7 @@ fn explain(error: &DataError) -> String {
              file:     {}\n\
              expected: sha256 {expected}\n\
              actual:   sha256 {actual}\n\
-             mend it:  {mend}",
+             fix it:   {mend}",
             file.display()
         ),
         other => anyhow::Chain::new(other)

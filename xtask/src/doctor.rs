@@ -1,11 +1,24 @@
 //! `cargo xtask doctor`: what this machine has, and what is needed for what.
 
-use septet_core::data::{self, Lookup};
-use textwrap::WordSplitter;
+use std::fs;
+use std::process::Command;
 
+use clap::Args;
+use septet_core::data::{self, Lookup};
+use serde_json::json;
+
+use crate::cargo::target_directory;
 use crate::outcome::Outcome;
-use crate::terminal::say;
+use crate::terminal::{indented, say};
 use crate::tool::{self, Tool};
+
+/// How to tell.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// As JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
 
 const REQUIRED: [Tool; 2] = [tool::RUSTC, tool::C_COMPILER];
 
@@ -18,13 +31,77 @@ const OPTIONAL: [Tool; 6] = [
     tool::PYTHON,
 ];
 
-pub(crate) fn run() -> Outcome {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+/// The lowest version of Rust, as the manifests state it.
+const LOWEST_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
+
+/// What the build of all programs and tests takes, in bytes.
+const DISK_OF_BUILDS: u64 = 15 << 30;
+/// What the largest compiler process and the largest experiment need, in bytes.
+const MEMORY: u64 = 4 << 30;
+
+/// What this machine is like, as far as the system tells.
+struct Machine {
+    threads: usize,
+    memory: Option<u64>,
+    disk: Option<u64>,
+    rust_is_new_enough: Option<bool>,
+}
+
+impl Machine {
+    fn look() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: memory(),
+            disk: free_disk(),
+            rust_is_new_enough: rust_is_new_enough(),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let machine = Machine::look();
+    let missing = REQUIRED.iter().filter(|tool| !tool.is_present()).count();
+    let outcome = if missing == 0 && machine.rust_is_new_enough != Some(false) {
+        Outcome::Success
+    } else {
+        Outcome::Failure
+    };
+    if arguments.json {
+        say!("{:#}", as_json(&machine, outcome));
+        return outcome;
+    }
+
     say!("machine");
+    let Machine {
+        threads,
+        memory,
+        disk,
+        rust_is_new_enough,
+    } = machine;
     say!("  {threads} threads; the times that `reproduce --list` gives are for 2");
+    let enough = |has: u64, needs: u64| if has >= needs { "ok" } else { "LOW" };
+    if let Some(memory) = memory {
+        let state = enough(memory, MEMORY);
+        say!(
+            "  {state:<8} {} GB of memory; 4 GB are enough",
+            memory >> 30
+        );
+    }
+    if let Some(disk) = disk {
+        let state = enough(disk, DISK_OF_BUILDS);
+        say!(
+            "  {state:<8} {} GB free for target/; building everything takes 15 GB",
+            disk >> 30
+        );
+    }
 
     say!("\nrequired");
-    let missing = REQUIRED.iter().filter(|tool| !report(tool)).count();
+    for tool in &REQUIRED {
+        report(tool);
+    }
+    if rust_is_new_enough == Some(false) {
+        say!("  OLD      rustc {LOWEST_RUST} or newer is needed: rustup update");
+    }
 
     say!("\noptional");
     for tool in &OPTIONAL {
@@ -34,13 +111,72 @@ pub(crate) fn run() -> Outcome {
     say!("\ndata sets");
     report_data();
 
-    if missing == 0 {
+    if outcome == Outcome::Success {
         say!("\neverything required is here");
-        Outcome::Success
     } else {
-        say!("\n{missing} of the required programs missing");
-        Outcome::Failure
+        say!("\nsomething required is missing");
     }
+    outcome
+}
+
+fn as_json(machine: &Machine, outcome: Outcome) -> serde_json::Value {
+    let tools = |tools: &[Tool]| -> serde_json::Value {
+        let tools = tools.iter().map(|tool| {
+            json!({"name": tool.name, "version": tool.version(), "needed_for": tool.needed_for, "install": tool.install})
+        });
+        tools.collect()
+    };
+    let lookup = Lookup::new(None);
+    let sets = data::sets().iter();
+    let sets = sets.map(|set| json!({"name": set.name, "here": lookup.find(set.name).is_ok()}));
+    json!({
+        "ok": outcome == Outcome::Success,
+        "threads": machine.threads,
+        "memory_bytes": machine.memory,
+        "free_disk_bytes": machine.disk,
+        "lowest_rust": LOWEST_RUST,
+        "rust_is_new_enough": machine.rust_is_new_enough,
+        "required": tools(&REQUIRED),
+        "optional": tools(&OPTIONAL),
+        "data_sets": sets.collect::<Vec<_>>(),
+    })
+}
+
+/// The memory of the machine in bytes.
+fn memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// What is free where cargo puts its files, in bytes.
+fn free_disk() -> Option<u64> {
+    let target = target_directory();
+    // The folder is made by the first build; until then its parent says the same.
+    let folder = target.ancestors().find(|folder| folder.exists())?;
+    let output = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let kibibytes: u64 = text
+        .lines()
+        .nth(1)?
+        .split_whitespace()
+        .nth(3)?
+        .parse()
+        .ok()?;
+    Some(kibibytes << 10)
+}
+
+fn rust_is_new_enough() -> Option<bool> {
+    // rustc 1.95.0 (59807616e 2026-04-14)
+    let version = tool::RUSTC.version()?;
+    let parts = |version: &str| -> Option<(u32, u32)> {
+        let mut parts = version.split(['.', '-']);
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    Some(parts(version.split_whitespace().nth(1)?)? >= parts(LOWEST_RUST)?)
 }
 
 /// Prints which data sets are here. None is required: without them, claims on real data are
@@ -53,13 +189,8 @@ fn report_data() {
         .partition(|name| lookup.find(name).is_ok());
     for (state, names) in [("ok", here), ("missing", missing)] {
         if !names.is_empty() {
-            // A name is typed or copied whole, so it is not broken at its hyphens.
-            let layout = textwrap::Options::new(100)
-                .word_splitter(WordSplitter::NoHyphenation)
-                .initial_indent("  ")
-                .subsequent_indent("           ");
-            let line = format!("{state:<8} {}", names.join(", "));
-            say!("{}", textwrap::fill(&line, layout));
+            let first = format!("  {state:<8} ");
+            say!("{}", indented(&names.join(", "), &first, "           "));
         }
     }
     say!(
@@ -68,10 +199,9 @@ fn report_data() {
     );
 }
 
-/// Prints the line of one tool and says whether it is there.
-fn report(tool: &Tool) -> bool {
-    let version = tool.version();
-    match &version {
+/// Prints the line of one tool.
+fn report(tool: &Tool) {
+    match tool.version() {
         Some(version) => say!("  ok       {:<11} {version}", tool.name),
         None => {
             say!(
@@ -82,5 +212,4 @@ fn report(tool: &Tool) -> bool {
             say!("  {:<20} get it: {}", "", tool.install);
         }
     }
-    version.is_some()
 }

@@ -8,7 +8,7 @@ use septet_core::data::Set;
 use septet_core::data::fetch::{FetchError, fetch_set};
 
 use crate::outcome::{CommandError, Outcome};
-use crate::terminal::say;
+use crate::terminal::{indented, say};
 
 const BAR: &str = "{msg:<32!} [{bar:30}] {decimal_bytes:>9} of {decimal_total_bytes:<9} {eta}";
 
@@ -30,6 +30,15 @@ pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> Result<Outcome, CommandErro
             Err(error) => {
                 let why = anyhow::Error::from(error);
                 say!("FAILED   {}\n         {why:#}", set.name);
+                if set.is_downloadable() {
+                    let place = folder.join(set.folder);
+                    let otherwise = format!(
+                        "without a connection: put the files of `cargo xtask data list` into {}; \
+                         behind a proxy: set HTTPS_PROXY",
+                        place.display()
+                    );
+                    say!("{}", indented(&otherwise, "         ", "         "));
+                }
                 outcome = Outcome::DataMissing;
             }
         }

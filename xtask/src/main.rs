@@ -52,7 +52,7 @@ enum Command {
     /// Runs the checks that every change passes: formatting, lints, tests, docs, reproductions
     Ci(ci::Arguments),
     /// Says what this machine has, what is missing, and what it is needed for
-    Doctor,
+    Doctor(doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -81,7 +81,7 @@ fn dispatch(command: Command) -> Result<Outcome, CommandError> {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(action) => data::run(&action),
         Command::Ci(arguments) => ci::run(&arguments),
-        Command::Doctor => Ok(doctor::run()),
+        Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
     }
 }
 

@@ -1,21 +1,21 @@
-//! How a command ended, as the exit code that DESIGN and the documents promise.
+//! How a command ended, as the exit code that the README promises.
 
 use std::process::{ExitCode, ExitStatus};
 
 /// The end of a command, from best to worst: the worst one is the exit code of several runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// Every required claim is reproduced, or the command did what it was asked.
+    /// No claim's verdict is news, or the command did what it was asked.
     Success,
     /// Some claim's interval straddles its bound.
     Inconclusive,
-    /// Some claim is contradicted, or a check of `ci` or `doctor` failed.
+    /// Some claim is contradicted that is not known to be, or a check of `ci` or `doctor` failed.
     Failure,
-    /// A file is missing or damaged; the message holds the command that mends it.
+    /// A file is missing or damaged; the message holds the command that fixes it.
     DataMissing,
     /// The arguments make no sense, or name what does not exist.
     Usage,
-    /// The program broke down.
+    /// An internal error.
     Crash,
     /// The user stopped the run (Ctrl-C).
     Interrupted,
@@ -35,6 +35,11 @@ impl Outcome {
             Self::Crash => 5,
             Self::Interrupted => INTERRUPTED,
         }
+    }
+
+    /// Whether a run of an experiment that ended so has left a report.
+    pub(crate) fn has_report(self) -> bool {
+        matches!(self, Self::Success | Self::Inconclusive | Self::Failure)
     }
 
     /// The outcome of a system's program. A code that the programs do not use (a panic's 101, a

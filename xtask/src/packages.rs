@@ -1,6 +1,9 @@
 //! The packages of the workspace, as cargo sees them.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
+use septet_core::paper::Paper;
 use serde::Deserialize;
 
 use crate::cargo::cargo;
@@ -9,8 +12,12 @@ use crate::cargo::cargo;
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    /// Its folder.
+    pub(crate) folder: PathBuf,
     /// Its features except `default`, in alphabetical order.
     pub(crate) features: Vec<String>,
+    /// The paper, when the package is an experiment.
+    pub(crate) paper: Option<Paper>,
 }
 
 /// The part of `cargo metadata` that is of interest here.
@@ -22,7 +29,15 @@ struct Metadata {
 #[derive(Deserialize)]
 struct PackageMetadata {
     name: String,
+    manifest_path: PathBuf,
     features: std::collections::BTreeMap<String, Vec<String>>,
+    metadata: Option<Custom>,
+}
+
+/// What packages add to their manifests for other tools.
+#[derive(Deserialize)]
+struct Custom {
+    septet: Option<serde_json::Value>,
 }
 
 /// The members of the workspace.
@@ -39,13 +54,25 @@ pub(crate) fn members() -> anyhow::Result<Vec<Package>> {
     }
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).context("cannot read `cargo metadata`")?;
-    let package = |package: PackageMetadata| Package {
-        name: package.name,
-        features: package
-            .features
-            .into_keys()
-            .filter(|feature| feature != "default")
-            .collect(),
-    };
-    Ok(metadata.packages.into_iter().map(package).collect())
+    metadata.packages.into_iter().map(package).collect()
+}
+
+fn package(found: PackageMetadata) -> anyhow::Result<Package> {
+    let septet = found.metadata.and_then(|custom| custom.septet);
+    let paper = septet.map(serde_json::from_value).transpose();
+    let paper = paper.with_context(|| {
+        let manifest = found.manifest_path.display();
+        format!("[package.metadata.septet] of {manifest} does not describe a paper")
+    })?;
+    let features = found.features.into_keys();
+    Ok(Package {
+        name: found.name,
+        folder: found
+            .manifest_path
+            .parent()
+            .map(Into::into)
+            .unwrap_or_default(),
+        features: features.filter(|feature| feature != "default").collect(),
+        paper,
+    })
 }

@@ -1,23 +1,29 @@
 //! `cargo xtask report`: builds the page and the figures of a run again from its `report.json`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::outcome::{CommandError, Outcome};
 use crate::reproduce::{Profile, default_output, run_directory};
-use crate::system::System;
+use crate::system::{self, System};
 
 /// Which reports to build again.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
-    /// The paper, by folder or alias [default: every paper that has a report]
-    #[arg(hide_possible_values = true)]
-    paper: Option<System>,
+    /// The paper, by folder or alias, or `all`: every paper that has a report
+    #[arg(default_value = "all")]
+    paper: String,
 
-    /// The profile: quick, full or gpu [default: all that have a report]
+    /// The profile: quick or full [default: all that have a report]
     #[arg(long, value_enum, hide_possible_values = true)]
     profile: Option<Profile>,
+
+    /// Takes a picture (PNG) of the top of the page of one report, with Chromium
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 
     /// The folder for reports and cells [default: target/septet]
     #[arg(long, value_name = "DIR")]
@@ -26,48 +32,98 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
     let out = arguments.out.clone().unwrap_or_else(default_output);
-    let folders: Vec<PathBuf> = System::ALL
-        .into_iter()
-        .filter(|system| arguments.paper.is_none_or(|paper| paper == *system))
-        .flat_map(|system| {
-            Profile::value_variants()
-                .iter()
-                .filter(|profile| arguments.profile.is_none_or(|wanted| wanted == **profile))
-                .map(move |profile| (system, *profile))
+    let systems = system::select(&arguments.paper)?;
+    let profiles = Profile::value_variants()
+        .iter()
+        .filter(|profile| arguments.profile.is_none_or(|wanted| wanted == **profile));
+    let folders: Vec<PathBuf> = profiles
+        .flat_map(|profile| {
+            let folder = |system: &System| run_directory(&out, system.name(), *profile, None);
+            systems.iter().map(folder).collect::<Vec<_>>()
         })
-        .map(|(system, profile)| run_directory(&out, system, profile))
         .filter(|folder| folder.join("report.json").exists())
         .collect();
     if folders.is_empty() {
         return Err(missing(arguments));
     }
-    build_again(&folders)
+    let outcome = build_again(&folders, &out)?;
+    // Where another runner has built the page, that one has taken the picture as well.
+    match (&arguments.picture, cfg!(feature = "report")) {
+        (Some(file), true) => picture(&folders, file),
+        _ => Ok(outcome),
+    }
+}
+
+/// How much of a page a picture shows, in pixels.
+const PICTURE: (u32, u32) = (1100, 1000);
+
+/// Takes a picture of the first report's page.
+fn picture(folders: &[PathBuf], file: &Path) -> Result<Outcome, CommandError> {
+    let [folder] = folders else {
+        return Err(CommandError::usage(
+            "`--picture` shows one report: name a paper and a profile",
+        ));
+    };
+    let browsers = ["chromium", "chromium-browser", "google-chrome"];
+    let is_here = |browser: &&str| {
+        let probe = Command::new(browser).arg("--version").output();
+        probe.is_ok_and(|probe| probe.status.success())
+    };
+    let Some(browser) = browsers.into_iter().find(is_here) else {
+        return Err(CommandError::usage(
+            "`--picture` needs Chromium (apt-get install chromium)",
+        ));
+    };
+    let page = std::path::absolute(folder.join("report.html")).map_err(anyhow::Error::from)?;
+    let (width, height) = PICTURE;
+    let status = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+        ])
+        .args(["--disable-background-networking", "--no-first-run"])
+        .arg(format!("--window-size={width},{height}"))
+        .arg(format!("--screenshot={}", file.display()))
+        .arg(format!("file://{}", page.display()))
+        .stderr(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot run `{browser}`"))?;
+    if !status.success() || !file.exists() {
+        return Err(anyhow::anyhow!("`{browser}` took no picture").into());
+    }
+    crate::terminal::say!("{}", file.display());
+    Ok(Outcome::Success)
 }
 
 #[cfg(not(feature = "report"))]
-fn build_again(_: &[PathBuf]) -> Result<Outcome, CommandError> {
+fn build_again(_: &[PathBuf], _: &Path) -> Result<Outcome, CommandError> {
     Ok(crate::cargo::run_again_with("report")?)
 }
 
 #[cfg(feature = "report")]
-fn build_again(folders: &[PathBuf]) -> Result<Outcome, CommandError> {
-    use septet_core::report::Report;
+fn build_again(folders: &[PathBuf], out: &Path) -> Result<Outcome, CommandError> {
+    use septet_core::report::{Report, write_index};
 
     for folder in folders {
         let file = folder.join("report.json");
         let report = Report::load(&file).map_err(|error| {
             let again = "make it again with `cargo xtask reproduce`; finished cells are kept";
-            CommandError::new(Outcome::DataMissing, anyhow::anyhow!("{error}\n{again}"))
+            let error = anyhow::Error::new(error);
+            CommandError::new(Outcome::DataMissing, anyhow::anyhow!("{error:#}\n{again}"))
         })?;
         report.write(folder).map_err(anyhow::Error::from)?;
-        crate::terminal::say!("{}", crate::summary::of_report(&file)?);
+        crate::terminal::say!("{}", crate::summary::of_run(folder)?.trim_end());
         crate::terminal::say!("{}", folder.join("report.html").display());
     }
+    let index = write_index(out).map_err(anyhow::Error::from)?;
+    crate::terminal::say!("{}", index.display());
     Ok(Outcome::Success)
 }
 
 fn missing(arguments: &Arguments) -> CommandError {
-    let paper = arguments.paper.map_or("all", System::folder);
+    let paper = &arguments.paper;
     let profile = arguments.profile.unwrap_or(Profile::Quick).name();
     let out = arguments.out.clone().unwrap_or_else(default_output);
     CommandError::new(

@@ -5,37 +5,45 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use septet_core::paper::Run;
 
-use crate::cargo::Program;
+use crate::cargo::{Build, Programs};
 use crate::outcome::{CommandError, Outcome};
-use crate::summary;
-use crate::system::{Runs, Selection, Status, System};
-use crate::terminal::say;
+use crate::summary::{self, Totals};
+use crate::system::{self, System};
+use crate::terminal::{indented, say};
+
+/// About how long the first build of all programs takes on two processors, in minutes.
+const MINUTES_OF_FIRST_BUILD: u32 = 6;
 
 /// What to reproduce, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The paper, by folder or alias as `--list` shows them; `all` for every one
-    #[arg(required_unless_present = "list", hide_possible_values = true)]
-    paper: Option<Selection>,
+    #[arg(required_unless_present = "list")]
+    paper: Option<String>,
 
-    /// Shows the seven papers: claims, what a run needs, how long it takes
-    #[arg(long, exclusive = true)]
+    /// Shows the papers: claims, what a run needs, how long it takes
+    #[arg(long, conflicts_with_all = ["paper", "seed", "claims", "fresh", "data", "out"])]
     list: bool,
+
+    /// The list as JSON, for programs
+    #[arg(long, requires = "list")]
+    json: bool,
 
     /// How much to run
     #[arg(long, value_enum, default_value_t = Profile::Quick)]
     profile: Profile,
 
-    /// The master seed of all randomness [default: the experiment's own]
-    #[arg(long, value_name = "N")]
+    /// The master seed of all randomness, from 0 on [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
 
-    /// Only these claims of one paper, such as Q1,Q3
+    /// Only these claims or questions of one paper, such as Q1,Q3
     #[arg(long, value_name = "ID,..", value_delimiter = ',')]
     claims: Vec<String>,
 
-    /// Forgets the finished cells of earlier runs
+    /// Computes everything again: forgets the finished cells of earlier runs
     #[arg(long)]
     fresh: bool,
 
@@ -51,12 +59,10 @@ pub(crate) struct Arguments {
 /// The profiles that every experiment knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
-    /// A minute on two cores; needs no data
+    /// At most a minute on two cores; needs no data
     Quick,
     /// The paper's experiment on real data, up to an hour
     Full,
-    /// What only a GPU can do
-    Gpu,
 }
 
 impl Profile {
@@ -64,78 +70,117 @@ impl Profile {
         match self {
             Self::Quick => "quick",
             Self::Full => "full",
-            Self::Gpu => "gpu",
         }
     }
 }
 
-/// The quick profile of every paper, from nothing: what `ci` runs.
-pub(crate) fn quick_and_fresh() -> Result<Outcome, CommandError> {
-    run(&Arguments {
-        paper: Some(Selection::All),
+/// The quick profile of these papers, from nothing: what `ci` runs, with the programs as the tests
+/// have built them.
+pub(crate) fn quick_and_fresh(systems: &[System]) -> Result<Outcome, CommandError> {
+    let arguments = Arguments {
+        paper: None,
         list: false,
+        json: false,
         profile: Profile::Quick,
         seed: None,
         claims: Vec::new(),
         fresh: true,
         data: None,
         out: None,
-    })
+    };
+    let Some(programs) = Programs::build(&Build::as_tested())? else {
+        return Ok(Outcome::Crash);
+    };
+    run_each(systems, &programs, &arguments)
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
-    match arguments.paper {
-        None => {
-            say!("{}", listing());
-            Ok(Outcome::Success)
+    let Some(paper) = &arguments.paper else {
+        if arguments.json {
+            let papers: Vec<_> = system::all()?
+                .into_iter()
+                .map(|system| system.paper)
+                .collect();
+            let text = serde_json::to_string_pretty(&papers).map_err(anyhow::Error::from)?;
+            say!("{text}");
+            return Ok(Outcome::Success);
         }
-        Some(Selection::One(system)) => run_one(system, arguments),
-        Some(Selection::All) => run_all(arguments),
-    }
-}
-
-fn run_one(system: System, arguments: &Arguments) -> Result<Outcome, CommandError> {
-    if !system.is_ready() {
-        return Err(CommandError::usage(format!(
-            "`{}` is not reproduced yet\nready: {}",
-            system.folder(),
-            names_of_ready_systems(),
-        )));
-    }
-    let program = Program {
-        package: system.package(),
-        features: Some("reproduce"),
-        name: system.program(),
+        say!("{}", listing(&system::all()?));
+        return Ok(Outcome::Success);
     };
-    Ok(program.run(passed_on(arguments))?)
-}
-
-fn run_all(arguments: &Arguments) -> Result<Outcome, CommandError> {
-    if !arguments.claims.is_empty() {
+    let systems = system::select(paper)?;
+    if systems.len() > 1 && !arguments.claims.is_empty() {
         return Err(CommandError::usage(
             "`--claims` names the claims of one paper; give that paper instead of `all`",
         ));
     }
-    let mut summary = String::new();
+    announce(&systems, arguments.profile);
+    let packages = systems.iter().map(|system| system.package.as_str());
+    let Some(programs) = Programs::build(&Build::release(packages))? else {
+        return Ok(Outcome::Crash);
+    };
+    if crate::cargo::interrupted() {
+        return Ok(Outcome::Interrupted);
+    }
+    if let [system] = systems.as_slice() {
+        return Ok(programs.run(&system.program(), passed_on(arguments))?);
+    }
+    run_each(&systems, &programs, arguments)
+}
+
+/// Says what is about to happen, and how long it takes: on standard error, as cargo's progress.
+fn announce(systems: &[System], profile: Profile) {
+    let names: Vec<&str> = systems.iter().map(System::name).collect();
+    let seconds: u32 = systems
+        .iter()
+        .map(|system| system.run(profile).seconds)
+        .sum();
+    let what = match systems {
+        [one] => format!("{}, profile {}", one.name(), profile.name()),
+        several => format!(
+            "{} papers, profile {}: {}",
+            several.len(),
+            profile.name(),
+            names.join(", ")
+        ),
+    };
+    let text = format!(
+        "Reproducing {what}. The programs are built first: up to {MINUTES_OF_FIRST_BUILD} minutes \
+         on two cores the first time, next to nothing later. Then the runs take about {}.",
+        show_seconds(seconds)
+    );
+    eprintln!("{}\n", indented(&text, "", ""));
+}
+
+/// Runs one after another, and ends with what all came to.
+fn run_each(
+    systems: &[System],
+    programs: &Programs,
+    arguments: &Arguments,
+) -> Result<Outcome, CommandError> {
+    let out = arguments.out.clone().unwrap_or_else(default_output);
+    let mut text = String::new();
+    let mut totals = Totals::default();
     let mut worst = Outcome::Success;
-    for system in System::ALL.into_iter().filter(|system| system.is_ready()) {
-        let outcome = run_one(system, arguments)?;
-        let _ = writeln!(summary, "{}", summary_line(system, arguments, outcome));
+    for (place, system) in systems.iter().enumerate() {
+        let name = system.name();
+        say!("\n=== {} of {}: {name} ===\n", place + 1, systems.len());
+        let outcome = programs.run(&system.program(), passed_on(arguments))?;
+        let folder = run_directory(&out, name, arguments.profile, arguments.seed);
+        let _ = writeln!(text, "{}", summary_of(system, arguments, outcome, &folder));
+        if outcome.has_report() {
+            totals.add(&folder.join("report.json"))?;
+        }
         worst = worst.max(outcome);
-        if crate::cargo::interrupted() {
+        // The program may tell before this process has noticed the signal itself.
+        if outcome == Outcome::Interrupted || crate::cargo::interrupted() {
             worst = Outcome::Interrupted;
             break;
         }
     }
-    let not_yet: Vec<_> = System::ALL
-        .into_iter()
-        .filter(|system| !system.is_ready())
-        .map(System::folder)
-        .collect();
-    if !not_yet.is_empty() {
-        let _ = writeln!(summary, "not yet: {}", not_yet.join(", "));
-    }
-    say!("\n{}", summary.trim_end());
+    say!("\n=== summary ===\n\n{}", text.trim_end());
+    say!("\n{}", totals.line());
+    say!("{}", out.join("index.html").display());
     Ok(worst)
 }
 
@@ -164,65 +209,91 @@ pub(crate) fn default_output() -> PathBuf {
     crate::cargo::target_directory().join("septet")
 }
 
-/// The folder of one paper's run.
-pub(crate) fn run_directory(out: &Path, system: System, profile: Profile) -> PathBuf {
-    out.join(system.folder()).join(profile.name())
+/// The folder of one paper's run, as its program chooses it.
+pub(crate) fn run_directory(
+    out: &Path,
+    system: &str,
+    profile: Profile,
+    seed: Option<u64>,
+) -> PathBuf {
+    let profile = profile.name();
+    let name = match seed {
+        None | Some(1) => profile.to_owned(),
+        Some(seed) => format!("{profile}-seed-{seed}"),
+    };
+    out.join(system).join(name)
 }
 
 /// What the run came to. A run that broke off leaves no report of its own: an earlier one would
 /// only mislead.
-fn summary_line(system: System, arguments: &Arguments, outcome: Outcome) -> String {
-    let run = format!("reproduce {} {}", system.folder(), arguments.profile.name());
+fn summary_of(system: &System, arguments: &Arguments, outcome: Outcome, folder: &Path) -> String {
+    let run = format!("reproduce {} {}", system.name(), arguments.profile.name());
     let why = match outcome {
         Outcome::Success | Outcome::Inconclusive | Outcome::Failure => {
-            let out = arguments.out.clone().unwrap_or_else(default_output);
-            let folder = run_directory(&out, system, arguments.profile);
-            return summary::of_report(&folder.join("report.json"))
-                .unwrap_or_else(|error| format!("{run}: {error:#}"));
+            return summary::of_run(folder).unwrap_or_else(|error| format!("{run}: {error:#}"));
         }
         Outcome::DataMissing => "data is missing or damaged",
         Outcome::Usage => "refused its arguments",
-        Outcome::Crash => "broke down",
+        Outcome::Crash => "ended with an internal error",
         Outcome::Interrupted => "interrupted",
     };
-    format!("{run}: {why} (exit code {})", outcome.code())
+    format!("{run}: {why} (exit code {})\n", outcome.code())
 }
 
-fn names_of_ready_systems() -> String {
-    let ready: Vec<_> = System::ALL
-        .into_iter()
-        .filter(|system| system.is_ready())
-        .map(System::folder)
-        .collect();
-    ready.join(", ")
-}
-
-/// The seven papers, for `reproduce --list`.
-fn listing() -> String {
+/// The papers, for `reproduce --list`.
+fn listing(systems: &[System]) -> String {
     let mut text = String::new();
-    for system in System::ALL {
-        let description = system.description();
-        let _ = writeln!(text, "{} (alias {})", description.folder, description.alias);
-        let _ = writeln!(text, "    {}", description.title);
-        let _ = writeln!(text, "    {}, {}", description.authors, description.venue);
-        match &description.status {
-            Status::NotYet => text.push_str("    not yet\n"),
-            Status::Ready(Runs {
-                claims,
-                quick,
-                full,
-            }) => {
-                for claim in *claims {
-                    let _ = writeln!(text, "    {claim}");
-                }
-                let _ = writeln!(text, "    quick: {quick}");
-                let _ = writeln!(text, "    full:  {full}");
-            }
+    for system in systems {
+        let paper = &system.paper;
+        let aliases = match paper.aliases.as_slice() {
+            [] => String::new(),
+            aliases => format!(" (alias {})", aliases.join(", ")),
+        };
+        let _ = writeln!(text, "{}{aliases}", paper.id);
+        let mut line = |first: &str, value: &str| {
+            let _ = writeln!(text, "{}", indented(value, first, "         "));
+        };
+        line("    ", &format!("{}.", paper.title));
+        line(
+            "    ",
+            &format!("{}. {} {}.", paper.authors, paper.venue, paper.year),
+        );
+        line("    ", &format!("Claim: {}", paper.claim));
+        for question in &paper.questions {
+            let only = if question.full_only { " (full)" } else { "" };
+            let first = format!("    {:<4} ", question.id);
+            line(&first, &format!("{}{only}", question.text));
+        }
+        for (name, run, data) in [
+            ("quick", &paper.quick, "uses where they are here"),
+            ("full", &paper.full, "needs"),
+        ] {
+            line(
+                "    ",
+                &format!("--profile {name}: {}", what_it_takes(run, data)),
+            );
         }
         text.push('\n');
     }
     text.push_str(
-        "Run one with `cargo xtask reproduce <paper>`, all with `cargo xtask reproduce all`.",
+        "Run one with `cargo xtask reproduce <paper>`, all with `reproduce all`.\n\
+         `cargo xtask data list` says what the data sets are and how to get them.",
     );
     text
+}
+
+fn what_it_takes(run: &Run, data: &str) -> String {
+    let time = format!("about {} on two cores", show_seconds(run.seconds));
+    match run.data.as_slice() {
+        [] => format!("{time}; no data"),
+        sets => format!("{time}; {data}: {}", sets.join(", ")),
+    }
+}
+
+/// A time in the unit that suits it.
+fn show_seconds(seconds: u32) -> String {
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        _ => format!("{} min", seconds.div_ceil(60)),
+    }
 }

@@ -1,6 +1,6 @@
-//! The one line that sums a run up, from its `report.json`.
+//! What several runs came to, from the files that they left.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
@@ -10,45 +10,81 @@ use serde::Deserialize;
 /// The verdicts in the order in which programs count them.
 const VERDICTS: [&str; 4] = ["reproduced", "contradicted", "inconclusive", "skipped"];
 
-/// The part of a report that the line needs.
+/// The part of a report that is counted.
 #[derive(Deserialize)]
 struct Report {
-    paper: Paper,
-    profile: String,
     claims: Vec<Claim>,
-    wall_s: f64,
-}
-
-#[derive(Deserialize)]
-struct Paper {
-    id: String,
 }
 
 #[derive(Deserialize)]
 struct Claim {
     verdict: String,
+    scale: Option<String>,
+    known: Option<String>,
 }
 
-/// The last line of the program that wrote this report.
-pub(crate) fn of_report(file: &Path) -> anyhow::Result<String> {
-    let open = || format!("{} cannot be read", file.display());
-    let reader = BufReader::new(File::open(file).with_context(open)?);
-    let report: Report = serde_json::from_reader(reader)
-        .with_context(|| format!("{} is not a report", file.display()))?;
-    let counts = VERDICTS.map(|verdict| {
-        let claims = report
-            .claims
-            .iter()
-            .filter(|claim| claim.verdict == verdict);
-        format!("{} {verdict}", claims.count())
-    });
-    Ok(format!(
-        "reproduce {} {}: {} ({:.1} s)",
-        report.paper.id,
-        report.profile,
-        counts.join(", "),
-        report.wall_s
-    ))
+/// The verdicts of several reports.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    papers: usize,
+    /// In the order of [`VERDICTS`].
+    of_papers: [usize; 4],
+    own: [usize; 4],
+    known: usize,
+}
+
+/// The lines that a run left to be shown beside those of others.
+pub(crate) fn of_run(folder: &Path) -> anyhow::Result<String> {
+    let file = folder.join("summary.txt");
+    fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+impl Totals {
+    /// Adds the claims of a report.
+    pub(crate) fn add(&mut self, file: &Path) -> anyhow::Result<()> {
+        let open = || format!("{} cannot be read", file.display());
+        let reader = BufReader::new(File::open(file).with_context(open)?);
+        let report: Report = serde_json::from_reader(reader)
+            .with_context(|| format!("{} is not a report", file.display()))?;
+        self.papers += 1;
+        for claim in report.claims {
+            let counts = match claim.scale.as_deref() {
+                Some("beyond") => &mut self.own,
+                _ => &mut self.of_papers,
+            };
+            for (count, verdict) in counts.iter_mut().zip(VERDICTS) {
+                *count += usize::from(claim.verdict == verdict);
+            }
+            let is_known = claim.verdict == "contradicted" && claim.known.is_some();
+            self.known += usize::from(is_known);
+        }
+        Ok(())
+    }
+
+    /// One line over all papers.
+    pub(crate) fn line(&self) -> String {
+        let show = |counts: &[usize; 4]| {
+            let counts = counts.iter().zip(VERDICTS);
+            let counts: Vec<String> = counts
+                .filter(|(count, _)| **count > 0)
+                .map(|(count, verdict)| format!("{count} {verdict}"))
+                .collect();
+            counts.join(", ")
+        };
+        let papers = match self.papers {
+            1 => "1 paper".to_owned(),
+            several => format!("{several} papers"),
+        };
+        let known = match self.known {
+            0 => String::new(),
+            known => format!(" ({known} contradictions known)"),
+        };
+        let own = match self.own {
+            [0, 0, 0, 0] => String::new(),
+            own => format!("; own claims: {}", show(&own)),
+        };
+        format!("{papers}: {}{known}{own}", show(&self.of_papers))
+    }
 }
 
 #[cfg(test)]
@@ -56,27 +92,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_are_counted() {
+    fn claims_of_papers_and_own_ones_are_counted_apart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report.json");
         let report = r#"{
-            "schema": "septet-report/1",
-            "paper": {"id": "cache", "title": "…"},
-            "profile": "quick",
+            "schema": "septet-report/2",
             "claims": [
-                {"id": "Q1", "verdict": "reproduced"},
-                {"id": "Q2", "verdict": "skipped"},
-                {"id": "Q3", "verdict": "reproduced"}
-            ],
-            "wall_s": 41.23
+                {"id": "Q1", "verdict": "reproduced", "scale": "original"},
+                {"id": "Q2", "verdict": "skipped", "scale": null},
+                {"id": "Q3", "verdict": "contradicted", "scale": "scaled", "known": "why"},
+                {"id": "B1", "verdict": "reproduced", "scale": "beyond"}
+            ]
         }"#;
         std::fs::write(&file, report).unwrap();
+        let mut totals = Totals::default();
+        totals.add(&file).unwrap();
+        totals.add(&file).unwrap();
         assert_eq!(
-            of_report(&file).unwrap(),
-            "reproduce cache quick: 2 reproduced, 0 contradicted, 0 inconclusive, 1 skipped (41.2 s)"
+            totals.line(),
+            "2 papers: 2 reproduced, 2 contradicted, 2 skipped (2 contradictions known); \
+             own claims: 2 reproduced"
         );
         std::fs::write(&file, "{").unwrap();
-        let error = of_report(&file).unwrap_err().to_string();
+        let error = totals.add(&file).unwrap_err().to_string();
         assert!(error.ends_with("report.json is not a report"), "{error}");
     }
 }

@@ -59,7 +59,7 @@ pub(crate) const TYPOS: Tool = Tool {
 pub(crate) const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     probe: &["cargo", "deny", "--version"],
-    needed_for: "`ci --stage licences`",
+    needed_for: "`ci --stage licenses`",
     install: "cargo install --locked cargo-deny",
 };
 
@@ -73,6 +73,18 @@ pub(crate) const PYTHON: Tool = Tool {
     needed_for: "`bench --peers`, `ci --stage conformance`: packages from PyPI, in folders of their own",
     install: "apt-get install python3 python3-venv",
 };
+
+/// Whether the standard library of a target is installed.
+pub(crate) fn has_target(target: &str) -> bool {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
+    sysroot.is_ok_and(|output| {
+        let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let library = std::path::Path::new(&sysroot)
+            .join("lib/rustlib")
+            .join(target);
+        library.is_dir()
+    })
+}
 
 impl Tool {
     /// The first line that the tool says about its version; `None` where it is missing.

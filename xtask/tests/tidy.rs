@@ -146,7 +146,9 @@ fn dependencies(manifest: &Table) -> Vec<(String, Value)> {
 fn every_crate_says_what_it_is() {
     let mut offenders = Vec::new();
     for (folder, manifest) in members() {
-        if !workspace().join(&folder).join("README.md").is_file() {
+        // An experiment is told of in the README of its system.
+        let is_experiment = folder.ends_with("/reproduce");
+        if !is_experiment && !workspace().join(&folder).join("README.md").is_file() {
             offenders.push(format!("{folder}: no README.md"));
         }
         let package = manifest["package"].as_table().unwrap();
@@ -173,7 +175,9 @@ fn every_version_stands_once_in_the_workspace() {
     for (folder, manifest) in members() {
         for (name, value) in dependencies(&manifest) {
             let from_workspace = value.get("workspace").and_then(Value::as_bool) == Some(true);
-            if !from_workspace {
+            // An experiment takes its own system by path: to add a system is to add its folder.
+            let own_system = value.get("path").and_then(Value::as_str) == Some("..");
+            if !from_workspace && !own_system {
                 offenders.push(format!(
                     "{folder}: `{name}` is not taken from the workspace"
                 ));
@@ -202,6 +206,108 @@ fn every_dependency_has_its_reason() {
     assert_none("dependencies without a line in ARCHITECTURE.md", &offenders);
 }
 
+/// The names of the systems that have an experiment.
+fn systems() -> Vec<String> {
+    let experiments = members().into_iter().filter_map(|(folder, manifest)| {
+        let paper = manifest["package"].get("metadata")?.get("septet")?.clone();
+        Some((folder, paper))
+    });
+    let mut names = Vec::new();
+    for (folder, paper) in experiments {
+        let id = paper["id"].as_str().unwrap().to_owned();
+        assert_eq!(
+            folder,
+            format!("{id}/reproduce"),
+            "folder and id of an experiment"
+        );
+        names.push(id);
+    }
+    assert!(!names.is_empty());
+    names
+}
+
+#[test]
+fn every_system_has_its_row_in_the_readme_and_its_section_in_the_architecture() {
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let architecture = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    let mut offenders = Vec::new();
+    for system in systems() {
+        let link = format!("[`{system}`]({system}/README.md)");
+        let command = format!("cargo xtask reproduce {system}");
+        let has_row = |part: &str| {
+            readme
+                .lines()
+                .any(|l| l.starts_with('|') && l.contains(part))
+        };
+        if !has_row(&link) || !has_row(&command) {
+            offenders.push(format!(
+                "README.md: no row of a table with {link}, or none with `{command}`"
+            ));
+        }
+        if !architecture.contains(&format!("`septet-{system}`")) {
+            offenders.push(format!("ARCHITECTURE.md: nothing about `septet-{system}`"));
+        }
+    }
+    assert_none("systems that a reader does not find", &offenders);
+}
+
+/// The libraries know nothing of the experiments.
+#[test]
+fn no_library_carries_its_experiment() {
+    let offenders: Vec<_> = tracked_texts(|file| file.ends_with("src/lib.rs"))
+        .into_iter()
+        .filter(|(_, text)| text.contains("mod reproduce"))
+        .map(|(file, _)| file.display().to_string())
+        .collect();
+    assert_none("move the experiment to <system>/reproduce", &offenders);
+}
+
+/// An error that is also the `source()` of another is told once: programs print the whole chain.
+#[test]
+fn no_error_tells_its_cause_twice() {
+    let mut offenders = Vec::new();
+    for (file, text) in tracked_texts(|file| file.extension().is_some_and(|x| x == "rs")) {
+        for (start, _) in text.match_indices("#[error(") {
+            let variant = &text[start..];
+            let message = variant.split(")]").next().unwrap_or_default();
+            let rest = &variant[message.len()..];
+            let fields = rest.split_inclusive(['}', ';']).next().unwrap_or_default();
+            let first = fields.split(',').next().unwrap_or_default();
+            let is_source = first.contains("(#[from]") || first.contains("(#[source]");
+            if message.contains("{source") || message.contains("{0") && is_source {
+                let line = text[..start].lines().count() + 1;
+                offenders.push(format!("{}:{line}: {message}", file.display()));
+            }
+        }
+    }
+    assert_none(
+        "name the cause in the message or in `source`, not in both",
+        &offenders,
+    );
+}
+
+/// Words that point to a document that a reader does not have.
+#[test]
+fn nothing_refers_to_documents_that_readers_do_not_have() {
+    let words = [
+        concat!("dos", "sier"),
+        concat!("DESIGN", ".md"),
+        concat!("acceptance of ", "this"),
+    ];
+    let mut offenders = Vec::new();
+    for (file, text) in tracked_texts(|_| true) {
+        for (number, line) in (1..).zip(text.lines()) {
+            if words.iter().any(|word| line.contains(word)) {
+                offenders.push(format!("{}:{number}: {line}", file.display()));
+            }
+        }
+    }
+    assert_none(
+        "name the theorem, the paper or the reason instead",
+        &offenders,
+    );
+}
+
 #[test]
 fn no_lint_is_silenced_for_good() {
     let silencers = [concat!("#[al", "low("), concat!("#![al", "low(")];
@@ -224,7 +330,7 @@ fn names_of_modules_say_what_they_hold() {
         })
         .map(|(file, _)| file.display().to_string())
         .collect();
-    assert_none("rename", &offenders);
+    assert_none("rename these files by what they hold", &offenders);
 }
 
 #[test]
@@ -242,7 +348,10 @@ fn no_data_set_is_committed() {
         .filter(|file| fs::metadata(workspace().join(file)).unwrap().len() > LARGEST_DATA_FILE)
         .map(|file| file.display().to_string())
         .collect();
-    assert_none("data files above 256 KiB", &offenders);
+    assert_none(
+        "data files above 256 KiB: generate them in the test instead",
+        &offenders,
+    );
 }
 
 #[test]

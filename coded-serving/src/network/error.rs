@@ -45,7 +45,7 @@ pub enum NetworkError {
         step: f32,
     },
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read or written", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -159,12 +159,12 @@ pub enum ProtocolError {
         found: String,
     },
     /// The bytes or numbers of a tensor do not fill its shape.
-    #[error("`{tensor}`: {source}")]
+    #[error("`{tensor}`: {problem}")]
     Tensor {
         /// The tensor.
         tensor: String,
         /// How.
-        source: TensorError,
+        problem: TensorError,
     },
     /// A tensor has neither data nor bytes.
     #[error("`{tensor}` has neither `data` nor `binary_data_size`")]
@@ -224,9 +224,9 @@ pub fn bytes(values: &[f32]) -> Vec<u8> {
 /// When a dimension is negative or the values do not fill the shape.
 pub fn tensor(name: &str, shape: &[i64], values: Vec<f32>) -> Result<Tensor, ProtocolError> {
     let dimensions: Result<Vec<usize>, _> = shape.iter().map(|&n| usize::try_from(n)).collect();
-    let error = |source| ProtocolError::Tensor {
+    let error = |problem| ProtocolError::Tensor {
         tensor: name.to_owned(),
-        source,
+        problem,
     };
     let Ok(dimensions) = dimensions else {
         return Err(ProtocolError::Shape {

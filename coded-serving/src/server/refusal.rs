@@ -13,7 +13,7 @@ use crate::protocol::ProtocolError;
 #[non_exhaustive]
 pub enum Refusal {
     /// The message cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// The body is larger than the server reads.
     #[error("the body is larger than {most} bytes")]

@@ -7,7 +7,7 @@ use crate::report::{Claim, Estimate, Expected, Scale, Verdict};
 ///
 /// A claim needs a [`scale`](Self::scale) and an [`expect`](Self::expect).
 #[derive(Debug)]
-#[must_use = "a claim is recorded by `measured`"]
+#[must_use = "a claim is recorded by `measured` or `skipped`"]
 pub struct ClaimBuilder<'a> {
     context: &'a mut Context,
     claim: Claim,
@@ -23,9 +23,11 @@ impl<'a> ClaimBuilder<'a> {
             expected: None,
             source: None,
             tolerance_because: None,
+            published: None,
             measured: None,
-            required: true,
+            headline: false,
             verdict: Verdict::Inconclusive,
+            known: None,
             reason: None,
             how_to_get: None,
         };
@@ -56,15 +58,23 @@ impl<'a> ClaimBuilder<'a> {
         self
     }
 
-    /// Why the expected values leave the room that they leave.
+    /// Why the tolerance is this wide.
     pub fn tolerance_because(mut self, reason: impl Into<String>) -> Self {
         self.claim.tolerance_because = Some(reason.into());
         self
     }
 
-    /// The claim is reported, but the run does not fail with it.
-    pub fn optional(mut self) -> Self {
-        self.claim.required = false;
+    /// The value that the paper (or the source of what is expected) gives, in the unit of the
+    /// measurement: reports show it beside the measured one.
+    pub fn published(mut self, value: f64) -> Self {
+        self.claim.published = Some(value);
+        self
+    }
+
+    /// The claim measures what the abstract claims: the report opens with it. Two to four claims of a
+    /// paper are enough.
+    pub fn headline(mut self) -> Self {
+        self.claim.headline = true;
         self
     }
 
@@ -77,10 +87,7 @@ impl<'a> ClaimBuilder<'a> {
                 (claim.verdict, claim.reason) = expected.judge(&measured);
             }
             (Some(_), Some(_)) => {
-                context.fault(format!(
-                    "the claim {} has bounds that make no sense",
-                    claim.id
-                ));
+                context.fault(format!("the claim {} has invalid bounds", claim.id));
             }
             (None, _) => context.fault(format!("the claim {} expects nothing", claim.id)),
             (_, None) => context.fault(format!("the claim {} has no scale", claim.id)),
@@ -91,8 +98,9 @@ impl<'a> ClaimBuilder<'a> {
         verdict
     }
 
-    /// Records the claim as skipped.
-    pub(super) fn skipped(self, why: &str, how_to_get_it: &str) {
+    /// Records the claim as one that cannot be measured here, with the reason and how to get what it
+    /// lacks.
+    pub fn skipped(self, why: &str, how_to_get_it: &str) {
         let Self { context, mut claim } = self;
         claim.verdict = Verdict::Skipped;
         claim.reason = Some(why.to_owned());

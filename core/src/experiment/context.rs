@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::cells::{self, Order, Store};
-use super::{ClaimBuilder, ExperimentError, Paper, Profile};
+use super::package::Contradiction;
+use super::store::Store;
+use super::{ClaimBuilder, ExperimentError, GridBuilder, Paper, Profile};
 use crate::data::{DataError, DataSet, Lookup, Set, set};
 use crate::report::{Cell, Claim, DataFileRecord, DataRecord, DataState, Figure, Table};
 use crate::seed::SeedTree;
@@ -16,7 +16,8 @@ use crate::seed::SeedTree;
 /// What an experiment works through: its only way to randomness, data, progress and results.
 #[derive(Debug)]
 pub struct Context {
-    paper: &'static Paper,
+    paper: Paper,
+    known: Vec<Contradiction>,
     profile: Profile,
     master_seed: u64,
     seed: SeedTree,
@@ -41,7 +42,8 @@ pub(super) struct Results {
 
 impl Context {
     pub(super) fn new(
-        paper: &'static Paper,
+        paper: Paper,
+        known: Vec<Contradiction>,
         profile: Profile,
         master_seed: u64,
         claims: Vec<String>,
@@ -50,6 +52,7 @@ impl Context {
     ) -> Result<Self, ExperimentError> {
         Ok(Self {
             paper,
+            known,
             profile,
             master_seed,
             seed: SeedTree::new(master_seed),
@@ -85,8 +88,7 @@ impl Context {
     /// A data set, verified by hash. `None` when it is not there, or damaged; the report says
     /// which, and a damaged one makes the run fail at its end.
     ///
-    /// Cells that are worked out afterwards count as made from the set: they are worked out anew
-    /// when its files change.
+    /// A group of cells that reads the set names it with [`GridBuilder::reads`].
     pub fn data(&mut self, set: &str) -> Option<DataSet> {
         if let Some(known) = self.found.get(set) {
             return known.clone();
@@ -126,90 +128,47 @@ impl Context {
         self.results.data.push(absent);
     }
 
-    /// Works out a group of cells in parallel, and gives their results in the order of their
-    /// parameters.
-    ///
-    /// A cell is a finished unit of work: it depends on its parameters and its seed, and on
-    /// nothing that another cell does. A finished cell is kept on disk; a run that was stopped
-    /// takes it from there. It is worked out anew when its parameters, the master seed, the
-    /// profile, the program, or the data sets asked for so far are others, or with `--fresh`.
-    ///
-    /// The seed is the cell's own: it depends on the master seed, the group and the parameters.
-    /// For randomness that several cells share (paired comparisons) take along a copy of
-    /// [`seed`](Self::seed).
-    ///
-    /// Results go through JSON, also when they have just been worked out: a fresh and a resumed
-    /// run cannot differ.
-    ///
-    /// # Errors
-    ///
-    /// The error of a cell; two cells of the same parameters; parameters or results that JSON
-    /// cannot express (NaN, infinities, maps whose keys are not texts); a file that cannot be
-    /// written.
-    pub fn cells<P, T, F>(
+    /// Describes a group of cells, one for each of these parameters;
+    /// [`run`](GridBuilder::run) computes it.
+    pub fn grid<P: Serialize + Sync>(
         &mut self,
         group: &str,
-        params: &[P],
-        work: F,
-    ) -> Result<Vec<T>, ExperimentError>
-    where
-        P: Serialize + Sync,
-        T: Serialize + DeserializeOwned + Send,
-        F: Fn(&P, &SeedTree) -> Result<T, ExperimentError> + Sync,
-    {
-        self.run_cells(group, params, work, Order::Parallel)
+        params: impl Into<Vec<P>>,
+    ) -> GridBuilder<'_, P> {
+        GridBuilder::new(self, group, params.into())
     }
 
-    /// As [`cells`](Self::cells), one after another, with nothing else running: for measurements
-    /// of time.
-    ///
-    /// # Errors
-    ///
-    /// As [`cells`](Self::cells).
-    pub fn exclusive_cells<P, T, F>(
+    /// The data sets that a group reads, with the hashes of their files.
+    pub(super) fn hashes_of(
         &mut self,
         group: &str,
-        params: &[P],
-        work: F,
-    ) -> Result<Vec<T>, ExperimentError>
-    where
-        P: Serialize + Sync,
-        T: Serialize + DeserializeOwned + Send,
-        F: Fn(&P, &SeedTree) -> Result<T, ExperimentError> + Sync,
-    {
-        self.run_cells(group, params, work, Order::OneAfterAnother)
+        sets: &[String],
+    ) -> Vec<(String, Vec<&'static str>)> {
+        let mut hashes = Vec::with_capacity(sets.len());
+        for name in sets {
+            let Some(found) = self.found.get(name) else {
+                self.fault(format!(
+                    "the cells {group} read the data set {name}, which was not asked for before"
+                ));
+                continue;
+            };
+            let files = found.iter().flat_map(|data| data.set().files);
+            hashes.push((name.clone(), files.map(|file| file.sha256).collect()));
+        }
+        hashes.sort();
+        hashes
     }
 
-    fn run_cells<P, T, F>(
-        &mut self,
-        group: &str,
-        params: &[P],
-        work: F,
-        order: Order,
-    ) -> Result<Vec<T>, ExperimentError>
-    where
-        P: Serialize + Sync,
-        T: Serialize + DeserializeOwned + Send,
-        F: Fn(&P, &SeedTree) -> Result<T, ExperimentError> + Sync,
-    {
-        let made_from = cells::Ingredients {
-            paper: self.paper.id,
-            profile: self.profile.name(),
-            master_seed: self.master_seed,
-            data: self.data_hashes(),
-        };
-        let seed = self.seed.child(group);
-        let (results, finished) =
-            cells::work_out(&self.store, &made_from, group, &seed, params, work, order)?;
-        self.results.cells.extend(finished);
-        Ok(results)
+    pub(super) fn paper_id(&self) -> &str {
+        &self.paper.id
     }
 
-    /// The hashes of the data sets in use, in the order of their names.
-    fn data_hashes(&self) -> Vec<&'static str> {
-        let sets = self.found.values().flatten();
-        let files = sets.flat_map(|data| data.set().files);
-        files.map(|file| file.sha256).collect()
+    pub(super) fn master_seed(&self) -> u64 {
+        self.master_seed
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// States a claim; [`ClaimBuilder::measured`] judges it. A claim that was not asked for is not
@@ -218,7 +177,7 @@ impl Context {
         ClaimBuilder::new(self, id, statement)
     }
 
-    /// Records a claim that cannot be measured here, with the reason and how to get what lacks.
+    /// Records a claim that cannot be measured here, with the reason and how to get what it lacks.
     pub fn skip(&mut self, id: &str, statement: &str, why: &str, how_to_get_it: &str) {
         self.claim(id, statement).skipped(why, how_to_get_it);
     }
@@ -256,13 +215,71 @@ impl Context {
         self.results.warnings.push(text);
     }
 
-    pub(super) fn record(&mut self, claim: Claim) {
+    /// Records a judged claim, with what is known of it.
+    pub(super) fn record(&mut self, mut claim: Claim) {
         if self.results.claims.iter().any(|other| other.id == claim.id) {
             return self.fault(format!("two claims are named {}", claim.id));
         }
-        if self.claim_filter.records(&claim.id) {
-            self.results.claims.push(claim);
+        match self.paper.question_of(&claim.id) {
+            None => {
+                return self.fault(format!(
+                    "the claim {} answers none of the questions of the manifest",
+                    claim.id
+                ));
+            }
+            Some(question) if question.full_only && self.profile == Profile::Quick => {
+                let id = question.id.clone();
+                return self.fault(format!(
+                    "the manifest says that only the profile full has claims on {id}"
+                ));
+            }
+            Some(_) => {}
         }
+        if !self.claim_filter.records(&claim.id) {
+            return;
+        }
+        let listed = self.known.iter().find(|known| known.claim == claim.id);
+        claim.known = listed.map(|known| known.reason.clone());
+        if claim.is_news() && claim.known.is_some() {
+            let listed = "contradictions.toml lists this claim as contradicted, and it is not";
+            claim.reason = Some(match claim.reason {
+                Some(reason) => format!("{listed}: {reason}"),
+                None => listed.to_owned(),
+            });
+        }
+        self.results.claims.push(claim);
+    }
+
+    /// Checks, at the end of a run of all claims, that the manifest and the list of known
+    /// contradictions name nothing that does not exist.
+    pub(super) fn check_names(&mut self) {
+        if !self.claim_filter.is_everything() {
+            return;
+        }
+        let claims = &self.results.claims;
+        let mut faults = Vec::new();
+        for known in &self.known {
+            if !claims.iter().any(|claim| claim.id == known.claim) {
+                let claim = &known.claim;
+                faults.push(format!(
+                    "contradictions.toml names {claim}, which is no claim"
+                ));
+            }
+        }
+        for question in &self.paper.questions {
+            let expected = !question.full_only || self.profile == Profile::Full;
+            let answers = |claim: &&Claim| {
+                let of = self.paper.question_of(&claim.id);
+                of.is_some_and(|of| of.id == question.id)
+            };
+            if expected && !claims.iter().any(|claim| answers(&claim)) {
+                let id = &question.id;
+                faults.push(format!(
+                    "the manifest has the question {id}, and no claim answers it"
+                ));
+            }
+        }
+        self.faults.extend(faults);
     }
 
     /// Notes a fault of the experiment itself; the run ends with it.
@@ -275,9 +292,42 @@ impl Context {
         &self.faults
     }
 
-    /// The claims named on the command line that do not exist.
+    /// The claims named on the command line that do not exist, each with what is wrong.
     pub(super) fn unknown_claims(&self) -> Vec<String> {
-        self.claim_filter.unknown()
+        let explain = |name: String| {
+            let question = self.paper.question_of(&name);
+            match question {
+                Some(question) if question.full_only && self.profile == Profile::Quick => {
+                    format!("claims on {} need `--profile full`", question.id)
+                }
+                _ => {
+                    let ids = self.paper.questions.iter().map(|question| &*question.id);
+                    let ids: Vec<&str> = ids.collect();
+                    format!(
+                        "no claim is named {name}; claims begin with {}",
+                        ids.join(", ")
+                    )
+                }
+            }
+        };
+        self.claim_filter
+            .unknown()
+            .into_iter()
+            .map(explain)
+            .collect()
+    }
+
+    /// Drops the questions that are not among these.
+    #[cfg(test)]
+    pub(super) fn keep_questions(&mut self, ids: &[String]) {
+        self.paper
+            .questions
+            .retain(|question| ids.contains(&question.id));
+    }
+
+    /// What was found, and the paper.
+    pub(super) fn finish(self) -> (Paper, Results) {
+        (self.paper, self.results)
     }
 }
 
@@ -294,6 +344,10 @@ impl ClaimFilter {
             wanted,
             met: RefCell::default(),
         }
+    }
+
+    fn is_everything(&self) -> bool {
+        self.wanted.is_empty()
     }
 
     fn wants(&self, claim: &str) -> bool {

@@ -1,15 +1,16 @@
 //! How a run ends.
 
-use crate::report::{DataState, Report, Verdict};
+use crate::report::{Claim, DataState, Report, Verdict};
 
 /// How a run ends, with its exit code. A script can rely on the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// All required claims are reproduced or skipped with a reason.
+    /// Every claim is reproduced, skipped with a reason, or contradicted as the list of known
+    /// contradictions says.
     Reproduced = 0,
-    /// A required claim is contradicted.
+    /// A claim is contradicted that is not on that list, or one on the list is not contradicted.
     Contradicted = 1,
-    /// A required claim is inconclusive, and none is contradicted.
+    /// A claim is inconclusive, and no verdict is news.
     Inconclusive = 2,
     /// The command line is wrong.
     Usage = 3,
@@ -28,15 +29,11 @@ impl Exit {
             DataState::Absent => absent_data_is_an_error,
             DataState::Damaged => true,
         });
-        let any_required = |verdict| {
-            let mut required = report.claims.iter().filter(|claim| claim.required);
-            required.any(|claim| claim.verdict == verdict)
-        };
         if data_are_wrong {
             Self::Data
-        } else if any_required(Verdict::Contradicted) {
+        } else if report.claims.iter().any(Claim::is_news) {
             Self::Contradicted
-        } else if any_required(Verdict::Inconclusive) {
+        } else if report.count(Verdict::Inconclusive) > 0 {
             Self::Inconclusive
         } else {
             Self::Reproduced

@@ -1,40 +1,34 @@
 //! What a run says before it starts.
 
-use std::io::{self, Write};
-use std::time::Duration;
-
-use super::{Experiment, Profile};
+use super::{Paper, Profile};
 use crate::data::{DataError, Lookup};
 use crate::report::Provenance;
+use std::io::{self, Write};
 
 /// Writes the header: the paper, the setting, the data, and what makes times doubtful.
 pub(super) fn write(
     out: &mut dyn Write,
-    experiment: &dyn Experiment,
+    paper: &Paper,
     profile: Profile,
     seed: u64,
     lookup: &Lookup,
     provenance: &Provenance,
 ) -> io::Result<()> {
-    let paper = experiment.paper();
     writeln!(out, "{}", paper.title)?;
     writeln!(
         out,
         "{}. {} {}. {}",
         paper.authors, paper.venue, paper.year, paper.url
     )?;
-    let time = experiment
-        .expected_time(profile)
-        .map_or_else(String::new, |time| {
-            format!(" (about {})", show_duration(time))
-        });
+    let run = profile.of(paper);
+    let time = show_seconds(run.seconds);
     let threads = provenance.threads;
     writeln!(
         out,
-        "profile {}{time}, seed {seed}, threads {threads}",
+        "profile {} (about {time}), seed {seed}, threads {threads}",
         profile.name()
     )?;
-    for name in experiment.data_sets(profile) {
+    for name in &run.data {
         match lookup.find(name) {
             Ok(data) => {
                 let files = data.files().iter().zip(data.set().files);
@@ -60,10 +54,10 @@ pub(super) fn write(
     writeln!(out)
 }
 
-/// A duration in the unit that suits it.
-fn show_duration(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..100 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds.div_ceil(60)),
+/// A time in the unit that suits it.
+fn show_seconds(seconds: u32) -> String {
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        _ => format!("{} min", seconds.div_ceil(60)),
     }
 }

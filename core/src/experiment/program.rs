@@ -14,12 +14,15 @@ use clap::error::ErrorKind;
 
 use super::context::Context;
 use super::exit::Exit;
-use super::{Experiment, ExperimentError, Profile, header};
+use super::store::remove_if_there;
+use super::{ExperimentError, Package, Profile, header};
 use crate::data::Lookup;
-use crate::report::{
-    self, DataState, PaperRecord, Provenance, Report, SCHEMA, Seeds, Verdict, provenance,
-};
+use crate::report::text::{self, Style};
+use crate::report::{DataState, Provenance, Report, SCHEMA, Seeds, provenance, write_index};
 use crate::telemetry;
+
+/// The master seed unless another is asked for: that of the report in the profile's own folder.
+const DEFAULT_SEED: u64 = 1;
 
 /// Runs the experiment of a paper and reports what it found.
 #[derive(Debug, Parser)]
@@ -29,18 +32,20 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "quick")]
     profile: Profile,
     /// The master seed of all randomness.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = DEFAULT_SEED)]
     seed: u64,
     /// Only these claims: `Q1` stands for all claims whose id begins with it.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     claims: Vec<String>,
-    /// Work out everything anew, also what an earlier run has finished.
+    /// Compute everything again, also what an earlier run has finished.
     #[arg(long)]
     fresh: bool,
     /// The folder where data sets are looked for first.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The folder below which results are written.
+    /// The folder below which results are written: the report of all claims with the default seed
+    /// to `<paper>/<profile>/`, of another seed to `<paper>/<profile>-seed-<N>/`, and of some claims to
+    /// `partial/` in there.
     #[arg(long, value_name = "DIR", default_value = "target/septet")]
     out: PathBuf,
 }
@@ -48,21 +53,25 @@ struct Arguments {
 /// The whole program of a reproduction: reads the command line, runs the experiment, and leaves
 /// the report in `target/septet/<paper>/<profile>/`.
 ///
-/// The exit code is 0 when every required claim is reproduced or skipped with a reason, 1 when one
-/// is contradicted, 2 when one is inconclusive, 3 for a wrong command line, 4 when a data set is
-/// damaged or (beyond the profile `quick`) absent, 5 when the experiment stopped.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a program has one experiment and ends with it"
-)]
-pub fn main(experiment: impl Experiment) -> ExitCode {
-    let exit = run_program(&experiment, env::args_os(), &mut io::stdout());
+/// The exit code is 0 when every claim is reproduced, skipped with a reason, or contradicted as
+/// `contradictions.toml` says; 1 when another claim is contradicted, or one on that list is not; 2
+/// when a claim is inconclusive; 3 for a wrong command line; 4 when a data set is damaged or (beyond
+/// the profile `quick`) absent; 5 when the experiment stopped.
+pub fn main(
+    package: &Package,
+    experiment: impl Fn(&mut Context) -> Result<(), ExperimentError>,
+) -> ExitCode {
+    let exit = run_program(package, &experiment, env::args_os(), &mut io::stdout());
     ExitCode::from(exit as u8)
 }
 
+/// An experiment as a function.
+type Run<'a> = &'a dyn Fn(&mut Context) -> Result<(), ExperimentError>;
+
 /// The program with these arguments, the first of which is its name.
 pub(super) fn run_program(
-    experiment: &dyn Experiment,
+    package: &Package,
+    experiment: Run<'_>,
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
 ) -> Exit {
@@ -84,7 +93,7 @@ pub(super) fn run_program(
             return Exit::Usage;
         }
     };
-    let run = || run(experiment, arguments, out);
+    let run = || run(package, experiment, arguments, out);
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
@@ -105,14 +114,32 @@ fn complain(problem: &dyn std::fmt::Display) {
 }
 
 fn run(
-    experiment: &dyn Experiment,
+    package: &Package,
+    experiment: Run<'_>,
     arguments: Arguments,
     out: &mut dyn Write,
 ) -> Result<Exit, ExperimentError> {
     let start = Instant::now();
-    let paper = experiment.paper();
-    let profile = arguments.profile;
-    let folder = arguments.out.join(paper.id).join(profile.name());
+    let paper = package.paper()?;
+    let Arguments {
+        profile,
+        seed,
+        claims,
+        ..
+    } = arguments;
+    let known = package.contradictions(profile)?;
+    // Cells are shared by runs of all and of some claims; a report of some never takes the place of
+    // a report of all, nor one of another seed the place of the default seed's.
+    let mut name = profile.name().to_owned();
+    if seed != DEFAULT_SEED {
+        name = format!("{name}-seed-{seed}");
+    }
+    let folder = arguments.out.join(&paper.id).join(name);
+    let report_folder = if claims.is_empty() {
+        folder.clone()
+    } else {
+        folder.join("partial")
+    };
     let in_folder = |error| {
         let error = ExperimentError::from(error);
         error.while_doing(format!("writing to {}", folder.display()))
@@ -124,54 +151,37 @@ fn run(
     if arguments.fresh {
         remove_if_there(&folder.join("cells")).map_err(in_folder)?;
     }
-    let mut provenance = Provenance::collect();
+    let mut provenance = Provenance::collect(package.build.clone());
     let lookup = Lookup::new(arguments.data);
-    header::write(
-        out,
-        experiment,
-        profile,
-        arguments.seed,
-        &lookup,
-        &provenance,
-    )?;
+    header::write(out, &paper, profile, seed, &lookup, &provenance)?;
+    out.flush()?;
 
-    let seed = arguments.seed;
-    let mut cx = Context::new(
-        paper,
-        profile,
-        seed,
-        arguments.claims,
-        lookup,
-        folder.clone(),
-    )?;
-    experiment.run(&mut cx)?;
+    let only = claims.clone();
+    let mut cx = Context::new(paper, known, profile, seed, claims, lookup, folder.clone())?;
+    experiment(&mut cx)?;
+    cx.check_names();
     if let [fault, ..] = cx.faults() {
         return Err(ExperimentError::new(fault.clone()));
     }
-    if let [claim, ..] = cx.unknown_claims().as_slice() {
-        complain(&format!("no claim of this experiment is named {claim}"));
+    if let [problem, ..] = cx.unknown_claims().as_slice() {
+        complain(problem);
         return Ok(Exit::Usage);
     }
 
     provenance.load_after = provenance::load();
+    let (paper, results) = cx.finish();
     let report = Report {
         schema: SCHEMA.to_owned(),
-        paper: PaperRecord {
-            id: paper.id.to_owned(),
-            title: paper.title.to_owned(),
-            authors: paper.authors.to_owned(),
-            venue: paper.venue.to_owned(),
-            year: paper.year,
-            url: paper.url.to_owned(),
-        },
+        paper,
         profile: profile.name().to_owned(),
-        claims: cx.results.claims,
-        cells: cx.results.cells,
-        tables: cx.results.tables,
-        figures: cx.results.figures,
-        warnings: cx.results.warnings,
+        only,
+        claims: results.claims,
+        cells: results.cells,
+        tables: results.tables,
+        figures: results.figures,
+        warnings: results.warnings,
         provenance,
-        data: cx.results.data,
+        data: results.data,
         seeds: Seeds {
             master: seed,
             derivation: "ChaCha8 keyed by SHA-256 of the path from the master seed".to_owned(),
@@ -180,8 +190,9 @@ fn run(
         cpu_s: provenance::processor_seconds(),
         peak_rss_bytes: provenance::peak_memory_bytes(),
     };
-    report.write(&folder)?;
-    conclude(out, &report, &folder)?;
+    report.write(&report_folder)?;
+    let index = write_index(&arguments.out)?;
+    conclude(out, &report, &report_folder, &index)?;
     let absent_data_is_an_error = profile != Profile::Quick;
     let exit = Exit::of(&report, absent_data_is_an_error);
     if exit == Exit::Data {
@@ -192,7 +203,7 @@ fn run(
         {
             let mend = record.how_to_get.as_deref().unwrap_or_default();
             complain(&format!(
-                "the data set {} is not usable; to mend it: {mend}",
+                "the data set {} is not usable; to fix it: {mend}",
                 record.set
             ));
         }
@@ -224,43 +235,16 @@ impl Drop for Lock {
     }
 }
 
-fn remove_if_there(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// How wide the table of claims may be: as wide as the terminal, within reason.
-fn table_width() -> u16 {
-    #[cfg(unix)]
-    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) {
-        return size.ws_col.clamp(80, 160);
-    }
-    100
-}
-
 /// Writes the claims, where the files are, and the last line, which scripts read.
-fn conclude(out: &mut dyn Write, report: &Report, folder: &Path) -> io::Result<()> {
-    report::write_claims(out, &report.claims, table_width())?;
-    for warning in &report.warnings {
-        writeln!(out, "warning: {warning}")?;
-    }
+fn conclude(out: &mut dyn Write, report: &Report, folder: &Path, index: &Path) -> io::Result<()> {
+    text::write(out, report, Style::of_stdout())?;
     writeln!(out)?;
-    for file in ["report.html", "report.json", "figures"] {
-        let path = folder.join(file);
-        if path.exists() {
-            writeln!(out, "{}", path.display())?;
-        }
+    for path in [
+        folder.join("report.html"),
+        folder.join("report.json"),
+        index.to_owned(),
+    ] {
+        writeln!(out, "{}", path.display())?;
     }
-    let counts =
-        Verdict::ALL.map(|verdict| format!("{} {}", report.count(verdict), verdict.name()));
-    writeln!(
-        out,
-        "reproduce {} {}: {} ({:.1} s)",
-        report.paper.id,
-        report.profile,
-        counts.join(", "),
-        report.wall_s
-    )
+    writeln!(out, "{}", text::last_line(report))
 }

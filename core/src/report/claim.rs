@@ -21,18 +21,67 @@ pub struct Claim {
     pub expected: Option<Expected>,
     /// Where the expected values come from.
     pub source: Option<String>,
-    /// Why the expected values leave the room that they leave.
+    /// Why the tolerance is this wide.
     pub tolerance_because: Option<String>,
+    /// The value that the paper or another source gives, in the unit of the measured one.
+    pub published: Option<f64>,
     /// What was measured.
     pub measured: Option<Estimate>,
-    /// Whether the run fails when the claim is not reproduced.
-    pub required: bool,
+    /// Whether it measures the abstract's claim: the report opens with it.
+    pub headline: bool,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why it was skipped or is inconclusive.
+    /// Why it is known to be contradicted, if it is.
+    pub known: Option<String>,
+    /// Why it was skipped or is inconclusive, or what is wrong with the list of known
+    /// contradictions.
     pub reason: Option<String>,
     /// How to get what a skipped claim lacks.
     pub how_to_get: Option<String>,
+}
+
+impl Claim {
+    /// Whether this is a claim of this project, about something that the paper does not measure.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.scale == Some(Scale::Beyond)
+    }
+
+    /// Whether the verdict differs from what the list of known contradictions says.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        match self.verdict {
+            Verdict::Contradicted => self.known.is_none(),
+            Verdict::Reproduced | Verdict::Inconclusive => self.known.is_some(),
+            Verdict::Skipped => false,
+        }
+    }
+
+    /// What is expected, and where that comes from.
+    pub(crate) fn expectation(&self) -> Option<String> {
+        let bound = self.expected.map(|expected| expected.to_string());
+        let origin = self.source.as_ref().or(self.paper_ref.as_ref());
+        match (bound, origin) {
+            (Some(bound), Some(origin)) => Some(format!("{bound} ({origin})")),
+            (Some(bound), None) => Some(bound),
+            (None, _) => None,
+        }
+    }
+
+    /// The published value beside the measured one, with the difference in percent where that means
+    /// something.
+    pub(crate) fn show_published(&self) -> Option<String> {
+        let published = self.published?;
+        let shown = format!("published {}", Short(published));
+        let measured = self.measured.as_ref().map(|measured| measured.value);
+        Some(match measured {
+            Some(measured) if measured.is_finite() && published != 0.0 => {
+                let percent = 100.0 * (measured / published - 1.0);
+                format!("{shown}, difference {percent:+.2} %")
+            }
+            _ => shown,
+        })
+    }
 }
 
 /// The values of a quantity that reproduce a claim. Ends belong to it.
@@ -47,6 +96,8 @@ pub enum Expected {
     AtLeast(f64),
     /// From the first to the second number.
     Between(f64, f64),
+    /// The first number, give or take the second.
+    Near(f64, f64),
 }
 
 /// How near the setting of a measurement is to the paper's.
@@ -83,7 +134,7 @@ impl Expected {
     /// From `value - tolerance` to `value + tolerance`.
     #[must_use]
     pub fn near(value: f64, tolerance: f64) -> Self {
-        Self::Between(value - tolerance, value + tolerance)
+        Self::Near(value, tolerance)
     }
 
     /// The lowest and the highest value that reproduce the claim.
@@ -93,6 +144,7 @@ impl Expected {
             Self::AtMost(high) => (f64::NEG_INFINITY, high),
             Self::AtLeast(low) => (low, f64::INFINITY),
             Self::Between(low, high) => (low, high),
+            Self::Near(value, tolerance) => (value - tolerance, value + tolerance),
         }
     }
 
@@ -101,6 +153,9 @@ impl Expected {
         match self {
             Self::Equals(value) | Self::AtMost(value) | Self::AtLeast(value) => value.is_finite(),
             Self::Between(low, high) => low.is_finite() && high.is_finite() && low <= high,
+            Self::Near(value, tolerance) => {
+                value.is_finite() && tolerance.is_finite() && tolerance >= 0.0
+            }
         }
     }
 
@@ -111,12 +166,8 @@ impl Expected {
         if !measured.value.is_finite() {
             return inconclusive("the measured value is not a finite number");
         }
-        let (low, high) = match (measured.interval, measured.deterministic) {
-            (Some(interval), _) => interval,
-            (None, true) => (measured.value, measured.value),
-            (None, false) => {
-                return inconclusive("a stochastic quantity without an interval settles nothing");
-            }
+        let Some((low, high)) = measured.ends() else {
+            return inconclusive("a random quantity without an interval settles nothing");
         };
         let (lowest, highest) = self.bounds();
         if lowest <= low && high <= highest {
@@ -136,6 +187,9 @@ impl fmt::Display for Expected {
             Self::AtMost(value) => write!(f, "≤ {}", Short(*value)),
             Self::AtLeast(value) => write!(f, "≥ {}", Short(*value)),
             Self::Between(low, high) => write!(f, "{} to {}", Short(*low), Short(*high)),
+            Self::Near(value, tolerance) => {
+                write!(f, "{} ± {}", Short(*value), Short(*tolerance))
+            }
         }
     }
 }
@@ -162,6 +216,16 @@ impl Verdict {
         Self::Inconclusive,
         Self::Skipped,
     ];
+
+    /// A sign of one column: color is not all that tells a verdict.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Self::Reproduced => "✓",
+            Self::Contradicted => "✗",
+            Self::Inconclusive => "?",
+            Self::Skipped => "–",
+        }
+    }
 
     /// The name in reports, in lower case.
     #[must_use]
@@ -219,7 +283,7 @@ mod tests {
     use super::*;
 
     fn interval(low: f64, high: f64) -> Estimate {
-        Estimate::with_interval(f64::midpoint(low, high), (low, high), 5, "")
+        Estimate::confidence(f64::midpoint(low, high), (low, high), "t", 5, "runs", "")
     }
 
     fn verdict(expected: Expected, measured: &Estimate) -> Verdict {
@@ -239,6 +303,9 @@ mod tests {
             (Expected::Between(1.0, 2.0), 1.0, 2.0, Reproduced),
             (Expected::Between(1.0, 2.0), 0.9, 2.1, Inconclusive),
             (Expected::Between(1.0, 2.0), 2.1, 2.2, Contradicted),
+            (Expected::near(1.5, 0.5), 1.0, 2.0, Reproduced),
+            (Expected::near(1.5, 0.5), 0.9, 1.5, Inconclusive),
+            (Expected::near(1.5, 0.5), 2.1, 2.2, Contradicted),
             (Expected::Equals(1.0), 1.0, 1.0, Reproduced),
             (Expected::Equals(1.0), 0.9, 1.1, Inconclusive),
         ] {
@@ -254,10 +321,10 @@ mod tests {
     fn one_random_run_settles_nothing() {
         let expected = Expected::AtMost(1.0);
         for measured in [
-            Estimate::single(0.0, ""),
+            Estimate::once(0.0, "runs", ""),
             Estimate::exact(f64::NAN, ""),
-            Estimate::with_interval(0.0, (0.0, f64::NAN), 5, ""),
-            Estimate::with_interval(0.0, (0.5, -0.5), 5, ""),
+            Estimate::confidence(0.0, (0.0, f64::NAN), "t", 5, "runs", ""),
+            Estimate::confidence(0.0, (0.5, -0.5), "t", 5, "runs", ""),
         ] {
             let (verdict, reason) = expected.judge(&measured);
             assert_eq!(verdict, Verdict::Inconclusive);
@@ -267,6 +334,39 @@ mod tests {
             verdict(expected, &Estimate::exact(0.0, "")),
             Verdict::Reproduced
         );
+    }
+
+    #[test]
+    fn only_what_the_list_of_known_contradictions_does_not_say_is_news() {
+        use Verdict::{Contradicted, Inconclusive, Reproduced, Skipped};
+        let claim = |verdict, known: Option<&str>| Claim {
+            id: "Q1".into(),
+            statement: String::new(),
+            paper_ref: None,
+            scale: None,
+            expected: None,
+            source: None,
+            tolerance_because: None,
+            published: None,
+            measured: None,
+            headline: false,
+            verdict,
+            known: known.map(str::to_owned),
+            reason: None,
+            how_to_get: None,
+        };
+        for (verdict, listed, is_news) in [
+            (Contradicted, false, true),
+            (Contradicted, true, false),
+            (Reproduced, false, false),
+            (Reproduced, true, true),
+            (Inconclusive, false, false),
+            (Inconclusive, true, true),
+            (Skipped, true, false),
+        ] {
+            let claim = claim(verdict, listed.then_some("why"));
+            assert_eq!(claim.is_news(), is_news, "{verdict:?} {listed}");
+        }
     }
 
     #[test]

@@ -8,20 +8,21 @@ mod claim;
 mod estimate;
 mod figure;
 pub mod html;
+mod index;
 pub(crate) mod json_number;
 pub(crate) mod provenance;
 pub mod svg;
 mod table;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 pub use claim::{Claim, Expected, Scale, Verdict};
-pub use estimate::Estimate;
+pub use estimate::{Certainty, Estimate};
 pub use figure::{Figure, Point, Reference, Series, SeriesKind};
-pub use provenance::Provenance;
+pub use index::write_index;
+pub use provenance::{Build, Provenance};
 pub use table::{Alignment, Column, Table, Value};
-pub(crate) use text::write_claims;
 
 use std::fs;
 use std::io;
@@ -29,8 +30,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::paper::{Paper, Question};
+
 /// The version of the JSON form: a reader refuses another.
-pub const SCHEMA: &str = "septet-report/1";
+pub const SCHEMA: &str = "septet-report/2";
 
 /// Everything an experiment found, and what it was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +41,11 @@ pub struct Report {
     /// The version of this form: [`SCHEMA`].
     pub schema: String,
     /// The paper.
-    pub paper: PaperRecord,
-    /// The profile: `quick`, `full` or `gpu`.
+    pub paper: Paper,
+    /// The profile: `quick` or `full`.
     pub profile: String,
+    /// The claims that were asked for, when these were not all.
+    pub only: Vec<String>,
     /// The claims, in the order in which they were judged.
     pub claims: Vec<Claim>,
     /// The finished units of work, in the order of their parameters.
@@ -66,23 +71,6 @@ pub struct Report {
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// The paper of an experiment, as it stands in a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaperRecord {
-    /// The name on the command line.
-    pub id: String,
-    /// The title.
-    pub title: String,
-    /// The authors, separated by commas.
-    pub authors: String,
-    /// Where it appeared.
-    pub venue: String,
-    /// When it appeared.
-    pub year: u16,
-    /// Where it can be read.
-    pub url: String,
-}
-
 /// A finished unit of work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -92,8 +80,16 @@ pub struct Cell {
     pub params: serde_json::Value,
     /// The file with its result, relative to the report.
     pub file: String,
+    /// The index of its seed, where a group runs its parameters with several.
+    pub seed_index: Option<u64>,
     /// How long it took when it was computed, in seconds.
     pub seconds: f64,
+    /// Whether it was computed in this run.
+    pub is_new: bool,
+    /// Whether another build of the program computed it.
+    pub other_build: bool,
+    /// The load of the machine when it was computed, where the system tells.
+    pub load: Option<f64>,
 }
 
 /// A data set, as it stands in a report.
@@ -161,7 +157,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// The file is not a report.
-    #[error("{} is not a report: {source}", file.display())]
+    #[error("{} is not a report", file.display())]
     NotAReport {
         /// The file.
         file: PathBuf,
@@ -231,7 +227,7 @@ impl Report {
         json.expect("a report holds nothing that JSON cannot express") + "\n"
     }
 
-    /// Writes `report.json`, `report.html` and the figures into a folder. Every file appears
+    /// Writes `report.json`, `report.html`, `summary.txt` and the figures into a folder. Every file appears
     /// whole, the JSON last; figures of an earlier report are removed.
     ///
     /// # Errors
@@ -252,6 +248,7 @@ impl Report {
             write_whole(&path.with_extension("csv"), &figure.to_csv())?;
         }
         write_whole(&folder.join("report.html"), &page)?;
+        write_whole(&folder.join("summary.txt"), &text::summary(self))?;
         write_whole(&folder.join("report.json"), &self.to_json())
     }
 
@@ -266,8 +263,112 @@ impl Report {
         report.provenance = Provenance::default();
         for cell in &mut report.cells {
             cell.seconds = 0.0;
+            cell.is_new = false;
+            cell.other_build = false;
+            cell.load = None;
         }
         report
+    }
+
+    /// The claims with this verdict, of the paper or of this project.
+    pub(crate) fn counts(&self, own: bool) -> [(Verdict, usize); 4] {
+        Verdict::ALL.map(|verdict| {
+            let claims = self.claims.iter();
+            let counted = claims.filter(|claim| claim.is_own() == own && claim.verdict == verdict);
+            (verdict, counted.count())
+        })
+    }
+
+    /// The claims that measure what the abstract claims.
+    pub(crate) fn headline(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.iter().filter(|claim| claim.headline)
+    }
+
+    /// The claims that are not reproduced and do not stand in the headline: what is news first, then
+    /// the known contradictions, then what was skipped.
+    pub(crate) fn not_reproduced(&self) -> impl Iterator<Item = &Claim> {
+        let rank = |claim: &Claim| match (claim.is_news(), claim.verdict) {
+            (true, _) => Some(0),
+            (false, Verdict::Inconclusive) => Some(1),
+            (false, Verdict::Contradicted) => Some(2),
+            (false, Verdict::Skipped) => Some(3),
+            (false, Verdict::Reproduced) => None,
+        };
+        (0..4).flat_map(move |wanted| {
+            let claims = self.claims.iter();
+            claims.filter(move |claim| !claim.headline && rank(claim) == Some(wanted))
+        })
+    }
+
+    /// The claims of the paper or of this project, by the question that they answer.
+    pub(crate) fn grouped(&self, own: bool) -> Vec<(&Question, Vec<&Claim>)> {
+        let of = |question: &Question| {
+            let claims = self.claims.iter().filter(|claim| claim.is_own() == own);
+            let answers = |claim: &&Claim| {
+                let of = self.paper.question_of(&claim.id);
+                of.is_some_and(|of| of.id == question.id)
+            };
+            claims.filter(answers).collect::<Vec<_>>()
+        };
+        let questions = self.paper.questions.iter();
+        questions
+            .map(|question| (question, of(question)))
+            .filter(|(_, claims)| !claims.is_empty())
+            .collect()
+    }
+
+    /// The time of all cells, in seconds, and of it the time of those computed in this run.
+    pub(crate) fn cell_seconds(&self) -> (f64, f64) {
+        let seconds = |only_new: bool| {
+            let cells = self.cells.iter().filter(|cell| !only_new || cell.is_new);
+            cells.map(|cell| cell.seconds).sum()
+        };
+        (seconds(false), seconds(true))
+    }
+
+    /// What a reader of the results should keep in mind: the warnings of the experiment, and what
+    /// the cells and the machine give rise to.
+    pub(crate) fn all_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        let others = self.cells.iter().filter(|cell| cell.other_build).count();
+        if others > 0 {
+            warnings.push(format!(
+                "{others} of {} cells were computed by another build of this program; `--fresh` \
+                 computes all of them again",
+                self.cells.len()
+            ));
+        }
+        let processors = self.provenance.processors as f64;
+        // Its own threads are part of the load while a run goes on.
+        let limit = 0.5 * processors + self.provenance.threads as f64;
+        let busy = |cell: &&Cell| cell.load.is_some_and(|load| load > limit);
+        let busy = self.cells.iter().filter(busy).count();
+        if busy > 0 {
+            warnings.push(format!(
+                "{busy} of {} cells were computed while other programs kept the processors busy: \
+                 their times are too long",
+                self.cells.len()
+            ));
+        }
+        warnings
+    }
+
+    /// How many of the claims rest on intervals at 95 %, and so how many would miss their true
+    /// value by chance.
+    pub(crate) fn by_chance(&self) -> Option<String> {
+        let is_interval = |claim: &&Claim| {
+            let certainty = claim.measured.as_ref().map(|measured| &measured.certainty);
+            matches!(certainty, Some(Certainty::Confidence { .. }))
+        };
+        let count = self.claims.iter().filter(is_interval).count();
+        (count > 0).then(|| {
+            format!(
+                "{count} claims rest on intervals at 95 %: about {:.1} of these intervals miss the true \
+                 value by chance, in one direction or the other. A verdict changes by that only where \
+                 the true value lies at the bound.",
+                0.05 * count as f64
+            )
+        })
     }
 
     /// The number of claims with this verdict.

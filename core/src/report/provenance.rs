@@ -1,7 +1,6 @@
 //! The program and the machine behind a report.
 
 use std::fs;
-use std::process::Command;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -18,10 +17,8 @@ pub struct Provenance {
     pub program_sha256: Option<String>,
     /// Whether the program was built with optimisation and without debug assertions.
     pub release_build: bool,
-    /// The commit of the working directory.
-    pub git_commit: Option<String>,
-    /// Whether tracked files differ from that commit.
-    pub git_changed: Option<bool>,
+    /// The sources and the compiler that the program was built from.
+    pub build: Build,
     /// The operating system and the architecture.
     pub platform: String,
     /// The kernel's version.
@@ -40,9 +37,20 @@ pub struct Provenance {
     pub load_after: Option<f64>,
 }
 
+/// What a program was built from, as its build script found it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The commit of its sources; `None` when they were no checkout.
+    pub commit: Option<String>,
+    /// Whether the sources differed from that commit.
+    pub changed: bool,
+    /// The compiler.
+    pub compiler: Option<String>,
+}
+
 impl Provenance {
     /// Looks at this process and its machine.
-    pub(crate) fn collect() -> Self {
+    pub(crate) fn collect(build: Build) -> Self {
         let program = std::env::current_exe();
         Self {
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -53,9 +61,7 @@ impl Provenance {
                 .ok()
                 .and_then(|path| crate::data::sha256_of_file(&path).ok()),
             release_build: !cfg!(debug_assertions),
-            git_commit: git(&["rev-parse", "HEAD"]),
-            git_changed: git(&["status", "--porcelain", "--untracked-files=no"])
-                .map(|changes| !changes.is_empty()),
+            build,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             kernel: line_of("/proc/sys/kernel/osrelease"),
             processor: field_of("/proc/cpuinfo", "model name"),
@@ -102,12 +108,6 @@ pub(crate) fn processor_seconds() -> Option<f64> {
 /// The most memory that this process held at once, in bytes.
 pub(crate) fn peak_memory_bytes() -> Option<u64> {
     kibibytes(&field_of("/proc/self/status", "VmHWM")?)
-}
-
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
 }
 
 fn line_of(file: &str) -> Option<String> {

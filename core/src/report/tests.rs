@@ -5,9 +5,10 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
+use crate::paper::Run;
 
 fn report() -> Report {
-    let estimate = Estimate::with_interval(0.1 + 0.2, (0.25, 1.0 / 3.0), 20, "misses");
+    let estimate = Estimate::confidence(0.1 + 0.2, (0.25, 1.0 / 3.0), "t", 20, "runs", "misses");
     let claim = |id: &str, verdict, measured| Claim {
         id: id.to_owned(),
         statement: "Less is <more> & \"better\"".to_owned(),
@@ -16,23 +17,44 @@ fn report() -> Report {
         expected: Some(Expected::AtMost(1.015)),
         source: None,
         tolerance_because: None,
+        published: Some(0.31),
         measured,
-        required: true,
+        headline: id == "Q1",
         verdict,
+        known: None,
         reason: None,
         how_to_get: None,
     };
     Report {
         schema: SCHEMA.to_owned(),
-        paper: PaperRecord {
+        paper: Paper {
             id: "probe".into(),
+            aliases: Vec::new(),
             title: "A <Probe>".into(),
             authors: "N. N.".into(),
             venue: "Nowhere".into(),
             year: 2000,
             url: "https://example.org".into(),
+            claim: "Probes <probe>.".into(),
+            limits: vec!["The paper was not read.".into()],
+            questions: ["Q1", "Q2", "Q3"]
+                .map(|id| Question {
+                    id: id.into(),
+                    text: format!("What about {id}?"),
+                    full_only: false,
+                })
+                .into(),
+            quick: Run {
+                seconds: 1,
+                data: Vec::new(),
+            },
+            full: Run {
+                seconds: 1,
+                data: Vec::new(),
+            },
         },
         profile: "quick".into(),
+        only: Vec::new(),
         claims: vec![
             claim("Q1", Verdict::Reproduced, Some(estimate)),
             claim(
@@ -46,7 +68,11 @@ fn report() -> Report {
             group: "runs".into(),
             params: serde_json::json!({"k": 10}),
             file: "cells/runs-0.json".into(),
+            seed_index: None,
             seconds: 1.5,
+            is_new: true,
+            other_build: false,
+            load: None,
         }],
         tables: vec![
             Table::new(
@@ -73,7 +99,7 @@ fn report() -> Report {
                 .reference("LRU", 1.29),
         ],
         warnings: vec!["Mind the gap.".into()],
-        provenance: Provenance::collect(),
+        provenance: Provenance::collect(Build::default()),
         data: vec![DataRecord {
             set: "cache-arc".into(),
             state: DataState::Absent,
@@ -107,7 +133,7 @@ fn the_json_form_is_read_back_to_the_last_bit() {
 #[test]
 fn names_in_the_json_form_are_lower_case() {
     let json: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
-    assert_eq!(json["schema"], "septet-report/1");
+    assert_eq!(json["schema"], "septet-report/2");
     assert_eq!(json["claims"][0]["id"], "Q1");
     assert_eq!(json["claims"][0]["verdict"], "reproduced");
     assert_eq!(json["claims"][0]["scale"], "scaled");
@@ -123,6 +149,7 @@ fn names_in_the_json_form_are_lower_case() {
             "cpu_s",
             "data",
             "figures",
+            "only",
             "paper",
             "peak_rss_bytes",
             "profile",
@@ -147,13 +174,15 @@ fn what_is_no_report_is_refused_with_its_name() {
         (&cut[..cut.len() / 2], "is not a report: EOF"),
         ("{}", "missing field `schema`"),
         (
-            "{\"schema\": \"septet-report/2\"}",
-            "has the form `septet-report/2`, expected `septet-report/1`",
+            "{\"schema\": \"septet-report/9\"}",
+            "has the form `septet-report/9`, expected `septet-report/2`",
         ),
-        ("{\"schema\": \"septet-report/1\"}", "missing field `paper`"),
+        ("{\"schema\": \"septet-report/2\"}", "missing field `paper`"),
     ] {
         fs::write(&file, text).unwrap();
-        let error = Report::load(&file).unwrap_err().to_string();
+        let error = Report::load(&file).unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let error = format!("{error}: {}", cause.unwrap_or_default());
         assert!(
             error.contains(part) && error.contains("report.json"),
             "{error}"
@@ -190,7 +219,11 @@ fn the_page_shows_everything_and_needs_nothing_else() {
         "✓</span> reproduced",
         "?</span> inconclusive",
         "≤ 1.015",
-        "[0.25, 0.33333], n\u{a0}=\u{a0}20",
+        "[0.25, 0.33333], 95 % over 20 runs",
+        "published 0.31, difference -3.23 %",
+        "Probes &lt;probe&gt;.",
+        "The paper was not read.",
+        "What about Q2?",
         "Misses over noise",
         "12\u{2009}345",
         "Mind the gap.",

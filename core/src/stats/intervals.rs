@@ -48,8 +48,8 @@ pub fn wilson(successes: u64, trials: u64, level: f64) -> Option<Interval> {
     })
 }
 
-/// Student's t interval for the mean of normally distributed values. For very few samples (three
-/// to five seeds) it holds its level better than a bootstrap does. `None` for fewer than two
+/// Student's t interval for the mean of normally distributed values. For few samples it holds its
+/// level where a bootstrap does not; see [`mean_interval`](super::mean_interval). `None` for fewer than two
 /// values, a value that is not finite, or a level outside `(0, 1)`.
 #[must_use]
 pub fn student_t(values: &[f64], level: f64) -> Option<Interval> {

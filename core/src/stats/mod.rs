@@ -16,6 +16,7 @@
 mod bootstrap;
 mod describe;
 mod intervals;
+mod mean_interval;
 mod multiple;
 mod paired;
 mod slope;
@@ -23,6 +24,7 @@ mod slope;
 pub use bootstrap::bca;
 pub use describe::{mean, median, quantile, standard_deviation};
 pub use intervals::{Interval, student_t, wilson};
+pub use mean_interval::{STUDENT_SAMPLES, mean_interval};
 pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{Comparison, paired_difference, paired_ratio};
 pub use slope::{Slope, log_log_slope};

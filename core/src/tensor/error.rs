@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum TensorError {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read or written", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum TensorError {
         source: std::io::Error,
     },
     /// The bytes of a file are not those of a safetensors file.
-    #[error("{}: expected a safetensors file: {source}", path.display())]
+    #[error("{} is not a safetensors file", path.display())]
     Format {
         /// The file.
         path: PathBuf,

@@ -11,7 +11,8 @@ const LARGEST_SEARCHED: usize = 1 << 22;
 
 /// The smallest observed `c` in `(1/N) ||A x||_1 >= c sqrt(L/k) ||x||_1`, over random `x` that sum to
 /// zero. With it the decoded distribution is within `(1/c) sqrt(k/L) (sqrt(C k/n) + 2 gamma)` of the
-/// truth (dossier statement D4).
+/// truth: by the triangle inequality, `c sqrt(L/k)` times the error is at most twice the distance of
+/// the observed from the true cell frequencies.
 ///
 /// Observed, not proved: the directions are drawn or searched for, and the worst one may lie lower.
 #[derive(Clone, Copy, Debug, PartialEq)]

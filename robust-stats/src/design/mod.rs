@@ -2,11 +2,12 @@
 //! of them to every client, and the client says in which cell its value lies.
 //!
 //! With `groups = C k / L` random balanced partitions of `k` symbols into `L` cells, whoever controls
-//! a fraction `gamma` of the messages shifts the estimate by about `gamma sqrt(k / L)` (dossier
-//! statements D3 and D4), while a client that chooses its own hash function shifts it by `gamma k`.
+//! a fraction `gamma` of the messages shifts the estimate by about `gamma sqrt(k / L)`
+//! (measured by [`HashDesign::isometry`]; the rate of Acharya, Sun and Zhang), while a client that
+//! chooses its own hash function shifts it by `gamma k`.
 //! Hence the server assigns the group, and a report for another group is rejected and not re-binned.
 //! The partitions are random and not algebraic: with the rows of a Hadamard matrix in their place,
-//! one row can be taken over, and no decoder can mend it (D6).
+//! one row can be taken over, and no decoder can undo it.
 //!
 //! ```
 //! use septet_robust_stats::design::{Assignment, DesignParameters, HashDesign};

@@ -9,7 +9,7 @@ use crate::mechanism::{RandomizedResponse, check_domain};
 use crate::parameter::Epsilon;
 
 /// The default number of groups is this times `domain / cells`, rounded up: enough for the isometry
-/// on which the decoder rests (dossier, section 2.3).
+/// on which the decoder rests ([`IsometryReport`](super::IsometryReport)), by measurement.
 pub const GROUPS_FACTOR: usize = 4;
 
 /// The most cells that a partition may have.

@@ -14,7 +14,7 @@ use crate::parameter::Epsilon;
 /// up to `ln 2`. The message is about `log2 k` bits, and the server decodes with one fast transform.
 ///
 /// The client chooses the column, so that a fraction `gamma` of liars moves the estimate by up to
-/// `gamma k c_epsilon / 2` in total variation, and no decoder can mend it (dossier statement D6).
+/// `gamma k c_epsilon / 2` in total variation, and no decoder can undo it.
 ///
 /// Encoding takes constant time.
 #[derive(Clone, Copy, Debug, PartialEq)]

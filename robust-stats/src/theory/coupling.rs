@@ -90,12 +90,6 @@ pub fn gaussian_contraction(symbols: usize, cells: usize) -> f64 {
     (std::f64::consts::PI * symbols as f64 / (2.0 * (cells as f64 - 1.0))).sqrt()
 }
 
-/// `(e^epsilon + 1) / (e^epsilon - 1)`: by how much binary randomised response shrinks a distance.
-#[must_use]
-pub fn binary_response_contraction(epsilon: Epsilon) -> f64 {
-    response_contraction(epsilon, 2)
-}
-
 /// `(e^epsilon + L - 1) / (e^epsilon - 1)`: by how much randomised response over `cells` cells
 /// shrinks a distance.
 #[must_use]

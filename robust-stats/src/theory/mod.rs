@@ -1,4 +1,4 @@
-//! What theory says: closed forms of errors, of the power of attacks and of their cost.
+//! What theory says: closed forms of errors and of what attacks hide.
 //!
 //! Every function is a formula with its constant; none draws a random number. The statements were
 //! derived anew from the model of Acharya, Sun and Zhang (ICML 2021), and the tests of each module
@@ -8,14 +8,10 @@
 //! - [`coupling`]: how far an adversary moves a distribution without being seen, when every message
 //!   is the cell of a random balanced partition, with or without local privacy.
 //! - [`learning`]: the statistical error of the estimators.
-//! - [`amplification`]: how far one lying client moves the estimate, by protocol.
-//! - [`targeted`]: the gain of attacks that promote chosen symbols.
 
-pub mod amplification;
 pub mod coupling;
 pub mod kantorovich;
 pub mod learning;
-pub mod targeted;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 

@@ -114,8 +114,9 @@ impl<C: SignedCounter> CountSketch<C> {
         SketchError::same("seed", &self.seed, &other.seed)
     }
 
-    /// The counters in the order of storage, row by row, without padding.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = &[C]> {
+    /// The counters row by row, `width` in each. A counter is, up to its sign, what its row says of an
+    /// absent key at that place: together they show the noise of the sketch.
+    pub fn cells(&self) -> impl Iterator<Item = &[C]> {
         let strides = self.cells.as_slice().chunks_exact(self.stride);
         strides.map(|stride| &stride[..self.width])
     }

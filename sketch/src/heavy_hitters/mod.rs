@@ -5,7 +5,6 @@
 //!   certainty, and their errors do not depend on chance.
 //! * [`TopK`] puts a small table of candidates beside any sketch of frequencies. At equal bytes it
 //!   knows the counts of the most frequent keys much better than the other two.
-//! * [`ThresholdedCountSketch`] answers 0 for keys that look like noise.
 //!
 //! ```
 //! use septet_sketch::heavy_hitters::SpaceSaving;
@@ -24,12 +23,10 @@ mod misra_gries;
 mod monitored;
 mod space_saving;
 mod stored;
-mod thresholded;
 mod top_k;
 
 pub use misra_gries::MisraGries;
 pub use space_saving::SpaceSaving;
-pub use thresholded::ThresholdedCountSketch;
 pub use top_k::TopK;
 
 use std::ops::RangeInclusive;

@@ -13,8 +13,8 @@
 //! | [`Cascade`] | a cheap oracle, and a costly one for the keys that pass it | both |
 //! | [`Perfect`] | the counts of the very stream: the bound for all others | 13 bytes a key |
 //!
-//! The module `train` (feature `train`) makes the first two from examples, and has recurrent
-//! networks besides.
+//! The module `train` (feature `train`) makes the first three from examples, and has a recurrent
+//! network besides.
 
 mod calibration;
 mod cascade;

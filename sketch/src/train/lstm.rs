@@ -5,11 +5,13 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 use septet_core::tensor::linear;
 
-/// The weights of a layer, in PyTorch's names, shapes and gate order (input, forget, cell, output),
-/// with its two biases.
+/// A layer of long short-term memory, for a [`Network`](super::Network) that reads its keys step by
+/// step. Its step is one operation on the CPU, with its gradient.
+///
+/// The parameters have PyTorch's names (`weight_ih_l0` and so on), shapes and gate order (input,
+/// forget, cell, output), with its two biases.
 #[derive(Clone, Debug)]
-pub(super) struct Lstm {
-    /// `[4 hidden, inputs + hidden]`, made anew for each pass from the four parameters.
+pub struct Lstm {
     weight_ih: Tensor,
     weight_hh: Tensor,
     bias_ih: Tensor,
@@ -18,8 +20,16 @@ pub(super) struct Lstm {
 }
 
 impl Lstm {
-    /// Draws all parameters uniformly from `+-1 / sqrt(hidden)`, as PyTorch does.
-    pub(super) fn new(inputs: usize, hidden: usize, builder: &VarBuilder<'_>) -> Result<Self> {
+    /// A layer of `hidden` units, from 1. All parameters are drawn uniformly from
+    /// `+-1 / sqrt(hidden)`, as PyTorch does, unless the builder has them.
+    ///
+    /// # Errors
+    ///
+    /// Candle's error for no units, or for parameters of other shapes.
+    pub fn new(inputs: usize, hidden: usize, builder: &VarBuilder<'_>) -> Result<Self> {
+        if hidden == 0 {
+            candle_core::bail!("lstm: expected at least 1 unit, found 0");
+        }
         let bound = 1.0 / (hidden as f64).sqrt();
         let init = Init::Uniform {
             lo: -bound,
@@ -35,9 +45,13 @@ impl Lstm {
         })
     }
 
-    /// The output `h` (`[n, hidden]`) after the last of `steps` inputs; `input` gives the input of a
-    /// step, `[n, inputs]`.
-    pub(super) fn last_output(
+    /// The output (`[keys, hidden]`) after the last of `steps` inputs; `input` gives the input of a
+    /// step, `[keys, inputs]`. Zeros without steps.
+    ///
+    /// # Errors
+    ///
+    /// Candle's error for an input of another shape or type, and the errors of `input`.
+    pub fn last_output(
         &self,
         keys: usize,
         steps: usize,
@@ -278,6 +292,16 @@ mod tests {
         }
         let difference = (found - h).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f64>().unwrap() < 1e-12);
+    }
+
+    #[test]
+    fn a_layer_has_units() {
+        let parameters = Parameters::new(SeedTree::new(1));
+        let builder = parameters.builder(DType::F64, &Device::Cpu);
+        assert!(Lstm::new(2, 0, &builder).is_err());
+        let lstm = Lstm::new(2, 3, &builder).unwrap();
+        assert!(lstm.last_output(4, 1, |_| Ok(draw("0", (4, 1)))).is_err());
+        assert!(lstm.last_output(4, 1, |_| Ok(draw("0", (5, 2)))).is_err());
     }
 
     #[test]

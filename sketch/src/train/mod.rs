@@ -2,9 +2,9 @@
 //!
 //! A [`Network`] is a model under training: [`LinearNetwork`] and [`EmbedMlpNetwork`], which become
 //! the oracles [`HashedLinear`](crate::oracle::HashedLinear) and
-//! [`HashedEmbedMlp`](crate::oracle::HashedEmbedMlp), and the recurrent [`HsuLstm`] and [`CharLstm`],
-//! which are oracles themselves. A [`Trainer`] fits it to the counts of earlier windows, for a
-//! [`Loss`], with examples drawn by a [`Sampler`].
+//! [`HashedEmbedMlp`](crate::oracle::HashedEmbedMlp), the recurrent [`HsuLstm`], which is an oracle
+//! itself, or one of your own, for which there is the layer [`Lstm`]. A [`Trainer`] fits it to the
+//! counts of earlier windows, for a [`Loss`], with examples drawn by a [`Sampler`].
 //!
 //! What the loss is makes the difference. An explicit table should hold the keys with the largest
 //! *expected count*; the squared error of logarithms ranks by the expected logarithm instead, and so
@@ -38,7 +38,6 @@
 //! The same seed gives the same bits, whatever the number of threads. Small models train fastest on
 //! one thread each, beside each other: `septet_core::tensor::one_math_thread` sees to it.
 
-mod char_lstm;
 mod embed_mlp;
 mod hsu_lstm;
 mod linear;
@@ -49,11 +48,11 @@ mod network;
 mod sampler;
 mod trainer;
 
-pub use char_lstm::{CharLstm, CharLstmSize};
 pub use embed_mlp::{EmbedMlpNetwork, EmbedMlpSize};
 pub use hsu_lstm::HsuLstm;
 pub use linear::LinearNetwork;
 pub use loss::Loss;
+pub use lstm::Lstm;
 pub use monitor::{Coverage, MONITORED_SHARES, monitor};
 pub use network::Network;
 pub use sampler::Sampler;

@@ -20,6 +20,73 @@ fn the_list_says_how_to_get_what_is_not_here() {
     );
 }
 
+/// What is typed or copied is never broken: addresses, hashes, names, commands.
+#[test]
+fn every_address_of_the_list_can_be_copied() {
+    let Run { stdout, .. } = xtask(["data", "list"]).run();
+    for whole in [
+        "https://raw.githubusercontent.com/1a1a11a/libCacheSim/aa0fc40914b2b786f4b9f4dafb099f8f332b216a/data/",
+        "https://raw.githubusercontent.com/optiq-lab/3L-Cache/fa5caa62b1d69886a615b9a506b17c4f28612bf8/data/tencentBlock.ns1326.sample.csv",
+    ] {
+        assert!(stdout.contains(whole), "{whole} is broken in\n{stdout}");
+    }
+    // Every word of what the registry says stands in the list as it is.
+    for set in septet_core::data::sets() {
+        for word in set.how_to_get().split_whitespace() {
+            assert!(stdout.contains(word), "{word} of {}", set.name);
+        }
+    }
+    // No line is wide but for a single word that is.
+    for line in stdout.lines() {
+        let longest = line
+            .split_whitespace()
+            .map(|word| word.chars().count())
+            .max();
+        let width = line.chars().count();
+        assert!(width <= 80 || longest.unwrap_or(0) > 60, "{line}");
+    }
+}
+
+#[test]
+fn the_list_has_a_short_form_and_one_for_programs() {
+    let short = xtask(["data", "list", "--short"]).run();
+    assert_eq!(short.code, 0);
+    assert_eq!(
+        short.stdout.lines().count(),
+        septet_core::data::sets().len()
+    );
+    assert!(short.stdout.contains("absent"), "{}", short.stdout);
+
+    let json = xtask(["data", "list", "--json"]).run();
+    let sets: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        sets.as_array().unwrap().len(),
+        septet_core::data::sets().len()
+    );
+    assert_eq!(sets[0]["state"], "absent");
+
+    let doctor = xtask(["doctor", "--json"]).run();
+    let doctor: serde_json::Value = serde_json::from_str(&doctor.stdout).unwrap();
+    assert_eq!(doctor["required"][0]["name"], "rustc");
+}
+
+/// No build of the runner with HTTP and TLS where there is nothing to download.
+#[cfg(not(feature = "fetch"))]
+#[test]
+fn a_set_without_an_address_is_refused_at_once() {
+    let cargo = FakeCargo::whose_programs_exit_with(0);
+    let run = xtask(["data", "fetch", "fashion-mnist"])
+        .with_cargo(&cargo)
+        .run();
+    assert_eq!(run.code, 4);
+    assert!(
+        run.stdout.contains("apt-get install dataset-fashion-mnist"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(cargo.calls(), [""; 0]);
+}
+
 #[test]
 fn a_damaged_file_is_named_with_both_hashes_and_the_command_that_mends_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,12 +141,12 @@ fn sets_are_downloaded_by_the_runner_that_can() {
     let cargo = FakeCargo::whose_programs_exit_with(4);
     let run = xtask(["data", "fetch", SET]).with_cargo(&cargo).run();
     assert_eq!(run.code, 4);
-    let call = cargo.calls().pop().unwrap();
+    let [build, run] = cargo.calls().try_into().unwrap();
     assert!(
-        call.contains("--package xtask --bin xtask --features fetch"),
-        "{call}"
+        build.ends_with("--package xtask --bin xtask --features fetch"),
+        "{build}"
     );
-    assert!(call.ends_with(&format!("-- data fetch {SET}")), "{call}");
+    assert_eq!(run, format!("run xtask data fetch {SET}"));
 }
 
 #[cfg(feature = "fetch")]

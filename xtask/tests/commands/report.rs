@@ -2,19 +2,22 @@
 
 use std::fs;
 
-use crate::runner::xtask;
 #[cfg(not(feature = "report"))]
-use crate::runner::{FakeCargo, Run};
+use crate::runner::Run;
+use crate::runner::{FakeCargo, xtask};
 
 #[test]
 fn a_missing_report_is_an_error_with_the_command_that_makes_it() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    let run = xtask(["report", "cache", "--profile", "full", "--out", out]).run();
+    let cargo = FakeCargo::whose_programs_exit_with(0);
+    let run = xtask(["report", "quick", "--profile", "full", "--out", out])
+        .with_cargo(&cargo)
+        .run();
     assert_eq!(run.code, 4);
     assert!(
         run.stderr
-            .contains("cargo xtask reproduce cache --profile full"),
+            .contains("cargo xtask reproduce quick --profile full"),
         "{}",
         run.stderr
     );
@@ -28,19 +31,16 @@ fn reports_are_built_by_the_runner_that_can() {
     let folder = folder_with_report("{}");
     let out = folder.path().to_str().unwrap();
     let cargo = FakeCargo::whose_programs_exit_with(4);
-    let Run { code, .. } = xtask(["report", "cache", "--out", out])
+    let Run { code, .. } = xtask(["report", "quick", "--out", out])
         .with_cargo(&cargo)
         .run();
     assert_eq!(code, 4);
-    let call = cargo.calls().pop().unwrap();
+    let [build, run] = cargo.calls().try_into().unwrap();
     assert!(
-        call.contains("--package xtask --bin xtask --features report"),
-        "{call}"
+        build.ends_with("--package xtask --bin xtask --features report"),
+        "{build}"
     );
-    assert!(
-        call.ends_with(&format!("-- report cache --out {out}")),
-        "{call}"
-    );
+    assert_eq!(run, format!("run xtask report quick --out {out}"));
 }
 
 #[cfg(feature = "report")]
@@ -49,11 +49,14 @@ fn a_broken_report_is_an_error_that_says_what_is_wrong_with_it() {
     for (text, complaint) in [
         ("{\"schema\": \"septet", "is not a report"),
         ("{\"schema\": \"septet-report/0\"}", "`septet-report/0`"),
-        ("{\"schema\": \"septet-report/1\"}", "missing field"),
+        ("{\"schema\": \"septet-report/2\"}", "missing field"),
     ] {
         let folder = folder_with_report(text);
         let out = folder.path().to_str().unwrap();
-        let run = xtask(["report", "--out", out]).run();
+        let cargo = FakeCargo::whose_programs_exit_with(0);
+        let run = xtask(["report", "all", "--out", out])
+            .with_cargo(&cargo)
+            .run();
         assert_eq!(run.code, 4, "{text}");
         assert!(run.stderr.contains("report.json"), "{}", run.stderr);
         assert!(run.stderr.contains(complaint), "{}", run.stderr);
@@ -65,10 +68,10 @@ fn a_broken_report_is_an_error_that_says_what_is_wrong_with_it() {
     }
 }
 
-/// A folder of results with this report of the cache's quick profile.
+/// A folder of results with this report of the paper `quick`, profile quick.
 fn folder_with_report(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("cache/quick");
+    let run = folder.path().join("quick/quick");
     fs::create_dir_all(&run).unwrap();
     fs::write(run.join("report.json"), text).unwrap();
     folder

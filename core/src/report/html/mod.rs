@@ -35,8 +35,9 @@ pub fn render(report: &Report) -> String {
             body {
                 (head(report))
                 main {
-                    (claims(&report.claims))
-                    (section("Figures", report.figures.iter().map(figure)))
+                    (headline(report))
+                    (claims(report))
+                    (section("Figures", report.figures.iter().filter(|&other| !is_headline(report, other)).map(figure)))
                     (section("Tables", report.tables.iter().map(table)))
                     (warnings(report))
                     (section("Data", report.data.iter().map(data_set)))
@@ -51,22 +52,38 @@ pub fn render(report: &Report) -> String {
 
 fn head(report: &Report) -> Markup {
     let paper = &report.paper;
+    let (all, new) = report.cell_seconds();
     html! {
         header {
             p.kicker {
                 "Reproduction of " b { (paper.id) } ", profile " b { (report.profile) }
-                ", seed " (report.seeds.master) ", " (format!("{:.1} s", report.wall_s))
+                ", seed " (report.seeds.master)
+                @if !report.only.is_empty() { ", only the claims " (report.only.join(", ")) }
+                ", " (format!("{all:.0} s of work"))
+                @if all - new >= 0.05 { (format!(", {:.0} s of it in earlier runs", all - new)) }
             }
             h1 { (paper.title) }
             p.authors {
                 (paper.authors) ". " (paper.venue) " " (paper.year) ". "
                 a href=(paper.url) { (paper.url) }
             }
-            ul.counts {
-                @for verdict in Verdict::ALL {
-                    @let count = report.count(verdict);
-                    li class=(if count == 0 { "none" } else { verdict.name() }) {
-                        span.number { (count) } " " (verdict.name())
+            (tally(report))
+        }
+    }
+}
+
+/// How many claims have which verdict, those of the paper apart from those of this project.
+pub(super) fn tally(report: &Report) -> Markup {
+    html! {
+        @for own in [false, true] {
+            @let counts = report.counts(own);
+            @if !own || counts.iter().any(|&(_, count)| count > 0) {
+                ul.counts {
+                    li.whose { (if own { "This project's claims" } else { "The paper's claims" }) }
+                    @for (verdict, count) in counts {
+                        li class=(if count == 0 { "none" } else { verdict.name() }) {
+                            span.number { (count) } " " (verdict.name())
+                        }
                     }
                 }
             }
@@ -74,28 +91,83 @@ fn head(report: &Report) -> Markup {
     }
 }
 
-fn claims(claims: &[Claim]) -> Markup {
+/// What the paper claims, what was measured beside what was published, and one figure.
+fn headline(report: &Report) -> Markup {
     html! {
-        section {
-            h2 { "Claims" }
-            table.claims {
-                thead {
-                    tr { th { "Claim" } th { "Expected" } th { "Measured" } th { "Scale" } th { "Verdict" } }
-                }
-                tbody { @for claim in claims { (claim_row(claim)) } }
+        section.headline {
+            h2 { "The claim, and what came out" }
+            p.abstract { (report.paper.claim) }
+            @if report.headline().next().is_some() {
+                (claim_table(report.headline()))
             }
+            @if let Some(shown) = headline_figure(report) { (figure(shown)) }
+            @if !report.paper.limits.is_empty() {
+                h3 { "Limits" }
+                ul.limits { @for limit in &report.paper.limits { li { (limit) } } }
+            }
+        }
+    }
+}
+
+/// The figure beside the headline: the first.
+fn headline_figure(report: &Report) -> Option<&Figure> {
+    report.figures.first()
+}
+
+fn is_headline(report: &Report, figure: &Figure) -> bool {
+    headline_figure(report).is_some_and(|shown| shown.id == figure.id)
+}
+
+fn claims(report: &Report) -> Markup {
+    let not_reproduced: Vec<&Claim> = report.not_reproduced().collect();
+    html! {
+        @if !not_reproduced.is_empty() {
+            section {
+                h2 { "Not reproduced" }
+                ul.missed {
+                    @for claim in not_reproduced {
+                        li {
+                            (badge(claim)) " " a href={ "#" (claim.id) } { (claim.id) }
+                            ": " (claim.statement)
+                        }
+                    }
+                }
+            }
+        }
+        @for own in [false, true] {
+            @let groups = report.grouped(own);
+            @if !groups.is_empty() {
+                section {
+                    h2 { (if own { "This project's own claims" } else { "The paper's claims" }) }
+                    @for (question, claims) in groups {
+                        h3.question { span.id { (question.id) } " " (question.text) }
+                        (claim_table(claims.into_iter().filter(|claim| !claim.headline)))
+                        @if report.headline().any(|claim| claim.is_own() == own && claim.id.split('.').next() == Some(&question.id)) {
+                            p.note { "Some claims on this question stand at the top of the page." }
+                        }
+                    }
+                }
+            }
+        }
+        section {
             details.key {
                 summary { "How to read this" }
                 p {
                     "A claim is " b { "reproduced" } " when the whole interval of the measurement \
-                    (95 % unless stated otherwise) lies within what is expected, " b { "contradicted" }
+                    lies within what is expected, " b { "contradicted" }
                     " when it lies wholly outside, " b { "inconclusive" } " when it straddles the bound \
                     or when a single random run has no interval, and " b { "skipped" } " when \
-                    something that it needs is not here."
+                    something that it needs is not here. A contradiction is " b { "known" }
+                    " when it is listed with its reason."
+                }
+                p {
+                    "An interval is a confidence interval at 95 %, with what was replicated to get it. A "
+                    b { "range" } " goes from the lowest to the highest replicate, and a claim on a range \
+                    is a claim on every replicate. " b { "Exact" } " is what has no randomness."
                 }
                 p {
                     "Scale: " b { "original" } ": the paper's own data and sizes; " b { "scaled" }
-                    ": the same mechanism on smaller or generated data; " b { "simulated" }
+                    ": the same mechanism on other, smaller or generated data; " b { "simulated" }
                     ": hardware or a network is simulated; " b { "analytic" } ": computed from a formula; "
                     b { "beyond" } ": not measured in the paper."
                 }
@@ -103,6 +175,21 @@ fn claims(claims: &[Claim]) -> Markup {
                     "In the small drawings the shaded range is what is expected, the line is the interval \
                     and the dot the measured value."
                 }
+                @if let Some(by_chance) = report.by_chance() { p { (by_chance) } }
+            }
+        }
+    }
+}
+
+fn claim_table<'a>(claims: impl Iterator<Item = &'a Claim>) -> Markup {
+    let mut claims = claims.peekable();
+    html! {
+        @if claims.peek().is_some() {
+            table.claims {
+                thead {
+                    tr { th { "Claim" } th { "Expected" } th { "Measured" } th { "Scale" } th { "Verdict" } }
+                }
+                tbody { @for claim in claims { (claim_row(claim)) } }
             }
         }
     }
@@ -113,7 +200,6 @@ fn claim_row(claim: &Claim) -> Markup {
         tr id=(claim.id) {
             td.statement {
                 a.id href={ "#" (claim.id) } { (claim.id) }
-                @if !claim.required { " " span.note { "(optional)" } }
                 p { (claim.statement) }
                 @if let Some(place) = &claim.paper_ref { p.note { (place) } }
             }
@@ -126,6 +212,7 @@ fn claim_row(claim: &Claim) -> Markup {
                 @if let Some(measured) = &claim.measured {
                     p.value { (measured.show_value()) }
                     p.note { (measured.show_confidence()) }
+                    @if let Some(published) = claim.show_published() { p.note { (published) } }
                     @if let Some(expected) = claim.expected { (strip::draw(expected, measured)) }
                 } @else { "–" }
             }
@@ -133,7 +220,10 @@ fn claim_row(claim: &Claim) -> Markup {
                 (claim.scale.map_or("–", |scale| scale.name()))
             }
             td data-label="Verdict" {
-                (badge(claim.verdict))
+                (badge(claim))
+                @if let (Verdict::Contradicted, Some(known)) = (claim.verdict, &claim.known) {
+                    p.note { (known) }
+                }
                 @if let Some(reason) = &claim.reason { p.note { (reason) } }
                 @if let Some(how) = &claim.how_to_get { p.note { "To get it: " code { (how) } } }
             }
@@ -141,17 +231,13 @@ fn claim_row(claim: &Claim) -> Markup {
     }
 }
 
-/// A verdict with its own sign: colour is not all that tells it.
-fn badge(verdict: Verdict) -> Markup {
-    let sign = match verdict {
-        Verdict::Reproduced => "✓",
-        Verdict::Contradicted => "✗",
-        Verdict::Inconclusive => "?",
-        Verdict::Skipped => "–",
-    };
+/// A verdict with its own sign: color is not all that tells it.
+pub(super) fn badge(claim: &Claim) -> Markup {
+    let verdict = claim.verdict;
     html! {
         span class={ "badge " (verdict.name()) } {
-            span aria-hidden="true" { (sign) } " " (verdict.name())
+            span aria-hidden="true" { (verdict.sign()) } " " (verdict.name())
+            @if verdict == Verdict::Contradicted && claim.known.is_some() { ", known" }
         }
     }
 }
@@ -256,8 +342,7 @@ fn table(table: &Table) -> Markup {
 }
 
 fn warnings(report: &Report) -> Markup {
-    let load = report.provenance.load_warning();
-    let warnings = report.warnings.iter().chain(load.as_ref());
+    let warnings = report.all_warnings().into_iter();
     section(
         "Warnings",
         warnings.map(|warning| html! { p.warning { (warning) } }),
@@ -328,8 +413,7 @@ fn provenance(report: &Report) -> Markup {
         command,
         program_sha256,
         release_build,
-        git_commit,
-        git_changed,
+        build,
         platform,
         kernel,
         processor,
@@ -340,18 +424,23 @@ fn provenance(report: &Report) -> Markup {
         load_after,
     } = &report.provenance;
     let program = program_sha256.as_deref();
-    let commit = git_commit.as_ref().map(|commit| match git_changed {
-        Some(true) => format!("{commit} and changes"),
-        _ => commit.clone(),
+    let commit = build.commit.as_ref().map(|commit| match build.changed {
+        true => format!("{commit} and changes"),
+        false => commit.clone(),
     });
+    let (all, new) = report.cell_seconds();
     let machine = [Some(platform), kernel.as_ref(), processor.as_ref()];
     let machine: Vec<&str> = machine.into_iter().flatten().map(String::as_str).collect();
     let load = load_before.zip(*load_after);
     let facts = [
         ("Started", Some(started.clone())),
-        ("Time", Some(format!("{:.1} s", report.wall_s))),
         (
-            "Processor time",
+            "Time of all cells",
+            Some(format!("{all:.1} s, of which {new:.1} s in this run")),
+        ),
+        ("Time of this run", Some(format!("{:.1} s", report.wall_s))),
+        (
+            "Processor time of this run",
             report.cpu_s.map(|seconds| format!("{seconds:.1} s")),
         ),
         ("Peak memory", report.peak_rss_bytes.map(bytes)),
@@ -363,7 +452,8 @@ fn provenance(report: &Report) -> Markup {
             )),
         ),
         ("Command", Some(command.join(" "))),
-        ("Commit", commit),
+        ("Built from commit", commit),
+        ("Compiler", build.compiler.clone()),
         ("Program", program.map(|hash| format!("sha256 {hash}"))),
         (
             "Build",
@@ -383,7 +473,7 @@ fn provenance(report: &Report) -> Markup {
             "Load",
             load.map(|(before, after)| format!("{before:.2} before, {after:.2} after")),
         ),
-        ("Form", Some(report.schema.clone())),
+        ("Format", Some(report.schema.clone())),
     ];
     html! {
         dl {

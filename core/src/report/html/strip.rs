@@ -12,7 +12,7 @@ const MIDDLE: f64 = HEIGHT / 2.0;
 /// exactly what it should be, or no number at all.
 pub(super) fn draw(expected: Expected, measured: &Estimate) -> Markup {
     let value = measured.value;
-    let (low, high) = measured.interval.unwrap_or((value, value));
+    let (low, high) = measured.ends().unwrap_or((value, value));
     let bounds = expected.bounds();
     let is_met_exactly = bounds == (low, high);
     if !value.is_finite() || is_met_exactly {
@@ -37,7 +37,7 @@ pub(super) fn draw(expected: Expected, measured: &Estimate) -> Markup {
             line.axis x1="0" x2=(WIDTH) y1=(MIDDLE) y2=(MIDDLE) {}
             rect.expected x=(start) y="1" width=(width) height=(HEIGHT - 2.0) rx="2" {}
             line.interval x1=(place(low)) x2=(place(high)) y1=(MIDDLE) y2=(MIDDLE) {}
-            @for end in measured.interval.iter().flat_map(|&(low, high)| [low, high]) {
+            @for end in [low, high].into_iter().filter(|_| low < high) {
                 line.interval x1=(place(end)) x2=(place(end)) y1=(MIDDLE - 4.0) y2=(MIDDLE + 4.0) {}
             }
             circle.value cx=(place(value)) cy=(MIDDLE) r="3.5" {}

@@ -1,0 +1,89 @@
+//! The search for wrong outputs that `ApproxIFER` has. It finds fewer than that of the library, and is
+//! here for comparison only.
+
+use nalgebra::{DMatrix, DVector};
+
+/// The most coordinates of the outputs that are looked at.
+const MOST_COORDINATES: usize = 32;
+
+/// The places of the `errors` outputs that fit least to the others, by the method of `ApproxIFER`
+/// (algorithm 2).
+///
+/// For each coordinate a rational function `p / q`, both of degree `queries + errors - 1`, is fitted to
+/// the outputs by linear least squares: `p(t_i) = y_i q(t_i)`. Where an output is wrong, `q` has to be
+/// small; the coordinates vote. The polynomials are written in Chebyshev's, and that of degree 0 has the
+/// coefficient 1 in `q`. `2 (queries + errors) - 1` outputs determine the fit.
+pub(crate) fn locate_rational(
+    nodes: &[f64],
+    outputs: &[&[f32]],
+    queries: usize,
+    errors: usize,
+) -> Vec<usize> {
+    if nodes.len() != outputs.len() {
+        return Vec::new();
+    }
+    let values = outputs.iter().map(|output| output.len()).min().unwrap_or(0);
+    let step = values.div_ceil(MOST_COORDINATES).max(1);
+    let degrees = queries + errors;
+    let basis: Vec<Vec<f64>> = nodes.iter().map(|&t| chebyshev(t, degrees)).collect();
+    let mut votes = vec![0_usize; nodes.len()];
+    for coordinate in (0..values).step_by(step) {
+        let ys: Vec<f64> = outputs
+            .iter()
+            .map(|output| output[coordinate].into())
+            .collect();
+        let Some(q) = denominator(&basis, &ys, degrees) else {
+            continue;
+        };
+        for place in smallest(&q, errors) {
+            votes[place] += 1;
+        }
+    }
+    let mut places: Vec<usize> = (0..nodes.len()).collect();
+    places.sort_by_key(|&place| std::cmp::Reverse(votes[place]));
+    places.truncate(errors);
+    places
+}
+
+/// The absolute values of `q` at the nodes.
+fn denominator(basis: &[Vec<f64>], ys: &[f64], degrees: usize) -> Option<Vec<f64>> {
+    let largest = ys.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
+    // The decomposition does not end on values that are not finite.
+    if largest == 0.0 || degrees == 0 || !ys.iter().all(|y| y.is_finite()) {
+        return None;
+    }
+    // Columns: the coefficients of p, then those of q without the first.
+    let system = DMatrix::from_fn(ys.len(), 2 * degrees - 1, |row, column| {
+        if column < degrees {
+            basis[row][column]
+        } else {
+            -ys[row] / largest * basis[row][column - degrees + 1]
+        }
+    });
+    let right = DVector::from_iterator(ys.len(), ys.iter().map(|y| y / largest));
+    let solution = system.svd(true, true).solve(&right, 1e-12).ok()?;
+    let q = basis.iter().map(|row| {
+        let rest: f64 = (1..degrees)
+            .map(|degree| row[degree] * solution[degrees + degree - 1])
+            .sum();
+        (1.0 + rest).abs()
+    });
+    Some(q.collect())
+}
+
+/// Chebyshev's polynomials of degrees below `degrees`.
+fn chebyshev(t: f64, degrees: usize) -> Vec<f64> {
+    let mut values = vec![1.0, t];
+    for degree in 2..degrees {
+        values.push(2.0 * t * values[degree - 1] - values[degree - 2]);
+    }
+    values.truncate(degrees);
+    values
+}
+
+fn smallest(values: &[f64], count: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    places.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    places.truncate(count);
+    places
+}

@@ -1,0 +1,128 @@
+//! Finished cells on disk, and the scratch folders of those that are not finished.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::ExperimentError;
+use crate::data::{hexadecimal, sha256_of_file};
+use crate::report::write_whole;
+
+/// The folder of finished cells.
+#[derive(Debug)]
+pub(super) struct Store {
+    /// The folder that holds `cells/`.
+    folder: PathBuf,
+    /// The hash of the running program.
+    program: String,
+}
+
+/// What a cell's result depends on. Equal keys stand for equal results.
+#[derive(Debug, Serialize)]
+pub(super) struct Key<'a> {
+    pub(super) paper: &'a str,
+    pub(super) group: &'a str,
+    pub(super) version: u32,
+    pub(super) params: &'a Value,
+    pub(super) master_seed: u64,
+    pub(super) seed_index: Option<u64>,
+    /// The names of the data sets that the group reads, each with the hashes of its files; without
+    /// any for a set that is not there.
+    pub(super) data: &'a [(String, Vec<&'static str>)],
+}
+
+/// A finished cell as it lies on disk.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored {
+    key: String,
+    group: String,
+    params: Value,
+    /// The hash of the program that computed it.
+    program: String,
+    pub(super) seconds: f64,
+    pub(super) load: Option<f64>,
+    pub(super) result: Value,
+}
+
+/// Where a cell lies.
+#[derive(Debug)]
+pub(super) struct Place {
+    key: String,
+    /// Relative to the folder that holds `cells/`, without the extension.
+    stem: String,
+}
+
+impl Store {
+    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+        let program = sha256_of_file(&std::env::current_exe()?)?;
+        Ok(Self { folder, program })
+    }
+
+    pub(super) fn place(&self, key: &Key<'_>) -> Result<Place, ExperimentError> {
+        let hash = hexadecimal(&Sha256::digest(serde_json::to_string(key)?));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let group = key.group.replace(|c| !is_plain(c), "_");
+        let stem = format!("cells/{group}-{}", &hash[..20]);
+        Ok(Place { key: hash, stem })
+    }
+
+    /// A finished cell; `None` when there is none, or its file is damaged.
+    pub(super) fn load(&self, place: &Place) -> Option<Stored> {
+        let text = fs::read_to_string(self.folder.join(place.file())).ok()?;
+        let stored: Stored = serde_json::from_str(&text).ok()?;
+        (stored.key == place.key).then_some(stored)
+    }
+
+    /// Whether another build of the program computed the cell.
+    pub(super) fn is_of_other_build(&self, stored: &Stored) -> bool {
+        stored.program != self.program
+    }
+
+    /// Keeps a finished cell; its scratch folder goes.
+    pub(super) fn save(
+        &self,
+        place: &Place,
+        key: &Key<'_>,
+        seconds: f64,
+        result: Value,
+    ) -> Result<Stored, ExperimentError> {
+        let stored = Stored {
+            key: place.key.clone(),
+            group: key.group.to_owned(),
+            params: key.params.clone(),
+            program: self.program.clone(),
+            seconds,
+            load: crate::report::provenance::load(),
+            result,
+        };
+        write_whole(
+            &self.folder.join(place.file()),
+            &serde_json::to_string(&stored)?,
+        )?;
+        remove_if_there(&self.scratch(place))?;
+        Ok(stored)
+    }
+
+    /// The folder that a cell may write to while it is not finished.
+    pub(super) fn scratch(&self, place: &Place) -> PathBuf {
+        self.folder.join(format!("{}.scratch", place.stem))
+    }
+}
+
+impl Place {
+    /// The file of the finished cell, relative to the folder that holds `cells/`.
+    pub(super) fn file(&self) -> String {
+        format!("{}.json", self.stem)
+    }
+}
+
+pub(super) fn remove_if_there(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,105 @@
+//! The page that lists all reports below a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use maud::{DOCTYPE, PreEscaped, html};
+
+use super::claim::Verdict;
+use super::html::{badge, tally};
+use super::{Report, ReportError, write_whole};
+
+/// Writes `index.html` below the folder of all results: a card for each report there, with the
+/// abstract's claim and what was measured. Reports of other versions of the form are left out.
+///
+/// # Errors
+///
+/// [`ReportError::Write`].
+pub fn write_index(folder: &Path) -> Result<PathBuf, ReportError> {
+    let file = folder.join("index.html");
+    write_whole(&file, &render(&reports(folder)))?;
+    Ok(file)
+}
+
+/// The reports below a folder with their paths relative to it, in the order of these.
+fn reports(folder: &Path) -> Vec<(String, Report)> {
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut reports = Vec::new();
+    for paper in names(folder) {
+        for profile in names(&folder.join(&paper)) {
+            let path = format!("{paper}/{profile}");
+            if let Ok(report) = Report::load(&folder.join(&path).join("report.json")) {
+                reports.push((path, report));
+            }
+        }
+    }
+    reports
+}
+
+fn render(reports: &[(String, Report)]) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Septet: reproductions" }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(include_str!("html/page.css"))) }
+            }
+            body {
+                header {
+                    p.kicker { "Septet" }
+                    h1 { "What the papers claim, and what came out here" }
+                }
+                main {
+                    @for (path, report) in reports {
+                        section.card {
+                            p.kicker {
+                                b { (report.paper.id) } ", profile " b { (report.profile) }
+                                ", seed " (report.seeds.master) ", " (report.provenance.started)
+                            }
+                            h2 { a href={ (path) "/report.html" } { (report.paper.title) } }
+                            p.authors {
+                                (report.paper.authors) ". " (report.paper.venue) " " (report.paper.year)
+                            }
+                            p.abstract { (report.paper.claim) }
+                            @for claim in report.headline() {
+                                div.row {
+                                    (badge(claim))
+                                    div {
+                                        p { (claim.statement) }
+                                        @if let Some(measured) = &claim.measured {
+                                            p.note {
+                                                b { (measured.show_value()) } " ("
+                                                (measured.show_confidence()) ")"
+                                                @if let Some(published) = claim.show_published() {
+                                                    "; " (published)
+                                                }
+                                                @if let Some(scale) = claim.scale { "; " (scale.name()) }
+                                            }
+                                        }
+                                        @if claim.verdict == Verdict::Skipped {
+                                            @if let Some(reason) = &claim.reason { p.note { (reason) } }
+                                        }
+                                    }
+                                }
+                            }
+                            (tally(report))
+                        }
+                    }
+                    @if reports.is_empty() { p { "No report is here yet." } }
+                }
+            }
+        }
+    };
+    page.into_string()
+}

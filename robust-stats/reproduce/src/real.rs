@@ -1,0 +1,314 @@
+//! R: real distributions: browser versions, emoji, countries of birth.
+
+use std::collections::BTreeMap;
+
+use rand_distr::{Binomial, Distribution};
+use septet_core::experiment::{
+    Cell, Column, Context, DataSet, ExperimentError, SeedTree, Table, Value,
+};
+use septet_robust_stats::Epsilon;
+use septet_robust_stats::attack::{
+    Adversary, MaxCoupling, PlantedShift, SameMessage, SignAlign, attack,
+};
+use septet_robust_stats::decode::{Decoder, Projection};
+use septet_robust_stats::distribution::{MultinomialSampler, Pmf, read_column, read_counts};
+use septet_robust_stats::mechanism::{PureMechanism, RandomizedResponse, UnaryEncoding};
+use septet_robust_stats::parameter::Gamma;
+use septet_robust_stats::simulate::{central, sample_counts};
+use septet_robust_stats::testing::IdentityTest;
+use serde::{Deserialize, Serialize};
+
+use super::fakes;
+use super::population::{decode, design_matrix, distance};
+
+/// The data sets that the full profile uses.
+pub(super) const DATA_SETS: [&str; 3] = [
+    "robust-stats-browsers",
+    "robust-stats-emoji",
+    "robust-stats-adult",
+];
+
+/// A population, as frequencies.
+pub(super) struct Population {
+    pub(super) name: &'static str,
+    pub(super) truth: Pmf,
+    users: u64,
+}
+
+pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
+    if !cx.wants("R") {
+        return Ok(());
+    }
+    let mut populations = Vec::new();
+    let browsers = cx.data(DATA_SETS[0]);
+    if let Some(set) = &browsers {
+        let counts = read_counts(&set.path("browser_versions_global.csv")?)?;
+        populations.push(Population {
+            name: "browser versions",
+            truth: counts.at_least(1e-9).pmf()?,
+            users: 1_000_000,
+        });
+    }
+    if let Some(set) = cx.data(DATA_SETS[1]) {
+        let counts = read_counts(&set.path("emoji_misskey_io.csv")?)?;
+        for (name, least) in [
+            ("emoji used 1000 times", 1e3),
+            ("emoji used 100 times", 1e2),
+        ] {
+            populations.push(Population {
+                name,
+                truth: counts.at_least(least).pmf()?,
+                users: 2_000_000,
+            });
+        }
+    }
+    if let Some(set) = cx.data(DATA_SETS[2]) {
+        let counts = read_column(&set.path("adult.data")?, 13)?;
+        populations.push(Population {
+            name: "countries of the Adult rows",
+            truth: counts.pmf()?,
+            users: counts.weights.iter().sum::<f64>() as u64,
+        });
+    }
+    if populations.is_empty() {
+        cx.skip(
+            "R.gain",
+            "Errors, drift tests and targeted gains on real distributions",
+            "no data set is here",
+            "put the folder robust-stats into a folder and name it with --data or SEPTET_DATA",
+        );
+        return Ok(());
+    }
+    errors(cx, &populations)?;
+    if let Some(set) = &browsers {
+        drift(cx, set)?;
+    }
+    fakes::run(cx, &populations)
+}
+
+const GAMMAS: [f64; 4] = [0.0, 0.001, 0.01, 0.05];
+
+const PROTOCOLS: [&str; 6] = [
+    "the value itself",
+    "2 bits, min-L1",
+    "4 bits, min-L1",
+    "private half sets, min-L1",
+    "private half sets, least squares",
+    "randomized response",
+];
+
+#[derive(Clone, Serialize)]
+struct Setting {
+    population: &'static str,
+    protocol: &'static str,
+    gamma: f64,
+}
+
+/// Error of every protocol under its worst attack of those that are tried.
+fn errors(cx: &mut Context, populations: &[Population]) -> Result<(), ExperimentError> {
+    let mut settings = Vec::new();
+    for population in populations {
+        for protocol in PROTOCOLS.into_iter().chain(["unary encoding"]) {
+            settings.extend(GAMMAS.map(|gamma| Setting {
+                population: population.name,
+                protocol,
+                gamma,
+            }));
+        }
+    }
+    let errors = cx
+        .grid("real distributions", settings.clone())
+        .reads(DATA_SETS)
+        .version(2)
+        .run(|setting, cell| {
+            let population = populations
+                .iter()
+                .find(|population| population.name == setting.population)
+                .ok_or_else(|| ExperimentError::new("no such population"))?;
+            if setting.protocol == "unary encoding" {
+                unary_error(population, setting.gamma, cell.seed())
+            } else {
+                protocol_error(population, setting.protocol, setting.gamma, cell.seed())
+            }
+        })?
+        .into_firsts();
+    let columns = [Column::text("Population"), Column::text("Protocol")]
+        .into_iter()
+        .chain(GAMMAS.map(|gamma| Column::number(format!("gamma {gamma}"), 3)));
+    let mut table = Table::new(
+        "Total variation of the estimate under the worst of the attacks that are tried, epsilon 1 \
+         where the protocol is private",
+        columns,
+    )
+    .note(
+        "Attacks: same message; for hash designs also sign alignment and coupling; half ones for \
+         unary encoding. One run each.",
+    );
+    for (settings, errors) in settings.chunks(4).zip(errors.chunks(4)) {
+        let names = [
+            Value::from(settings[0].population),
+            Value::from(settings[0].protocol),
+        ];
+        table.push(
+            names
+                .into_iter()
+                .chain(errors.iter().map(|&error| Value::from(error))),
+        );
+    }
+    cx.table(table);
+    Ok(())
+}
+
+fn protocol_error(
+    population: &Population,
+    protocol: &str,
+    gamma: f64,
+    seed: &SeedTree,
+) -> Result<f64, ExperimentError> {
+    let truth = &population.truth;
+    let k = truth.domain();
+    let squares = Decoder::LeastSquares(Projection::Simplex);
+    let (matrix, decoder, hashed) = match protocol {
+        "2 bits, min-L1" => (
+            design_matrix(k, 4, None, None, seed)?,
+            Decoder::default(),
+            true,
+        ),
+        "4 bits, min-L1" => (
+            design_matrix(k, 16, None, None, seed)?,
+            Decoder::default(),
+            true,
+        ),
+        "private half sets, min-L1" => (
+            design_matrix(k, 2, None, Some(1.0), seed)?,
+            Decoder::default(),
+            true,
+        ),
+        "private half sets, least squares" => {
+            (design_matrix(k, 2, None, Some(1.0), seed)?, squares, true)
+        }
+        "randomized response" => {
+            let (own, other) = RandomizedResponse::new(k, Epsilon::new(1.0)?)?.probabilities();
+            (central(k)?.with_response(own, other)?, squares, false)
+        }
+        _ => (central(k)?, squares, false),
+    };
+    let mut rng = seed.rng();
+    let counts = sample_counts(&matrix, truth, population.users, &mut rng)?;
+    let gamma = Gamma::new(gamma)?;
+    let rarest = k - 1;
+    let mut adversaries = vec![Adversary::Oblivious(Box::new(SameMessage {
+        symbol: rarest,
+    }))];
+    if hashed && gamma.get() > 0.0 {
+        adversaries.push(Adversary::Adaptive(Box::new(SignAlign::default())));
+        let shift = PlantedShift::search(&matrix, truth, 0.97 * gamma.get(), 20, &mut rng)?;
+        adversaries.push(Adversary::Adaptive(Box::new(MaxCoupling {
+            truth: truth.clone(),
+            target: shift.target,
+        })));
+    }
+    let mut worst: f64 = 0.0;
+    for adversary in &mut adversaries {
+        let attacked = attack(&matrix, &counts, adversary, gamma, &mut rng)?.counts;
+        let estimate = decode(decoder, &matrix, &attacked, gamma)?;
+        worst = worst.max(distance(&estimate.masses, truth));
+    }
+    Ok(worst)
+}
+
+/// Optimized unary encoding with epsilon 1 whose liars set the bits of the rarer half of the symbols.
+fn unary_error(
+    population: &Population,
+    gamma: f64,
+    seed: &SeedTree,
+) -> Result<f64, ExperimentError> {
+    let truth = &population.truth;
+    let k = truth.domain();
+    let support = UnaryEncoding::optimized(k, Epsilon::new(1.0)?)?.support();
+    let mut rng = seed.rng();
+    let lies = Gamma::new(gamma)?.budget(population.users);
+    let honest = population.users - lies;
+    let values = MultinomialSampler::new(truth).sample(honest, &mut rng);
+    let mut estimates = Vec::with_capacity(k);
+    for (symbol, &own) in values.iter().enumerate() {
+        // The bits of different symbols are independent.
+        let supported = Binomial::new(own, support.own)?.sample(&mut rng)
+            + Binomial::new(honest - own, support.other)?.sample(&mut rng)
+            + if symbol >= k / 2 { lies } else { 0 };
+        estimates.push(support.estimate(supported, population.users));
+    }
+    Projection::Simplex.apply(&mut estimates, 0.0);
+    Ok(distance(&estimates, truth))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Drift {
+    distance: f64,
+    p_value: f64,
+    robust_p_value: f64,
+    gamma_star: Option<f64>,
+}
+
+const DRIFT_USERS: u64 = 100_000;
+
+/// Whether the browsers of a country follow the world's, and how many liars the finding survives.
+fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
+    let world = read_counts(&set.path("browser_versions_global.csv")?)?.at_least(1e-9);
+    let index: BTreeMap<&str, usize> = world
+        .labels
+        .iter()
+        .enumerate()
+        .map(|(index, label)| (label.as_str(), index))
+        .collect();
+    let reference = world.pmf()?;
+    let regions = ["global", "US", "DE", "BR", "JP"];
+    let root = *cx.seed();
+    let test = IdentityTest::new(&reference, DRIFT_USERS, 1_999, &root.child("drift test"))?;
+    let work = |region: &&str, cell: &Cell| {
+        let counts = read_counts(&set.path(&format!("browser_versions_{region}.csv"))?)?;
+        // Versions that the world's table does not list are left out.
+        let mut weights = vec![0.0; reference.domain()];
+        for (label, weight) in counts.labels.iter().zip(&counts.weights) {
+            if let Some(&index) = index.get(label.as_str()) {
+                weights[index] += weight;
+            }
+        }
+        let local = Pmf::from_weights(&weights)?;
+        let sample = MultinomialSampler::new(&local).sample(DRIFT_USERS, &mut cell.seed().rng());
+        let report = test.run(&sample, Gamma::new(0.01)?, 0.05)?;
+        Ok(Drift {
+            distance: local.total_variation(&reference)?,
+            p_value: report.p_value,
+            robust_p_value: report.robust_p_value,
+            gamma_star: report.gamma_star,
+        })
+    };
+    let drifts = cx
+        .grid("region drift", regions)
+        .reads([DATA_SETS[0]])
+        .version(2)
+        .run(work)?
+        .into_firsts();
+    let mut table = Table::new(
+        "Do 100 000 users of a country use the world's browser versions?",
+        [
+            Column::text("Region"),
+            Column::number("true distance", 3),
+            Column::number("p, nobody lies", 4),
+            Column::number("p, 1 % lie", 4),
+            Column::number("survives gamma", 3),
+        ],
+    );
+    for (region, drift) in regions.iter().zip(&drifts) {
+        table.push([
+            Value::from(*region),
+            Value::from(drift.distance),
+            Value::from(drift.p_value),
+            Value::from(drift.robust_p_value),
+            Value::from(drift.gamma_star),
+        ]);
+    }
+    cx.table(table);
+    Ok(())
+}
