@@ -492,7 +492,7 @@ fn mistakes_are_told_in_one_block() {
     says(
         2,
         &["build", "nosuch.txt", "-o", "x"],
-        "nosuch.txt cannot be read or written",
+        "nosuch.txt cannot be read or written\n  No such file or directory (os error 2)",
     );
     says(
         2,

@@ -15,22 +15,7 @@ pub struct ClaimBuilder<'a> {
 
 impl<'a> ClaimBuilder<'a> {
     pub(super) fn new(context: &'a mut Context, id: &str, statement: &str) -> Self {
-        let claim = Claim {
-            id: id.to_owned(),
-            statement: statement.to_owned(),
-            paper_ref: None,
-            scale: None,
-            expected: None,
-            source: None,
-            tolerance_because: None,
-            published: None,
-            measured: None,
-            headline: false,
-            verdict: Verdict::Inconclusive,
-            known: None,
-            reason: None,
-            how_to_get: None,
-        };
+        let claim = Claim::new(id, statement);
         Self { context, claim }
     }
 

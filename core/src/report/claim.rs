@@ -41,6 +41,26 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// A claim about which nothing is known yet.
+    pub(crate) fn new(id: &str, statement: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            statement: statement.to_owned(),
+            paper_ref: None,
+            scale: None,
+            expected: None,
+            source: None,
+            tolerance_because: None,
+            published: None,
+            measured: None,
+            headline: false,
+            verdict: Verdict::Inconclusive,
+            known: None,
+            reason: None,
+            how_to_get: None,
+        }
+    }
+
     /// Whether this is a claim of this project, about something that the paper does not measure.
     #[must_use]
     pub fn is_own(&self) -> bool {
@@ -340,20 +360,9 @@ mod tests {
     fn only_what_the_list_of_known_contradictions_does_not_say_is_news() {
         use Verdict::{Contradicted, Inconclusive, Reproduced, Skipped};
         let claim = |verdict, known: Option<&str>| Claim {
-            id: "Q1".into(),
-            statement: String::new(),
-            paper_ref: None,
-            scale: None,
-            expected: None,
-            source: None,
-            tolerance_because: None,
-            published: None,
-            measured: None,
-            headline: false,
             verdict,
             known: known.map(str::to_owned),
-            reason: None,
-            how_to_get: None,
+            ..Claim::new("Q1", "")
         };
         for (verdict, listed, is_news) in [
             (Contradicted, false, true),

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::html;
 
 use super::claim::Verdict;
-use super::html::{badge, tally};
+use super::html::{badge, page, tally};
 use super::{Report, ReportError, write_whole};
 
 /// Writes `index.html` below the folder of all results: a card for each report there, with the
@@ -44,62 +44,51 @@ fn reports(folder: &Path) -> Vec<(String, Report)> {
 }
 
 fn render(reports: &[(String, Report)]) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Septet: reproductions" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(include_str!("html/page.css"))) }
-            }
-            body {
-                header {
-                    p.kicker { "Septet" }
-                    h1 { "What the papers claim, and what came out here" }
-                }
-                main {
-                    @for (path, report) in reports {
-                        section.card {
-                            p.kicker {
-                                b { (report.paper.id) } ", profile " b { (report.profile) }
-                                ", seed " (report.seeds.master) ", " (report.provenance.started)
-                            }
-                            h2 { a href={ (path) "/report.html" } { (report.paper.title) } }
-                            p.authors {
-                                (report.paper.authors) ". " (report.paper.venue) " " (report.paper.year)
-                            }
-                            p.abstract { (report.paper.claim) }
-                            @for claim in report.headline() {
-                                div.row {
-                                    (badge(claim))
-                                    div {
-                                        p { (claim.statement) }
-                                        @if let Some(measured) = &claim.measured {
-                                            p.note {
-                                                b { (measured.show_value()) } " ("
-                                                (measured.show_confidence()) ")"
-                                                @if let Some(published) = claim.show_published() {
-                                                    "; " (published)
+    page(
+        "Septet: reproductions",
+        &html! {
+                    header {
+                        p.kicker { "Septet" }
+                        h1 { "What the papers claim, and what came out here" }
+                    }
+                    main {
+                        @for (path, report) in reports {
+                            section.card {
+                                p.kicker {
+                                    b { (report.paper.id) } ", profile " b { (report.profile) }
+                                    ", seed " (report.seeds.master) ", " (report.provenance.started)
+                                }
+                                h2 { a href={ (path) "/report.html" } { (report.paper.title) } }
+                                p.authors {
+                                    (report.paper.authors) ". " (report.paper.venue) " " (report.paper.year)
+                                }
+                                p.abstract { (report.paper.claim) }
+                                @for claim in report.headline() {
+                                    div.row {
+                                        (badge(claim))
+                                        div {
+                                            p { (claim.statement) }
+                                            @if let Some(measured) = &claim.measured {
+                                                p.note {
+                                                    b { (measured.show_value()) } " ("
+                                                    (measured.show_confidence()) ")"
+                                                    @if let Some(published) = claim.show_published() {
+                                                        "; " (published)
+                                                    }
+                                                    @if let Some(scale) = claim.scale { "; " (scale.name()) }
                                                 }
-                                                @if let Some(scale) = claim.scale { "; " (scale.name()) }
                                             }
-                                        }
-                                        @if claim.verdict == Verdict::Skipped {
-                                            @if let Some(reason) = &claim.reason { p.note { (reason) } }
+                                            @if claim.verdict == Verdict::Skipped {
+                                                @if let Some(reason) = &claim.reason { p.note { (reason) } }
+                                            }
                                         }
                                     }
                                 }
+                                (tally(report))
                             }
-                            (tally(report))
                         }
+                        @if reports.is_empty() { p { "No report is here yet." } }
                     }
-                    @if reports.is_empty() { p { "No report is here yet." } }
-                }
-            }
-        }
-    };
-    page.into_string()
+        },
+    )
 }

@@ -10,20 +10,14 @@ use crate::paper::Run;
 fn report() -> Report {
     let estimate = Estimate::confidence(0.1 + 0.2, (0.25, 1.0 / 3.0), "t", 20, "runs", "misses");
     let claim = |id: &str, verdict, measured| Claim {
-        id: id.to_owned(),
-        statement: "Less is <more> & \"better\"".to_owned(),
         paper_ref: Some("section 4".to_owned()),
         scale: Some(Scale::Scaled),
         expected: Some(Expected::AtMost(1.015)),
-        source: None,
-        tolerance_because: None,
         published: Some(0.31),
         measured,
         headline: id == "Q1",
         verdict,
-        known: None,
-        reason: None,
-        how_to_get: None,
+        ..Claim::new(id, "Less is <more> & \"better\"")
     };
     Report {
         schema: SCHEMA.to_owned(),

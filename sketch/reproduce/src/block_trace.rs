@@ -230,7 +230,8 @@ fn id_at(share: f64) -> String {
 
 fn statement_at(share: f64) -> String {
     format!(
-        "On block requests, BatchRank 8 covers more than log-MSE with {} % of the keys: ratio of coverage",
+        "Block requests: BatchRank 8 covers more than log-MSE with {} % of the keys, each at its best on \
+         validation data: ratio of coverage",
         100.0 * share
     )
 }
@@ -272,7 +273,7 @@ fn train(job: &Training, windows: &[Window], seed: &SeedTree) -> Result<Trained,
                 seed,
             )?)
         },
-        Examples {
+        &Examples {
             keys: &keys,
             counts: &counts,
             validation: &validation.counts,

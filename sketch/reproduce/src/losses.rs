@@ -174,7 +174,7 @@ fn train(job: &Training, seed: &SeedTree) -> Result<Trained, ExperimentError> {
                 seed,
             )?)
         },
-        Examples {
+        &Examples {
             keys: &keys,
             counts: &counts,
             validation: validation.counts(),

@@ -95,7 +95,7 @@ pub(crate) struct Protocol {
 }
 
 /// What is trained on, and the counts of the keys of the validation window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Examples<'a, K> {
     pub(crate) keys: &'a [K],
     pub(crate) counts: &'a [u64],
@@ -121,7 +121,7 @@ pub(crate) fn best_on_validation<K, N: Network<K>>(
     protocol: &Protocol,
     seed: &SeedTree,
     make: impl Fn() -> Result<N, ExperimentError>,
-    examples: Examples<'_, K>,
+    examples: &Examples<'_, K>,
     shares: &[f64],
     score: impl Fn(&N) -> Result<[Vec<f64>; 2], ExperimentError>,
 ) -> Result<Vec<Choice>, ExperimentError> {

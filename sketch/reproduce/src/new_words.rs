@@ -332,7 +332,7 @@ fn train(job: &Training, library: &Library, seed: &SeedTree) -> Result<Trained, 
     if test.words.iter().any(|word| known.contains(word)) {
         return Err(ExperimentError::new("a tested word is not new"));
     }
-    let examples = Examples {
+    let examples = &Examples {
         keys: &examples.words,
         counts: &examples.counts,
         validation: &validation.counts,

@@ -474,7 +474,6 @@ fn equal_claim(cx: &mut Context, id: &str, statement: &str, measured: Estimate) 
         .paper_ref("abstract: coverage is approximately sufficient")
         .scale(Scale::Scaled)
         .expect(Expected::AtMost(EQUAL))
-        .source("approximately")
         .tolerance_because(EQUAL_BECAUSE);
     if id == "Q2.equal-d2" {
         claim.headline().measured(measured);

@@ -132,7 +132,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let root = cx.seed().child("word pairs");
     let train = |job: &Training, cell: &Cell| -> Result<Tests, ExperimentError> {
         let seed = root.index(cell.seed_index());
-        let examples = Examples {
+        let examples = &Examples {
             keys: &keys,
             counts: &counts,
             validation: &validation.counts,

@@ -20,6 +20,27 @@ const MOST_ROWS: usize = 500;
 #[must_use]
 pub fn render(report: &Report) -> String {
     let paper = &report.paper;
+    let title = format!("{} {}: {}", paper.id, report.profile, paper.title);
+    page(
+        &title,
+        &html! {
+                    (head(report))
+                    main {
+                        (headline(report))
+                        (claims(report))
+                        (section("Figures", report.figures.iter().filter(|&other| !is_headline(report, other)).map(figure)))
+                        (section("Tables", report.tables.iter().map(table)))
+                        (warnings(report))
+                        (section("Data", report.data.iter().map(data_set)))
+                        (section("Work", cells(&report.cells)))
+                        section { h2 { "Provenance" } (provenance(report)) }
+                    }
+        },
+    )
+}
+
+/// A page with this title and body that needs no other file.
+pub(super) fn page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -27,24 +48,12 @@ pub fn render(report: &Report) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (paper.id) " " (report.profile) ": " (paper.title) }
+                title { (title) }
                 // An empty icon keeps browsers from asking for one.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(include_str!("page.css"))) }
             }
-            body {
-                (head(report))
-                main {
-                    (headline(report))
-                    (claims(report))
-                    (section("Figures", report.figures.iter().filter(|&other| !is_headline(report, other)).map(figure)))
-                    (section("Tables", report.tables.iter().map(table)))
-                    (warnings(report))
-                    (section("Data", report.data.iter().map(data_set)))
-                    (section("Work", cells(&report.cells)))
-                    section { h2 { "Provenance" } (provenance(report)) }
-                }
-            }
+            body { (body) }
         }
     };
     page.into_string()
