@@ -20,8 +20,20 @@ fn main() {
     };
 
     // What the program consists of; a change of anything else does not matter to its results.
-    let sources = ["Cargo.lock", "Cargo.toml", "core/src"].map(|path| root.join(path));
-    let own = [system.join("src"), Path::new(&package).to_path_buf()];
+    let sources = [
+        ".cargo/config.toml",
+        "Cargo.lock",
+        "Cargo.toml",
+        "core/Cargo.toml",
+        "core/reproduction-build.rs",
+        "core/src",
+    ]
+    .map(|path| root.join(path));
+    let own = [
+        system.join("Cargo.toml"),
+        system.join("src"),
+        Path::new(&package).to_path_buf(),
+    ];
     let sources: Vec<String> = (sources.iter().chain(&own))
         .map(|path| path.display().to_string())
         .collect();
@@ -39,7 +51,7 @@ fn main() {
         println!("cargo::rustc-env=SEPTET_COMMIT={commit}");
         let mut status = vec!["status", "--porcelain", "--"];
         status.extend(sources.iter().map(String::as_str));
-        if git(&status).is_some_and(|changes| !changes.is_empty()) {
+        if git(&status).is_none_or(|changes| !changes.is_empty()) {
             println!("cargo::rustc-env=SEPTET_CHANGED=1");
         }
     }

@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import queue
+import random
 import unittest
 import zlib
 
@@ -210,8 +211,10 @@ class Checks:
 
     async def test_says_what_is_reconstructed(self):
         """Which worker takes which query changes; some time the late one takes one of two."""
-        for attempt in range(200):
-            rows = 1 + attempt % 2
+        # A regular sequence can keep in step with the workers' turns, and never meet the late one.
+        sizes = random.Random(1)
+        for _ in range(200):
+            rows = sizes.randint(1, 2)
             found = await self.infer(QUERIES[:rows])
             self.assertEqual(found.as_numpy(OUTPUT).shape, (rows, 10))
             told = self.parameters(found)

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::outcome::Outcome;
+use crate::outcome::{CommandError, Outcome};
 
 /// The folder of the workspace.
 pub(crate) fn workspace() -> &'static Path {
@@ -69,10 +69,11 @@ impl Build {
         Self(arguments.map(str::to_owned).into())
     }
 
-    /// Every program of the workspace as its tests are built: after a test run this builds nothing.
-    pub(crate) fn as_tested() -> Self {
-        let arguments = ["--workspace", "--all-features", "--bins", "--tests"];
-        Self(arguments.map(str::to_owned).into())
+    /// The programs of these packages (arguments of cargo) as their tests are built: after a test run
+    /// of the same packages this builds nothing.
+    pub(crate) fn as_tested(packages: &[String]) -> Self {
+        let arguments = ["--all-features", "--bins", "--tests"].map(str::to_owned);
+        Self([packages, &arguments].concat())
     }
 }
 
@@ -101,8 +102,8 @@ struct ArtifactProfile {
 }
 
 impl Programs {
-    /// Builds, showing cargo's progress. `None` when it fails, which cargo has explained then.
-    pub(crate) fn build(build: &Build) -> anyhow::Result<Option<Self>> {
+    /// Builds, showing cargo's progress. When it fails, cargo has explained why.
+    pub(crate) fn build(build: &Build) -> Result<Self, CommandError> {
         let mut child = cargo("build")
             .arg("--message-format=json-render-diagnostics")
             .args(&build.0)
@@ -121,10 +122,16 @@ impl Programs {
             }
         }
         let status = child.wait().context("cannot wait for `cargo build`")?;
-        if !status.success() && !interrupted() {
-            eprintln!("error: the programs were not built");
+        if status.success() {
+            return Ok(Self(programs));
         }
-        Ok(status.success().then_some(Self(programs)))
+        // Cargo may tell before this process has noticed the signal itself.
+        let (outcome, what) = match Outcome::of_program(status) {
+            Outcome::Interrupted => (Outcome::Interrupted, "interrupted while building"),
+            _ if interrupted() => (Outcome::Interrupted, "interrupted while building"),
+            _ => (Outcome::Crash, "the programs were not built"),
+        };
+        Err(CommandError::new(outcome, anyhow::Error::msg(what)))
     }
 
     /// Runs a program to its end, with the terminal as its own.
@@ -160,18 +167,14 @@ pub(crate) fn build_and_run<A: AsRef<OsStr>>(
     build: &Build,
     program: &str,
     arguments: impl IntoIterator<Item = A>,
-) -> anyhow::Result<Outcome> {
-    match Programs::build(build)? {
-        Some(programs) => programs.run(program, arguments),
-        None if interrupted() => Ok(Outcome::Interrupted),
-        None => Ok(Outcome::Crash),
-    }
+) -> Result<Outcome, CommandError> {
+    Ok(Programs::build(build)?.run(program, arguments)?)
 }
 
 /// Runs this very command line in the runner built with a feature, and so with what only this
 /// command needs.
 #[cfg(not(all(feature = "fetch", feature = "report")))]
-pub(crate) fn run_again_with(feature: &'static str) -> anyhow::Result<Outcome> {
+pub(crate) fn run_again_with(feature: &'static str) -> Result<Outcome, CommandError> {
     let name = env!("CARGO_PKG_NAME");
     build_and_run(&Build::runner(feature), name, std::env::args_os().skip(1))
 }

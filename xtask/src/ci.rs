@@ -216,7 +216,7 @@ impl Stage {
             Self::Fuzz => fuzz(),
             Self::Python => python(),
             Self::Browser => browser(),
-            Self::Conformance => conformance::run(),
+            Self::Conformance => conformance::run(&scope.or("--workspace")),
             Self::Reproduce => {
                 let mut systems = system::all()?;
                 if !scope.named.is_empty() {
@@ -224,10 +224,16 @@ impl Stage {
                         |package: &str| scope.named.iter().any(|named| named.name == package);
                     systems.retain(|system| is_named(&system.package));
                 }
-                Ok(match reproduce::quick_and_fresh(&systems)? {
-                    Outcome::Success => Verdict::Passed,
-                    _ => Verdict::Failed,
-                })
+                if systems.is_empty() {
+                    let why = "no experiment is among the packages".to_owned();
+                    return Ok(Verdict::Skipped(why));
+                }
+                Ok(
+                    match reproduce::quick_and_fresh(&systems, &scope.or("--workspace"))? {
+                        Outcome::Success => Verdict::Passed,
+                        _ => Verdict::Failed,
+                    },
+                )
             }
         }
     }
@@ -343,7 +349,11 @@ fn features(scope: &Scope) -> Result<Verdict, CommandError> {
     } else {
         &scope.named
     };
-    for package in checked {
+    // Without features a package is checked with the others.
+    for package in checked
+        .iter()
+        .filter(|package| !package.features.is_empty())
+    {
         let alone = ["--package", &package.name, "--no-default-features"].map(str::to_owned);
         sets.push(alone.to_vec());
         for feature in &package.features {

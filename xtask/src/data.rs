@@ -228,7 +228,7 @@ fn fetch(names: &[String], all: bool, _: Option<PathBuf>) -> Result<Outcome, Com
         }
         return Ok(Outcome::DataMissing);
     }
-    Ok(crate::cargo::run_again_with("fetch")?)
+    crate::cargo::run_again_with("fetch")
 }
 
 #[cfg(feature = "fetch")]

@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Profile {
     /// At most a minute on two cores; needs no data
     Quick,
-    /// The paper's experiment on real data, up to an hour
+    /// The paper's experiment on real data: minutes to two hours
     Full,
 }
 
@@ -75,8 +75,11 @@ impl Profile {
 }
 
 /// The quick profile of these papers, from nothing: what `ci` runs, with the programs as the tests
-/// have built them.
-pub(crate) fn quick_and_fresh(systems: &[System]) -> Result<Outcome, CommandError> {
+/// of these packages have built them. It leaves the user's own reports and cells alone.
+pub(crate) fn quick_and_fresh(
+    systems: &[System],
+    packages: &[String],
+) -> Result<Outcome, CommandError> {
     let arguments = Arguments {
         paper: None,
         list: false,
@@ -86,11 +89,9 @@ pub(crate) fn quick_and_fresh(systems: &[System]) -> Result<Outcome, CommandErro
         claims: Vec::new(),
         fresh: true,
         data: None,
-        out: None,
+        out: Some(default_output().join("ci")),
     };
-    let Some(programs) = Programs::build(&Build::as_tested())? else {
-        return Ok(Outcome::Crash);
-    };
+    let programs = Programs::build(&Build::as_tested(packages))?;
     run_each(systems, &programs, &arguments)
 }
 
@@ -116,12 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
     }
     announce(&systems, arguments.profile);
     let packages = systems.iter().map(|system| system.package.as_str());
-    let Some(programs) = Programs::build(&Build::release(packages))? else {
-        return Ok(Outcome::Crash);
-    };
-    if crate::cargo::interrupted() {
-        return Ok(Outcome::Interrupted);
-    }
+    let programs = Programs::build(&Build::release(packages))?;
     if let [system] = systems.as_slice() {
         return Ok(programs.run(&system.program(), passed_on(arguments))?);
     }
@@ -184,7 +180,7 @@ fn run_each(
     Ok(worst)
 }
 
-/// The arguments of a system's program. Paths are made absolute: they are the caller's.
+/// The arguments of a system's program, which runs in the caller's folder.
 fn passed_on(arguments: &Arguments) -> Vec<OsString> {
     let mut passed: Vec<OsString> = vec!["--profile".into(), arguments.profile.name().into()];
     if let Some(seed) = arguments.seed {

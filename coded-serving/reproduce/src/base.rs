@@ -42,6 +42,10 @@ pub(crate) type Bases = BTreeMap<BaseId, Vec<Base>>;
 /// Classes of every world.
 pub(crate) const CLASSES: usize = 10;
 
+/// The version of the trained models, and so of all that is measured with them: raise it when their
+/// training changes.
+pub(crate) const VERSION: u32 = 1;
+
 /// Blocks, and images in a step of training.
 pub(crate) const BLOCKS: usize = 4;
 const BATCH: usize = 200;
@@ -77,6 +81,7 @@ pub(crate) fn train(
     let root = cx.seed().child("base");
     let kept = cx
         .grid(&format!("base models, {}", world.name()), ids.clone())
+        .version(VERSION)
         .seeds(trainings(world))
         .reads(world.set())
         .run(|id, cell| {

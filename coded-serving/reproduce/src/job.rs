@@ -147,6 +147,7 @@ pub(crate) fn run(
     let group = format!("recovered answers, {}", world.name());
     let grid = cx
         .grid(&group, jobs)
+        .version(super::base::VERSION)
         .seeds(trainings(world))
         .reads(world.set());
     grid.run(|job, cell| {

@@ -162,8 +162,12 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     Ok(())
 }
 
-/// Where a ratio first falls below one, between loads by a straight line; the last load if it does not.
+/// Where a ratio first falls below one, between loads by a straight line: the first load if it is below
+/// one from there on, the last if it never is.
 fn crossing(by_load: &[(f64, f64)]) -> f64 {
+    if by_load.first().is_some_and(|&(_, ratio)| ratio < 1.0) {
+        return LOADS[0];
+    }
     let mut pairs = by_load.windows(2);
     let found = pairs.find_map(|pair| {
         let [(low, before), (high, after)] = [pair[0], pair[1]];

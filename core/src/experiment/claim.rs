@@ -56,6 +56,13 @@ impl<'a> ClaimBuilder<'a> {
         self
     }
 
+    /// The value that a theory gives, in the unit of the measurement, where no source publishes it as
+    /// a number: reports show it beside the measured one.
+    pub fn theory(mut self, value: f64) -> Self {
+        self.claim.theory = Some(value);
+        self
+    }
+
     /// The claim measures what the abstract claims: the report opens with it. Two to four claims of a
     /// paper are enough.
     pub fn headline(mut self) -> Self {

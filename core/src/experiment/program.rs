@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 
 use super::context::Context;
 use super::exit::Exit;
-use super::store::remove_if_there;
+use super::store::{Store, remove_if_there};
 use super::{ExperimentError, Package, Profile, header};
 use crate::data::Lookup;
 use crate::report::text::{self, Style};
@@ -148,7 +148,8 @@ fn run(
         complain(&format!("another run is writing to {}", folder.display()));
         return Ok(Exit::Usage);
     };
-    if arguments.fresh {
+    // With some claims only, the cells of the others stay: the context passes over what it computes.
+    if arguments.fresh && claims.is_empty() {
         remove_if_there(&folder.join("cells")).map_err(in_folder)?;
     }
     let mut provenance = Provenance::collect(package.build.clone());
@@ -157,7 +158,8 @@ fn run(
     out.flush()?;
 
     let only = claims.clone();
-    let mut cx = Context::new(paper, known, profile, seed, claims, lookup, folder.clone())?;
+    let store = Store::open(folder, arguments.fresh)?;
+    let mut cx = Context::new(paper, known, profile, seed, claims, lookup, store);
     experiment(&mut cx)?;
     cx.check_names();
     if let [fault, ..] = cx.faults() {
@@ -191,7 +193,11 @@ fn run(
         peak_rss_bytes: provenance::peak_memory_bytes(),
     };
     report.write(&report_folder)?;
-    let index = write_index(&arguments.out)?;
+    // The page of all reports is another's as well: what is wrong with it is no reason to fail.
+    if let Err(error) = write_index(&arguments.out) {
+        complain(&ExperimentError::from(error));
+    }
+    let index = arguments.out.join("index.html");
     conclude(out, &report, &report_folder, &index)?;
     let absent_data_is_an_error = profile != Profile::Quick;
     let exit = Exit::of(&report, absent_data_is_an_error);

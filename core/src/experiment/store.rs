@@ -19,6 +19,8 @@ pub(super) struct Store {
     folder: PathBuf,
     /// The hash of the running program.
     program: String,
+    /// Whether what earlier runs left is passed over.
+    fresh: bool,
 }
 
 /// What a cell's result depends on. Equal keys stand for equal results.
@@ -57,9 +59,15 @@ pub(super) struct Place {
 }
 
 impl Store {
-    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+    pub(super) fn open(folder: PathBuf, fresh: bool) -> io::Result<Self> {
         let program = sha256_of_file(&std::env::current_exe()?)?;
-        Ok(Self { folder, program })
+        // A child process may work elsewhere.
+        let folder = std::path::absolute(folder)?;
+        Ok(Self {
+            folder,
+            program,
+            fresh,
+        })
     }
 
     pub(super) fn place(&self, key: &Key<'_>) -> Result<Place, ExperimentError> {
@@ -70,8 +78,14 @@ impl Store {
         Ok(Place { key: hash, stem })
     }
 
-    /// A finished cell; `None` when there is none, or its file is damaged.
+    /// A finished cell; `None` when there is none, its file is damaged, or the run is fresh. A fresh
+    /// run drops the scratch folder of the cell, too.
     pub(super) fn load(&self, place: &Place) -> Option<Stored> {
+        if self.fresh {
+            // What cannot be removed shows when the cell writes to it.
+            let _ = remove_if_there(&self.scratch(place));
+            return None;
+        }
         let text = fs::read_to_string(self.folder.join(place.file())).ok()?;
         let stored: Stored = serde_json::from_str(&text).ok()?;
         (stored.key == place.key).then_some(stored)

@@ -455,6 +455,55 @@ fn finished_cells_are_not_computed_again() {
 }
 
 #[test]
+fn a_fresh_run_of_some_claims_leaves_the_cells_of_the_others() {
+    let computed = std::sync::Mutex::new(Vec::new());
+    let experiment = |cx: &mut Context| {
+        for id in ["Q1", "Q2"] {
+            if cx.wants(id) {
+                cx.grid(id, [1]).run(|_, _| {
+                    computed.lock().unwrap().push(id);
+                    Ok(())
+                })?;
+                claim(cx, id, 0.0);
+            }
+        }
+        Ok(())
+    };
+    let place = Place::new();
+    place.run(&[], experiment);
+    place.run(&["--fresh", "--claims", "Q1"], experiment);
+    place.run(&[], experiment);
+    assert_eq!(*computed.lock().unwrap(), ["Q1", "Q2", "Q1"]);
+}
+
+#[test]
+fn contradictions_of_claims_on_absent_data_are_no_faults() {
+    let listed = "[[contradiction]]\nclaim = \"Q1.real\"\nreason = \"r\"\n";
+    let package = package(&["Q1"], listed);
+    let nowhere = tempfile::tempdir().unwrap();
+    let arguments = [
+        "--profile",
+        "full",
+        "--data",
+        nowhere.path().to_str().unwrap(),
+    ];
+    let (exit, _) = Place::new().run_package(&package, &arguments, &|cx| {
+        assert!(
+            cx.data("cache-cloudphysics").is_none(),
+            "a set that no package installs"
+        );
+        cx.skip(
+            "Q1",
+            "All claims on real data",
+            "it is not here",
+            "fetch it",
+        );
+        Ok(())
+    });
+    assert_eq!(exit, Exit::Data);
+}
+
+#[test]
 fn cells_of_another_build_are_used_and_said_to_be() {
     let place = Place::new();
     let experiment = |cx: &mut Context| {

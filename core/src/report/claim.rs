@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::Estimate;
+use super::estimate::{Certainty, Estimate};
 
 /// A statement of a paper, what it lets expect, what was measured, and the verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,10 @@ pub struct Claim {
     pub source: Option<String>,
     /// Why the tolerance is this wide.
     pub tolerance_because: Option<String>,
-    /// The value that the paper or another source gives, in the unit of the measured one.
+    /// The value that the paper or another source publishes, in the unit of the measured one.
     pub published: Option<f64>,
+    /// The value of a theory that is not published as a number.
+    pub theory: Option<f64>,
     /// What was measured.
     pub measured: Option<Estimate>,
     /// Whether it measures the abstract's claim: the report opens with it.
@@ -52,6 +54,7 @@ impl Claim {
             source: None,
             tolerance_because: None,
             published: None,
+            theory: None,
             measured: None,
             headline: false,
             verdict: Verdict::Inconclusive,
@@ -88,11 +91,14 @@ impl Claim {
         }
     }
 
-    /// The published value beside the measured one, with the difference in percent where that means
-    /// something.
+    /// The published value, or that of theory, beside the measured one, with the difference in percent
+    /// where that means something.
     pub(crate) fn show_published(&self) -> Option<String> {
-        let published = self.published?;
-        let shown = format!("published {}", Short(published));
+        let (name, published) = match (self.published, self.theory) {
+            (Some(value), _) => ("published", value),
+            (None, theory) => ("theory", theory?),
+        };
+        let shown = format!("{name} {}", Short(published));
         let measured = self.measured.as_ref().map(|measured| measured.value);
         Some(match measured {
             Some(measured) if measured.is_finite() && published != 0.0 => {
@@ -190,9 +196,11 @@ impl Expected {
             return inconclusive("a random quantity without an interval settles nothing");
         };
         let (lowest, highest) = self.bounds();
+        // A claim on a range is a claim on every replicate: one outside is enough.
+        let is_range = matches!(measured.certainty, Certainty::Range { .. });
         if lowest <= low && high <= highest {
             (Verdict::Reproduced, None)
-        } else if high < lowest || highest < low {
+        } else if high < lowest || highest < low || is_range {
             (Verdict::Contradicted, None)
         } else {
             inconclusive("the interval straddles the bound")
@@ -335,6 +343,14 @@ mod tests {
                 "{expected:?} {low} {high}"
             );
         }
+    }
+
+    #[test]
+    fn one_replicate_outside_refutes_a_claim_on_every_one() {
+        let range = Estimate::range(&[0.80, 0.89], "trainings", "");
+        let at_least = Expected::AtLeast(0.859);
+        assert_eq!(verdict(at_least, &range), Verdict::Contradicted);
+        assert_eq!(verdict(Expected::AtLeast(0.8), &range), Verdict::Reproduced);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub struct Cell {
     pub group: String,
     /// Its parameters.
     pub params: serde_json::Value,
-    /// The file with its result, relative to the report.
+    /// The file with its result, relative to the folder of the profile.
     pub file: String,
     /// The index of its seed, where a group runs its parameters with several.
     pub seed_index: Option<u64>,
@@ -386,8 +386,9 @@ pub(crate) fn write_whole(file: &Path, text: &str) -> Result<(), ReportError> {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
+        // Another process may write the same file.
         let mut temporary = file.as_os_str().to_owned();
-        temporary.push(".tmp");
+        temporary.push(format!(".{}.tmp", std::process::id()));
         fs::write(&temporary, text)?;
         fs::rename(&temporary, file)
     };

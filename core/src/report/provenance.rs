@@ -15,7 +15,7 @@ pub struct Provenance {
     pub command: Vec<String>,
     /// The SHA-256 of the program.
     pub program_sha256: Option<String>,
-    /// Whether the program was built with optimisation and without debug assertions.
+    /// Whether the program was built with optimization and without debug assertions.
     pub release_build: bool,
     /// The sources and the compiler that the program was built from.
     pub build: Build,

@@ -186,7 +186,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .scale(Scale::Scaled)
         .expect(Expected::near(1.0, 0.04))
         .source(DERIVED_HERE)
-        .published(1.0)
+        .theory(1.0)
         .measured(Estimate::range(&ratios, "domain sizes, means of runs", ""));
     }
     cx.table(table);

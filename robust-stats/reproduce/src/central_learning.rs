@@ -121,8 +121,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .tolerance_because(
         "the noise of ten runs of a setting, and a normal law for counts of 40 and more",
     )
-    .published(1.0)
-    .headline()
+    .theory(1.0)
     .measured(Estimate::range(&ratios, "settings", ""));
     Ok(())
 }

@@ -111,7 +111,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .scale(Scale::Scaled)
     .expect(Expected::near(-0.5, 0.02))
     .source(DERIVED)
-    .published(-0.5)
+    .theory(-0.5)
     .measured(Estimate::mean(&slopes, "designs", "", &mut rng));
     Ok(())
 }

@@ -237,7 +237,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             .scale(Scale::Scaled)
             .expect(Expected::near(line.exponent, 0.05))
             .source(DERIVED)
-            .published(line.exponent);
+            .theory(line.exponent);
         if line.is_headline {
             claim = claim.headline().paper_ref("abstract");
         }
@@ -275,7 +275,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .scale(Scale::Scaled)
     .expect(Expected::near(1.0, 0.05))
     .source(DERIVED)
-    .published(1.0)
+    .theory(1.0)
     .measured(Estimate::range(&ratios, "settings, means of designs", ""));
     Ok(())
 }

@@ -133,7 +133,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
     .scale(Scale::Scaled)
     .expect(Expected::near(-0.5, 0.06))
     .source(DERIVED)
-    .published(-0.5)
+    .theory(-0.5)
     .measured(Estimate::mean(&slopes, "designs", "", &mut rng));
     cx.figure(figure);
     Ok(())

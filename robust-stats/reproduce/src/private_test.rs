@@ -98,7 +98,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .scale(Scale::Scaled)
     .expect(Expected::near(2.0, 0.15))
     .source(DERIVED)
-    .published(2.0)
+    .theory(2.0)
     .measured(Estimate::mean(&ratios, "designs", "", &mut rng));
 
     let mut by_design = vec![Vec::new(); designs as usize];
@@ -119,7 +119,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .scale(Scale::Scaled)
     .expect(Expected::near(0.5, 0.06))
     .source(DERIVED)
-    .published(0.5)
+    .theory(0.5)
     .measured(Estimate::mean(&slopes, "designs", "", &mut rng));
 
     for (id, what, settings) in [
@@ -145,7 +145,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .scale(Scale::Scaled)
         .expect(Expected::near(1.0, 0.06))
         .source(DERIVED)
-        .published(1.0)
+        .theory(1.0)
         .measured(Estimate::mean(&of_design, "designs", "", &mut rng));
     }
 

@@ -75,7 +75,7 @@ fn formula(cx: &mut Context) {
     .scale(Scale::Analytic)
     .expect(Expected::near(1.12, 0.02))
     .source(DERIVED)
-    .published(constant)
+    .theory(constant)
     .measured(Estimate::exact(
         hidden_by(gamma, samples, symbols) / rate,
         "",
@@ -164,7 +164,7 @@ fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
     .tolerance_because(
         "below: eleven halvings, five data sets each; above: noise, up to 14 % with 2000 samples",
     )
-    .published(1.0)
+    .theory(1.0)
     .headline()
     .measured(Estimate::range(&ratios, "settings, means of runs", ""));
     Ok(())

@@ -130,6 +130,16 @@ fn control_c_ends_the_program_and_the_runner_says_so() {
 }
 
 #[test]
+fn control_c_during_the_build_is_no_crash() {
+    let cargo = FakeCargo::whose_builds_go_on();
+    let is_building = || cargo.calls().iter().any(|call| call.starts_with("build "));
+    let run = xtask(["reproduce", "all"])
+        .with_cargo(&cargo)
+        .interrupt_when(is_building);
+    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
 fn a_failed_build_is_a_crash() {
     let cargo = FakeCargo::whose_builds_fail();
     let run = xtask(["reproduce", "quick"]).with_cargo(&cargo).run();

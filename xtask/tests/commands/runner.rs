@@ -149,6 +149,14 @@ impl FakeCargo {
         }
     }
 
+    /// Builds end by a signal only, or after half a minute by themselves.
+    pub(crate) fn whose_builds_go_on() -> Self {
+        Self {
+            build: "for i in $(seq 300); do sleep 0.1; done; exit 99".to_owned(),
+            ..Self::whose_programs_exit_with(0)
+        }
+    }
+
     /// Builds fail as cargo's do.
     pub(crate) fn whose_builds_fail() -> Self {
         Self {
