@@ -14,7 +14,7 @@ use crate::system::{self, System};
 use crate::terminal::{indented, say};
 
 /// About how long the first build of all programs takes on two processors, in minutes.
-const MINUTES_OF_FIRST_BUILD: u32 = 6;
+const MINUTES_OF_FIRST_BUILD: u32 = 5;
 
 /// What to reproduce, and how.
 #[derive(Args, Debug)]

@@ -174,7 +174,9 @@ pub(crate) fn summary(report: &Report) -> String {
         color: false,
     };
     let paper = &report.paper.id;
-    let first = match report.headline().next() {
+    // Without data the first of them may be skipped, and another one not.
+    let measured = report.headline().find(|claim| claim.measured.is_some());
+    let first = match measured.or_else(|| report.headline().next()) {
         Some(claim) => {
             let measured = claim.measured.as_ref();
             let measured = measured.map_or_else(
