@@ -136,7 +136,7 @@ impl PolicySpec {
 
     /// Whether the policy draws at random, so that its misses depend on the seed.
     #[must_use]
-    pub fn is_randomised(&self) -> bool {
+    pub fn is_randomized(&self) -> bool {
         match &self.form {
             Form::Single(kind) => matches!(
                 kind,
@@ -158,7 +158,7 @@ impl PolicySpec {
                     | Kind::AdaptiveQuery
             ),
             Form::Combination(rule, experts) => {
-                matches!(rule, Rule::BlumBurch { .. }) || experts.iter().any(Self::is_randomised)
+                matches!(rule, Rule::BlumBurch { .. }) || experts.iter().any(Self::is_randomized)
             }
         }
     }
@@ -438,7 +438,7 @@ mod tests {
             };
             // BeladySize draws only from caches of more than 128 objects.
             if name != "BeladySize" {
-                assert_eq!(hits(1) != hits(2), spec.is_randomised(), "{name}");
+                assert_eq!(hits(1) != hits(2), spec.is_randomized(), "{name}");
             }
             assert_eq!(hits(1), hits(1), "{name}");
         }

@@ -42,8 +42,8 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let throws = throw_all(cx)?;
     claim_mean(cx, &throws);
     claim_rate(cx, &throws);
-    if cx.wants("P1.patience") {
-        claim_patience(cx)?;
+    if cx.wants("P1.checkpoint") {
+        claim_checkpoint(cx)?;
     }
     cx.skip(
         "P3.needle",
@@ -73,7 +73,7 @@ fn throw_all(cx: &mut Context) -> Result<Vec<Throws>, ExperimentError> {
 
 /// A cell that takes long, as a training does: it writes down how far it is, and goes on there after
 /// a kill. `PI_PAUSE` slows it down, in milliseconds a round, for those who want to see that.
-fn claim_patience(cx: &mut Context) -> Result<(), ExperimentError> {
+fn claim_checkpoint(cx: &mut Context) -> Result<(), ExperimentError> {
     const ROUNDS: u64 = 50;
     let pause = std::env::var("PI_PAUSE")
         .ok()
@@ -92,9 +92,9 @@ fn claim_patience(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         Ok(sum / ROUNDS as f64)
     };
-    let found = *cx.grid("patience", [ROUNDS]).run(work)?.get(&ROUNDS)?;
+    let found = *cx.grid("checkpoint", [ROUNDS]).run(work)?.get(&ROUNDS)?;
     cx.claim(
-        "P1.patience",
+        "P1.checkpoint",
         "A million darts, thrown in rounds, find π too",
     )
     .scale(Scale::Beyond)

@@ -149,16 +149,16 @@ fn rounds(out: &Path) -> Option<(u64, f64, PathBuf)> {
 
 #[test]
 fn a_run_killed_inside_a_long_cell_goes_on_inside_it() {
-    let patience = ["--claims", "P1.patience"];
+    let checkpoint = ["--claims", "P1.checkpoint"];
     let partial = |out: &Path| {
         let report = Report::load(&out.join("pi/quick/partial/report.json")).unwrap();
         report.claims[0].measured.clone().unwrap().value
     };
     let whole = tempfile::tempdir().unwrap();
-    assert_eq!(run(&mut pi(whole.path(), &patience)).0, 0);
+    assert_eq!(run(&mut pi(whole.path(), &checkpoint)).0, 0);
 
     let out = tempfile::tempdir().unwrap();
-    let mut child = pi(out.path(), &patience)
+    let mut child = pi(out.path(), &checkpoint)
         .env("PI_PAUSE", "20")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -177,7 +177,7 @@ fn a_run_killed_inside_a_long_cell_goes_on_inside_it() {
     // What the killed run has done is used: with a wrong sum the result is wrong by as much.
     let kept = fs::read(&file).unwrap();
     fs::write(&file, serde_json::to_string(&(done, sum + 50.0)).unwrap()).unwrap();
-    let (code, stdout, _) = run(&mut pi(out.path(), &patience));
+    let (code, stdout, _) = run(&mut pi(out.path(), &checkpoint));
     assert_eq!(code, 1, "{stdout}");
     assert!((partial(out.path()) - partial(whole.path()) - 1.0).abs() < 1e-9);
     assert!(
@@ -189,7 +189,7 @@ fn a_run_killed_inside_a_long_cell_goes_on_inside_it() {
     fs::remove_dir_all(out.path().join("pi/quick/cells")).unwrap();
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, kept).unwrap();
-    assert_eq!(run(&mut pi(out.path(), &patience)).0, 0);
+    assert_eq!(run(&mut pi(out.path(), &checkpoint)).0, 0);
     assert_eq!(partial(out.path()), partial(whole.path()));
 }
 

@@ -125,7 +125,7 @@ fn list_as_json(lookup: &Lookup) {
         serde_json::json!({
             "name": set.name,
             "title": set.title,
-            "license": set.licence,
+            "license": set.license,
             "bytes": set.bytes(),
             "state": state(&lookup.find(set.name)),
             "how_to_get": set.how_to_get(),
@@ -156,7 +156,7 @@ fn entry(set: &Set, found: &Result<DataSet, DataError>) -> String {
         let _ = writeln!(text, "{}", indented(value, &first, "             "));
     };
     line("what", set.title);
-    line("license", set.licence);
+    line("license", set.license);
     match found {
         Ok(found) => line("here", &places(found)),
         Err(DataError::Absent { .. }) => line("get it", &set.how_to_get()),

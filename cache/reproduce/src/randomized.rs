@@ -173,7 +173,7 @@ fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), Exp
         ],
     )
     .note(
-        "ln 2 / ε is 69.3, 23.1, 6.9 and 2.3: about so many misses pass before the odds of two \
+        "ln 2 / ε is 69.3, 23.1, 6.9 and 2.3: about that number of misses pass before the odds of two \
          experts, one of which never misses, are settled. The last three columns have ε = 0.01; \
          switches are those of a drawn start. Means over five seeds.",
     );

@@ -212,7 +212,7 @@ fn work(
     root: &SeedTree,
 ) -> Result<Counted, ExperimentError> {
     let spec: PolicySpec = job.policy.parse()?;
-    let random = job.predictor.is_randomised();
+    let random = job.predictor.is_randomized();
     let mut misses = Vec::new();
     for seed_index in 0..job.seeds {
         let draw_index = seed_index as usize % family.draws.len();
@@ -222,7 +222,7 @@ fn work(
         if random {
             let instances = predictor::apply(job.predictor, family, draw, &seed)?;
             misses.push(replay(&spec, family.capacity, &instances, &seed)?);
-        } else if seed_index == 0 || spec.is_randomised() || family.draws.len() > 1 {
+        } else if seed_index == 0 || spec.is_randomized() || family.draws.len() > 1 {
             let instances = match shared.get() {
                 Some(instances) => instances,
                 None => {

@@ -80,7 +80,7 @@ impl PredictorSpec {
 
     /// Whether the predictions depend on the seed.
     #[must_use]
-    pub fn is_randomised(&self) -> bool {
+    pub fn is_randomized(&self) -> bool {
         match self {
             Self::Popularity | Self::Pleco | Self::Recency | Self::ReuseTable => false,
             Self::Oracle(noise) => {

@@ -217,7 +217,7 @@ mod tests {
         name: "test-set",
         title: "A set for this test",
         folder: "test",
-        licence: "none",
+        license: "none",
         citation: "none",
         package: None,
         by_hand: Some("write abc into both files"),

@@ -12,8 +12,8 @@ pub struct Set {
     pub title: &'static str,
     /// The folder below a data folder where its files lie.
     pub folder: &'static str,
-    /// Its licence, or what is known of one.
-    pub licence: &'static str,
+    /// Its license, or what is known of one.
+    pub license: &'static str,
     /// What to cite, and where it was taken from.
     pub citation: &'static str,
     /// The system package that installs it.
@@ -97,7 +97,7 @@ static SETS: &[Set] = &[
         name: "cache-brightkite-citibike",
         title: "BrightKite and Citi Bike page requests: 100 instances of 2 100 and 12 of 25 000",
         folder: "cache",
-        licence: "none stated; derived from SNAP loc-brightkite and Citi Bike system data",
+        license: "none stated; derived from SNAP loc-brightkite and Citi Bike system data",
         citation: "A. Antoniadis, C. Coester, M. Eliáš, A. Polak, B. Simon. Online Metric Algorithms with Untrusted Predictions. ICML 2020; repository adampolak/mts-with-predictions",
         package: None,
         by_hand: None,
@@ -114,7 +114,7 @@ static SETS: &[Set] = &[
         name: "cache-instrumented",
         title: "Last-level-cache accesses (program counter, address) of 64 sets, from five instrumented programs",
         folder: "cache/instrumented",
-        licence: "same as this project",
+        license: "same as this project",
         citation: "made for this project: programs compiled with access instrumentation, filtered through a simulated first and second cache level",
         package: None,
         by_hand: Some(
@@ -157,7 +157,7 @@ static SETS: &[Set] = &[
         name: "cache-arc",
         title: "ARC block traces OLTP (914 145 requests) and P3 (3 912 296 requests)",
         folder: "cache",
-        licence: "free to use when the ARC paper is cited",
+        license: "free to use when the ARC paper is cited",
         citation: "N. Megiddo, D. S. Modha. ARC: A Self-Tuning, Low Overhead Replacement Cache. FAST 2003; repository moka-rs/cache-trace",
         package: None,
         by_hand: None,
@@ -184,7 +184,7 @@ static SETS: &[Set] = &[
         name: "cache-lirs",
         title: "LIRS traces 2_pools, gli, loop, multi1, multi3 and sprite",
         folder: "cache/lirs",
-        licence: "Apache-2.0 (repository)",
+        license: "Apache-2.0 (repository)",
         citation: "S. Jiang, X. Zhang. LIRS: An Efficient Low Inter-reference Recency Set Replacement Policy. SIGMETRICS 2002; repository ben-manes/caffeine",
         package: None,
         by_hand: None,
@@ -243,7 +243,7 @@ static SETS: &[Set] = &[
         name: "cache-cloudphysics",
         title: "CloudPhysics trace w106: 5 292 456 block identifiers",
         folder: "cache",
-        licence: "Apache-2.0 (repository)",
+        license: "Apache-2.0 (repository)",
         citation: "C. Waldspurger, N. Park, A. Garthwaite, I. Ahmad. Efficient MRC Construction with SHARDS. FAST 2015; repository ben-manes/caffeine",
         package: None,
         by_hand: None,
@@ -260,7 +260,7 @@ static SETS: &[Set] = &[
         name: "cache-web07",
         title: "Requests of a product page of an online shop, July 2013",
         folder: "cache",
-        licence: "CC-BY-4.0, headissue GmbH, Jens Wilke",
+        license: "CC-BY-4.0, headissue GmbH, Jens Wilke",
         citation: "J. Wilke. cache2k benchmarks; repository ben-manes/caffeine",
         package: None,
         by_hand: None,
@@ -277,7 +277,7 @@ static SETS: &[Set] = &[
         name: "cache-adapt-size",
         title: "Requests with times and sizes: the sample trace of AdaptSize",
         folder: "cache",
-        licence: "Apache-2.0 (repository)",
+        license: "Apache-2.0 (repository)",
         citation: "D. Berger, R. Sitaraman, M. Harchol-Balter. AdaptSize: Orchestrating the Hot Object Memory Cache in a Content Delivery Network. NSDI 2017; repository ben-manes/caffeine",
         package: None,
         by_hand: None,
@@ -294,7 +294,7 @@ static SETS: &[Set] = &[
         name: "cache-spec2000-mcf",
         title: "Memory addresses of SPEC CPU2000 mcf: 727 230 loads and stores",
         folder: "cache",
-        licence: "Apache-2.0 (repository)",
+        license: "Apache-2.0 (repository)",
         citation: "SPEC CPU2000 181.mcf; repository ben-manes/caffeine",
         package: None,
         by_hand: None,
@@ -311,7 +311,7 @@ static SETS: &[Set] = &[
         name: "cache-libcachesim",
         title: "One CloudPhysics trace in four encodings: 113 872 requests, 48 974 objects",
         folder: "cache/libcachesim",
-        licence: "GPL-3.0 (repository at this commit)",
+        license: "GPL-3.0 (repository at this commit)",
         citation: "J. Yang et al. libCacheSim; repository 1a1a11a/libCacheSim, commit aa0fc409",
         package: None,
         by_hand: Some(
@@ -350,7 +350,7 @@ static SETS: &[Set] = &[
         name: "cache-tencent",
         title: "Tencent block storage, sample of one volume: about 100 000 requests with sizes",
         folder: "cache",
-        licence: "GPL-3.0 (repository); traces of the SNIA IOTTA repository",
+        license: "GPL-3.0 (repository); traces of the SNIA IOTTA repository",
         citation: "W. Zhou et al. 3L-Cache. FAST 2025; repository optiq-lab/3L-Cache, commit fa5caa62",
         package: None,
         by_hand: Some(
@@ -367,7 +367,7 @@ static SETS: &[Set] = &[
         name: "sketch-books",
         title: "152 public-domain books as one text, a form feed between two: 64 MB unpacked",
         folder: "text",
-        licence: "public domain",
+        license: "public domain",
         citation: "Classic books in Markdown; repository mlschmitt/classic-books-markdown",
         package: None,
         by_hand: Some(
@@ -384,7 +384,7 @@ static SETS: &[Set] = &[
         name: "fashion-mnist",
         title: "Fashion-MNIST: 60 000 training and 10 000 test images of 28 by 28, ten classes",
         folder: "fashion-mnist",
-        licence: "MIT",
+        license: "MIT",
         citation: "H. Xiao, K. Rasul, R. Vollgraf. Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms. 2017",
         package: Some(Package {
             name: "dataset-fashion-mnist",
@@ -423,7 +423,7 @@ static SETS: &[Set] = &[
         name: "mnist",
         title: "MNIST: 60 000 training and 10 000 test images of handwritten digits, 28 by 28",
         folder: "mnist",
-        licence: "none stated; derived from NIST's special databases 1 and 3",
+        license: "none stated; derived from NIST's special databases 1 and 3",
         citation: "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner. Gradient-Based Learning Applied to Document Recognition. Proceedings of the IEEE 86, 1998; from the repository rasbt/mnist-pngs, packed as IDX in the original order",
         package: None,
         by_hand: Some(
@@ -460,7 +460,7 @@ static SETS: &[Set] = &[
         name: "parm-base-mlp",
         title: "Two classifiers of 784, 200, 100 and 10 units, for MNIST and for Fashion-MNIST",
         folder: "coded-serving",
-        licence: "Apache-2.0",
+        license: "Apache-2.0",
         citation: "J. Kosaian, K. V. Rashmi, S. Venkataraman. Parity Models: Erasure-Coded Resilience for Prediction Serving Systems. SOSP 2019; repository Thesys-lab/parity-models",
         package: None,
         by_hand: Some(
@@ -485,7 +485,7 @@ static SETS: &[Set] = &[
         name: "robust-stats-adult",
         title: "Census income: 32 561 rows of 15 fields",
         folder: "robust-stats",
-        licence: "CC-BY-4.0",
+        license: "CC-BY-4.0",
         citation: "B. Becker, R. Kohavi. Adult. UCI Machine Learning Repository, 1996; as kept in repository hharcolezi/multi-freq-ldpy, tutorials/datasets",
         package: None,
         by_hand: Some(
@@ -502,7 +502,7 @@ static SETS: &[Set] = &[
         name: "robust-stats-browsers",
         title: "Share of browser versions, world-wide and in four countries",
         folder: "robust-stats",
-        licence: "CC-BY-4.0",
+        license: "CC-BY-4.0",
         citation: "caniuse-lite 1.0.30001826, after caniuse.com; `browser,version,share_percent` of its agents and regions",
         package: None,
         by_hand: Some(
@@ -545,7 +545,7 @@ static SETS: &[Set] = &[
         name: "robust-stats-emoji",
         title: "How often each custom emoji was used, on two servers",
         folder: "robust-stats",
-        licence: "CC0",
+        license: "CC0",
         citation: "repository haborite/emoji_ski: misskey.io and misskey.design",
         package: None,
         by_hand: Some(

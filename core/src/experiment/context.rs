@@ -402,7 +402,7 @@ fn record(set: &'static Set, state: DataState, found: Option<&DataSet>) -> DataR
     DataRecord {
         set: set.name.to_owned(),
         state,
-        licence: set.licence.to_owned(),
+        license: set.license.to_owned(),
         citation: set.citation.to_owned(),
         files: files.collect(),
         how_to_get: None,

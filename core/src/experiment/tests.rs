@@ -779,7 +779,7 @@ fn absent_data_end_a_full_run_with_their_own_code() {
     report.data.push(crate::report::DataRecord {
         set: "cache-arc".into(),
         state: DataState::Absent,
-        licence: String::new(),
+        license: String::new(),
         citation: String::new(),
         files: Vec::new(),
         how_to_get: None,

@@ -99,8 +99,8 @@ pub struct DataRecord {
     pub set: String,
     /// Whether it was used.
     pub state: DataState,
-    /// The licence.
-    pub licence: String,
+    /// The license.
+    pub license: String,
     /// What to cite, and where it was taken from.
     pub citation: String,
     /// The files.

@@ -97,7 +97,7 @@ fn report() -> Report {
         data: vec![DataRecord {
             set: "cache-arc".into(),
             state: DataState::Absent,
-            licence: "none".into(),
+            license: "none".into(),
             citation: "none".into(),
             files: Vec::new(),
             how_to_get: Some("cargo xtask data fetch cache-arc".into()),

@@ -6,8 +6,8 @@ use super::bootstrap::bca;
 use super::intervals::{Interval, student_t};
 use super::mean;
 
-/// Up to so many samples the interval of a mean is Student's t: below, the bootstrap covers too
-/// little (at a nominal 95 %: 51 % of the time with 2 samples, 72 % with 3, 84 % with 5, 90 % with
+/// The largest number of samples for which the interval of a mean is Student's t: with so few the
+/// bootstrap covers too little (at a nominal 95 %: 51 % of the time with 2 samples, 72 % with 3, 84 % with 5, 90 % with
 /// 10, 93 % with 30).
 pub const STUDENT_SAMPLES: usize = 30;
 

@@ -29,7 +29,7 @@ use septet_core::experiment::{Context, Estimate, ExperimentError, Profile};
 
 /// Where claims that were derived anew have their bounds from.
 const DERIVED: &str =
-    "derived anew from the paper's model, with constants: robust-stats/src/theory";
+    "derived anew from the paper's model, with constants: septet_robust_stats::theory";
 
 fn main() -> ExitCode {
     septet_core::experiment::main(&septet_core::package!(), run)

@@ -471,7 +471,7 @@ fn a_set_is_fetched_from_the_address_that_works() {
         name: "test-set",
         title: "A set for this test",
         folder: "test/set",
-        licence: "none",
+        license: "none",
         citation: "none",
         package: None,
         by_hand: Some("make it yourself"),

@@ -370,7 +370,7 @@ fn data_set(record: &DataRecord) -> Markup {
                 }
             }
             @if let Some(how) = &record.how_to_get { p { "To get it: " code { (how) } } }
-            p.note { (record.citation) ". License: " (record.licence) "." }
+            p.note { (record.citation) ". License: " (record.license) "." }
             details {
                 summary { "Files" }
                 @for file in &record.files {
