@@ -428,26 +428,52 @@ fn equal_on_flows(cx: &mut Context, root: SeedTree) -> Result<(), ExperimentErro
             let explicit = failures(window.counts(), reference, &world.child("failures"));
             Errors::of(window.counts(), &explicit, setting.sketch, setting.width)
         })?;
+    let stream = EqualStream {
+        id: "equal",
+        name: "Generated flows",
+        table: "Error of oracles that cover the same as the best ranking by expected logarithm, over the \
+                least of them: generated flows, 12 % explicit keys",
+        replicates: "worlds",
+    };
+    judge_equal(cx, &stream, &settings, &found)
+}
+
+/// A stream on which oracles of equal coverage are compared.
+struct EqualStream {
+    /// In the ids of claims, behind `Q2.`.
+    id: &'static str,
+    name: &'static str,
+    /// The title of its table.
+    table: &'static str,
+    /// What the seeds stand for.
+    replicates: &'static str,
+}
+
+/// Shows the errors of all settings, and claims of each sketch that they differ little.
+fn judge_equal(
+    cx: &mut Context,
+    stream: &EqualStream,
+    settings: &[Equal],
+    found: &Grid<Equal, Errors>,
+) -> Result<(), ExperimentError> {
     let by_setting: Vec<(Equal, &[Errors])> = settings
         .iter()
         .map(|setting| Ok((*setting, found.by_seed(setting)?)))
         .collect::<Result<_, ExperimentError>>()?;
-    show_equal(
-        cx,
-        "Error of oracles that cover the same as the best ranking by expected logarithm, over the least of them: generated flows, 12 % explicit keys",
-        &format!("Means over {WORLDS} worlds."),
-        &by_setting,
-    );
+    let count = by_setting.first().map_or(0, |(_, errors)| errors.len());
+    let note = format!("Means over {count} {}.", stream.replicates);
+    show_equal(cx, stream.table, &note, &by_setting);
     for sketch in Sketch::ALL {
-        // Of each world, the width at which the errors differ most.
+        // Of each replicate, the width at which the errors differ most.
         let spreads = largest_spreads(&by_setting, sketch);
-        let measured = mean(cx, &spreads, "worlds");
+        let measured = mean(cx, &spreads, stream.replicates);
         equal_claim(
             cx,
-            &format!("Q2.equal-{}", sketch.id()),
+            &format!("Q2.{}-{}", stream.id, sketch.id()),
             &format!(
-                "Generated flows: five oracles of equal coverage that fail in different ways, largest \
-                 over least error of {}",
+                "{}: five oracles of equal coverage that fail in different ways, largest over least \
+                 error of {}",
+                stream.name,
                 sketch.name()
             ),
             measured,
@@ -547,29 +573,12 @@ fn equal_on_blocks(cx: &mut Context) -> Result<(), ExperimentError> {
             let explicit = failures(&window.counts, reference, cell.seed());
             Errors::of(&window.counts, &explicit, setting.sketch, setting.width)
         })?;
-    let by_setting: Vec<(Equal, &[Errors])> = settings
-        .iter()
-        .map(|setting| Ok((*setting, found.by_seed(setting)?)))
-        .collect::<Result<_, ExperimentError>>()?;
-    show_equal(
-        cx,
-        "Error of oracles that cover the same as the counts of the window before, over the least of them: block requests (OLTP), 12 % explicit keys",
-        "Means over nine windows.",
-        &by_setting,
-    );
-    for sketch in Sketch::ALL {
-        let spreads = largest_spreads(&by_setting, sketch);
-        let measured = mean(cx, &spreads, "windows");
-        equal_claim(
-            cx,
-            &format!("Q2.blocks-{}", sketch.id()),
-            &format!(
-                "Block requests: five oracles of equal coverage that fail in different ways, largest \
-                 over least error of {}",
-                sketch.name()
-            ),
-            measured,
-        );
-    }
-    Ok(())
+    let stream = EqualStream {
+        id: "blocks",
+        name: "Block requests",
+        table: "Error of oracles that cover the same as the counts of the window before, over the least \
+                of them: block requests (OLTP), 12 % explicit keys",
+        replicates: "windows",
+    };
+    judge_equal(cx, &stream, &settings, &found)
 }
