@@ -64,6 +64,7 @@ fn picture(folders: &[PathBuf], file: &Path) -> Result<Outcome, CommandError> {
             "`--picture` shows one report: name a paper and a profile",
         ));
     };
+    // Any of the names that distributions give it.
     let browsers = ["chromium", "chromium-browser", "google-chrome"];
     let is_here = |browser: &&str| {
         let probe = Command::new(browser).arg("--version").output();

@@ -115,9 +115,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
             "`--claims` names the claims of one paper; give that paper instead of `all`",
         ));
     }
+    // One call of cargo for all programs: shared crates get one set of features, and are built once.
     announce(&systems, arguments.profile);
     let packages = systems.iter().map(|system| system.package.as_str());
     let programs = Programs::build(&Build::release(packages))?;
+    // A single program says everything itself; several are summed up at the end.
     if let [system] = systems.as_slice() {
         return Ok(programs.run(&system.program(), passed_on(arguments))?);
     }

@@ -104,6 +104,7 @@ impl<P: Serialize + Sync> GridBuilder<'_, P> {
             reads,
         } = self;
         let data = context.hashes_of(&group, &reads);
+        // Parameters are looked up by their JSON form, which is also part of the key on disk.
         let mut places = HashMap::new();
         let mut as_json = Vec::with_capacity(params.len());
         for params in &params {
@@ -114,6 +115,7 @@ impl<P: Serialize + Sync> GridBuilder<'_, P> {
             }
             as_json.push(json);
         }
+        // Seeds are the inner loop: the results of one set of parameters lie side by side.
         let seeds_of_each = seeds.unwrap_or(1);
         let jobs: Vec<(usize, u64)> = (0..params.len())
             .flat_map(|place| (0..seeds_of_each).map(move |seed| (place, seed)))
@@ -123,6 +125,7 @@ impl<P: Serialize + Sync> GridBuilder<'_, P> {
         let tree = context.seed().child(&group);
         let store = context.store();
         let progress = Progress::new(&group, jobs.len());
+        // One cell: taken from disk if it is there, else computed and kept.
         let compute = |&(place, seed_index): &(usize, u64)| {
             let (params, json) = (&params[place], &as_json[place]);
             let key = Key {
@@ -157,6 +160,7 @@ impl<P: Serialize + Sync> GridBuilder<'_, P> {
                     let start = Instant::now();
                     let result = work(params, &cell).map_err(doing)?;
                     let seconds = start.elapsed().as_secs_f64();
+                    // What is handed out has been through JSON, as a kept result has.
                     let value = serde_json::to_value(result).map_err(|e| doing(e.into()))?;
                     let result = T::deserialize(&value).map_err(|e| doing(e.into()))?;
                     (result, store.save(&at, &key, seconds, value)?)
@@ -181,6 +185,7 @@ impl<P: Serialize + Sync> GridBuilder<'_, P> {
         progress.finish();
         context.results.cells.extend(records);
 
+        // Back from one row of results to one row for each set of parameters.
         let mut flat = flat.into_iter();
         let mut of_one = || flat.by_ref().take(seeds_of_each as usize).collect();
         let results = (0..params.len()).map(|_| of_one()).collect();

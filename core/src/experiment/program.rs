@@ -140,6 +140,7 @@ fn run(
     } else {
         folder.join("partial")
     };
+    // Nothing is shown or computed before the folder is known to be writable and this run's own.
     let in_folder = |error| {
         let error = ExperimentError::from(error);
         error.while_doing(format!("writing to {}", folder.display()))
@@ -157,6 +158,7 @@ fn run(
     header::write(out, &paper, profile, seed, &lookup, &provenance)?;
     out.flush()?;
 
+    // The experiment itself; then whether it kept to its manifest and knows the claims asked for.
     let only = claims.clone();
     let store = Store::open(folder, arguments.fresh)?;
     let mut cx = Context::new(paper, known, profile, seed, claims, lookup, store);
@@ -170,6 +172,7 @@ fn run(
         return Ok(Exit::Usage);
     }
 
+    // The report is on disk before anything is printed: a closed pipe loses nothing.
     provenance.load_after = provenance::load();
     let (paper, results) = cx.finish();
     let report = Report {
@@ -199,6 +202,7 @@ fn run(
     }
     let index = arguments.out.join("index.html");
     conclude(out, &report, &report_folder, &index)?;
+    // How it ended, with what to do about data that stood in the way.
     let absent_data_is_an_error = profile != Profile::Quick;
     let exit = Exit::of(&report, absent_data_is_an_error);
     if exit == Exit::Data {

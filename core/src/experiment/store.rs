@@ -140,3 +140,77 @@ pub(super) fn remove_if_there(folder: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_key_makes_another_cell() {
+        let store = Store::open(PathBuf::from("nowhere"), false).unwrap();
+        let (params, others) = (serde_json::json!({"k": 2}), serde_json::json!({"k": 3}));
+        let here = [("mnist".to_owned(), vec!["0123"])];
+        let changed = [("mnist".to_owned(), vec!["4567"])];
+        let absent = [("mnist".to_owned(), vec![])];
+        let key = || Key {
+            paper: "probe",
+            group: "runs",
+            version: 1,
+            params: &params,
+            master_seed: 1,
+            seed_index: None,
+            data: &here,
+        };
+        let keys = [
+            key(),
+            Key {
+                paper: "other",
+                ..key()
+            },
+            Key {
+                group: "others",
+                ..key()
+            },
+            Key {
+                version: 2,
+                ..key()
+            },
+            Key {
+                params: &others,
+                ..key()
+            },
+            Key {
+                master_seed: 2,
+                ..key()
+            },
+            Key {
+                seed_index: Some(0),
+                ..key()
+            },
+            Key {
+                seed_index: Some(1),
+                ..key()
+            },
+            Key {
+                data: &changed,
+                ..key()
+            },
+            Key {
+                data: &absent,
+                ..key()
+            },
+            Key { data: &[], ..key() },
+        ];
+        let places: HashSet<String> = keys
+            .iter()
+            .map(|key| store.place(key).unwrap().key)
+            .collect();
+        assert_eq!(places.len(), keys.len());
+        assert_eq!(
+            store.place(&key()).unwrap().key,
+            store.place(&key()).unwrap().key
+        );
+    }
+}

@@ -77,6 +77,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
         }
     }
 
+    // Who reads on wants to know what did not come out; each in full, with the reason.
     let not_reproduced: Vec<&Claim> = report.not_reproduced().collect();
     if !not_reproduced.is_empty() {
         writeln!(out, "\n{}", style.bold("Not reproduced"))?;
@@ -84,6 +85,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
             in_full(out, claim, style)?;
         }
     }
+    // Then the rest in short, the paper's claims before this project's own.
     for own in [false, true] {
         let mut is_first = true;
         for (question, claims) in report.grouped(own) {
