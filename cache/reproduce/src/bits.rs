@@ -14,6 +14,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("Q5") {
         return Ok(());
     }
+    // One column for each share of wrong bits, one row for each trace and policy.
     let mut columns = vec![Column::text("Trace"), Column::text("Algorithm")];
     columns.extend(FLIPS.map(|flip| Column::number(format!("flip {flip}"), 3)));
     let mut table = Table::new(
@@ -25,6 +26,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         if family.origin == Origin::Generated {
             continue;
         }
+        // A share of wrong bits is a predictor of its own, and all shares run in one grid.
         let pairs: Vec<(&Family, PredictorSpec)> = FLIPS
             .iter()
             .map(|&flip| (*family, PredictorSpec::BeladyBits(flip)))
@@ -36,6 +38,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
             &POLICIES,
             Seeds::Few,
         )?;
+        // Belady's policy comes first in the list and serves only as the reference.
         for policy in &POLICIES[1..] {
             let ratios = misses
                 .iter()

@@ -33,7 +33,8 @@ const FOR_TABLE: usize = 8;
 const FULL_ONLY: usize = 11;
 
 const AUTHORS: &str = "stored result files of Antoniadis et al. 2020";
-const CODE: &str = "an independent run of the study's code, written anew";
+const CODE: &str =
+    "a run of a second implementation of the study's method, written for this project";
 
 const RANDOM: &str = "the algorithm is random";
 const TIES: &str = "ties and rounding of the predictions";
@@ -105,6 +106,7 @@ pub(crate) fn run(cx: &mut Context, insured: &[Insured<'_>]) -> Result<(), Exper
     if !cx.wants("Q1") {
         return Ok(());
     }
+    // Only the predictors with known ratios; others of these families are left out.
     let insured: Vec<&Insured<'_>> = insured
         .iter()
         .filter(|(family, predictor, _)| {
@@ -123,6 +125,7 @@ pub(crate) fn run(cx: &mut Context, insured: &[Insured<'_>]) -> Result<(), Exper
         Profile::Quick => &POLICIES[..FULL_ONLY],
         Profile::Full => &POLICIES,
     };
+    // The first policies of the list have run on these pairs before; the rest are run here.
     let more = runs::run(
         cx,
         "check-ins and rides",
@@ -135,6 +138,7 @@ pub(crate) fn run(cx: &mut Context, insured: &[Insured<'_>]) -> Result<(), Exper
         .zip(more)
         .map(|((.., misses), more)| misses.with(more))
         .collect();
+    // Claims are by family. The pairs of a family keep the order of PREDICTORS.
     for published in &PUBLISHED {
         let of_family: Vec<&Misses> = pairs
             .iter()
@@ -162,15 +166,18 @@ fn skip(cx: &mut Context) {
 }
 
 fn claims(cx: &mut Context, published: &Published, by_predictor: [&Misses; 2]) {
+    // The optimum, LRU and Marker ignore predictions, so either run serves for them.
     let [any, _] = by_predictor;
     let name = published.family;
     let id = |what: &str| format!("Q1.{}.{what}", published.id);
+    // The optimum is a count without randomness and has to be met exactly.
     cx.claim(&id("opt"), &format!("Misses of the optimum on {name}"))
         .scale(Scale::Scaled)
         .expect(Expected::Equals(published.optimum))
         .source(AUTHORS)
         .published(published.optimum)
         .measured(Estimate::exact(any.mean("Belady"), "misses"));
+    // All other claims have the same form: a ratio to the optimum in a band.
     let mut ratio =
         |id: &str, policy: &str, with: &str, value: f64, width: f64, why, misses: &Misses| {
             cx.claim(id, &format!("{policy}{with} over the optimum on {name}"))
@@ -193,9 +200,12 @@ fn claims(cx: &mut Context, published: &Published, by_predictor: [&Misses; 2]) {
         RANDOM,
         any,
     );
+    // One claim for each published algorithm and predictor.
     for row in published.rows {
         for (index, misses) in by_predictor.into_iter().enumerate() {
             let predictor = title(PREDICTORS[index]);
+            // A random algorithm has the band of its family; the others differ only by ties and
+            // rounding of the predictions.
             let (width, why) = if row.is_random {
                 (width, RANDOM)
             } else {

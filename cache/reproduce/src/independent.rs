@@ -41,6 +41,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         requests: family.requests(),
         predictor,
     };
+    // Every generated family with every predictor that the combiners are measured with.
     let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| family.origin == Origin::Generated)
@@ -55,6 +56,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         .iter()
         .map(|&(family, predictor)| job(family, predictor))
         .collect();
+    // The root makes the seeds, so that a draw has equal seeds with all predictors.
     let root = *cx.seed();
     let compared = cx
         .grid("independent versions", jobs)
@@ -75,6 +77,8 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         })?;
     let by_pair: Vec<Vec<Compared>> = compared.into_firsts();
     let compared: Vec<&Compared> = by_pair.iter().flatten().collect();
+    // Deterministic policies: every instance has to agree, so the claims are on the sum of
+    // differences.
     let sum = |of: fn(&Compared) -> u64| compared.iter().map(|one| of(one)).sum::<u64>() as f64;
     let (optimum, combiner) = (sum(|one| one.optimum), sum(|one| one.combiner));
     for (id, statement, differs) in [
@@ -101,6 +105,8 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
             .source("a slow version in this experiment, on every generated trace")
             .measured(Estimate::exact(differs, "misses"));
     }
+    // Two random runs agree only in the mean. The unit is a draw of all traces: within a draw, the
+    // predictors share traces.
     let ratios: Vec<f64> = (0..SEEDS as usize)
         .map(|draw| {
             let sum = |of: fn(&Compared) -> u64| {
@@ -122,6 +128,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         &ratios,
         "draws of all generated traces",
         "",
+        // Few draws have Student's interval, which uses no random numbers.
         &mut SeedTree::new(0).rng(),
     ));
     Ok(())
@@ -146,13 +153,16 @@ fn compare(
             let spec: PolicySpec = policy.parse()?;
             Ok(spec.build(capacity as u64, &seed)?.replay(instance)?.misses)
         };
+        // Absolute differences by instance, so that errors of opposite sign do not cancel.
         let optimum = optimum(instance.pages(), capacity);
         sum.optimum += optimum;
         sum.optimum_differs += optimum.abs_diff(misses("Belady")?);
+        // Both versions of D follow the same predictions.
         let predictions = instance.predictions().unwrap_or_default();
         let slow = deterministic(instance.pages(), predictions, capacity);
         sum.combiner += slow;
         sum.combiner_differs += slow.abs_diff(misses("BlindOracle_D")?);
+        // R is random in both versions: each repeats with draws of its own, to narrow the spread.
         let mut rng = seed.child("slow version").rng();
         for repetition in 0..REPETITIONS {
             let spec: PolicySpec = "RobustFtP_R".parse()?;
@@ -231,12 +241,14 @@ fn deterministic(pages: &[u32], predictions: &[f64], capacity: usize) -> u64 {
     let (mut costs, mut current, mut bound) = ([0_u64, 0], 0, 1.0);
     let mut misses = 0;
     for (&page, &predicted) in pages.iter().zip(predictions) {
+        // Both experts serve the request in caches of their own, and pay for it.
         costs[0] += u64::from(follow_prediction(
             &mut predicted_cache,
             page,
             predicted,
             capacity,
         ));
+        // LRU keeps its pages in order of use, the least recent in front.
         let place = lru.iter().position(|slot| slot.0 == page);
         costs[1] += u64::from(place.is_none());
         if let Some(place) = place {
@@ -246,10 +258,14 @@ fn deterministic(pages: &[u32], predictions: &[f64], capacity: usize) -> u64 {
         }
         lru.push((page, ()));
 
+        // The switch comes before the real cache serves the request. The loop goes on while the
+        // expert it lands on is over the bound too.
         while costs[current] as f64 > bound {
             current = 1 - current;
             bound *= 1.0 + EPSILON;
         }
+        // The real cache is lazy: it evicts only at a miss, a page that the current expert does not
+        // hold.
         misses += u64::from(follow(&mut real, page, capacity, |page| match current {
             0 => holds(&predicted_cache, page),
             _ => holds(&lru, page),

@@ -36,6 +36,7 @@ pub(crate) fn run<'a>(
     cx: &mut Context,
     families: &[&'a Family],
 ) -> Result<Vec<Insured<'a>>, ExperimentError> {
+    // The same runs serve four questions; any of them calls for all.
     if !["Q1", "Q2", "Q3", "Q4"]
         .iter()
         .any(|question| cx.wants(question))
@@ -63,6 +64,8 @@ pub(crate) fn run<'a>(
     } else {
         Origin::Generated
     };
+    // Each kind of trace has claims of its own, so that generated traces do not speak for recorded
+    // ones.
     for origin in [Origin::Instrumented, Origin::Generated, Origin::Literature] {
         for statement in statements(origin, &insured) {
             claim(cx, origin, origin == nearest, statement);
@@ -99,6 +102,7 @@ struct Statement {
 }
 
 fn statements(origin: Origin, insured: &[Insured<'_>]) -> [Statement; 5] {
+    // One list of measurements for each claim, over all pairs of this origin.
     let (mut good, mut marker, mut lru) = (Vec::new(), Vec::new(), Vec::new());
     let (mut good_random, mut marker_random) = (Vec::new(), Vec::new());
     for (family, predictor, misses) in insured {
@@ -111,13 +115,17 @@ fn statements(origin: Origin, insured: &[Insured<'_>]) -> [Statement; 5] {
             expected: Expected::AtMost(bound),
             measured: misses.ratio(policy, reference),
         };
+        // Good means better than Marker, the expert that needs no predictions: only there is a gain
+        // to keep.
         let follow = misses.mean("FtP");
         let robust = misses.mean("Marker");
         if follow < robust {
+            // Short traces have the wider bound: a switch costs a fixed number of misses.
             let bound = if follow >= 50_000.0 { 1.015 } else { 1.03 };
             good.push(candidate("RobustFtP_D", "FtP", bound));
             good_random.push(candidate("RobustFtP_R", "FtP", 1.1));
         } else {
+            // The fixed number of misses becomes a share of the reference's.
             let slack = 1.01 + SLACK / robust;
             marker.push(candidate("RobustFtP_D", "Marker", slack));
             marker_random.push(candidate("RobustFtP_R", "Marker", 1.1));
@@ -126,6 +134,7 @@ fn statements(origin: Origin, insured: &[Insured<'_>]) -> [Statement; 5] {
             lru.push(candidate("BlindOracle_D", better, slack));
         }
     }
+    // References and reasons that several statements share.
     let little_cost = "abstract: low overhead over a well-performing predictor";
     let insurance = "abstract: competing with classical methods when the predictor fails";
     let sizes = "1.5 % from 50 000 misses on, 3 % on shorter traces";
@@ -177,6 +186,7 @@ fn statements(origin: Origin, insured: &[Insured<'_>]) -> [Statement; 5] {
 
 fn claim(cx: &mut Context, origin: Origin, is_headline: bool, statement: Statement) {
     let id = format!("{}.{}", statement.id, origin.name());
+    // No candidates: the traces are absent, and the claim stays visible as skipped.
     let Some((tightest, count)) = tightest(statement.candidates) else {
         let statement = format!("{} on {}", statement.statement, origin.title());
         cx.skip(
@@ -188,6 +198,7 @@ fn claim(cx: &mut Context, origin: Origin, is_headline: bool, statement: Stateme
         );
         return;
     };
+    // The worst measurement speaks for all; the claim names where it is.
     let mut claim = cx
         .claim(
             &id,
@@ -203,6 +214,7 @@ fn claim(cx: &mut Context, origin: Origin, is_headline: bool, statement: Stateme
         .expect(tightest.expected)
         .source(SOURCE)
         .tolerance_because(statement.because);
+    // The published values are of memory traces, so check-ins and rides have none beside them.
     if let Some(published) = statement.published
         && origin != Origin::Literature
     {
@@ -243,6 +255,7 @@ fn large_cache(cx: &mut Context) -> Result<(), ExperimentError> {
 
 /// The layout of the published SPEC table, for the traces that are here.
 fn table(insured: &[Insured<'_>]) -> Table {
+    // The columns of the published table, with the two overheads last.
     let mut table = Table::new(
         "Misses, and the overhead of the combiners over the better of FtP and Marker",
         [
@@ -265,6 +278,7 @@ fn table(insured: &[Insured<'_>]) -> Table {
          Marker and R 120 (20 on those of 250 000 requests and more), and over 5 traces on generated ones; requests of the first of these.",
     );
     for (family, predictor, misses) in insured {
+        // The reference is the better expert in the mean, the same for both combiners.
         let better = misses.mean("FtP").min(misses.mean("Marker"));
         let overhead = |policy| Value::from(100.0 * (misses.mean(policy) / better - 1.0));
         let count = |policy| Value::from(misses.mean(policy).round() as u64);

@@ -84,6 +84,8 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     }
     let mut swept = Vec::new();
     for &family in families {
+        // The published sweep is of check-ins and rides. Generated caches without sets need no
+        // data; Citi Bike is left to the full profile.
         let in_sweep = match family.origin {
             Origin::Literature => family.name == "BrightKite" || cx.profile() != Profile::Quick,
             Origin::Instrumented => false,
@@ -93,6 +95,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
             swept.push((family, sweep(cx, family)?));
         }
     }
+    // The claims on published curves need real traces.
     if swept
         .iter()
         .all(|(family, _)| family.origin == Origin::Generated)
@@ -104,6 +107,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
             "put cache/brightkite_citibike.zip into a folder and name it with --data or SEPTET_DATA",
         );
     }
+    // Two claims over all families: one end of the sweep without noise, the other with the most.
     perfect(cx, &swept);
     for origin in [Origin::Literature, Origin::Generated] {
         capped(cx, origin, &swept);
@@ -144,6 +148,7 @@ fn follows(cx: &mut Context, published: &Published, misses: &[Misses]) {
         width,
         ..
     } = published;
+    // Each point of the curve has a band around its published value.
     let candidates = SWEEP
         .iter()
         .zip(ratios)
@@ -154,6 +159,7 @@ fn follows(cx: &mut Context, published: &Published, misses: &[Misses]) {
             measured: misses.ratio(policy, "Belady"),
         })
         .collect();
+    // One claim for the curve: if the farthest point is in its band, all are.
     let Some((tightest, count)) = tightest(candidates) else {
         return;
     };
@@ -170,6 +176,7 @@ fn follows(cx: &mut Context, published: &Published, misses: &[Misses]) {
         .expect(tightest.expected)
         .source(SOURCE)
         .tolerance_because("random noise, and ten runs behind the published mean");
+    // The value beside the claim is that of this point, not of the whole curve.
     if let Expected::Near(value, _) = tightest.expected {
         claim = claim.published(value);
     }
@@ -211,14 +218,17 @@ fn capped(cx: &mut Context, origin: Origin, swept: &[Swept<'_>]) {
         .iter()
         .filter(|(family, _)| family.origin == origin)
         .filter_map(|(family, misses)| {
+            // The end of the sweep, where predictions are worst and the cap is put to the test.
             let worst = misses.last()?;
             Some(Candidate {
                 place: family.name.clone(),
                 expected: Expected::AtMost(1.03),
+                // The better expert by its mean, so that the reference is one policy for all seeds.
                 measured: worst.ratio("RobustFtP_D", worst.better("FtP", "Marker")),
             })
         })
         .collect();
+    // The worst family speaks for its origin.
     if let Some((tightest, count)) = tightest(candidates) {
         cx.claim(
             &format!("Q5.capped.{}", origin.name()),
@@ -272,6 +282,7 @@ fn figure(family: &Family, misses: &[Misses]) -> Figure {
              95 %",
             family.name
         ),
+        // A log axis has no place for sigma = 0, so it shows 1 + sigma.
         "1 + sigma of the log-normal noise",
         "misses / misses of the optimum",
     )
@@ -285,6 +296,7 @@ fn figure(family: &Family, misses: &[Misses]) -> Figure {
         "Guard",
     ] {
         let mut series = Series::new(policy);
+        // A band only where several seeds give an interval.
         for (&sigma, misses) in SWEEP.iter().zip(misses) {
             let ratio = misses.ratio(policy, "Belady");
             series = match ratio.ends() {
@@ -294,6 +306,7 @@ fn figure(family: &Family, misses: &[Misses]) -> Figure {
         }
         figure = figure.series(series);
     }
+    // LRU and Marker ignore predictions: any point of the sweep gives their line.
     let Some(first) = misses.first() else {
         return figure;
     };

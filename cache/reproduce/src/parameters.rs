@@ -12,6 +12,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("Q7") {
         return Ok(());
     }
+    // Real traces only, with one predictor, so that the parameter alone varies.
     let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| family.origin != Origin::Generated)
@@ -27,11 +28,13 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         ("D", "gamma", of_rule("D", "gamma")),
         ("R", "epsilon", of_rule("R", "epsilon")),
     ];
+    // Both rules share one grid: their experts run once.
     let mut policies = vec!["FtP", "Marker"];
     for (.., names) in &rules {
         policies.extend(names.iter().map(String::as_str));
     }
     let misses = runs::run(cx, "parameters", &pairs, &policies, Seeds::Few)?;
+    // A table and a figure for each rule.
     for (rule, parameter, names) in &rules {
         let columns = std::iter::once(Column::text("Trace")).chain(
             VALUES
@@ -51,6 +54,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         )
         .log_x();
         for ((family, _), misses) in pairs.iter().zip(&misses) {
+            // Against the better expert in the mean: at 1, the combiner costs nothing.
             let better = misses.mean("FtP").min(misses.mean("Marker"));
             let ratios: Vec<f64> = names
                 .iter()

@@ -94,6 +94,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
 }
 
 fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
+    // Traces with sets only: many short instances, each of which learns the better expert anew.
     let pairs: Vec<(&Family, PredictorSpec)> = families
         .iter()
         .filter(|family| family.is_set_associative())
@@ -112,6 +113,7 @@ fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), Exp
         epsilon,
         seeds: SEEDS,
     };
+    // The order of the columns of the table. The start varies at the study's ε alone.
     let settings = [
         (Start::Drawn, EPSILONS[0]),
         (Start::Drawn, EPSILONS[1]),
@@ -130,6 +132,7 @@ fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), Exp
         .iter()
         .filter_map(|(family, _)| family.origin.data_set())
         .collect();
+    // The root makes the seeds, so that all settings run on equal ones.
     let root = *cx.seed();
     let grid = cx
         .grid("randomized combiner", jobs)
@@ -146,6 +149,8 @@ fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), Exp
             for seed_index in 0..job.seeds {
                 let draw = &family.draws[seed_index as usize % family.draws.len()];
                 let seed = root.child("run").index(seed_index);
+                // Nothing in these predictors is random: predictions are remade only for a new
+                // trace.
                 if made.is_none() || family.draws.len() > 1 {
                     made = Some(predictor::apply(*predictor, family, draw, &seed)?);
                 }
@@ -184,6 +189,7 @@ fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), Exp
         "misses / misses of the better expert",
     )
     .log_x();
+    // One row for each pair, which also gives a candidate for the one claim at ε = 0.1.
     let mut tenth = Vec::new();
     for &(family, predictor) in &pairs {
         let of = |start, epsilon| grid.get(&job(family, predictor, start, epsilon));
@@ -242,6 +248,8 @@ fn parameter_and_start(cx: &mut Context, families: &[&Family]) -> Result<(), Exp
 
 /// The loss of a set is what the weights need to settle, and does not grow with the trace.
 fn length(cx: &mut Context) -> Result<(), ExperimentError> {
+    // Two lengths with a factor of four between them: a loss that grew with the trace would leave
+    // the band.
     const LENGTHS: [usize; 2] = [80_000, 320_000];
     let job = |requests| Job {
         family: "generated libquantum".to_owned(),
@@ -251,6 +259,8 @@ fn length(cx: &mut Context) -> Result<(), ExperimentError> {
         epsilon: EPSILON,
         seeds: 1,
     };
+    // Every seed draws a trace of its own, so the interval is about such traces, not only about R's
+    // draws.
     let grid = cx
         .grid("randomized combiner, length", LENGTHS.map(job))
         .seeds(SEEDS_OF_R)
@@ -258,6 +268,7 @@ fn length(cx: &mut Context) -> Result<(), ExperimentError> {
         .run(|job, cell| {
             let seed = cell.seed();
             let draw = program_draw(Program::Libquantum, 1_200, job.requests, seed)?;
+            // The draw is passed beside the family, which serves only for name and capacity.
             let family = Family {
                 name: job.family.clone(),
                 capacity: crate::families::WAYS,
@@ -283,6 +294,7 @@ fn length(cx: &mut Context) -> Result<(), ExperimentError> {
         .expect(Expected::Between(0.8, 1.3))
         .source("theory: multiplicative weights from even odds")
         .tolerance_because("a switch costs up to 16 misses, and the other expert's cache helps")
+        // ln 2 / ε misses settle even odds between two experts; the band is around one such unit.
         .measured(estimate(counted, "generated traces", "", |one| {
             one.extra() / (LN_2 / EPSILON)
         }));

@@ -174,6 +174,7 @@ pub(crate) fn run<P: AsRef<str>>(
         .iter()
         .filter_map(|(family, _)| family.origin.data_set())
         .collect();
+    // Seeds come from the root, not from the cell: policies are compared on equal ones.
     let root = *cx.seed();
     let grid = cx
         .grid(group, jobs)
@@ -188,6 +189,7 @@ pub(crate) fn run<P: AsRef<str>>(
                 .ok_or_else(|| ExperimentError::new(format!("no family {}", job.family)))?;
             work(job, pairs[pair].0, &shared[pair], &root)
         })?;
+    // Back from jobs to pairs: the same job is the key of its result.
     let of_pair = |&(family, predictor): &(&Family, PredictorSpec)| {
         let mut by_policy = BTreeMap::new();
         for policy in policies {
@@ -215,16 +217,21 @@ fn work(
     let random = job.predictor.is_randomized();
     let mut misses = Vec::new();
     for seed_index in 0..job.seeds {
+        // A generated family has a draw for each seed; a real trace is the same for all.
         let draw_index = seed_index as usize % family.draws.len();
         let (draw, shared) = (&family.draws[draw_index], &shared[draw_index]);
         // Equal seeds of different policies and predictors make paired comparisons.
         let seed = root.child("run").index(seed_index);
+        // Random predictions belong to one seed and cannot be shared.
         if random {
             let instances = predictor::apply(job.predictor, family, draw, &seed)?;
             misses.push(replay(&spec, family.capacity, &instances, &seed)?);
         } else if seed_index == 0 || spec.is_randomized() || family.draws.len() > 1 {
+            // Where nothing is random, the first seed says all.
             let instances = match shared.get() {
                 Some(instances) => instances,
+                // Making predictions can fail, which get_or_init cannot express: two jobs may both
+                // make them, and the first stays.
                 None => {
                     let instances = predictor::apply(job.predictor, family, draw, &seed)?;
                     shared.get_or_init(|| instances)

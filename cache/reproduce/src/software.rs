@@ -150,6 +150,7 @@ fn rows(
     trace: &Trace,
     table: &mut Table,
 ) -> Result<(), ExperimentError> {
+    // One grid for each trace, which is loaded once for all capacities and policies.
     let jobs: Vec<Job> = source
         .capacities
         .iter()
@@ -166,6 +167,7 @@ fn rows(
         .version(2)
         .reads([source.set])
         .run(|job, cell| miss_ratio(job, trace, cell.seed()))?;
+    // A row for each capacity, in the order of the columns; the job is the key of its result.
     for &capacity in source.capacities {
         let mut row = vec![
             Value::from(source.name),

@@ -15,10 +15,12 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
     if !cx.wants("Q2") && !cx.wants("Q3") {
         return Ok(());
     }
+    // The real trace where the data is there, else the generated one that stands in for it.
     let named = |name: &str| families.iter().find(|family| family.name == name);
     let Some(&family) = named("mcf-like").or_else(|| named("generated mcf")) else {
         return Ok(());
     };
+    // Each share is a predictor of its own, so one grid has all points.
     let pairs: Vec<(&Family, PredictorSpec)> = SHARES
         .iter()
         .map(|&probability| {
@@ -52,6 +54,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         "FtP rises from 1 far above the line of Marker; RobustFtP_D stays beside the lower of the \
          two, RobustFtP_R a little above it; LMarker is near Marker everywhere.",
     );
+    // One curve for each policy; a band only where several seeds give an interval.
     for policy in SERIES {
         let mut series = Series::new(policy);
         for (&share, misses) in SHARES.iter().zip(&misses) {
@@ -63,6 +66,7 @@ pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), Experime
         }
         figure = figure.series(series);
     }
+    // Marker ignores predictions: any point gives its line.
     if let Some(first) = misses.first() {
         figure = figure.reference("Marker", first.mean("Marker") / first.mean("Belady"));
     }

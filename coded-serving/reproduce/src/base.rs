@@ -75,6 +75,7 @@ pub(crate) fn train(
     data: &Data,
     jobs: &[Job],
 ) -> Result<Bases, ExperimentError> {
+    // Several jobs share a base model: each is trained once.
     let mut ids: Vec<BaseId> = jobs.iter().map(|job| job.base).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -85,6 +86,8 @@ pub(crate) fn train(
         .seeds(trainings(world))
         .reads(world.set())
         .run(|id, cell| {
+            // The seed leaves out the id: models with and without a bound share it, which pairs their
+            // comparison.
             let seed = seed_of(&root, world, cell.seed_index());
             let size = CouplingSize {
                 order: checkerboard(data.side, data.side),
@@ -94,10 +97,12 @@ pub(crate) fn train(
                 spectral_bound: id.bounded.then_some(1.0),
             };
             let network = CouplingNetwork::new(size, &seed)?;
+            // A pass is a number of whole batches: the images left over add no step.
             let steps = id.epochs * (data.train.len() / BATCH) as u64;
             network.fit(&data.train, &Fit::new(steps, BATCH, RATE), &seed)?;
             Ok(keep(&network.classifier()?.to_tensors())?)
         })?;
+    // The grid keeps the weights; answers and accuracy are computed from them in every run.
     let bases = ids.into_iter().map(|id| {
         let trained = kept.by_seed(&id)?.iter().map(|kept| judged(kept, data));
         Ok((id, trained.collect::<Result<_, ExperimentError>>()?))

@@ -130,11 +130,13 @@ const LOST: &str = "the lost one";
 fn rows(outcome: &Outcome) -> Result<Vec<Row>, ExperimentError> {
     let clean = mean(&outcome.clean());
     let worst = least(&outcome.clean());
+    // Costs are ratios, so an inference of one operation and one value is the unit.
     let one = Inference {
         operations: 1,
         values: 1,
     };
     let hedging = Hedging::default();
+    // What copies recover is the very answer of the base model: its accuracy, full agreement.
     let copies_of = |cost, within: [f64; 2]| Row {
         name: "",
         judged: LOST,
@@ -144,6 +146,7 @@ fn rows(outcome: &Outcome) -> Result<Vec<Row>, ExperimentError> {
         overall: [0, 1].map(|i| clean * (1.0 - UNAVAILABLE[i] + within[i])),
         cost,
     };
+    // Three baselines: every answer has a copy, none has, or a budgeted share has.
     let mut rows = vec![
         Row {
             name: "replication",
@@ -166,6 +169,7 @@ fn rows(outcome: &Outcome) -> Result<Vec<Row>, ExperimentError> {
             )
         },
     ];
+    // Then all that is trained, averaged over the trainings.
     for (name, means) in trained(outcome.world) {
         let of = |value: &dyn Fn(&Recovered) -> f64| outcome.of(K, means, value);
         let label = of(&|r| 100.0 * r.label)?;
@@ -183,6 +187,7 @@ fn rows(outcome: &Outcome) -> Result<Vec<Row>, ExperimentError> {
             agreement: mean(&of(&|r| 100.0 * r.agreement)?),
             overall: UNAVAILABLE.map(|lost| {
                 if is_curve {
+                    // None of a group is lost twice, so the share of groups with a loss is k times as large.
                     let groups = lost * K as f64;
                     (1.0 - groups) * undisturbed + groups * recovered
                 } else {
@@ -203,6 +208,7 @@ fn least(values: &[f64]) -> f64 {
 }
 
 fn table(cx: &mut Context, world: World, rows: &[Row]) {
+    // One layout for every code, so that a reader can weigh accuracy against cost.
     let mut table = Table::new(
         format!("{}: ten queries, one answer lost, and what redundancy costs", world.name()),
         [
@@ -218,6 +224,7 @@ fn table(cx: &mut Context, world: World, rows: &[Row]) {
         ],
     )
     .note("Multiply-adds of encoder and redundant answers over those of one inference, and bytes to redundant workers over those of one query, both for a group of ten; encoders run at the front end. `Overall` is the share of right labels among all answers, if so many were unavailable and none of a group twice: (1 - f) of the base model's and f of the recovered ones'. An answer that nobody gives is wrong. For ApproxIFER and NeRCC, whose answers are all approximate, so many groups have a lost task; when all tasks arrive they do better or worse than that. A student answers any lost query, not one of ten only, but needs all ten queries sent.");
+    // The two columns of `overall` follow the order of `UNAVAILABLE`.
     for row in rows {
         let [tenth, hundredth] = row.overall;
         table.push([

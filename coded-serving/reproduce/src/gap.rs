@@ -44,6 +44,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
         return Ok(());
     }
     let world = outcome.world;
+    // The lead has to grow at both steps, in the same training: the smaller growth is judged.
     let [two, four, ten] = SIZES.map(|k| outcome.lead(k));
     let (two, four, ten) = (two?, four?, ten?);
     let growth: Vec<f64> = two
@@ -54,6 +55,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
         .collect();
     claim(cx, world).measured(every_training(&growth, "points"));
 
+    // Beside the claim, labels and agreement apart, for each size and each code.
     let mean = |k, means, value: fn(&Recovered) -> f64| {
         let values = outcome.of(k, means, value)?;
         Ok::<_, ExperimentError>(100.0 * stats::mean(&values))
@@ -82,6 +84,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
             mean(k, parity, |r| r.label)?,
             mean(k, parity, |r| r.agreement)?,
         ];
+        // The work of both trainings shows that the rival is not starved.
         let work = [encoder, parity].map(|means| work::of(world, k, means).unwrap_or(0) as f64);
         let work = work.map(|work| (1e-12 * work).into());
         let cells_of_row = cells.map(Into::into).into_iter().chain(work);
@@ -90,6 +93,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
         theirs = theirs.points([(k as f64, cells[2])]);
     }
     cx.table(table);
+    // The figure shows labels only, between two fixed marks: nothing lost, and the abstract.
     cx.figure(
         Figure::new(
             format!("recovered-{}", world.id()),

@@ -54,6 +54,7 @@ fn lead(cx: &mut Context, world: World) -> ClaimBuilder<'_> {
 
 /// What Parity Models are known to recover: the rival must be as good here as elsewhere.
 fn rival(cx: &mut Context, world: World) -> Option<ClaimBuilder<'_>> {
+    // Generated images have no published value. For MNIST there are two, and the range spans both.
     let (published, expected, source, because) = match world {
         World::Strokes => return None,
         World::SmallMnist | World::Mnist => (
@@ -69,6 +70,7 @@ fn rival(cx: &mut Context, world: World) -> Option<ClaimBuilder<'_>> {
             "as far as two published values on MNIST are apart",
         ),
     };
+    // The paper does not state this value as such, so a source stands in place of a reference.
     let claim = cx
         .claim(
             &format!("Q3.parity-{}", world.id()),
@@ -97,11 +99,13 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
     let world = outcome.world;
     let ours = outcome.of(TEN, encoder(world, TEN), Recovered::lower)?;
     let theirs = outcome.of(TEN, parity(world, TEN), Recovered::lower)?;
+    // The unit of replication is a training: groups of test images are plenty, while weights vary.
     recovered(cx, world).measured(every_training(&ours, "%"));
     lead(cx, world).measured(every_training(&outcome.lead(TEN)?, "points"));
     if let Some(claim) = rival(cx, world) {
         claim.measured(every_training(&theirs, "%"));
     }
+    // On the full sets the base model has to be about as good as the published one.
     let usual = match world {
         World::Mnist => Some((97.0, "the base model of Parity Models has 97.9 %")),
         World::Fashion => Some((88.0, "the base model of Parity Models has 89.5 %")),
@@ -129,8 +133,10 @@ fn figure(cx: &mut Context, outcome: &Outcome, theirs: f64) -> Result<(), Experi
     let world = outcome.world;
     let means = encoder(world, TEN);
     let mut ours = Series::new("learned encoder, trained for ten");
+    // `None` stands for the full group, which is no entry of `partial`.
     let sizes = PARTIAL.into_iter().map(Some).chain([None]);
     for (place, size) in sizes.enumerate() {
+        // As in the claims, the lower of label and agreement, in each training.
         let lower = |r: &Recovered| match size {
             Some(_) => r.partial.get(place).map_or(f64::NAN, |partial| {
                 100.0 * partial.label.min(partial.agreement)
@@ -142,6 +148,7 @@ fn figure(cx: &mut Context, outcome: &Outcome, theirs: f64) -> Result<(), Experi
         let queries = size.unwrap_or(TEN) as f64;
         ours = ours.point_with_band(queries, stats::mean(&values), band);
     }
+    // The rival is trained for one size only: it is a line here, not a curve.
     cx.figure(
         Figure::new(
             format!("recovered-{}", world.id()),
@@ -170,6 +177,7 @@ fn range(values: &[f64]) -> (f64, f64) {
 /// What the encoder does beside full groups with all answers given. No claim is made.
 fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
     let world = outcome.world;
+    // What a job does not measure becomes NaN: a zero would look measured.
     let mean = |means, value: &dyn Fn(&Recovered) -> Option<f64>| {
         let values = outcome.of(TEN, means, |r| value(r).unwrap_or(f64::NAN))?;
         Ok::<_, ExperimentError>(100.0 * stats::mean(&values))
@@ -190,6 +198,7 @@ fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
         ],
     )
     .note("`Label` counts answers with the right label, `agreement` those with the class that the base model gave; the claims judge the lower of the two. The encoder is trained for full groups only. Doubtful answers are those whose margin between the best two classes is below a threshold that a tenth of the recovered answers of 5000 training images has. Parity Models are trained with at least as many multiply-adds as the encoder.");
+    // Smaller groups first: the encoder is trained for none of them.
     for (place, queries) in PARTIAL.into_iter().enumerate() {
         table.push([
             format!("encoder, {queries} of ten queries").into(),
@@ -201,6 +210,7 @@ fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
             .into(),
         ]);
     }
+    // Full groups, without and with the refusal of doubtful answers.
     table.push([
         "encoder, full".into(),
         100.0.into(),
@@ -213,6 +223,7 @@ fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
         mean(ours, &|r| r.gate.map(|gate| gate.label))?.into(),
         mean(ours, &|r| r.gate.map(|gate| gate.agreement))?.into(),
     ]);
+    // The rival on the same groups.
     table.push([
         "Parity Models, full".into(),
         100.0.into(),

@@ -102,11 +102,14 @@ pub(crate) fn best_spline(
     model: impl Fn(&Batch) -> Result<Batch, NetworkError>,
     seed: &SeedTree,
 ) -> Result<Penalties, ExperimentError> {
+    // The same few groups judge all pairs.
     let mut groups = train.groups(setting.queries, seed);
     groups.truncate(CHOICE_GROUPS);
     let mut best: Option<(usize, Penalties)> = None;
     for encode in PENALTIES {
         let code = |decode| setting.code(Smoother::Spline { encode, decode });
+        // The outputs depend on the first penalty only: the model runs once for each of these. What
+        // encodes ignores the second, which is 0 here for that reason.
         let encoding = code(0.0)?;
         let outputs: Vec<Vec<Tensor>> = groups
             .iter()
@@ -118,6 +121,7 @@ pub(crate) fn best_spline(
             for (group, outputs) in groups.iter().zip(&outputs) {
                 right += judge(&code, train, group, outputs)?.0;
             }
+            // Strictly more, so that the first of equals stays.
             if best.is_none_or(|(most, _)| right > most) {
                 best = Some((right, Penalties { encode, decode }));
             }
@@ -238,6 +242,7 @@ fn on_images(
 ) -> Result<(), ExperimentError> {
     let full = cx.profile() == Profile::Full;
     let expected = expected(cx.profile(), world);
+    // The settings of the claims; in full, also one that loses several tasks.
     let mut settings: Vec<Setting> = expected
         .iter()
         .map(|(queries, _)| Setting::one_lost(*queries))
@@ -250,12 +255,14 @@ fn on_images(
         });
     }
     let sets = || [WEIGHTS].into_iter().chain(world.set());
+    // Penalties are chosen on training images, so that the test images judge a fixed code.
     let penalties = cx
         .grid(&format!("penalties, {}", world.name()), settings.clone())
         .reads(sets())
         .run(|&setting, cell| {
             best_spline(setting, &data.train, |x| model.forward(x), cell.seed())
         })?;
+    // Each setting with each method; the second kind of points only where one task is lost.
     let mut trials = Vec::new();
     for &setting in &settings {
         let mut add = |method| trials.push(Trial { setting, method });
@@ -267,6 +274,7 @@ fn on_images(
     }
     // All codes meet the same groups.
     let root = cx.seed().child("groups").child(world.id());
+    // The weights are given: what is repeated is the division into groups, not a training.
     let found = cx
         .grid(&format!("interpolation, {}", world.name()), trials.clone())
         .seeds(SHUFFLES)
@@ -275,6 +283,7 @@ fn on_images(
             let seed = root.index(cell.seed_index());
             accuracy(&trial.code()?, &data.test, |x| model.forward(x), &seed)
         })?;
+    // Claims compare both codes division by division.
     for (queries, accuracy) in expected {
         let setting = Setting::one_lost(queries);
         let of = |method| found.by_seed(&Trial { setting, method });
@@ -305,6 +314,7 @@ fn table(
     )
     .note("The penalties of NeRCC, of queries and of outputs, are those of 36 pairs that are best on 100 groups of training images. Every answer of these codes is approximate, whether a worker is lost or not: these figures are not to be compared with those of one lost answer. The second kind of points is that of the text of ApproxIFER; its program has the others.");
     for trial in trials {
+        // The chosen penalties are part of the name: they differ between settings.
         let name = match trial.method {
             Method::Berrut => "ApproxIFER".to_owned(),
             Method::BerrutSecondKind => "ApproxIFER, points of the second kind".to_owned(),
@@ -317,6 +327,7 @@ fn table(
             (trial.setting.tasks as i64).into(),
             (trial.setting.stragglers as i64).into(),
             name.into(),
+            // The mean over the divisions into groups.
             stats::mean(found.by_seed(trial)?).into(),
         ]);
     }

@@ -152,11 +152,14 @@ pub(crate) fn run(
         .reads(world.set());
     grid.run(|job, cell| {
         let number = cell.seed_index();
+        // Each training goes with the base model of the same number, so that the spread over trainings
+        // includes that of base models.
         let base = bases
             .get(&job.base)
             .and_then(|bases| bases.get(number as usize))
             .ok_or_else(|| ExperimentError::new("a base model is not trained"))?;
         let seed = seed_of(&root, world, number).index(job.k as u64);
+        // The seed does not depend on the means: all of one size meet the same groups of test images.
         let judge = Judge {
             base,
             images: &data.test,
@@ -190,8 +193,11 @@ pub(crate) fn run(
                     Loss::Task => EncoderLoss::Task,
                     Loss::PixelLogCosh => EncoderLoss::PixelLogCosh,
                 };
+                // The base model is frozen: the loss passes through it to the encoder.
                 let fit = Fit::new(steps, batch, ENCODER_RATE);
                 network.fit(&base.classifier, &data.train, job.k, loss, &fit, &seed)?;
+                // The threshold for doubtful answers is learned on training images, so that the test images
+                // do not choose it.
                 let train = data.train.first(GATE_IMAGES);
                 let answers = outputs(&train, |x| base.classifier.forward(x))?;
                 let training = Judge {
@@ -208,6 +214,7 @@ pub(crate) fn run(
                 batch,
                 steps,
             } => {
+                // The targets are the answers of the base model, computed once for all steps.
                 let widths = [data.train.width(), hidden, hidden, CLASSES];
                 let network = MlpNetwork::new(&widths, &seed)?;
                 let answers = outputs(&data.train, |x| base.classifier.forward(x))?;
@@ -302,6 +309,7 @@ impl Judge<'_> {
         model: impl Fn(&Batch) -> Result<Batch, NetworkError>,
     ) -> Result<Tally, ExperimentError> {
         let groups = self.images.groups(queries, &self.seed);
+        // The parities of all groups are answered in one batch, which is faster than group by group.
         let mut inputs = Vec::new();
         for group in &groups {
             for task in code.encode(&queries_of(self.images, group))? {
@@ -313,6 +321,7 @@ impl Judge<'_> {
         for (group, parity) in groups.iter().zip(parities.column_iter()) {
             let parity = Tensor::vector(parity.as_slice().to_vec());
             let answers: Vec<Tensor> = group.iter().map(|&index| self.answer(index)).collect();
+            // Every query is lost once, so that no image counts more than another. The parity never is.
             for lost in 0..queries {
                 let others = answers.iter().enumerate().filter(|(slot, _)| *slot != lost);
                 let outputs: Vec<(Slot, &Tensor)> = others.chain([(queries, &parity)]).collect();
@@ -336,6 +345,7 @@ impl Judge<'_> {
         for group in self.images.groups(shape.queries, &self.seed) {
             let outputs = run_group(code, self.images, &group, &model)?;
             let lost = (0..shape.tasks).map(Some);
+            // The first pass loses nothing, and is tallied apart: these answers are approximate even then.
             for lost in std::iter::once(None).chain(lost) {
                 let tally = if lost.is_none() {
                     &mut complete
@@ -345,6 +355,7 @@ impl Judge<'_> {
                 let here = outputs.iter().enumerate();
                 let here: Vec<(Slot, &Tensor)> =
                     here.filter(|(slot, _)| Some(*slot) != lost).collect();
+                // All answers of the group are judged, since the loss of one task disturbs every one.
                 for decoded in code.decode(shape.queries, &here, Slots::below(shape.queries))? {
                     let index = group[decoded.query];
                     let label = self.images.labels()[index];

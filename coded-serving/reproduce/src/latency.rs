@@ -140,6 +140,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let rounds = cx
         .grid("rounds", SCHEMES.map(Setting::of))
         .run(|setting, _| in_virtual_time(*setting, &seed))?;
+    // All schemes in a table, without a claim: the latencies follow from the constants.
     let mut table = Table::new(
         "Latency of a round of ten queries in milliseconds, 20 ms an inference; one of ten workers \
          sleeps 100 ms in a tenth of the rounds",
@@ -173,6 +174,8 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ]);
     }
     cx.table(table);
+    // What is claimed is that a code leaves no round behind. The encoder costs nothing here: the
+    // claim is about the reconstruction. A barrier separates rounds, so each is an independent trial.
     let coded = rounds.get(&Setting::of(Scheme::Coded))?;
     cx.claim(
         "Q6.spoiled",
@@ -208,6 +211,7 @@ async fn rounds(setting: Setting, seed: &SeedTree) -> Result<Rounds, ExperimentE
             _ => Duration::ZERO,
         },
     };
+    // Without a code the same engine runs, and never reconstructs.
     let policy = match scheme {
         Scheme::Coded | Scheme::Encoded { .. } => ReconstructionPolicy::FirstWins,
         Scheme::Undisturbed | Scheme::None => ReconstructionPolicy::Never,
@@ -219,9 +223,12 @@ async fn rounds(setting: Setting, seed: &SeedTree) -> Result<Rounds, ExperimentE
     let mut times = Vec::with_capacity(rounds);
     let (mut straggling, mut spoiled) = (0, 0);
     for round in 0..rounds {
+        // The draw comes first: all schemes take the same draws, the undisturbed one included. The
+        // place takes turns, so that each query of a round is hit equally often.
         let straggles = rng.random_bool(PROBABILITY) && scheme != Scheme::Undisturbed;
         backend.begin(straggles.then_some(round % QUERIES));
         let start = Instant::now();
+        // All queries of a round are sent at once; each checks its own answer.
         let answers: Vec<_> = (0..QUERIES)
             .map(|query| {
                 let engine = engine.clone();
@@ -241,6 +248,7 @@ async fn rounds(setting: Setting, seed: &SeedTree) -> Result<Rounds, ExperimentE
         times.push(time.as_secs_f64() * 1e3);
         if straggles {
             straggling += 1;
+            // A round that takes the delay has waited: with the largest encoder the parity takes 92 ms.
             spoiled += u64::from(!all_right || time >= DELAY);
         } else if !all_right {
             return Err(ExperimentError::new("an answer of a worker was changed"));

@@ -75,6 +75,7 @@ pub(crate) fn run(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Expe
     let grid = cx.grid("wrong outputs", lies);
     let grid = grid.reads([WEIGHTS].into_iter().chain(World::Mnist.set()));
     let found = grid.run(|lie, cell| {
+        // All outputs arrive: the search is for a lie, not for a loss.
         let code = Interpolation::new(QUERIES, TASKS, 0, Smoother::Berrut)?;
         let curves = code.encoding(QUERIES)?;
         let nodes = Nodes::Released.of_tasks(TASKS);
@@ -83,6 +84,8 @@ pub(crate) fn run(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Expe
             located: 0,
             located_rationally: 0,
         };
+        // A trial is a group with a liar of its own. 500 groups of 12 are fewer than the test images,
+        // so no image is in two trials of a cell.
         let groups = data.test.groups(QUERIES, &cell.seed().child("groups"));
         for group in groups.iter().take(lie.trials as usize) {
             let honest = run_group(&code, &data.test, group, &|x: &Batch| model.forward(x))?;
@@ -90,11 +93,13 @@ pub(crate) fn run(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Expe
                 .iter()
                 .map(|output| output.values().to_vec())
                 .collect();
+            // One worker, drawn anew, adds noise to every coordinate of its output.
             let liar = rng.random_range(0..TASKS);
             for value in &mut outputs[liar] {
                 let deviate: f32 = rng.sample(StandardNormal);
                 *value += lie.deviation as f32 * deviate;
             }
+            // Both searches see the same outputs, which pairs their comparison.
             let values: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
             found.located += u64::from(locate(&curves, &values, ERRORS) == [liar]);
             let rational = locate_rational(&nodes, &values, QUERIES, ERRORS);
@@ -121,6 +126,7 @@ pub(crate) fn run(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Expe
         ]);
     }
     cx.table(table);
+    // Targets are for the smaller lies; the largest is in the table for comparison.
     for lie in [SMALL, MIDDLE] {
         let located = found.get(&lie)?.located;
         let share = Estimate::proportion(located, lie.trials, "trials");

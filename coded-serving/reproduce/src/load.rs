@@ -97,6 +97,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("F6") || cx.profile() == Profile::Quick {
         return Ok(());
     }
+    // Every scheme, at every group size and every load.
     let mut settings = Vec::new();
     for scheme in SCHEMES {
         for group in GROUPS {
@@ -121,6 +122,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             .map(|(equal, coded)| value(equal) / value(coded))
             .collect())
     };
+    // Two claims at low loads, where there is capacity to spare; groups of two in all claims.
     for (id, load, what) in [("F6.third", 0.33, "a third"), ("F6.half", 0.50, "half")] {
         let statement = format!(
             "At {what} of the capacity: the gap between 99.9th percentile and median of more workers \
@@ -132,6 +134,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             .source("Parity Models report up to 3.5, on real machines")
             .measured(Estimate::range(&ratios(load, Measured::gap)?, OF, ""));
     }
+    // The crossing is found in each run by itself: a crossing of means would have no spread.
     let mut by_load = Vec::new();
     for load in LOADS {
         by_load.push((load, ratios(load, Measured::gap)?));
@@ -147,8 +150,9 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     )
     .scale(Scale::Beyond)
     .expect(Expected::Between(50.0, 75.0))
-    .source("an earlier simulation of ours: 68 %; none up to 117 % counts as 117 %")
+    .source("this project's bound, from a first simulation with 68 %; none up to 117 % counts as 117 %")
     .measured(Estimate::range(&lost_from, OF, "%"));
+    // Wrong answers are counted over all cells, so that an answer is the unit here.
     let wrong: u64 = grid.iter().flatten().map(|measured| measured.wrong).sum();
     let answers = QUERIES * grid.iter().flatten().count() as u64;
     cx.claim(
@@ -182,6 +186,7 @@ fn tell(
     group: usize,
     grid: &Grid<Setting, Measured>,
 ) -> Result<(), ExperimentError> {
+    // A table for each group size, since the number of additional workers depends on it.
     let mut table = Table::new(
         format!(
             "Latency in milliseconds under load, groups of {group}: {WORKERS} workers and {} more",
@@ -198,9 +203,11 @@ fn tell(
         ],
     )
     .note("Virtual time. Means of three seeds with 100 000 queries each.");
+    // Loads outside, schemes inside: schemes at the same load stand next to each other.
     for load in LOADS {
         for scheme in SCHEMES {
             let measured = grid.by_seed(&Setting::new(scheme, group, load))?;
+            // Percentiles of each run, then their mean: runs are not pooled.
             let mean = |value: Read| {
                 Value::from(stats::mean(&measured.iter().map(value).collect::<Vec<_>>()))
             };
@@ -225,8 +232,10 @@ fn tell(
 }
 
 fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentError> {
+    // All schemes have the same number of workers; the load is relative to those without the extra.
     let extra = EqualResources::new(setting.group, 1)?.extra_workers(WORKERS);
     let workers = WORKERS + extra;
+    // A replication of no copies is the engine without any code.
     let (code, policy): (Arc<dyn Code>, _) = match setting.scheme {
         Scheme::EqualResources => (
             Arc::new(Replication::new(1, 0)?),
@@ -242,6 +251,7 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
         ),
     };
     let impossible = |error: LoadError| ExperimentError::new(error.to_string());
+    // Arrivals, times of service and background flows all come from the seed that schemes share.
     let service = Delay::log_normal(SERVICE, 0.1).map_err(impossible)?;
     let arrivals = Arrivals::poisson(setting.load * CAPACITY).map_err(impossible)?;
     let pool =
@@ -268,6 +278,7 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
             let query = Query::new(Tensor::vector(vec![number as f32]));
             async move {
                 let answer = engine.predict(query).await;
+                // Queries are whole numbers: within a half, the answer is that of no other query.
                 let is_right = answer.as_ref().is_ok_and(|answer| {
                     matches!(answer.output.values(), [value] if (value - number as f32).abs() < 0.5)
                 });
@@ -277,6 +288,7 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
         })
         .await
     });
+    // A query without an answer has no latency, and would flatter the percentiles.
     if summary.answered() < setting.queries {
         return Err(ExperimentError::new("a simulated query was not answered"));
     }

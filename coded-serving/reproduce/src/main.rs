@@ -76,11 +76,13 @@ const PARTS: [Part; 5] = [
 
 fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let profile = cx.profile();
+    // Only parts that are asked for name trainings.
     let parts: Vec<&Part> = PARTS
         .iter()
         .filter(|part| part.claims.iter().any(|claim| cx.wants(claim)))
         .collect();
     for &world in World::of(profile) {
+        // Parts share trainings: each job runs once, in the order in which it is first named.
         let mut jobs: Vec<Job> = Vec::new();
         for job in parts.iter().flat_map(|part| (part.jobs)(profile, world)) {
             if !jobs.contains(&job) {
@@ -92,6 +94,7 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         match world.load(cx)? {
             Some(data) => {
+                // Base models first: everything else is trained against them.
                 let bases = base::train(cx, world, &data, &jobs)?;
                 let recovered = job::run(cx, world, &data, &bases, jobs)?;
                 let outcome = Outcome::new(profile, world, bases, recovered);
@@ -106,6 +109,7 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             }
         }
     }
+    // These parts need no training of ours.
     interpolation::run(cx)?;
     latency::run(cx)?;
     load::run(cx)

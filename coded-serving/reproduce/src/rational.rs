@@ -23,8 +23,10 @@ pub(crate) fn locate_rational(
         return Vec::new();
     }
     let values = outputs.iter().map(|output| output.len()).min().unwrap_or(0);
+    // Wide outputs are sampled evenly, which bounds the cost; ten classes all have a vote.
     let step = values.div_ceil(MOST_COORDINATES).max(1);
     let degrees = queries + errors;
+    // The basis depends on the nodes only, and serves all coordinates.
     let basis: Vec<Vec<f64>> = nodes.iter().map(|&t| chebyshev(t, degrees)).collect();
     let mut votes = vec![0_usize; nodes.len()];
     for coordinate in (0..values).step_by(step) {
@@ -32,6 +34,7 @@ pub(crate) fn locate_rational(
             .iter()
             .map(|output| output[coordinate].into())
             .collect();
+        // A coordinate without a fit has no vote.
         let Some(q) = denominator(&basis, &ys, degrees) else {
             continue;
         };
@@ -40,6 +43,7 @@ pub(crate) fn locate_rational(
         }
     }
     let mut places: Vec<usize> = (0..nodes.len()).collect();
+    // The sort is stable: of equal votes the first place wins.
     places.sort_by_key(|&place| std::cmp::Reverse(votes[place]));
     places.truncate(errors);
     places

@@ -72,14 +72,17 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
     if world == World::Fashion {
         return Ok(());
     }
+    // The encoder against the mean image, which costs no training.
     let ours = outcome.of(TEN, encoder(world, TEN), Recovered::lower)?;
     let mean = outcome.of(TEN, Means::MeanImage, Recovered::lower)?;
     claim(cx, world).measured(every_training(&gain(&ours, &mean), "points"));
     if world != World::Mnist {
         return Ok(());
     }
+    // Short trainings compare losses and bounds: one choice differs at a time, and steps are equal.
     let task = outcome.of(TEN, short(Loss::Task), Recovered::lower)?;
     let pixel = outcome.of(TEN, short(Loss::PixelLogCosh), Recovered::lower)?;
+    // Another base model, so it is looked up by its whole job.
     let free = outcome.by_training(&unbounded(), Recovered::lower)?;
     cx.claim(
         "Q4.loss",

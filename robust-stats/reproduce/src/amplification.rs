@@ -116,6 +116,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("Q7") {
         return Ok(());
     }
+    // One grid per size, because small domains take more runs.
     let mut shifts = Vec::new();
     for (size, runs) in SIZES {
         let runs = seeds(cx, runs);
@@ -125,6 +126,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             .run(|&protocol, cell| amplification(protocol, protocol.domain(size), cell.seed()))?;
         shifts.push((size, of_size));
     }
+    // The shifts by size, as a figure and as a table with their exponents.
     let mut figure = Figure::new(
         "amplification",
         "Shift of the estimate by one liar, over gamma, before any projection (epsilon = 1)",
@@ -152,12 +154,14 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         let (mut measured, mut by_formula) = (Vec::new(), Vec::new());
         for (size, shifts) in &shifts {
             let symbols = protocol.domain(*size);
+            // Both points use the number of symbols that the protocol really has.
             let shift = shifts.over_seeds(&protocol, "runs", "", |&shift| shift)?;
             series = series.point_with_band(symbols as f64, shift.value, band(&shift));
             measured.push((symbols as f64, shift.value));
             by_formula.push((symbols as f64, theory(protocol, symbols)?));
         }
         figure = figure.series(series);
+        // The formula is fitted over the same sizes: its exponent is not yet the limit there.
         let exponent = |points: &[(f64, f64)]| {
             stats::log_log_slope(points, 0.95).map_or(f64::NAN, |slope| slope.exponent)
         };
@@ -169,6 +173,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
                     Value::from(exponent(&by_formula)),
                 ]),
         );
+        // The claim compares at each size, so a constant factor cannot hide behind a good slope.
         let ratios: Vec<f64> = measured
             .iter()
             .zip(&by_formula)
@@ -224,10 +229,12 @@ fn amplification(
     let epsilon = Epsilon::new(EPSILON)?;
     match protocol {
         Protocol::GeneralizedResponse => {
+            // The symbol does not matter: the clients are uniform.
             let mechanism = RandomizedResponse::new(symbols, epsilon)?;
             replaced(&mechanism, &0, symbols, seed)
         }
         Protocol::UnaryEncoding => {
+            // Half of the bits set moves every mass, one half up and the other down.
             let mut message = BitVector::zeros(symbols);
             for (bit, value) in half_ones(symbols).into_iter().enumerate() {
                 message.set(bit, value);
@@ -241,6 +248,7 @@ fn amplification(
         }
         Protocol::LocalHashing => {
             let mechanism = LocalHashing::new(symbols, epsilon)?;
+            // A separate generator, so that the search for a seed leaves the clients as they are.
             let mut rng = seed.child("seeds").rng();
             let message = typical_cell(&mechanism, symbols, &mut rng);
             replaced(&mechanism, &message, symbols, seed)

@@ -41,6 +41,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("L") {
         return Ok(());
     }
+    // Flat and steep truths, from few to many samples per symbol.
     let grid = [
         (100, 1_000_000, 0.02, 0.0),
         (100, 1_000_000, 0.05, 1.0),
@@ -61,6 +62,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .seeds(runs)
         .run(|setting, cell| {
             let truth = truth(setting)?;
+            // Every symbol is its own cell: the counts are those of the values.
             let matrix = central(setting.symbols)?;
             let mut rng = cell.seed().rng();
             let counts = sample_counts(&matrix, &truth, setting.samples, &mut rng)?;
@@ -71,6 +73,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             }));
             let gamma = Gamma::new(setting.gamma)?;
             let attacked = attack(&matrix, &counts, &mut walk, gamma, &mut rng)?.counts;
+            // The server takes frequencies as they are, without any decoder.
             let total = setting.samples as f64;
             let seen: Vec<f64> = attacked
                 .counts()
@@ -90,6 +93,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             Column::number("noise + gamma", 5),
         ],
     );
+    // The means of runs over the formula, setting by setting.
     let mut ratios = Vec::new();
     for setting in &settings {
         let formula = noise(&truth(setting)?, setting.samples) + setting.gamma;
@@ -109,6 +113,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ]);
     }
     cx.table(table);
+    // One range over all settings: the formula holds at every one of them.
     cx.claim(
         "L.error",
         "Central learning: under the worst attack frequencies err by the noise of n samples, about \

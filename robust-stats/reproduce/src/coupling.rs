@@ -34,6 +34,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("Q4") {
         return Ok(());
     }
+    // Fresh designs for each message length; the seed of a cell is one design.
     let designs = seeds(cx, 8);
     let planted = cx
         .grid("coupling through partitions", BITS)
@@ -53,6 +54,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .note(
         "Distance over noise: of the messages from the law that was planted; 6 to 9 without liars.",
     );
+    // Each length against the formula, and its designs as points of slopes.
     let mut ratios = Vec::new();
     let mut left = Vec::new();
     let mut points = vec![Vec::new(); designs as usize];
@@ -61,6 +63,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         let exact = contraction(SYMBOLS, cells);
         let of_bits: &[Planted] = planted.by_seed(&bits)?;
         let reach: Vec<f64> = of_bits.iter().map(|planted| planted.reach).collect();
+        // The law has L - 1 free frequencies, hence the abscissa.
         for (points, reach) in points.iter_mut().zip(&reach) {
             points.push((cells as f64 - 1.0, *reach));
         }
@@ -76,6 +79,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ]);
     }
     cx.table(table);
+    // Claims: how far the plant reaches, that it does not show, and how it falls with L.
     cx.claim(
         "Q4.reach",
         "Through messages of 1 to 6 bits liars plant gamma times what the hypergeometric law of \
@@ -99,6 +103,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .expect(Expected::near(1.0, 0.1))
     .source("the mean absolute deviation of a binomial count, by the normal law")
     .measured(Estimate::range(&left, "designs", ""));
+    // One slope per design index: designs, not message lengths, are the replicates.
     let slopes = points
         .iter()
         .filter_map(|points| Some(stats::log_log_slope(points, 0.95)?.exponent));
@@ -129,9 +134,11 @@ fn plant(cells: usize, seed: &SeedTree) -> Result<Planted, ExperimentError> {
         let distance: f64 = law.iter().zip(&honest).map(|(a, b)| (a - b).abs()).sum();
         distance / 2.0 / matrix.groups() as f64
     };
+    // The cost is linear in alpha, so one trial of any size gives the scale.
     let tried = 0.25;
     let alpha = tried * 0.99 * GAMMA / cost(&along(tried)?);
     let target = along(alpha)?;
+    // Run the attack: messages of the truth become messages of the target.
     let mut coupling = Adversary::Adaptive(Box::new(MaxCoupling {
         truth: truth.clone(),
         target: target.clone(),
@@ -143,6 +150,7 @@ fn plant(cells: usize, seed: &SeedTree) -> Result<Planted, ExperimentError> {
         Gamma::new(GAMMA)?,
         &mut rng,
     )?;
+    // Compare the messages left with the planted law, in units of the mean absolute deviation.
     let law = matrix.message_law(target.masses());
     let (mut distance, mut noise) = (0.0, 0.0);
     for group in 0..matrix.groups() {
@@ -153,6 +161,7 @@ fn plant(cells: usize, seed: &SeedTree) -> Result<Planted, ExperimentError> {
             noise += (2.0 * law * (1.0 - law) / (std::f64::consts::PI * total)).sqrt();
         }
     }
+    // The budget is not all used, so the reach is per message that was changed.
     Ok(Planted {
         reach: alpha * USERS as f64 / attacked.changed as f64,
         left: distance / noise,

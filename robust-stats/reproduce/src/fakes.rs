@@ -43,6 +43,7 @@ const BASELINES: [&str; 8] = [
 ];
 
 pub(super) fn run(cx: &mut Context, populations: &[Population]) -> Result<(), ExperimentError> {
+    // Two synthetic populations, and at most two real ones.
     let mut rng = cx.seed().child("census stand-in").rng();
     let mut scenes = vec![
         (
@@ -58,6 +59,7 @@ pub(super) fn run(cx: &mut Context, populations: &[Population]) -> Result<(), Ex
             .take(2)
             .map(|population| (population.name, population.truth.clone(), 500_000)),
     );
+    // Gains by population; cells are named, since a truth is no parameter.
     let names: Vec<&str> = scenes.iter().map(|(name, ..)| *name).collect();
     let grid = cx
         .grid("targeted gains", names.clone())
@@ -71,6 +73,7 @@ pub(super) fn run(cx: &mut Context, populations: &[Population]) -> Result<(), Ex
                 .ok_or_else(|| ExperimentError::new("no such population"))?;
             targeted_gains(truth, *users, cell.seed())
         })?;
+    // Two tables of the same columns: gains, and errors of the same estimates.
     let columns = || {
         std::iter::once(Column::text("Population"))
             .chain(BASELINES.map(|name| Column::number(name, 3)))
@@ -126,6 +129,7 @@ pub(super) fn run(cx: &mut Context, populations: &[Population]) -> Result<(), Ex
         let best = (0..BASELINES.len())
             .min_by(|&a, &b| baselines[a].abs().total_cmp(&baselines[b].abs()))
             .unwrap_or(0);
+        // The worse of both attacks counts, relative to the baseline in the same run.
         let ratios: Vec<f64> = gains
             .iter()
             .map(|gains| gains.hashed[0].max(gains.hashed[1]) / gains.baselines[best].abs())
@@ -145,6 +149,7 @@ pub(super) fn run(cx: &mut Context, populations: &[Population]) -> Result<(), Ex
         .expect(Expected::AtMost(0.5))
         .source("this project's bound")
         .measured(Estimate::mean(&ratios, "runs", "of the baseline", &mut rng));
+        // Least error and least gain may be of different baselines.
         let nearest = (0..BASELINES.len())
             .min_by(|&a, &b| baseline_errors[a].total_cmp(&baseline_errors[b]))
             .unwrap_or(0);
@@ -173,12 +178,14 @@ pub(super) fn run(cx: &mut Context, populations: &[Population]) -> Result<(), Ex
 }
 
 fn targeted_gains(truth: &Pmf, users: usize, seed: &SeedTree) -> Result<Gains, ExperimentError> {
+    // The same targets for all protocols; one fake to 19 users makes 5 % of all.
     let k = truth.domain();
     let mut rng = seed.child("targets").rng();
     let targets = rand::seq::index::sample(&mut rng, k, 10).into_vec();
     let fakes = users / 19;
     let total = |estimates: &[f64]| targets.iter().map(|&target| estimates[target]).sum::<f64>();
     let (mut baselines, mut baseline_errors) = (Vec::new(), Vec::new());
+    // Baselines: poisoned once per protocol, then finished in four ways.
     for protocol in [Protocol::UnaryEncoding, Protocol::LocalHashing] {
         let scene = Poisoned {
             attack: Attack::MaximalGain,
@@ -190,6 +197,7 @@ fn targeted_gains(truth: &Pmf, users: usize, seed: &SeedTree) -> Result<Gains, E
         };
         let outcome = poisoned(protocol, &scene)?;
         let epsilon = 1.0_f64;
+        // Probabilities of optimized unary encoding, used for local hashing as well.
         let (own, other) = (0.5, 1.0 / (epsilon.exp() + 1.0));
         // What a report that supports one symbol decodes to.
         let malicious = (1.0 - other * k as f64) / (own - other);
@@ -197,6 +205,7 @@ fn targeted_gains(truth: &Pmf, users: usize, seed: &SeedTree) -> Result<Gains, E
             &|raw| Ok(raw.to_vec()),
             &|raw| Ok(projected(raw, Projection::SubtractMinimum)),
             &|raw| Ok(projected(raw, Projection::Simplex)),
+            // LDPRecover has to guess the ratio of fakes: 0.2 is more than the true 1 / 19.
             &|raw| Ok(ldp_recover(raw, 0.2, malicious)?),
         ];
         for finish in after_each {
@@ -205,6 +214,7 @@ fn targeted_gains(truth: &Pmf, users: usize, seed: &SeedTree) -> Result<Gains, E
             baseline_errors.push(distance(&after, truth));
         }
     }
+    // Half sets without fakes, with fakes in random groups, and with liars in the best groups.
     let matrix: DesignMatrix = design_matrix(k, 2, None, Some(1.0), seed)?;
     let honest = sample_counts(&matrix, truth, users as u64, &mut rng)?;
     let gamma = Gamma::new(0.05)?;

@@ -59,6 +59,7 @@ fn setting(symbols: usize, bits: u32, users: f64, gamma: f64) -> Setting {
 }
 
 fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
+    // The quick profile attacks no design of 512 symbols.
     let (sizes, largest): (&[usize], usize) = match profile {
         Profile::Quick => (&[64, 128, 256], 256),
         Profile::Full => (&[64, 128, 256, 512], 512),
@@ -66,6 +67,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
     // Nobody lies where noise is measured.
     let mut by_epsilon = Vec::new();
     for epsilon in [0.25, 0.5, 1.0, 2.0, 4.0] {
+        // The abscissa is the factor that privacy costs, so that theory is a slope of 1.
         let contraction = response_contraction(Epsilon::new(epsilon)?, 2);
         let setting = Setting {
             epsilon: Some(epsilon),
@@ -81,6 +83,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         points.collect()
     };
     Ok(vec![
+        // Noise: no liars; users or symbols vary alone.
         Line {
             id: "G.noise.users",
             statement: "Short messages without liars: the error of min-L1 falls as n^(-1/2): exponent",
@@ -101,6 +104,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
                 .map(|symbols| (symbols as f64, setting(symbols, 3, 2e7, 0.0)))
                 .to_vec(),
         },
+        // Manipulation: enough users that noise adds little.
         Line {
             id: "G.manipulation.gamma",
             statement: "Short messages: what liars plant in min-L1 by coupling grows as gamma: \
@@ -189,6 +193,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("G") {
         return Ok(());
     }
+    // One row per exponent; one figure for the two headline lines.
     let mut table = Table::new(
         "Exponents of the error of the min-L1 estimate",
         [
@@ -217,6 +222,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     // Settings of the same shape have the same designs and signs.
     let root = cx.seed().child("designs of exponents");
     for line in lines(cx.profile())? {
+        // Fit one exponent per line, and claim it.
         let settings: Vec<Setting> = line.points.iter().map(|(_, setting)| *setting).collect();
         let errors = cx
             .grid(line.id, settings)
@@ -243,6 +249,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         claim.measured(measured);
 
+        // The same errors once more: against the formula, and as points of the figure.
         let mut series = Series::new(match line.id {
             "G.manipulation.symbols" => "more symbols, 2 bits",
             _ => "1 to 4 bits",
@@ -253,6 +260,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
                 ratios.push(error.value / planted(setting)?);
             }
             let (symbols, cells) = (setting.symbols as f64, f64::from(1_u32 << setting.bits));
+            // Both headline lines fall on one curve over k / (L - 1).
             let x = symbols / (cells - 1.0);
             series = series.point_with_band(x, error.value, band(&error));
             if line.is_headline {
@@ -265,6 +273,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         }
     }
     cx.table(table);
+    // The lines interleave, and a curve needs sorted points.
     theory.sort_by(|a, b| a.0.total_cmp(&b.0));
     cx.figure(figure.series(Series::theory("gamma sqrt(pi k / (2 (L - 1)))").points(theory)));
     cx.claim(

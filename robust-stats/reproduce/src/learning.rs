@@ -47,6 +47,7 @@ const CLEAN_SYMBOLS: [usize; 3] = [64, 128, 256];
 
 fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
     let designs = seeds(cx, 6);
+    // Shapes times numbers of users; density n / k^2 fixes the error up to the cells.
     let of_shape = |symbols: usize, cells: usize| {
         DENSITIES.map(|density| Clean {
             symbols,
@@ -89,6 +90,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
         let mut coefficients = vec![0.0; designs as usize];
         for symbols in CLEAN_SYMBOLS {
             let settings = of_shape(symbols, cells);
+            // Slopes within a design, so that differences between designs do not enter.
             for design in 0..designs as usize {
                 let mut points = Vec::new();
                 for setting in &settings {
@@ -97,6 +99,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
                 }
                 slopes.extend(stats::log_log_slope(&points, 0.95).map(|slope| slope.exponent));
             }
+            // The constant is averaged over settings first: designs are the replicates.
             for setting in &settings {
                 let scale = ((setting.density * cells as u64) as f64).sqrt();
                 for (sum, error) in coefficients.iter_mut().zip(errors.by_seed(setting)?) {
@@ -115,12 +118,14 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
         .expect(Expected::Between(0.45, 1.05))
         .source(DERIVED)
         .measured(Estimate::mean(&coefficients, "designs", "", &mut rng));
+        // The largest domain goes into the figure, beside the formula.
         let mut measured = Series::new(format!("{cells} cells"));
         let mut theory = Series::theory(format!("{cells} cells, theory"));
         for setting in of_shape(256, cells) {
             let users = setting.users() as f64;
             let estimate = errors.over_seeds(&setting, "designs", "", |&error| error)?;
             measured = measured.point_with_band(users, estimate.value, band(&estimate));
+            // The default number of groups, which the designs above have.
             let groups = (4 * 256_usize).div_ceil(cells);
             theory = theory.points([(users, learning_error(256, cells, groups, None, users, 0.0))]);
         }
@@ -157,6 +162,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
         .seeds(designs)
         .version(2)
         .run(|&gamma, cell| {
+            // Attack and decoders see the same honest counts.
             let matrix = design_matrix(64, 4, None, None, cell.seed())?;
             let truth = Pmf::zipf(64, 0.5)?;
             let gamma = Gamma::new(gamma)?;
@@ -166,6 +172,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
             let attacked = attack(&matrix, &counts, &mut adversary, gamma, &mut rng)?.counts;
             let clean = decode(Decoder::default(), &matrix, &counts, gamma)?;
             let robust = decode(Decoder::default(), &matrix, &attacked, gamma)?;
+            // Least squares as in practice: made a distribution by projection.
             let squares = Decoder::LeastSquares(Projection::Simplex);
             let squares = decode(squares, &matrix, &attacked, gamma)?;
             Ok(SparseErrors {
@@ -176,6 +183,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
                 gamma_lower: robust.gamma_lower,
             })
         })?;
+    // Ratios within a design, where both errors share the noise.
     let errors: &[SparseErrors] = errors.by_seed(&gamma)?;
     let mut rng = cx.seed().child("sparse attack intervals").rng();
     let mut claim = |id: &str, statement: &str, expected, value: &dyn Fn(&SparseErrors) -> f64| {
@@ -205,6 +213,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
         Expected::Between(0.02, 0.03),
         &|errors| errors.gamma_lower,
     );
+    // The means behind the claims.
     let mean = |value: &dyn Fn(&SparseErrors) -> f64| {
         stats::mean(&errors.iter().map(value).collect::<Vec<_>>())
     };
@@ -244,6 +253,7 @@ struct SweptErrors {
 }
 
 fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
+    // Two attacks on the same counts, and the decoder that is not robust under the second.
     let gammas = [0.002, 0.005, 0.01, 0.02, 0.05];
     let designs = seeds(cx, 3);
     let (symbols, cells, users) = (128, 4, 2_000_000);
@@ -254,6 +264,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         .run(|&gamma, cell| {
             let matrix = design_matrix(symbols, cells, None, None, cell.seed())?;
             let truth = Pmf::uniform(symbols)?;
+            // A little below the budget, so that random draws do not exhaust it.
             let budget = 0.97 * gamma;
             let gamma = Gamma::new(gamma)?;
             let mut rng = cell.seed().rng();
@@ -278,6 +289,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
                 least_squares: error(Decoder::LeastSquares(Projection::Simplex), &aligned)?,
             })
         })?;
+    // Measured curves, with the intervals over designs.
     let mut figure = Figure::new(
         "error-against-gamma",
         "Error against the fraction of liars: 128 symbols, 4 cells, 2 million users, uniform",
@@ -301,6 +313,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         .series(series("least squares, sign alignment", &|e| {
             e.least_squares
         })?);
+    // Formulas: what coupling plants, what the best direction plants, and the guarantee.
     let groups = (4 * symbols).div_ceil(cells);
     let noise = learning_error(symbols, cells, groups, None, users as f64, 0.0);
     let line = |name: &str, value: &dyn Fn(f64) -> Result<f64, ExperimentError>| {
@@ -326,6 +339,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         .series(line("coupling along the weakest direction found", &floor)?)
         .series(line("guarantee", &|gamma| {
             let bound = learning_bound(Gamma::new(gamma)?, symbols, cells, groups, None);
+            // No total variation exceeds 1.
             Ok((noise + 2.0 * bound).min(1.0))
         })?);
     cx.figure(figure);

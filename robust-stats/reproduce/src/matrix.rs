@@ -72,6 +72,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .version(2)
         .run(|attack, cell| errors(attack, &root.index(cell.seed_index())))?;
     let by_attack: Vec<&[Errors]> = grid.iter().collect();
+    // Two tables of the same runs: total variation, and range queries.
     for (title, value) in [
         (
             "Total variation of the estimate, by attack and decoder (64 symbols, Zipf(1/2), 4 cells, \
@@ -95,11 +96,13 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         cx.table(table);
     }
+    // The guarantee: noise, its spread at the 99 % quantile (2.33), and twice the hidden shift.
     let gamma = Gamma::new(GAMMA)?;
     let groups = (4 * SYMBOLS).div_ceil(CELLS);
     let bound = learning_bound(gamma, SYMBOLS, CELLS, groups, None);
     let noise = learning_error(SYMBOLS, CELLS, groups, None, USERS as f64, 0.0);
     let guarantee = noise + 2.33 * learning_spread(SYMBOLS, noise) + 2.0 * bound;
+    // The worst attack within each design, so that designs are the replicates; decoder 0 is min-L1.
     let worst: Vec<f64> = (0..designs as usize)
         .map(|design| {
             by_attack
@@ -120,6 +123,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .tolerance_because("coupling reaches half of the guarantee by construction, less noise")
     .measured(Estimate::mean(&worst, "designs", "of the guarantee", &mut rng));
     effects(cx, &by_attack)?;
+    // No run may certify more lies than there are, whatever the attack.
     let accusations = by_attack.iter().copied().flatten();
     let accusations: Vec<f64> = accusations.map(|errors| errors.gamma_lower).collect();
     cx.claim(
@@ -144,6 +148,7 @@ fn effects(cx: &mut Context, by_attack: &[&[Errors]]) -> Result<(), ExperimentEr
         ],
     )
     .note("By the law: a lower bound for attacks that choose messages or groups by what they do.");
+    // Without the first entry, which is no attack.
     let mut ratios = Vec::new();
     for (attack, errors) in ATTACKS.iter().zip(by_attack).skip(1) {
         let moved: Vec<f64> = errors.iter().map(|errors| errors.moved).collect();
@@ -156,6 +161,7 @@ fn effects(cx: &mut Context, by_attack: &[&[Errors]]) -> Result<(), ExperimentEr
         ]);
     }
     cx.table(table);
+    // A lower bound only: its purpose is to find attacks that do nothing.
     cx.claim(
         "M.attacks",
         "Each of the 14 attacks moves least squares by half of what the law of its messages says or \
@@ -203,6 +209,7 @@ fn errors(name: &str, seed: &SeedTree) -> Result<Errors, ExperimentError> {
     let matrix = design_matrix(SYMBOLS, CELLS, None, None, seed)?;
     let truth = Pmf::zipf(SYMBOLS, 0.5)?;
     let gamma = Gamma::new(GAMMA)?;
+    // Separate generators: the honest counts are the same under every attack.
     let counts = sample_counts(&matrix, &truth, USERS, &mut seed.child("honest").rng())?;
     let attacked = attacked(name, &matrix, &truth, &counts, &mut seed.child(name).rng())?;
     let mut errors = Errors {
@@ -211,16 +218,19 @@ fn errors(name: &str, seed: &SeedTree) -> Result<Errors, ExperimentError> {
         gamma_lower: 0.0,
         moved: 0.0,
     };
+    // The shift of the linear estimate, which no projection cuts off.
     let linear = Decoder::LeastSquares(Projection::None);
     let honest = decode(linear, &matrix, &counts, gamma)?.masses;
     let seen = decode(linear, &matrix, &attacked, gamma)?.masses;
     let moved: f64 = honest.iter().zip(&seen).map(|(a, b)| (a - b).abs()).sum();
     errors.moved = moved / 2.0 / GAMMA;
+    // Errors of every decoder on the attacked counts.
     for (_, decoder) in Decoder::all() {
         let estimate = decode(decoder, &matrix, &attacked, gamma)?;
         errors
             .total_variation
             .push(distance(&estimate.masses, &truth));
+        // Partial sums of the error are errors of initial segments.
         let mut sum: f64 = 0.0;
         let mut largest: f64 = 0.0;
         for (mass, truth) in estimate.masses.iter().zip(truth.masses()) {
@@ -247,6 +257,7 @@ fn attacked(
         targets: targets.clone(),
         best_groups,
     };
+    // All but the injector replace messages of clients who are already counted.
     let mut adversary = match name {
         "none" => return Ok(counts.clone()),
         "maximal gain, injected" => {
@@ -277,6 +288,7 @@ fn attacked(
         "coupling, some groups" => {
             Adversary::Adaptive(Box::new(coupling(matrix, truth, 1.7, rng)?))
         }
+        // Climb from the coupling plan, with a coarse decoder that is quick enough for every step.
         _ => {
             let start = coupling(matrix, truth, 0.97, rng)?;
             let truth = truth.clone();

@@ -76,6 +76,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("Q8") {
         return Ok(());
     }
+    // One grid for all questions: settings share designs, and are compared within them.
     let designs = seeds(cx, 64);
     let settings = [&BY_SYMBOLS[..], &BY_CELLS, &[SINGLE, DOUBLE]].concat();
     // Designs and directions are those of the seed, so that settings are compared on the same ones.
@@ -86,6 +87,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .run(|setting, cell| critical(setting, &root.index(cell.seed_index())))?;
     let mut rng = cx.seed().child("private test intervals").rng();
 
+    // The effect of gamma: ratios on the same design.
     let pairs = distances
         .by_seed(&DOUBLE)?
         .iter()
@@ -101,6 +103,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .theory(2.0)
     .measured(Estimate::mean(&ratios, "designs", "", &mut rng));
 
+    // The effect of the symbols: one slope per design, since designs are the replicates.
     let mut by_design = vec![Vec::new(); designs as usize];
     for setting in &BY_SYMBOLS {
         for (points, &distance) in by_design.iter_mut().zip(distances.by_seed(setting)?) {
@@ -122,6 +125,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .theory(0.5)
     .measured(Estimate::mean(&slopes, "designs", "", &mut rng));
 
+    // Absolute distances against the formula, with privacy and without.
     for (id, what, settings) in [
         ("private-bit", "one private bit", &BY_SYMBOLS[..]),
         ("bits", "one to three bits", &BY_CELLS),
@@ -149,6 +153,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .measured(Estimate::mean(&of_design, "designs", "", &mut rng));
     }
 
+    // Every setting in one table.
     let mut table = Table::new(
         "Distance that a test through 30 partitions notices while liars hide all they can",
         [
@@ -180,6 +185,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
 /// The distance at which the robust test begins to reject when liars hide the alternative as well as
 /// can be: they lower the statistic to its least value, from which the test takes off as much again.
 fn critical(setting: &Setting, seed: &SeedTree) -> Result<f64, ExperimentError> {
+    // A test of this design, with a null law of 199 simulated data sets.
     let design = design(
         setting.symbols,
         setting.cells,
@@ -193,7 +199,9 @@ fn critical(setting: &Setting, seed: &SeedTree) -> Result<f64, ExperimentError> 
         .map(|group| group_size(USERS, GROUPS, group))
         .collect();
     let test = IdentityTest::distributed(&design, &uniform, sizes, 199, seed)?;
+    // Twice gamma: what liars take off the statistic, and what the test takes off again.
     let both = Gamma::new(2.0 * setting.gamma)?;
+    // Bisect the distance: 12 halvings of the largest one that the alternative allows.
     let (mut low, mut high) = (0.0, 0.5);
     for _ in 0..12 {
         let alpha = f64::midpoint(low, high);

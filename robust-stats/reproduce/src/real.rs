@@ -39,18 +39,21 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("R") {
         return Ok(());
     }
+    // Take the populations whose data are here.
     let mut populations = Vec::new();
     let browsers = cx.data(DATA_SETS[0]);
     if let Some(set) = &browsers {
         let counts = read_counts(&set.path("browser_versions_global.csv")?)?;
         populations.push(Population {
             name: "browser versions",
+            // Versions without weight are no symbols.
             truth: counts.at_least(1e-9).pmf()?,
             users: 1_000_000,
         });
     }
     if let Some(set) = cx.data(DATA_SETS[1]) {
         let counts = read_counts(&set.path("emoji_misskey_io.csv")?)?;
+        // Two cut-offs give a small and a large domain from the same counts.
         for (name, least) in [
             ("emoji used 1000 times", 1e3),
             ("emoji used 100 times", 1e2),
@@ -63,6 +66,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         }
     }
     if let Some(set) = cx.data(DATA_SETS[2]) {
+        // Column 13 is the country of birth; each row is a user.
         let counts = read_column(&set.path("adult.data")?, 13)?;
         populations.push(Population {
             name: "countries of the Adult rows",
@@ -70,6 +74,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             users: counts.weights.iter().sum::<f64>() as u64,
         });
     }
+    // Without any data nothing can be said, and the report says why.
     if populations.is_empty() {
         cx.skip(
             "R.gain",
@@ -106,6 +111,7 @@ struct Setting {
 
 /// Error of every protocol under its worst attack of those that are tried.
 fn errors(cx: &mut Context, populations: &[Population]) -> Result<(), ExperimentError> {
+    // All combinations; gamma varies fastest, as the rows of the table need it.
     let mut settings = Vec::new();
     for population in populations {
         for protocol in PROTOCOLS.into_iter().chain(["unary encoding"]) {
@@ -125,6 +131,7 @@ fn errors(cx: &mut Context, populations: &[Population]) -> Result<(), Experiment
                 .iter()
                 .find(|population| population.name == setting.population)
                 .ok_or_else(|| ExperimentError::new("no such population"))?;
+            // Bit vectors are no messages of a design matrix.
             if setting.protocol == "unary encoding" {
                 unary_error(population, setting.gamma, cell.seed())
             } else {
@@ -144,6 +151,7 @@ fn errors(cx: &mut Context, populations: &[Population]) -> Result<(), Experiment
         "Attacks: same message; for hash designs also sign alignment and coupling; half ones for \
          unary encoding. One run each.",
     );
+    // A chunk holds one population and protocol with the four values of gamma.
     for (settings, errors) in settings.chunks(4).zip(errors.chunks(4)) {
         let names = [
             Value::from(settings[0].population),
@@ -167,6 +175,7 @@ fn protocol_error(
 ) -> Result<f64, ExperimentError> {
     let truth = &population.truth;
     let k = truth.domain();
+    // The protocol as a matrix with its decoder; hash designs have more attacks to fear.
     let squares = Decoder::LeastSquares(Projection::Simplex);
     let (matrix, decoder, hashed) = match protocol {
         "2 bits, min-L1" => (
@@ -196,18 +205,21 @@ fn protocol_error(
     let mut rng = seed.rng();
     let counts = sample_counts(&matrix, truth, population.users, &mut rng)?;
     let gamma = Gamma::new(gamma)?;
+    // Attacks: the same message everywhere; those on hash designs need lies to plan for.
     let rarest = k - 1;
     let mut adversaries = vec![Adversary::Oblivious(Box::new(SameMessage {
         symbol: rarest,
     }))];
     if hashed && gamma.get() > 0.0 {
         adversaries.push(Adversary::Adaptive(Box::new(SignAlign::default())));
+        // A little below the budget, so that random draws do not exhaust it.
         let shift = PlantedShift::search(&matrix, truth, 0.97 * gamma.get(), 20, &mut rng)?;
         adversaries.push(Adversary::Adaptive(Box::new(MaxCoupling {
             truth: truth.clone(),
             target: shift.target,
         })));
     }
+    // All attacks start from the same honest counts.
     let mut worst: f64 = 0.0;
     for adversary in &mut adversaries {
         let attacked = attack(&matrix, &counts, adversary, gamma, &mut rng)?.counts;
@@ -254,6 +266,7 @@ const DRIFT_USERS: u64 = 100_000;
 
 /// Whether the browsers of a country follow the world's, and how many liars the finding survives.
 fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
+    // The symbols are the versions of the world; regions are mapped to them by label.
     let world = read_counts(&set.path("browser_versions_global.csv")?)?.at_least(1e-9);
     let index: BTreeMap<&str, usize> = world
         .labels
@@ -264,6 +277,7 @@ fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
     let reference = world.pmf()?;
     let regions = ["global", "US", "DE", "BR", "JP"];
     let root = *cx.seed();
+    // One test for all regions: its null law depends on the reference alone.
     let test = IdentityTest::new(&reference, DRIFT_USERS, 1_999, &root.child("drift test"))?;
     let work = |region: &&str, cell: &Cell| {
         let counts = read_counts(&set.path(&format!("browser_versions_{region}.csv"))?)?;
@@ -275,6 +289,7 @@ fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
             }
         }
         let local = Pmf::from_weights(&weights)?;
+        // Shares of the region become a sample of the size that the test is built for.
         let sample = MultinomialSampler::new(&local).sample(DRIFT_USERS, &mut cell.seed().rng());
         let report = test.run(&sample, Gamma::new(0.01)?, 0.05)?;
         Ok(Drift {
@@ -290,6 +305,7 @@ fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
         .version(2)
         .run(work)?
         .into_firsts();
+    // The table sets the finding beside the liars that it survives.
     let mut table = Table::new(
         "Do 100 000 users of a country use the world's browser versions?",
         [

@@ -64,6 +64,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ),
         (Attack::RandomReport, "random-report", "send any message"),
     ];
+    // One row per protocol and attack.
     let mut table = Table::new(
         "Total gain of 10 targets out of 102 symbols, 5 % fakes, epsilon 1",
         [
@@ -74,6 +75,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             Column::number("standard error", 4),
         ],
     );
+    // Differences are collected by attack, over protocols, since a claim is about an attack.
     let mut differences = vec![Vec::new(); attacks.len()];
     for (protocol, name, runs) in [
         // Its estimates have a larger variance.
@@ -89,6 +91,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             .run(|&attack, cell| gain(protocol, attack, cell.seed()))?;
         for ((attack, id, _), differences) in attacks.iter().zip(&mut differences) {
             let gains: &[Gain] = gains.by_seed(attack)?;
+            // Each run has its own closed form: the mass of its targets differs.
             let of_runs: Vec<f64> = gains.iter().map(|(gain, formula)| gain - formula).collect();
             let mean =
                 |part: fn(&Gain) -> f64| stats::mean(&gains.iter().map(part).collect::<Vec<_>>());
@@ -103,6 +106,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         }
     }
     cx.table(table);
+    // One claim per attack; absolute, because some gains are close to 0.
     for ((_, id, what), differences) in attacks.into_iter().zip(differences) {
         cx.claim(
             &format!("Q9.{id}"),
@@ -159,6 +163,7 @@ pub(super) fn poisoned(
     let targets = scene.targets;
     let any = |rng: &mut dyn rand::RngCore| targets[rng.random_range(0..targets.len())];
     match protocol {
+        // A message supports one symbol: maximal gain sends a target as it is.
         Protocol::RandomizedResponse => {
             let mechanism = RandomizedResponse::new(symbols, epsilon)?;
             let supported = Supported {
@@ -173,6 +178,7 @@ pub(super) fn poisoned(
                 })
             })
         }
+        // A message can support all targets; further bits fill up to the number in an honest one.
         Protocol::UnaryEncoding => {
             let mechanism = UnaryEncoding::optimized(symbols, epsilon)?;
             let support = mechanism.support();
@@ -201,6 +207,7 @@ pub(super) fn poisoned(
                 })
             })
         }
+        // Seeds are searched in advance, and the fakes share those that serve best.
         Protocol::LocalHashing => {
             let mechanism = LocalHashing::new(symbols, epsilon)?;
             let mut rng = scene.seed.child("seeds").rng();
@@ -216,6 +223,7 @@ pub(super) fn poisoned(
                 Ok(match attack {
                     Attack::MaximalGain => strong[rng.random_range(0..SEEDS)],
                     Attack::RandomItem => mechanism.encode(any(rng), &mut Secure(rng))?,
+                    // A pair of any seed and cell is a valid message.
                     Attack::RandomReport => HashedCell {
                         seed: rng.random(),
                         cell: rng.random_range(0..cells as u32),
@@ -298,6 +306,7 @@ where
         fakes,
         seed,
     } = *scene;
+    // Honest clients first: their estimates are the ones before the attack.
     let mut clients = client_generator_from_seed(seed.child("clients").rng().random());
     let sampler = AliasSampler::new(truth);
     let rejected = |reject| ExperimentError::new(format!("{reject:?}"));
@@ -305,16 +314,19 @@ where
     let mut mass = 0.0;
     for _ in 0..honest {
         let symbol = sampler.sample(&mut clients);
+        // The mass of the targets as drawn: the closed form is then free of sampling noise.
         mass += f64::from(u8::from(targets.contains(&symbol))) / honest as f64;
         let report = Mechanism::encode(mechanism, symbol, &mut clients)?;
         aggregate.push(&report).map_err(rejected)?;
     }
     let before = aggregate.estimates();
+    // Fakes join the same aggregate, so that honest noise is on both sides.
     let mut rng = seed.child("fakes").rng();
     for _ in 0..fakes {
         let report = fake(attack, &mut rng)?;
         aggregate.push(&report).map_err(rejected)?;
     }
+    // The closed form for the attack at hand.
     let support = mechanism.support();
     let poisoning = Poisoning {
         fraction: fakes as f64 / (fakes + honest) as f64,

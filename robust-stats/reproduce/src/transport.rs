@@ -49,6 +49,7 @@ fn formula(cx: &mut Context) {
             Column::number("ratio", 2),
         ],
     );
+    // A tenth, a hundred and ten thousand samples for each symbol.
     for (samples, symbols, least) in [(4e3, 4e4, 1e-3), (4e6, 4e4, 2e-5), (2e6, 200.0, 1e-2)] {
         for gamma in GAMMA_STEPS.map(|step| least * step) {
             let hidden = hidden_by(gamma, samples, symbols);
@@ -64,8 +65,10 @@ fn formula(cx: &mut Context) {
         }
     }
     cx.table(table);
+    // The constant, in a setting where counts are nearly normal and gamma is small.
     let (samples, symbols, gamma): (f64, f64, f64) = (4e6, 4e4, 2e-5);
     let rate = (symbols * gamma.powi(2) / samples).powf(0.25);
+    // By the normal approximation of the Poisson laws.
     let constant = (std::f64::consts::PI / 2.0).powf(0.25);
     cx.claim(
         "Q1.formula",
@@ -93,6 +96,7 @@ struct Central {
 /// The distance from which the robust test rejects in half of the cases although liars hide the
 /// alternative as well as can be, over the formula.
 fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
+    // Sparse, medium and dense samples; the full profile adds five settings.
     let mut grid = vec![
         (2_000, 10_000, 0.02),
         (100_000, 1_000, 0.01),
@@ -115,6 +119,7 @@ fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
             gamma,
         })
         .collect();
+    // Ten bisections per setting, each with its own test and data.
     let measured = cx
         .grid("critical distance of the central test", settings.clone())
         .seeds(10)
@@ -133,6 +138,7 @@ fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
         ],
     )
     .note("The formula leaves noise out: the simulated distance is a little larger.");
+    // Compare means of runs with the formula, setting by setting.
     let mut ratios = Vec::new();
     for setting in &settings {
         let formula = critical_distance(
@@ -152,6 +158,7 @@ fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
         ]);
     }
     cx.table(table);
+    // The range shows the worst setting, not an average over them.
     cx.claim(
         "Q1.critical",
         "The central test notices from the optimal distance on while liars hide all they can: \
@@ -282,6 +289,7 @@ fn rejections(
 const TESTS: u64 = 20;
 
 fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
+    // Level and power are run apart: the level needs many null laws, the power does not.
     let at = |of_critical: f64, attack: Attack, data_sets: u64| Executed {
         of_critical,
         attack,
@@ -300,12 +308,14 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
         .into_iter()
         .flat_map(|of_critical| Attack::REAL.map(|attack| power(of_critical, attack)))
         .collect();
+    // One test with a finer null law serves all data sets of the power runs.
     let test = null_test(cx.seed(), 1_999)?;
     let rejected = cx
         .grid("executed transport", settings)
         .version(2)
         .run(|setting, cell| rejections(setting, &test, cell.seed()))?;
 
+    // Rates by attack, at the null and on both sides of the critical distance.
     let mut table = Table::new(
         "How often the robust test rejects at 5 % under attack (n = 200 000, k = 2000, gamma 0.5 %)",
         [
@@ -352,6 +362,7 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
     .expect(Expected::AtLeast(0.9))
     .source(DERIVED)
     .measured(Estimate::proportion(noticed, data_sets, "data sets"));
+    // Null laws are the replicates: data sets judged by the same one share its error.
     let rates = under_null.over_seeds(&level, "simulated null laws", "", |&rejected| {
         rejected as f64 / level.data_sets as f64
     })?;
@@ -371,6 +382,7 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
 fn power_under_attack(cx: &mut Context, test: &IdentityTest) -> Result<(), ExperimentError> {
     let data_sets = seeds(cx, 20);
     let distances = [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5];
+    // Without liars and with the two attacks; gamma 0 makes the robust test a classical one.
     let curves = [
         ("tolerant test, no liars", Attack::None, GAMMA),
         ("tolerant test, quantile coupling", Attack::Quantile, GAMMA),
@@ -391,6 +403,7 @@ fn power_under_attack(cx: &mut Context, test: &IdentityTest) -> Result<(), Exper
         .grid("power under attack", settings)
         .version(2)
         .run(|setting, cell| rejections(setting, test, cell.seed()))?;
+    // Distances are in units of the critical one, where the jump is expected.
     let mut figure = Figure::new(
         "power-under-attack",
         "Power of the test of uniformity (n = 200 000, k = 2000) that tolerates gamma = 0.5 %, by the \
@@ -404,6 +417,7 @@ fn power_under_attack(cx: &mut Context, test: &IdentityTest) -> Result<(), Exper
         let mut series = Series::new(name);
         for distance in distances {
             let rejected = *rejected.get(&at(distance, attack, gamma))?;
+            // Every point is a proportion, and its band the interval of that.
             let rate = Estimate::proportion(rejected, data_sets, "data sets");
             series = series.point_with_band(distance, rate.value, band(&rate));
         }
@@ -433,6 +447,7 @@ fn false_alarms(cx: &mut Context) -> Result<(), ExperimentError> {
     let root = cx.seed().child("false alarms");
     let work = |setting: &Alarm, cell: &Cell| alarms(setting, &root.index(cell.seed_index()));
     let rejected = cx.grid("false alarms", classical).version(2).run(work)?;
+    // The robust rate is the mean over null laws, in the last row.
     let of_robust = cx
         .grid("false alarms of the robust test", [alarm(None)])
         .seeds(TESTS)
@@ -454,6 +469,7 @@ fn false_alarms(cx: &mut Context) -> Result<(), ExperimentError> {
         Value::from(robust.value),
     ]);
     cx.table(table);
+    // Claims for three statistics, by their place in the list of all.
     for (index, id, name) in [
         (0, "chi-squared", "chi-squared"),
         (2, "collisions", "collisions"),
@@ -472,6 +488,7 @@ fn false_alarms(cx: &mut Context) -> Result<(), ExperimentError> {
         .source(DERIVED)
         .measured(Estimate::proportion(all, data_sets, "data sets"));
     }
+    // The robust test has to keep its level under the same attack.
     cx.claim(
         "Q3.robust",
         "The robust total variation test of level 5 % rejects no more often on the same data",
@@ -489,6 +506,7 @@ fn alarms(setting: &Alarm, seed: &SeedTree) -> Result<u64, ExperimentError> {
     let sampler = MultinomialSampler::new(&uniform);
     let gamma = Gamma::new(0.01)?;
     let matrix = central(SYMBOLS)?;
+    // The test: its null law has a seed of its own.
     let null = seed.child("test");
     let p_value: PValue = match setting.statistic {
         Some(statistic) => {
@@ -501,6 +519,7 @@ fn alarms(setting: &Alarm, seed: &SeedTree) -> Result<u64, ExperimentError> {
             Box::new(move |counts| Ok(test.run(counts, gamma, LEVEL)?.robust_p_value))
         }
     };
+    // The data: the same for every statistic, since the generator depends on the seed alone.
     let mut rng = seed.child("data").rng();
     let mut rejected = 0;
     for _ in 0..setting.data_sets {

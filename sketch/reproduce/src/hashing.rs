@@ -42,6 +42,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("Q4") {
         return Ok(());
     }
+    // All depths share one number of counters.
     let zipf = |depth| Setting {
         stream: Stream::Zipf,
         depth,
@@ -56,12 +57,14 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     for width in [1000, 10_000] {
         settings.extend([2, 4].map(|depth| flows(depth, width)));
     }
+    // What is left to the sketch does not depend on the seed: only the hashes are drawn anew.
     let residuals = [zipf_residual()?, flows_residual(cx)];
     let ratios = cx
         .grid("real hashes", settings.clone())
         .seeds(SEEDS)
         .version(2)
         .run(|setting, cell| {
+            // Over the prediction, errors of all settings have one scale.
             let residual = &residuals[setting.stream as usize];
             let histogram = Histogram::of_counts(residual.counts.iter().copied());
             let predicted = aafe(&histogram, residual.total, setting.depth, setting.width)?;
@@ -95,6 +98,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ]);
     }
     cx.table(table);
+    // One claim for each stream, by its worst settings: a mean over settings can hide a bad one.
     for (stream, id, name) in [
         (Stream::Zipf, "Q4.zipf", "the synthetic table"),
         (Stream::Flows, "Q4.flows", "generated flows"),

@@ -303,11 +303,13 @@ impl Entry {
                 learned.size_bytes(),
             )
         } else {
+            // Without an advisor there is no table, and the sketch has the whole budget.
             let mut sketch = make(self.bytes)?;
             sketch.update_batch(&window.stream);
             let estimates = keys.map(|key| sketch.estimate(&key).to_f64());
             (estimates.collect(), 0.0, sketch.size_bytes())
         };
+        // Small budgets have minimum sizes: what does not keep to its bytes may not take part.
         if bytes > self.bytes {
             return Err(SketchError::Parameter {
                 argument: "bytes",
@@ -336,6 +338,7 @@ impl Arena {
         let depths = entry.counter.depths();
         let mut best: Option<(f64, Setting)> = None;
         let mut tried = Vec::new();
+        // Later rounds come back to settings that are known, and skip them.
         let mut attempt = |setting: Setting| {
             let is_new = !tried.contains(&setting);
             tried.push(setting);
@@ -348,11 +351,13 @@ impl Arena {
             }
             best.map_or(setting, |(_, setting)| setting)
         };
+        // The search starts amid the ranges of share and excess.
         let mut found = Setting {
             depth: depths[0],
             share: 0.3,
             over: OVER[1],
         };
+        // Only a model's threshold is a quantile of scores, so only there the excess matters.
         let is_model = matches!(entry.advisor, Some(Advisor::Linear { .. }));
         for _ in 0..self.rounds {
             if entry.advisor.is_some() {
@@ -488,6 +493,7 @@ fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
          threshold are chosen on a window before. No figure: the budget does not pay for the model.",
         arena.trials.len()
     ));
+    // The same errors as lines, since the order of rivals changes with the budget.
     let mut figure = Figure::new(
         format!("league-{}", arena.id),
         format!("Error at equal bytes, {}", arena.title),
@@ -498,6 +504,7 @@ fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
     .log_y();
     for (counter, advisor) in arena.contestants() {
         let name = name(counter, advisor);
+        // A model has the same size in all trials.
         let model = arena.trials[0]
             .advice
             .iter()
@@ -510,6 +517,7 @@ fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
                 .of(counter, advisor, bytes)
                 .map(|played| stats::mean(&played.errors));
             row.push(error.into());
+            // No error at all has no place on a logarithmic axis.
             if let Some(error) = error.filter(|&error| error > 0.0) {
                 points.push((bytes as f64 / 1024.0, error));
             }
@@ -551,6 +559,7 @@ fn statement(bytes: usize, stream: &str) -> String {
 }
 
 fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
+    // Both rivals use the oracle's bytes for counters or slots instead.
     let mut table = Table::new(
         format!("Does the oracle pay for its bytes? {}", arena.title),
         [
@@ -570,6 +579,7 @@ fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
          rivals without an oracle: geometric means over test windows, with paired intervals."
     ));
     for &bytes in &arena.budgets {
+        // The smallest budgets do not hold the model.
         let Some(played) = standings.of(Counter::Conservative, Some(CLAIMED), bytes) else {
             let mut row: Vec<Value> = vec![kibibytes(bytes).into(), "does not fit".into()];
             row.resize_with(9, || Value::Nothing);
@@ -585,6 +595,7 @@ fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
             setting.into(),
             stats::mean(&played.coverage).into(),
         ];
+        // Paired by trial, so that differences between windows cancel.
         for (rival, rival_name) in [
             (None, "conservative update"),
             (Some(Advisor::FirstCome), "first come"),
@@ -593,6 +604,7 @@ fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
                 .and_then(|found| Some((found.value, found.ends()?)))
             {
                 Some((value, (low, high))) => {
+                    // Better is what the interval shows, not the mean.
                     let better = if high < 1.0 {
                         "oracle"
                     } else if low > 1.0 {
@@ -620,11 +632,14 @@ fn advise<K: Key, F: Features<K> + Clone>(
     validation: &[K],
     test: &[K],
 ) -> Result<Vec<Advice>, SketchError> {
+    // Advisors that differ in the bits of a weight share a fit.
     let mut fitted: BTreeMap<usize, HashedLinear<F>> = BTreeMap::new();
     let mut advice = Vec::new();
     for &advisor in advisors {
         let (model_bytes, [validation, test]) = match advisor {
+            // Equal scores, and a threshold below them: every key is admitted while there is room.
             Advisor::FirstCome => (0, [validation, test].map(|keys| vec![0.0; keys.len()])),
+            // Negated ranks as scores: a threshold is a number of slots, which are charged as a table.
             Advisor::Lookup => {
                 let ranks = ranks(keys, counts);
                 let score = |key: &K| {
@@ -654,6 +669,7 @@ fn advise<K: Key, F: Features<K> + Clone>(
                 } else {
                     model
                 };
+                // Keys are scored once here, not again at each setting that is tried.
                 let score_all = |keys: &[K]| {
                     let mut scores = vec![0.0; keys.len()];
                     oracle.score(&keys.iter().collect::<Vec<_>>(), &mut scores);
@@ -745,6 +761,7 @@ const CLAIMED_BYTES_A_FLOW: [usize; 3] = [2, 4, 6];
 fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
     let quick = cx.profile() == Profile::Quick;
     let (flows, worlds) = if quick { (49_152, 4) } else { (131_072, 6) };
+    // From 8 flows a byte, where a model takes much of the budget, to several bytes a flow.
     let mut budgets = vec![flows / 8];
     if !quick {
         budgets.extend([flows / 2, flows]);
@@ -752,11 +769,13 @@ fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
     budgets.extend(CLAIMED_BYTES_A_FLOW.map(|bytes| bytes * flows));
     let advisors = advisors(cx.profile());
     let root = cx.seed().child("league of flows");
+    // Worlds are the replicates: windows of one world follow the same law.
     let trial = |world: u64| -> Result<(Option<Window>, Trial), SketchError> {
         let seed = root.index(world);
         let flows_of = HeteroFlows::new(&seed);
         let [first, second, validation, test] =
             [0, 1, 2, 3].map(|number| flows_of.window(number, flows));
+        // Two windows to learn from, one to set thresholds, one to test.
         let keys = [first.keys(), second.keys()].concat();
         let counts = [first.counts(), second.counts()].concat();
         let window = |window: &FlowWindow, seed: SeedTree| Window {
@@ -773,9 +792,11 @@ fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
             )?,
             test: window(&test, seed.child("test")),
         };
+        // Settings are chosen once, in the first world, and hold for all.
         let validation = (world == 0).then(|| window(&validation, seed.child("validation")));
         Ok((validation, trial))
     };
+    // Worlds are independent and slow to make: one thread each.
     let made: Vec<Result<_, SketchError>> = thread::scope(|scope| {
         let trial = &trial;
         let threads: Vec<_> = (0..worlds)
@@ -832,12 +853,14 @@ fn along<K: Key + Clone, F: Features<K> + Clone>(
     features: &F,
     advisors: &[Advisor],
 ) -> Result<(Window, Vec<Trial>), ExperimentError> {
+    // A test needs a window before it for thresholds, and one before that to learn from.
     if first < 2 || windows.len() <= first {
         let found = windows.len();
         return Err(ExperimentError::new(format!("{found} windows are too few")));
     }
     let mut advice = Vec::new();
     for test in first..windows.len() {
+        // The window just before the test sets thresholds: learning from it would bias them.
         let past = &windows[(test - 1).saturating_sub(memory)..test - 1];
         let keys: Vec<K> = past.iter().flat_map(|window| window.keys.clone()).collect();
         let counts: Vec<u64> = past
@@ -852,10 +875,12 @@ fn along<K: Key + Clone, F: Features<K> + Clone>(
             &windows[test].keys,
         )?);
     }
+    // Advice is given, so the keys themselves are no longer needed.
     let mut windows = windows.into_iter().skip(first - 1).map(|window| Window {
         counts: window.counts,
         stream: window.stream,
     });
+    // The window before the first test, on which settings are chosen.
     let validation = windows.next();
     let trials = windows
         .zip(advice)
@@ -882,12 +907,14 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         return Ok(());
     };
+    // Quick keeps to the budgets of the claims.
     let quick = cx.profile() == Profile::Quick;
     let kibibytes: &[usize] = if quick {
         &CLAIMED_ON_BLOCKS
     } else {
         &[16, 32, 64, 128, 192]
     };
+    // Block numbers in the order of the requests, which decides who comes first.
     let mut requests = Vec::new();
     for record in Records::open(&data.path("OLTP.lis.zst")?, &StreamFormat::Blocks)? {
         if let AnyKey::Integer(block) = record?.key {
@@ -900,6 +927,7 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
     let windows = windows.map(numbered).collect();
     let advisors = advisors(cx.profile());
     let features = BlockFeatures::default();
+    // The first test has three windows to learn from; eight are the whole past of the last one.
     let (validation, trials) = along(windows, 4, 8, &features, &advisors)?;
     let arena = Arena {
         title: format!("block requests (OLTP), windows of {length} in their order"),
@@ -915,6 +943,7 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         rounds: if quick { 1 } else { 2 },
     };
     let standings = compete(cx, &arena)?;
+    // One claim for each budget, with test windows as the replicates: there is one trace.
     for kib in CLAIMED_ON_BLOCKS {
         claim(
             cx,
@@ -965,6 +994,7 @@ fn n_grams(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         return Ok(());
     };
+    // Days of equal length, each with the pairs in the order of the text.
     let text = open_text(&data.path("books.txt.zst")?)?;
     let days: Result<Vec<Keyed<String>>, io::Error> = NGramDays::new(text, 2, TOKENS)?
         .map(|day| {
@@ -976,6 +1006,7 @@ fn n_grams(cx: &mut Context) -> Result<(), ExperimentError> {
         })
         .collect();
     let advisors = advisors(cx.profile());
+    // Day 6 is the first test; each trial learns from three days, which keeps fits short.
     let (validation, trials) = along(days?, 6, 3, &TextFeatures::default(), &advisors)?;
     let arena = Arena {
         title: format!("word pairs of books, days of {TOKENS} in their order"),
@@ -990,6 +1021,7 @@ fn n_grams(cx: &mut Context) -> Result<(), ExperimentError> {
         others: others(cx.profile()),
         rounds: 1,
     };
+    // Days are the replicates: there is one text in one order.
     let standings = compete(cx, &arena)?;
     for kib in CLAIMED_ON_N_GRAMS {
         claim(

@@ -154,6 +154,7 @@ pub(crate) fn run(
 }
 
 fn train(job: &Training, seed: &SeedTree) -> Result<Trained, ExperimentError> {
+    // Several windows of one world: more flows of one law, hardly a flow twice.
     let world = HeteroFlows::new(seed);
     let (mut keys, mut counts) = (Vec::new(), Vec::new());
     for number in 0..job.windows {
@@ -185,19 +186,23 @@ fn train(job: &Training, seed: &SeedTree) -> Result<Trained, ExperimentError> {
             Ok([&validation, &test].map(|window| scores_of(&oracle, window.keys())))
         },
     )?;
+    // The first share is that of the claims on errors.
     let scores = &choices[0].scores;
     let correlation = |score| {
         let correlation = spearman(scores, &test.scores(score));
         correlation.ok_or_else(|| ExperimentError::new("an oracle gives all keys one score"))
     };
+    // Known flows would reward memory; their share is kept to show that there are few.
     let seen: HashSet<&FlowKey> = keys.iter().chain(validation.keys()).collect();
     let known = test.keys().iter().filter(|key| seen.contains(key)).count();
+    // The orders that an ideal training would reach, and the bound by the counts.
     let true_counts = test.counts().iter().map(|&count| count as f64).collect();
     let orders = [
         test.scores(FlowScore::MeanLogCount),
         test.scores(FlowScore::Mean),
         true_counts,
     ];
+    // The plot of screened keys has a share of its own, and with it a choice of its own.
     let screening = &choices[place_of(SCREENED)].scores;
     Ok(Trained {
         coverage: covered(test.counts(), &choices, &shares()),
@@ -316,6 +321,7 @@ fn place_of(share: f64) -> usize {
 }
 
 fn table(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
+    // The share of the claims comes first in the results; tables go by size.
     let mut ordered: Vec<(usize, f64)> = shares().into_iter().enumerate().collect();
     ordered.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut columns = vec![Column::text("Trained for")];
@@ -343,6 +349,7 @@ fn table(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
         }
         table.push(row);
     }
+    // The closed forms depend on the world alone: any method's results hold them.
     for (form, name) in [
         "best order by expected logarithm",
         "best order by expected count (bound)",
@@ -361,6 +368,7 @@ fn table(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
     }
     cx.table(table);
 
+    // Second table: what the gain in coverage means for errors.
     let mut columns = vec![
         Column::text("Trained for"),
         Column::number("Left to the sketch", 3),
@@ -376,6 +384,7 @@ fn table(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
         widths[0], widths[1]
     ));
     for method in results.others() {
+        // The first place is the share of the claims, at which errors are computed.
         let left = results.ratios(method, |trained| 1.0 - trained.coverage[0])?;
         let mut row: Vec<Value> = vec![method.name().into(), stats::mean(&left).into()];
         for width in 0..WIDTHS.len() {
@@ -391,6 +400,7 @@ fn table(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
 }
 
 fn plots(cx: &Context, results: &Results) -> Result<[Figure; 2], ExperimentError> {
+    // Coverage by share, on the grid of the paper.
     let mut coverage = Figure::new(
         "coverage",
         "Coverage of oracles trained for different losses, generated flows, with intervals over worlds",
@@ -406,6 +416,7 @@ fn plots(cx: &Context, results: &Results) -> Result<[Figure; 2], ExperimentError
         }
         coverage = coverage.series(series);
     }
+    // The bound depends on the world alone, not on the method.
     let mut bound = Vec::new();
     for share in GRID {
         let values = results.values(Method::LogMse, |t| t.closed_forms[1][place_of(share)])?;
@@ -414,6 +425,7 @@ fn plots(cx: &Context, results: &Results) -> Result<[Figure; 2], ExperimentError
     let bound = Series::theory("best order by expected count").points(bound);
     let coverage = coverage.series(bound);
 
+    // Which keys are screened: equal coverage can come from the head or from the middle.
     let mut screened = Figure::new(
         "screened",
         "Share of keys that are screened by the best tenth of the scores, by percentile of their true count",
@@ -432,10 +444,10 @@ fn plots(cx: &Context, results: &Results) -> Result<[Figure; 2], ExperimentError
 }
 
 const ABSTRACT: &str = "abstract: training for coverage improves on earlier losses";
-const PROTOTYPE: &str =
-    "an independent prototype on the same generator, with room for shorter training";
+const PROTOTYPE: &str = "this project's bound, from a first study on the same generator, with room for shorter training";
 
 fn claims(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
+    // All ratios are paired by world: both losses see the same flows there.
     let left = results.ratios(Method::BatchRank8, |trained| 1.0 - trained.coverage[0])?;
     let measured = mean(cx, &left, "worlds");
     cx.claim(
@@ -492,6 +504,7 @@ fn claims(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
     .source("the bound of Q5")
     .measured(measured);
 
+    // One row is claimed apart: its error is an exact mean, that of more rows is simulated.
     let of_one_row = results.ratios(Method::BatchRank8, |trained| trained.errors[0][0])?;
     let measured = mean(cx, &of_one_row, "worlds");
     cx.claim(
@@ -524,6 +537,7 @@ fn claims(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
     .measured(measured);
     baselines(cx, results)?;
 
+    // The quick profile does not train the weighted loss.
     if !results.plan.methods.contains(&Method::WeightedLogMse) {
         return Ok(());
     }
@@ -542,6 +556,7 @@ fn claims(cx: &mut Context, results: &Results) -> Result<(), ExperimentError> {
     .expect(Expected::near(0.0, 0.05))
     .source(PROTOTYPE)
     .measured(measured);
+    // A small share tells apart what a large one hides: the order at the very top.
     let one = place_of(0.01);
     let ratios: Vec<f64> = pairs()
         .map(|(a, b)| b.coverage[one] / a.coverage[one])
@@ -579,6 +594,7 @@ fn baselines(cx: &mut Context, results: &Results) -> Result<(), ExperimentError>
     .source("the law of the generated flows")
     .tolerance_because("a part of the 0.2 that lies between the two orders at 12 %")
     .measured(Estimate::range(&apart, "shares", ""));
+    // A median: a training that fails in one world does not decide.
     let apart = results.values(Method::BatchRank8, |t| t.coverage[0] - t.closed_forms[1][0])?;
     let measured = median(&apart, "worlds");
     cx.claim(
@@ -591,6 +607,7 @@ fn baselines(cx: &mut Context, results: &Results) -> Result<(), ExperimentError>
     .source("the law of the generated flows")
     .tolerance_because("a part of the 0.2 that lies between the two orders at 12 %")
     .measured(measured);
+    // The flows are the same for every loss.
     let known = results.values(Method::LogMse, |trained| trained.known)?;
     cx.claim(
         "Q3.new-flows",
@@ -610,9 +627,11 @@ fn properties(cx: &mut Context, results: &Results) -> Result<(), ExperimentError
         (Method::BatchRank64, true),
         (Method::Poisson, true),
     ] {
+        // The quick profile trains only some of the losses.
         if !results.plan.methods.contains(&method) {
             continue;
         }
+        // The sign is set so that above 0 is the form that is expected.
         let differences = results.values(method, |trained| {
             let [mean, log] = trained.spearman;
             if follows_mean { mean - log } else { log - mean }
@@ -622,6 +641,7 @@ fn properties(cx: &mut Context, results: &Results) -> Result<(), ExperimentError
         } else {
             "expected logarithm than with the expected count"
         };
+        // Both correlations are of one world, so worlds are the replicates.
         let measured = mean(cx, &differences, "worlds");
         cx.claim(
             &format!("G.{}", method.id()),

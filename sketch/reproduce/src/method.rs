@@ -126,14 +126,17 @@ pub(crate) fn best_on_validation<K, N: Network<K>>(
     score: impl Fn(&N) -> Result<[Vec<f64>; 2], ExperimentError>,
 ) -> Result<Vec<Choice>, ExperimentError> {
     let mut best: Vec<Option<Choice>> = vec![None; shares.len()];
+    // Each rate starts from the same weights: `make` draws them from one seed.
     for &rate in &protocol.rates {
         let network = make()?;
+        // The callback of a training cannot fail; the first error waits here for its end.
         let mut failed = None;
         let every = protocol.steps / protocol.looks;
         let mut look = |step: u64| -> Result<(), ExperimentError> {
             let [of_validation, of_test] = score(&network)?;
             let covered = metrics::coverage_at(examples.validation, &of_validation, shares);
             let scores = Rc::new(of_test);
+            // Shares choose apart: the best at 1 % may not be the best at 20 %.
             for (best, validated) in best.iter_mut().zip(covered) {
                 if best.as_ref().is_none_or(|best| best.validated < validated) {
                     let scores = Rc::clone(&scores);
@@ -147,6 +150,7 @@ pub(crate) fn best_on_validation<K, N: Network<K>>(
             }
             Ok(())
         };
+        // No warm-up: trainings are short.
         let schedule = Schedule {
             warm_up: 0,
             decay: Decay::Cosine {
@@ -169,6 +173,7 @@ pub(crate) fn best_on_validation<K, N: Network<K>>(
             return Err(error);
         }
     }
+    // A share without a choice means that no look took place.
     let best: Option<Vec<Choice>> = best.into_iter().collect();
     best.ok_or_else(|| ExperimentError::new("a training that was never looked at"))
 }

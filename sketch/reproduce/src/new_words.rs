@@ -65,12 +65,14 @@ impl Library {
 
     /// The words that are new in each part after the first, with their counts there.
     fn new_words(&self, seed: &SeedTree) -> [New; 3] {
+        // Orders of the books are the replicates: the text is one, but what is new depends on the order.
         let mut order: Vec<usize> = (0..self.books.len()).collect();
         order.shuffle(&mut seed.child("order of books").rng());
         let total: usize = self.books.iter().map(Vec::len).sum();
         let mut read = 0;
         let mut counts: [HashMap<u32, u64>; 4] = Default::default();
         for book in order {
+            // A book goes whole to the part where it begins: its words repeat, and a cut would leak them.
             let place = read as f64 / total as f64;
             let part = PARTS.iter().filter(|&&end| place >= end).count();
             for &word in &self.books[book] {
@@ -79,6 +81,7 @@ impl Library {
             read += self.books[book].len();
         }
         let [known, parts @ ..] = counts;
+        // What is known grows from part to part, so that new means new to all parts before.
         let mut known: HashSet<u32> = known.into_keys().collect();
         parts.map(|part| {
             let mut new: Vec<(u32, u64)> = part
@@ -86,6 +89,7 @@ impl Library {
                 .filter(|(word, _)| !known.contains(word))
                 .map(|(&word, &count)| (word, count))
                 .collect();
+            // By number: the order of a hash map differs from run to run.
             new.sort_unstable();
             known.extend(part.into_keys());
             let (words, counts): (Vec<u32>, Vec<u64>) = new.into_iter().unzip();
@@ -223,10 +227,12 @@ pub(crate) fn run(cx: &mut Context) -> Result<Option<Series>, ExperimentError> {
     let library = Library::of(&text);
     drop(text);
     let root = cx.seed().child("new words");
+    // Log-MSE comes first: it is what the others are compared with.
     let ends = [Method::LogMse, Method::BatchRank8, Method::Poisson]
         .map(|method| Training::new(Model::Ends, method));
     let recurrent =
         [Method::LogMse, Method::BatchRank8].map(|method| Training::new(Model::Recurrent, method));
+    // The order of the books depends on the seed index alone, so losses are paired.
     let work = |job: &Training, cell: &Cell| train(job, &library, &root.index(cell.seed_index()));
     let of_ends = cx
         .grid("trained on new words", ends.clone())
@@ -242,6 +248,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<Option<Series>, ExperimentError> {
         .run(work)?;
     show(cx, &ends, &of_ends, &recurrent, &of_recurrent)?;
 
+    // Ratios are averaged as logarithms: gains and losses of one factor cancel.
     let theirs = of_ends.by_seed(&ends[0])?;
     for job in &ends[1..] {
         let ours = of_ends.by_seed(job)?;
@@ -256,12 +263,14 @@ pub(crate) fn run(cx: &mut Context) -> Result<Option<Series>, ExperimentError> {
             .paper_ref("abstract: training for coverage improves on earlier losses")
             .expect(Expected::AtLeast(IMPROVEMENT))
             .source("the bound of Q5");
+        // The paper does not have the Poisson loss.
         let scale = match job.method {
             Method::Poisson => Scale::Beyond,
             _ => Scale::Scaled,
         };
         claim.scale(scale).measured(measured);
     }
+    // The ratio of masses left, for the figure that all streams share.
     let ours = of_ends.by_seed(&ends[1])?;
     let mut series = Series::new("new words");
     for (place, share) in GRID.into_iter().enumerate() {
@@ -286,6 +295,7 @@ fn show(
         "Coverage by the share of explicit keys, new words of books",
         columns,
     );
+    // One row: means over orders of the books.
     let mut push = |model: &str, name: &str, trained: &[Trained], of: fn(&Trained) -> &[f64]| {
         let mut row: Vec<Value> = vec![model.into(), name.into()];
         for place in 0..GRID.len() {
@@ -302,6 +312,7 @@ fn show(
             });
         }
     }
+    // The bound and the number of words depend on the order of the books alone: any loss has them.
     let first = of_ends.by_seed(&ends[0])?;
     push("", "true counts", first, |t| &t.ideal);
     let words: Vec<f64> = first.iter().map(|trained| trained.words as f64).collect();
@@ -328,6 +339,7 @@ fn statement(method: Method) -> String {
 
 fn train(job: &Training, library: &Library, seed: &SeedTree) -> Result<Trained, ExperimentError> {
     let [examples, validation, test] = library.new_words(seed);
+    // A word that is known would make this a test of memory.
     let known: HashSet<&String> = examples.words.iter().chain(&validation.words).collect();
     if test.words.iter().any(|word| known.contains(word)) {
         return Err(ExperimentError::new("a tested word is not new"));
@@ -337,6 +349,7 @@ fn train(job: &Training, library: &Library, seed: &SeedTree) -> Result<Trained, 
         counts: &examples.counts,
         validation: &validation.counts,
     };
+    // The two networks have different types, and score keys in different ways.
     let choices = match job.model {
         Model::Ends => best_on_validation(
             job.method,
@@ -371,6 +384,7 @@ fn train(job: &Training, library: &Library, seed: &SeedTree) -> Result<Trained, 
             },
         )?,
     };
+    // The bound: words ranked by their own counts.
     let true_counts: Vec<f64> = test.counts.iter().map(|&count| count as f64).collect();
     Ok(Trained {
         coverage: covered(&test.counts, &choices, &GRID),

@@ -63,6 +63,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     if !cx.wants("F3") {
         return Ok(());
     }
+    // Worlds are the replicates, and the same for both depths.
     let root = cx.seed().child("streaming");
     let jobs = DEPTHS.map(|depth| Job {
         depth,
@@ -105,6 +106,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             mean(|s| s.filled).into(),
             mean(|s| s.questions).into(),
         ]);
+        // Ratios are taken world by world, so that differences between worlds cancel.
         let errors = of_depth(|s| s.error / s.modelled_error);
         claim(
             cx,
@@ -112,6 +114,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             &format!("Counted packet by packet with {depth} rows: error over that of the model"),
             &errors,
         );
+        // Coverage does not depend on the rows: one claim is enough.
         if depth == DEPTHS[0] {
             let coverage = of_depth(|s| s.coverage / s.modelled_coverage);
             claim(
@@ -140,10 +143,12 @@ fn claim(cx: &mut Context, id: &str, statement: &str, ratios: &[f64]) {
 
 fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, ExperimentError> {
     let world = HeteroFlows::new(seed);
+    // A small model needs only a part of the flows to learn from.
     let training = world.window(0, job.flows.min(262_144));
     let features = FlowFeatures::new(&[16])?;
     let fitted = HashedLinear::fit(features, 256, training.keys(), training.counts(), 12)?;
     let oracle = QuantisedLinear::new(&fitted);
+    // The threshold comes from a window of its own, so that it knows nothing of the test.
     let validation: Vec<f32> = scores_of(&oracle, world.window(1, job.flows).keys())
         .into_iter()
         .map(|score| score as f32)
@@ -171,6 +176,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
                 .update_rule(Update::Plain)
                 .build()
         })?;
+    // The packets, in batches as a user would push them.
     let packets = test.packets(own);
     let mut keys = Vec::with_capacity(4096);
     for packets in packets.chunks(4096) {
@@ -184,6 +190,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
         .map(|key| learned.estimate(key).value as f64)
         .collect();
 
+    // The model gets the threshold and the width that the sketch really has.
     let scores = scores_of(learned.oracle(), test.keys());
     let threshold = f64::from(learned.threshold_score());
     let width = learned.sketch().width();
@@ -199,6 +206,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
         }
         Ok((error, coverage))
     };
+    // With all slots, then with those taken: the difference is what full buckets turn away.
     let (modelled_error, modelled_coverage) = modelled(learned.table().slots())?;
     let (error_of_taken, _) = modelled(learned.table().len())?;
     Ok(Streamed {

@@ -167,6 +167,7 @@ fn fits(
         // Of each world, the setting in which coverage explains least.
         let mut least = vec![f64::INFINITY; WORLDS as usize];
         for setting in settings.iter().filter(|setting| setting.depth == depth) {
+            // A fit for each world: worlds differ in scale, which would pass for spread.
             let fits: Option<Vec<(f64, f64)>> =
                 points.by_seed(setting)?.iter().map(|p| fit(p)).collect();
             let fits = fits.ok_or_else(|| ExperimentError::new("a fit through equal points"))?;
@@ -182,6 +183,7 @@ fn fits(
                 explained.into_iter().fold(f64::INFINITY, f64::min).into(),
             ]);
         }
+        // The worst setting counts, so that no good one makes up for it.
         let measured = mean(cx, &least, "worlds");
         let claim = cx
             .claim(
@@ -195,7 +197,7 @@ fn fits(
             .paper_ref("abstract: coverage is approximately sufficient")
             .scale(Scale::Scaled)
             .expect(Expected::AtLeast(EXPLAINED))
-            .source("an independent prototype: 0.971 and more");
+            .source("this project's bound, from a first study with 0.971 and more");
         if depth == DEPTHS[0] {
             claim.headline().measured(measured);
         } else {
@@ -251,6 +253,7 @@ fn failures(counts: &[u64], reference: Vec<bool>, seed: &SeedTree) -> Vec<Vec<bo
     order.shuffle(&mut seed.child("order").rng());
     order.sort_by_key(|&key| std::cmp::Reverse(counts[key as usize]));
 
+    // Drawn once for all strengths, so that a search by halves sees one steady curve.
     let mut rng = seed.child("draws").rng();
     let normal: Vec<f64> = StandardNormal
         .sample_iter(&mut rng)
@@ -298,6 +301,7 @@ fn failures(counts: &[u64], reference: Vec<bool>, seed: &SeedTree) -> Vec<Vec<bo
         let known = |key: &u32| uniform[*key as usize] >= strength;
         flags(&mut order.iter().copied().filter(known))
     });
+    // Random keys take the place of the smallest that would have a slot.
     let random_slots = tuned(&|strength| {
         let of_largest = ((1.0 - strength) * slots as f64) as usize;
         let largest: HashSet<u32> = order[..of_largest].iter().copied().collect();
@@ -406,6 +410,7 @@ fn best(scores: &[f64], slots: usize) -> Vec<bool> {
 }
 
 fn equal_on_flows(cx: &mut Context, root: SeedTree) -> Result<(), ExperimentError> {
+    // Two widths ten times apart: one with many collisions, one with fewer.
     let settings: Vec<Equal> = Sketch::ALL
         .into_iter()
         .flat_map(|sketch| {
@@ -421,9 +426,11 @@ fn equal_on_flows(cx: &mut Context, root: SeedTree) -> Result<(), ExperimentErro
         .grid("equal coverage on flows", settings.clone())
         .seeds(WORLDS)
         .run(|setting, cell| {
+            // The same world for all sketches and widths.
             let world = root.index(cell.seed_index());
             let window = HeteroFlows::new(&world).window(0, setting.keys);
             let slots = (setting.share * setting.keys as f64) as usize;
+            // The reference is a realistic oracle; the others are tuned to its coverage.
             let reference = best(&window.scores(FlowScore::MeanLogCount), slots);
             let explicit = failures(window.counts(), reference, &world.child("failures"));
             Errors::of(window.counts(), &explicit, setting.sketch, setting.width)
@@ -539,6 +546,7 @@ fn show_equal(cx: &mut Context, title: &str, note: &str, found: &[(Equal, &[Erro
 const BLOCK_WINDOWS: usize = 10;
 
 fn equal_on_blocks(cx: &mut Context) -> Result<(), ExperimentError> {
+    // Without the trace each claim is skipped under its own id.
     let Some(windows) = block_trace::windows(cx, BLOCK_WINDOWS)? else {
         for sketch in Sketch::ALL {
             cx.skip(
@@ -550,6 +558,7 @@ fn equal_on_blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         return Ok(());
     };
+    // As on flows; `keys` holds the number of windows, which decides what the keys are.
     let settings: Vec<Equal> = Sketch::ALL
         .into_iter()
         .flat_map(|sketch| {
@@ -566,9 +575,11 @@ fn equal_on_blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         .seeds(BLOCK_WINDOWS as u64 - 1)
         .reads([block_trace::DATA])
         .run(|setting, cell| {
+            // A window is a replicate. The first has none before it, so there is one fewer than windows.
             let test = cell.seed_index() as usize + 1;
             let (past, window) = (&windows[test - 1], &windows[test]);
             let slots = (setting.share * window.keys.len() as f64) as usize;
+            // The counts of the window before are a natural oracle here: blocks return.
             let reference = best(&past.scores_of(&window.keys), slots);
             let explicit = failures(&window.counts, reference, cell.seed());
             Errors::of(&window.counts, &explicit, setting.sketch, setting.width)

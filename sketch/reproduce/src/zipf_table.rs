@@ -102,6 +102,7 @@ fn table(cx: &mut Context) -> Result<(), ExperimentError> {
          are drawn anew for each simulation, and the prediction is of one draw.",
     );
     for screening in Screening::ALL {
+        // Each depth splits the same number of counters.
         let simulations = [1, 2, 3, 4].map(|depth| Simulation { screening, depth });
         let simulated = cx
             .grid("synthetic table", simulations)
@@ -127,6 +128,7 @@ fn table(cx: &mut Context) -> Result<(), ExperimentError> {
             };
             let errors = of(|found| found.error)?;
             let residual_errors = of(|found| found.residual_error)?;
+            // Only perfect screening has published errors that no draw of keys changes.
             let published = match screening {
                 Screening::Perfect => Some(PUBLISHED[depth - 1]),
                 _ => None,
@@ -140,6 +142,7 @@ fn table(cx: &mut Context) -> Result<(), ExperimentError> {
                 published.map(|published| published.0).into(),
                 published.map(|published| published.1).into(),
             ]);
+            // Without screening the values are only shown.
             match screening {
                 Screening::Perfect => perfect(cx, depth, &errors),
                 Screening::Imperfect => imperfect(cx, depth, &residual_errors),
@@ -261,6 +264,7 @@ fn compare(seed: &SeedTree) -> Result<Compared, ExperimentError> {
     let mut rng = seed.rng();
     let counts = random_counts(&mut rng)?;
     let depth = rng.random_range(1..=5);
+    // Log-uniform, from 0.05 to 100 keys a counter.
     let keys_per_counter = 0.05 * 2000.0_f64.powf(rng.random());
     let width = ((counts.len() as f64 / keys_per_counter) as usize).max(2);
     let total: u64 = counts.iter().sum();
@@ -270,6 +274,7 @@ fn compare(seed: &SeedTree) -> Result<Compared, ExperimentError> {
     let mut errors = Vec::new();
     let mut simulated = None;
     while simulated.is_none() {
+        // A spread from a few simulations could end the search too early.
         for _ in 0..16 {
             let found = simulate::count_min(&counts, depth, width, &mut rng)?;
             errors.push(found.weighted / total as f64);
