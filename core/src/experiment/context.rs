@@ -21,7 +21,7 @@ pub struct Context {
     master_seed: u64,
     seed: SeedTree,
     claim_filter: ClaimFilter,
-    lookup: Lookup,
+    pub(super) lookup: Lookup,
     store: Store,
     found: BTreeMap<String, Option<DataSet>>,
     pub(super) results: Results,
