@@ -15,7 +15,7 @@
 //! * A [`Policy`](policy::Policy) is a replacement policy with its cache. [`policy`] has the classic
 //!   ones, [`learned`] those that follow predictions, [`combine`] the robust combinations. Each is a
 //!   type of its own; [`PolicySpec`] builds them by name.
-//! * Predictions are a column of the trace, made by a [`Predictor`](predict::Predictor) or, spoilt
+//! * Predictions are a column of the trace, made by a [`Predictor`](predict::Predictor) or, spoiled
 //!   on purpose, by an oracle ([`predict`]).
 //!
 //! ```

@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_the_randomised_policies_depend_on_the_seed() {
+    fn exactly_the_randomized_policies_depend_on_the_seed() {
         let mut rng = SeedTree::new(9).rng();
         let ids: Vec<u64> = (0..4_000).map(|_| rng.random_range(0..25)).collect();
         let mut trace = crate::trace::Trace::from_ids(ids);

@@ -38,7 +38,7 @@ fn summary(folder: &Path, arguments: &[&str]) -> serde_json::Value {
 }
 
 #[test]
-fn a_trace_is_generated_annotated_converted_and_analysed() {
+fn a_trace_is_generated_annotated_converted_and_analyzed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let phases = ["Zipf(objects=100):3000", "Scan(pages=50):100"];

@@ -123,7 +123,7 @@ proptest! {
 /// The followed expert has the distribution of the rule at every request: chi-squared over 10 000
 /// seeds at nine requests. Rejected at 1e-7 each, so a false alarm has a probability below 1e-6.
 #[test]
-fn the_randomised_combiner_follows_its_distribution() {
+fn the_randomized_combiner_follows_its_distribution() {
     const SEEDS: u64 = 10_000;
     // The 1 - 1e-7 quantile of chi-squared with two degrees of freedom: -2 ln(1e-7).
     let limit = -2.0 * 1e-7_f64.ln();
@@ -182,7 +182,7 @@ fn the_randomised_combiner_follows_its_distribution() {
 
 /// E[R] <= 1.05 min + 10 k / epsilon on alternating phases, the mean of 20 seeds.
 #[test]
-fn the_randomised_combiner_is_near_the_better_expert() {
+fn the_randomized_combiner_is_near_the_better_expert() {
     let capacity = 10;
     let mut rng = SeedTree::new(8).rng();
     let ids: Vec<u64> = (0..40_000_u64)

@@ -494,7 +494,7 @@ fn csv_parameters() {
         "time-col",
         "time-col=0",
         "time-col=",
-        "colour=3",
+        "color=3",
         "delimiter=ab",
         "delimiter=\"",
         "has-header=perhaps",

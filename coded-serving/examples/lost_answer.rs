@@ -14,8 +14,8 @@ use septet_coded_serving::network::checkerboard;
 use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit,
 };
+use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::one_math_thread;
 
 const SIDE: usize = 16;
 const GROUP: usize = 4;

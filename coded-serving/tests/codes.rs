@@ -291,9 +291,9 @@ fn what_is_not_a_number_is_named_and_never_used() {
         Box::new(Interpolation::new(3, 4, 1, Smoother::SPLINE).unwrap()),
     ];
     for code in codes {
-        for spoilt in [&bad, &infinite] {
+        for spoiled in [&bad, &infinite] {
             let mut group = queries(3, 3);
-            group[1] = spoilt.clone();
+            group[1] = spoiled.clone();
             assert_eq!(
                 code.encode(&group),
                 Err(CodeError::NotFinite {
@@ -306,7 +306,7 @@ fn what_is_not_a_number_is_named_and_never_used() {
             let good = queries(code.shape().tasks, 3);
             let mut outputs: Vec<(Slot, &Tensor)> = good.iter().enumerate().skip(1).collect();
             let redundant = outputs.iter_mut().find(|(slot, _)| *slot == 3).unwrap();
-            redundant.1 = spoilt;
+            redundant.1 = spoiled;
             assert_eq!(
                 code.decode(3, &outputs, Slots::EMPTY.with(0)),
                 Err(CodeError::NotFinite {

@@ -71,7 +71,7 @@ fn patterns(count: usize, size: usize) -> Vec<Slots> {
 }
 
 /// The smoothing spline from its definition: natural cubic splines written in truncated powers, and the
-/// normal equations of the penalised least squares, solved densely.
+/// normal equations of the penalized least squares, solved densely.
 fn reference(t: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
     let n = t.len();
     let cube = |x: f64| x.max(0.0).powi(3);

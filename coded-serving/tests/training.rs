@@ -16,8 +16,8 @@ use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
     ResidualNetwork, TrainError, outputs,
 };
+use septet_core::nn::Parameters;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::Parameters;
 use small::{WIDTH, differences, encoder_network, images, query, seed, size, trained};
 
 fn as_candle(images: &Images, count: usize) -> Candle {
@@ -234,8 +234,8 @@ fn what_makes_no_network_is_refused() {
     let network = CouplingNetwork::new(size(None), &seed()).unwrap();
     let few = network.fit(&images(10), &Fit::new(1, 20, 1e-3), &seed());
     assert!(matches!(few, Err(TrainError::Parameter { .. })));
-    let labelled = Images::new(WIDTH, vec![0.5; WIDTH], vec![10]).unwrap();
-    let label = network.fit(&labelled, &Fit::new(1, 1, 1e-3), &seed());
+    let labeled = Images::new(WIDTH, vec![0.5; WIDTH], vec![10]).unwrap();
+    let label = network.fit(&labeled, &Fit::new(1, 1, 1e-3), &seed());
     assert!(matches!(label, Err(TrainError::Parameter { .. })));
     let blank = Images::new(WIDTH, vec![f32::NAN; 20 * WIDTH], vec![1; 20]).unwrap();
     let diverged = network.fit(&blank, &Fit::new(1, 20, 1e-3), &seed());

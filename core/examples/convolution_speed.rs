@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::Init;
+use septet_core::nn::{Convolution, conv2d, initial, one_math_thread};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Convolution, conv2d, initial, one_math_thread};
 
 fn main() -> Result<()> {
     assert!(one_math_thread(), "main has started no thread");

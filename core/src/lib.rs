@@ -13,8 +13,8 @@
 //!   as a table of claims.
 //! - `telemetry` (feature `experiment`) is logging and progress bars for programs.
 //! - `wrap` (feature `wrap`) breaks paragraphs for a terminal, and nothing that is copied.
-//! - `tensor` (feature `tensor`) is what training on candle needs: seeded parameters, operations
-//!   with tested gradients, optimisers; `test-util` adds the check of gradients.
+//! - `nn` (feature `nn`) is what training on candle needs: seeded parameters, operations
+//!   with tested gradients, optimizers; `test-util` adds the check of gradients.
 //!
 //! Without features there are `seed` and `stats` only, so that a library that depends on the core
 //! stays light.
@@ -33,6 +33,8 @@
 pub mod data;
 #[cfg(feature = "experiment")]
 pub mod experiment;
+#[cfg(feature = "nn")]
+pub mod nn;
 #[cfg(feature = "paper")]
 pub mod paper;
 #[cfg(feature = "experiment")]
@@ -41,7 +43,5 @@ pub mod seed;
 pub mod stats;
 #[cfg(feature = "experiment")]
 pub mod telemetry;
-#[cfg(feature = "tensor")]
-pub mod tensor;
 #[cfg(feature = "wrap")]
 pub mod wrap;

@@ -1,4 +1,4 @@
-//! Faults of candle that the operations of `septet_core::tensor` work around. Each test passes as
+//! Faults of candle that the operations of `septet_core::nn` work around. Each test passes as
 //! long as the fault is there: one that fails after an upgrade says that candle has mended it, and
 //! that our own operation may go.
 
@@ -6,7 +6,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module, VarMap, ops};
-use septet_core::tensor::gradcheck;
+use septet_core::nn::gradcheck;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -64,7 +64,7 @@ fn upsampling_overwrites_other_gradients() {
 }
 
 #[test]
-fn normalisation_and_softmax_drop_their_gradient() {
+fn normalization_and_softmax_drop_their_gradient() {
     let x = Var::from_tensor(&draw(&[2, 4]).to_dtype(DType::F32).unwrap()).unwrap();
     let ones = Tensor::ones(4, DType::F32, CPU).unwrap();
     let layer = candle_nn::LayerNorm::new(ones.clone(), ones.clone(), 1e-5);

@@ -1,9 +1,9 @@
 //! Which distribution do the values of many clients follow, when some of the clients lie?
 //!
 //! Every client holds one value out of a domain of `k` symbols and sends one message: the value
-//! itself, a few bits of it, or a randomised form that keeps it private. A fraction `gamma` of the
+//! itself, a few bits of it, or a randomized form that keeps it private. A fraction `gamma` of the
 //! messages may be replaced by whoever knows the protocol and sees all messages. This crate holds
-//! both ends: a client library that privatises or compresses a value, and a server library that
+//! both ends: a client library that privatizes or compresses a value, and a server library that
 //! aggregates, estimates and tests, with a stated bound on what the liars can do. The bounds are
 //! those of J. Acharya, Z. Sun, H. Zhang, "Robust Testing and Estimation under Manipulation Attacks"
 //! (ICML 2021), derived anew with constants and checked by experiment.
@@ -14,9 +14,9 @@
 //!
 //! * A [`HashDesign`](design::HashDesign) is the robust protocol: the *server* assigns each client one
 //!   of many random partitions of the domain, and the client answers with the cell of its value,
-//!   randomised if it is to be private. A [`GroupClient`](design::GroupClient) is the client's side,
+//!   randomized if it is to be private. A [`GroupClient`](design::GroupClient) is the client's side,
 //!   a [`DesignAggregator`](aggregate::DesignAggregator) the server's.
-//! * A [`Mechanism`](mechanism::Mechanism) is any other way of encoding a value: randomised response,
+//! * A [`Mechanism`](mechanism::Mechanism) is any other way of encoding a value: randomized response,
 //!   unary encodings, subset selection, local hashing, Hadamard response, RAPPOR, count-mean sketches.
 //!   [`Aggregate`](aggregate::Aggregate) counts the reports of any of them.
 //! * A [`Decoder`](decode::Decoder) turns counts into an [`Estimate`](decode::Estimate): masses with

@@ -13,7 +13,7 @@ use std::time::Instant;
 use septet_core::seed::SeedTree;
 use septet_sketch::count_min::Layout;
 use septet_sketch::learned::{Learned, LearnedStats, Threshold};
-use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantisedLinear};
+use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantizedLinear};
 use septet_sketch::stream::HeteroFlows;
 use septet_sketch::{CountMin, FlowKey, FrequencySketch, SketchError};
 
@@ -85,17 +85,17 @@ fn main() -> Result<(), SketchError> {
 
     let features = FlowFeatures::new(&[16])?;
     let linear = HashedLinear::fit(features, 1024, train.keys(), train.counts(), 12)?;
-    let quantised = QuantisedLinear::new(&linear);
+    let quantized = QuantizedLinear::new(&linear);
     let validation: Vec<&FlowKey> = train.keys().iter().collect();
     let mut scores = vec![0.0; validation.len()];
     let asked = rate(validation.len(), || linear.score(&validation, &mut scores));
     let mut rounded = vec![0.0; validation.len()];
-    let asked_quantised = rate(validation.len(), || {
-        quantised.score(&validation, &mut rounded);
+    let asked_quantized = rate(validation.len(), || {
+        quantized.score(&validation, &mut rounded);
     });
     println!(
         "{} packets of {flows} flows; HashedLinear alone: {asked:.1} million keys/s, rounded to 8 \
-         bits: {asked_quantised:.1}",
+         bits: {asked_quantized:.1}",
         packets.len()
     );
 
@@ -113,7 +113,7 @@ fn main() -> Result<(), SketchError> {
                 flows,
                 packets: &packets,
             };
-            let (mut alone, mut with_linear, mut with_quantised) = (Vec::new(), new(), new());
+            let (mut alone, mut with_linear, mut with_quantized) = (Vec::new(), new(), new());
             for _ in 0..5 {
                 let mut sketch = CountMin::<u32>::builder()
                     .layout(layout)
@@ -121,7 +121,7 @@ fn main() -> Result<(), SketchError> {
                     .build()?;
                 alone.push(rate(packets.len(), || sketch.update_batch(&packets)));
                 setting.learned(&linear, &scores, &mut with_linear)?;
-                setting.learned(&quantised, &rounded, &mut with_quantised)?;
+                setting.learned(&quantized, &rounded, &mut with_quantized)?;
             }
             let alone = median(&mut alone);
             println!(
@@ -129,7 +129,7 @@ fn main() -> Result<(), SketchError> {
             );
             for (name, run) in [
                 ("linear", &mut with_linear),
-                ("8 bits", &mut with_quantised),
+                ("8 bits", &mut with_quantized),
             ] {
                 let rate = median(&mut run.rates);
                 println!(

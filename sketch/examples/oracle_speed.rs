@@ -10,8 +10,8 @@
 
 use std::time::Instant;
 
+use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::one_math_thread;
 use septet_sketch::oracle::{FlowFeatures, LookupTable, Oracle};
 use septet_sketch::stream::{FlowScore, HeteroFlows};
 use septet_sketch::train::{

@@ -72,7 +72,7 @@ impl<C: Cell> CacheLines<C> {
     /// The counters.
     #[inline]
     pub(crate) fn as_slice(&self) -> &[C] {
-        // SAFETY: there are `lines` initialised lines, each of which is `PER_LINE` values of `C`, by
+        // SAFETY: there are `lines` initialized lines, each of which is `PER_LINE` values of `C`, by
         // the contract of `Cell`; they are aligned to 64 bytes at least, more than `C`.
         unsafe { core::slice::from_raw_parts(self.first.as_ptr(), self.lines * Self::PER_LINE) }
     }

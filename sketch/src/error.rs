@@ -67,7 +67,7 @@ pub enum SketchError {
     /// A tensor operation failed.
     #[cfg(feature = "train")]
     #[error(transparent)]
-    Tensor(#[from] septet_core::tensor::TensorError),
+    Tensor(#[from] septet_core::nn::NnError),
     /// A stream of keys does not follow its format.
     #[cfg(feature = "std")]
     #[error("{}{format}, {place}: expected {expected}, found {found}", in_file(path.as_deref()))]

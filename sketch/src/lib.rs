@@ -41,7 +41,7 @@
 //! ```
 //! use septet_core::seed::SeedTree;
 //! use septet_sketch::learned::Learned;
-//! use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantisedLinear};
+//! use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantizedLinear};
 //! use septet_sketch::stream::HeteroFlows;
 //! use septet_sketch::{CountMin, FlowKey};
 //!
@@ -50,7 +50,7 @@
 //!
 //! let features = FlowFeatures::new(&[16])?;
 //! let linear = HashedLinear::fit(features, 256, yesterday.keys(), yesterday.counts(), 12)?;
-//! let oracle = QuantisedLinear::new(&linear);
+//! let oracle = QuantizedLinear::new(&linear);
 //! let keys: Vec<&FlowKey> = yesterday.keys().iter().collect();
 //! let mut scores = vec![0.0; keys.len()];
 //! oracle.score(&keys, &mut scores);

@@ -93,14 +93,14 @@ impl Places {
     pub(crate) fn row(&self, row: usize) -> &[u32] {
         assert!(row < self.rows, "only these rows were asked for");
         // SAFETY: `find` filled this row up to this length.
-        unsafe { initialised(&self.offsets[row][..self.hashes]) }
+        unsafe { initialized(&self.offsets[row][..self.hashes]) }
     }
 
     /// The choices of the hashes.
     #[inline(always)]
     pub(crate) fn choices(&self) -> &[u32] {
         // SAFETY: `find` filled them up to this length, which is 0 before.
-        unsafe { initialised(&self.choices[..self.hashes]) }
+        unsafe { initialized(&self.choices[..self.hashes]) }
     }
 }
 
@@ -108,7 +108,7 @@ impl Places {
 ///
 /// All numbers have been written.
 #[inline(always)]
-unsafe fn initialised(numbers: &[MaybeUninit<u32>]) -> &[u32] {
+unsafe fn initialized(numbers: &[MaybeUninit<u32>]) -> &[u32] {
     // SAFETY: `MaybeUninit` has the layout of what is in it.
     unsafe { &*(core::ptr::from_ref(numbers) as *const [u32]) }
 }

@@ -31,7 +31,7 @@ impl Oracle<u64> for Small {
     fn score(&self, keys: &[&u64], scores: &mut [f32]) {
         self.asked.fetch_add(keys.len() as u64, Ordering::Relaxed);
         for (key, score) in keys.iter().zip(scores) {
-            // Neighbours share a score, so that there are ties.
+            // Neighbors share a score, so that there are ties.
             *score = -((**key / 4) as f32);
         }
     }

@@ -7,8 +7,8 @@
 )]
 
 use candle_core::{DType, Device, Tensor};
+use septet_core::nn::{assert_gradient, gradcheck};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{assert_gradient, gradcheck};
 use septet_sketch::oracle::{BlockFeatures, FlowFeatures, Oracle, TextFeatures};
 use septet_sketch::stream::HeteroFlows;
 use septet_sketch::train::{

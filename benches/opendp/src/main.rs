@@ -1,7 +1,7 @@
-//! Randomised response beside OpenDP's: CPU nanoseconds a report, interleaved in one run.
+//! Randomized response beside OpenDP's: CPU nanoseconds a report, interleaved in one run.
 //!
 //! `cargo run --release --manifest-path benches/opendp/Cargo.toml`. Both draw cryptographic
-//! randomness, and both randomise the same values.
+//! randomness, and both randomize the same values.
 
 use std::hint::black_box;
 

@@ -13,7 +13,7 @@
 //! hold a trace in memory; its fastest way is the memory-mapped file in the page cache, decoded
 //! record by record within the loop. So the time of a pass over the same, already mapped, file with
 //! a cache of capacity 0 in an eight-kilobyte hash table is subtracted from the time of its replay.
-//! That is a little more than the cost of reading, in favour of libCacheSim: the pass also looks
+//! That is a little more than the cost of reading, in favor of libCacheSim: the pass also looks
 //! every object up. Both libraries are measured with an empty cache at the start and include making
 //! the cache.
 

@@ -17,7 +17,7 @@ pub enum EvictionOrder {
 }
 
 /// A real cache that imitates a virtual one at no more than one eviction a miss: it changes only
-/// on a miss, and then evicts a page that the virtual cache does not hold. O(log k) amortised.
+/// on a miss, and then evicts a page that the virtual cache does not hold. O(log k) amortized.
 ///
 /// While it follows one virtual cache, its misses are at most those of the virtual cache plus the
 /// number of pages of the virtual cache that were absent when it began to follow.

@@ -20,7 +20,7 @@ use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
 /// A combination of policies over one real cache. A request costs what the experts cost, and
-/// O(log k) amortised.
+/// O(log k) amortized.
 ///
 /// ```
 /// use septet_cache::combine::{Combined, Rule};

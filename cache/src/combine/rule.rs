@@ -13,7 +13,7 @@ pub enum Rule {
         /// From 1e-6; 0.01 in the study.
         gamma: f64,
     },
-    /// R, the randomised rule (Blum and Burch): a probability for each expert, multiplied by
+    /// R, the randomized rule (Blum and Burch): a probability for each expert, multiplied by
     /// 1 - epsilon at each of its misses; the followed expert changes just as often as needed to
     /// keep its distribution.
     BlumBurch {
@@ -122,7 +122,7 @@ impl Choice {
         }
     }
 
-    /// The distribution of the followed expert, for the randomised rule.
+    /// The distribution of the followed expert, for the randomized rule.
     pub(crate) fn probabilities(&self) -> Option<&[f64]> {
         match self {
             Self::BlumBurch { probability, .. } => Some(probability),
@@ -144,7 +144,7 @@ fn blum_burch(
             *probability *= 1.0 - epsilon;
         }
     }
-    // Normalised at each step: the weights themselves would underflow.
+    // Normalized at each step: the weights themselves would underflow.
     let sum: f64 = probability.iter().sum();
     for probability in probability.iter_mut() {
         *probability /= sum;

@@ -8,7 +8,7 @@ use crate::request::{PageId, Request};
 
 /// LMarker (Rohatgi, 2020): Marker that evicts the unmarked page predicted to come last when the
 /// requested page is clean (was not cached when the phase began), and a uniformly drawn unmarked
-/// page otherwise. O(log k) amortised.
+/// page otherwise. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct LMarker {
     marking: Marking,
@@ -52,7 +52,7 @@ impl Policy for LMarker {
 }
 
 /// Marker that always evicts the unmarked page predicted to come last (FtPMarking): it shows what
-/// the marks alone cost a good predictor. O(log k) amortised.
+/// the marks alone cost a good predictor. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct PredictionMarker {
     marking: Marking,

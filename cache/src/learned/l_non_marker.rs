@@ -11,7 +11,7 @@ use crate::request::{PageId, Request};
 /// The core of `LNonMarker` (Rohatgi, 2020): phases are counted by distinct requested pages; a clean
 /// miss evicts the unmarked page predicted to come last; a stale page that a clean one had evicted
 /// takes the place of any page, marked or not; other misses evict an unmarked one. Not robust
-/// alone: combine it with [`crate::policy::Marker`]. O(log k) amortised.
+/// alone: combine it with [`crate::policy::Marker`]. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct LNonMarker {
     marking: Marking,

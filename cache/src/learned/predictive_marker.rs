@@ -9,7 +9,7 @@ use crate::request::{PageId, Request};
 
 /// `PredictiveMarker` (Lykouris and Vassilvitskii, 2018): each clean page of a phase opens a chain
 /// of evictions; the prediction chooses the victims of a chain until it is longer than H_k, then
-/// they are drawn uniformly. O(log k) amortised.
+/// they are drawn uniformly. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct PredictiveMarker {
     marking: Marking,

@@ -7,7 +7,7 @@ use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
 /// Belady's policy (OPT, MIN): evicts the object whose next request is the furthest away. Optimal
-/// for objects of one size when every request must be admitted. O(log n) amortised, by a heap whose
+/// for objects of one size when every request must be admitted. O(log n) amortized, by a heap whose
 /// outdated entries are dropped when they surface.
 #[derive(Clone, Debug)]
 pub struct Belady {

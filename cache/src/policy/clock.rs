@@ -7,7 +7,7 @@ use crate::request::{PageId, Request};
 
 /// CLOCK with one reference bit (also called second chance or FIFO-reinsertion): a hit sets the
 /// bit; the hand passes over objects whose bit is set, clears it, and evicts the first one without.
-/// Amortised O(1).
+/// Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Clock {
     capacity: u64,

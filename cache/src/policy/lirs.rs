@@ -7,7 +7,7 @@ use crate::request::{PageId, Request};
 /// LIRS (Jiang and Zhang, SIGMETRICS 2002): pages with a short distance between their last two
 /// requests (LIR) take 99 % of the cache, the others pass through a queue of 1 % (at least 1) and
 /// are remembered on a stack, where a second request makes them LIR. The stack is limited to twice
-/// the capacity. Amortised O(1).
+/// the capacity. Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Lirs {
     lir_capacity: usize,

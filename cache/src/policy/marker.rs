@@ -1,4 +1,4 @@
-//! The randomised marking algorithm.
+//! The randomized marking algorithm.
 
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;

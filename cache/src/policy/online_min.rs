@@ -1,4 +1,4 @@
-//! OnlineMin: the optimal randomised competitive ratio, without predictions.
+//! OnlineMin: the optimal randomized competitive ratio, without predictions.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

@@ -7,7 +7,7 @@ use crate::request::{PageId, Request};
 /// S3-FIFO (Yang et al., SOSP 2023): new objects enter a small FIFO queue; those requested there
 /// move on to the main queue, the others leave and are remembered in a ghost queue, from which a
 /// request brings them straight to the main queue. The main queue is FIFO with reinsertion.
-/// Amortised O(1).
+/// Amortized O(1).
 ///
 /// The defaults are those of libCacheSim: a small queue of 10 % of the capacity (at least 1), a
 /// ghost queue of 90 %, and two requests to move on; while the cache has never been full, objects

@@ -7,7 +7,7 @@ use crate::request::{PageId, Request};
 
 /// SIEVE (Zhang et al., NSDI 2024): one queue in order of insertion and a hand that moves from the
 /// oldest object to the newest, clears the visited bits that it meets, and evicts the first object
-/// without one; objects stay where they are. Amortised O(1).
+/// without one; objects stay where they are. Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Sieve {
     capacity: u64,

@@ -2,7 +2,7 @@
 //!
 //! A [`Table`] maps pages to slots and keeps in each slot the object and its two links. The links
 //! belong to the slot, so an object is in at most one [`List`] at a time, and moving it touches
-//! the slots of its neighbours and nothing else.
+//! the slots of its neighbors and nothing else.
 
 use crate::request::PageId;
 
@@ -146,7 +146,7 @@ impl<T> Table<T> {
         if list.newest == slot {
             return;
         }
-        // Not the newest, so there is a newer neighbour and the list has two slots at least.
+        // Not the newest, so there is a newer neighbor and the list has two slots at least.
         let entry = &mut self.entries[slot as usize];
         let (newer, older) = (entry.newer, entry.older);
         entry.newer = NONE;

@@ -1,4 +1,4 @@
-//! The true future, spoilt on purpose.
+//! The true future, spoiled on purpose.
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -8,7 +8,7 @@ use crate::error::CacheError;
 use crate::request::NEVER;
 use crate::trace::Trace;
 
-/// How the true next request is spoilt.
+/// How the true next request is spoiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Noise {
     /// Not at all.

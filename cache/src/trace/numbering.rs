@@ -16,7 +16,7 @@ const DENSE: usize = 3;
 /// From ids to numbers.
 ///
 /// Numbering is most of the time that loading a trace takes, and waiting for memory is most of
-/// numbering. Traces of blocks and addresses run through neighbouring ids: a table with linear
+/// numbering. Traces of blocks and addresses run through neighboring ids: a table with linear
 /// probing leads from a group of 16 ids to the numbers of all 16, so that one look-up serves a run,
 /// and the table is small. Where ids turn out to be scattered, the table leads from each id to its
 /// number. Either way a batch of ids is numbered in two passes, the first of which has the
@@ -156,7 +156,7 @@ fn find_or_insert(slots: &mut [Slot], key: u64, value: u32) -> u32 {
 }
 
 /// The slot where the search for a key begins. Keys that differ in the lowest two bits only begin
-/// at neighbouring slots: neighbouring keys often come together, and then share cache lines.
+/// at neighboring slots: neighboring keys often come together, and then share cache lines.
 #[inline]
 fn home(key: u64, mask: usize) -> usize {
     const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15;

@@ -202,7 +202,7 @@ fn stretch_of_block(block: &Mlp) -> f64 {
     0.5 * (l + (l * l + 4.0).sqrt())
 }
 
-/// The order of the pixels of an image, row by row, in which those of one colour of a chessboard come
+/// The order of the pixels of an image, row by row, in which those of one color of a chessboard come
 /// first.
 #[must_use]
 pub fn checkerboard(height: usize, width: usize) -> Vec<usize> {

@@ -3,8 +3,8 @@
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
 use rand::seq::SliceRandom as _;
+use septet_core::nn::{Parameters, log_softmax};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Parameters, log_softmax};
 
 use super::layer::{LINEAR, Layer, RECTIFIED, builder};
 use super::{Fit, TrainError};

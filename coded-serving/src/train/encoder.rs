@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
 use rand::Rng;
+use septet_core::nn::{Adam, Parameters, State, linear, log_softmax, softmax};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Adam, Parameters, State, linear, log_softmax, softmax};
 
 use super::frozen::{as_tensor, latents};
 use super::groups::sum_of_groups;
@@ -188,10 +188,10 @@ impl EncoderNetwork {
         }
         let critic = Critic::new(self.size.width, seed)?;
         let adversarial = Fit {
-            optimiser: Adam {
+            optimizer: Adam {
                 beta1: 0.0,
                 beta2: 0.9,
-                ..fit.optimiser
+                ..fit.optimizer
             },
             ..*fit
         };
@@ -348,7 +348,7 @@ fn mixture(columns: &Batch, members: &[usize], weights: &[f32]) -> Batch {
 /// The temperature at which answers are compared in [`EncoderLoss::LatentDistillation`].
 const TEMPERATURE: f64 = 6.0;
 
-/// Steps of the discriminator for one of the encoder, and what its judgement weighs beside the
+/// Steps of the discriminator for one of the encoder, and what its judgment weighs beside the
 /// difference of pixels.
 const CRITIC_STEPS: usize = 5;
 const GAN_WEIGHT: f64 = 0.01;
@@ -501,7 +501,7 @@ mod tests {
         };
         let before = number(score_of_made());
         assert!(before < -0.8, "{before}");
-        // The encoder follows the judgement, and it alone.
+        // The encoder follows the judgment, and it alone.
         let fool = Fit::new(30, 30, 1e-3);
         fool.run(network.parameters(), |_| Ok(score_of_made().neg()?))
             .unwrap();

@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use septet_core::tensor::TensorError;
+use septet_core::nn::NnError;
 
 use crate::network::NetworkError;
 
@@ -31,7 +31,7 @@ pub enum TrainError {
     Network(#[from] NetworkError),
     /// A tensor operation failed, or a parameter gets no gradient.
     #[error(transparent)]
-    Tensor(#[from] TensorError),
+    Tensor(#[from] NnError),
 }
 
 impl From<candle_core::Error> for TrainError {

@@ -1,7 +1,7 @@
 //! The loop of every training.
 
 use candle_core::Tensor;
-use septet_core::tensor::{Adam, Decay, Optimiser, Parameters, Schedule, State};
+use septet_core::nn::{Adam, Decay, Optimizer, Parameters, Schedule, State};
 
 use super::TrainError;
 
@@ -17,7 +17,7 @@ pub struct Fit {
     /// How the rate changes.
     pub schedule: Schedule,
     /// The constants of Adam.
-    pub optimiser: Adam,
+    pub optimizer: Adam,
 }
 
 impl Fit {
@@ -37,7 +37,7 @@ impl Fit {
                     floor: 0.0,
                 },
             },
-            optimiser: Adam::default(),
+            optimizer: Adam::default(),
         }
     }
 
@@ -69,7 +69,7 @@ impl Fit {
         let gradients = parameters.gradients(loss)?;
         let rate = self.schedule.rate(self.rate, step);
         let (values, next) = self
-            .optimiser
+            .optimizer
             .step(rate, &parameters.values(), &gradients, state)?;
         parameters.assign(&values)?;
         Ok(next)

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::Init;
 use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use candle_nn::var_builder::VarBuilder;
-use septet_core::tensor::{Parameters, linear};
+use septet_core::nn::{Parameters, linear};
 
 use super::TrainError;
 use super::spectral::SpectralBound;

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
+use septet_core::nn::{Parameters, softmax};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Parameters, softmax};
 
 use super::coupling::{Epoch, check, one_hot, soft_cross_entropy};
 use super::layer::{LINEAR, Layer, RECTIFIED, builder};

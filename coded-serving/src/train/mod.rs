@@ -38,7 +38,7 @@
 //! ```
 //!
 //! The same seed gives the same bits, whatever the number of threads. Small models train fastest on
-//! one thread each, beside each other: `septet_core::tensor::one_math_thread` sees to it.
+//! one thread each, beside each other: `septet_core::nn::one_math_thread` sees to it.
 
 mod coupling;
 mod encoder;

@@ -1,8 +1,8 @@
 //! Residual blocks under training.
 
 use candle_core::{Result, Tensor};
+use septet_core::nn::Parameters;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::Parameters;
 
 use super::TrainError;
 use super::layer::{LINEAR, Layer, RECTIFIED, builder};

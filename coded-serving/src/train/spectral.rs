@@ -61,11 +61,11 @@ impl SpectralBound {
                     *sum += weight * value;
                 }
             }
-            normalise(&mut right);
+            normalize(&mut right);
             for (product, row) in left.iter_mut().zip(matrix.chunks_exact(columns)) {
                 *product = dot(row, &right);
             }
-            sigma = normalise(&mut left);
+            sigma = normalize(&mut left);
         }
         if sigma <= self.bound {
             return Ok(weight.clone());
@@ -142,7 +142,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Divides by the norm, which it returns.
-fn normalise(vector: &mut [f64]) -> f64 {
+fn normalize(vector: &mut [f64]) -> f64 {
     let norm = dot(vector, vector).sqrt();
     if norm > 0.0 {
         vector.iter_mut().for_each(|value| *value /= norm);
@@ -153,8 +153,8 @@ fn normalise(vector: &mut [f64]) -> f64 {
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
     use candle_core::{Device, Var};
+    use septet_core::nn::{assert_gradient, initial};
     use septet_core::seed::SeedTree;
-    use septet_core::tensor::{assert_gradient, initial};
 
     use super::*;
 

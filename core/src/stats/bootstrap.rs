@@ -70,10 +70,10 @@ fn acceleration<T: Clone>(samples: &[T], statistic: &impl Fn(&[T]) -> f64) -> Op
         rest[left_out - 1].clone_from(&samples[left_out - 1]);
         values.push(statistic(&rest));
     }
-    let centre = super::mean(&values);
+    let center = super::mean(&values);
     let (mut squares, mut cubes) = (0.0, 0.0);
     for value in values {
-        let distance = centre - value;
+        let distance = center - value;
         squares += distance * distance;
         cubes += distance * distance * distance;
     }
@@ -106,10 +106,10 @@ mod tests {
 
     /// The variance with denominator `n`.
     fn plug_in_variance(values: &[f64]) -> f64 {
-        let centre = mean(values);
+        let center = mean(values);
         values
             .iter()
-            .map(|value| (value - centre).powi(2))
+            .map(|value| (value - center).powi(2))
             .sum::<f64>()
             / values.len() as f64
     }

@@ -12,8 +12,8 @@ pub fn standard_deviation(values: &[f64]) -> f64 {
     if values.len() < 2 {
         return f64::NAN;
     }
-    let centre = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
+    let center = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - center).powi(2)).sum();
     (squares / (values.len() - 1) as f64).sqrt()
 }
 

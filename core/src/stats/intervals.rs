@@ -31,19 +31,19 @@ pub fn wilson(successes: u64, trials: u64, level: f64) -> Option<Interval> {
     let n = trials as f64;
     let p = successes as f64 / n;
     let denominator = 1.0 + z * z / n;
-    let centre = (p + z * z / (2.0 * n)) / denominator;
+    let center = (p + z * z / (2.0 * n)) / denominator;
     let half_width = z / denominator * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     // At the ends the exact bound is 0 or 1; rounding must not move it.
     Some(Interval {
         low: if successes == 0 {
             0.0
         } else {
-            centre - half_width
+            center - half_width
         },
         high: if successes == trials {
             1.0
         } else {
-            centre + half_width
+            center + half_width
         },
     })
 }
@@ -58,10 +58,10 @@ pub fn student_t(values: &[f64], level: f64) -> Option<Interval> {
     }
     let standard_error = standard_deviation(values) / (values.len() as f64).sqrt();
     let half_width = student_quantile(0.5 + level / 2.0, values.len() - 1)? * standard_error;
-    let centre = mean(values);
+    let center = mean(values);
     Some(Interval {
-        low: centre - half_width,
-        high: centre + half_width,
+        low: center - half_width,
+        high: center + half_width,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Private frequency oracles for Python, in the verbs of pure-ldp: `privatise`, `aggregate`,
+//! Private frequency oracles for Python, in the verbs of pure-ldp: `privatize`, `aggregate`,
 //! `estimate`, `estimate_all`. Symbols are numbered from 0, and reports are bytes.
 
 use pyo3::exceptions::PyValueError;
@@ -51,7 +51,7 @@ macro_rules! with_mechanism {
     };
 }
 
-/// A client: `privatise` turns a symbol into a report.
+/// A client: `privatize` turns a symbol into a report.
 #[pyclass]
 struct Client {
     protocol: Protocol,
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// The report of a symbol from 0 to `d - 1`, as bytes.
-    fn privatise<'py>(&mut self, py: Python<'py>, data: usize) -> PyResult<Bound<'py, PyBytes>> {
+    fn privatize<'py>(&mut self, py: Python<'py>, data: usize) -> PyResult<Bound<'py, PyBytes>> {
         let tag = self.protocol.tag();
         let rng = &mut self.generator;
         let bytes = with_mechanism!(self.protocol, m => {

@@ -11,7 +11,7 @@ class Verbs(unittest.TestCase):
             client = Client(mechanism, epsilon=3.0, d=10)
             server = Server(mechanism, epsilon=3.0, d=10)
             for i in range(4000):
-                server.aggregate(client.privatise(i % 4))
+                server.aggregate(client.privatize(i % 4))
             self.assertEqual(server.n, 4000)
             estimates = server.estimate_all(range(10))
             # Ten standard deviations of the worst mechanism.
@@ -23,18 +23,18 @@ class Verbs(unittest.TestCase):
     def test_wrong_reports_are_rejected_and_counted(self):
         server = Server("GRR", 1.0, 10)
         other = Client("GRR", 2.0, 10)
-        for report in [b"", b"\x01", other.privatise(3)]:
+        for report in [b"", b"\x01", other.privatize(3)]:
             with self.assertRaises(ValueError):
                 server.aggregate(report)
         self.assertEqual((server.n, server.rejected), (0, 3))
         with self.assertRaises(ValueError):
             Client("GRR", -1.0, 10)
         with self.assertRaises(ValueError):
-            other.privatise(10)
+            other.privatize(10)
 
     def test_counts_merge(self):
         client, first, second = Client("OUE", 1.0, 5), Server("OUE", 1.0, 5), Server("OUE", 1.0, 5)
-        reports = [client.privatise(i % 5) for i in range(100)]
+        reports = [client.privatize(i % 5) for i in range(100)]
         both = Server("OUE", 1.0, 5)
         for i, report in enumerate(reports):
             both.aggregate(report)

@@ -1,4 +1,4 @@
-//! Counting symbols: generalised randomised response.
+//! Counting symbols: generalized randomized response.
 
 use super::{Countable, FrequencyOracle, Reject, counts_each_once};
 use crate::mechanism::{Mechanism, PureMechanism, RandomizedResponse};

@@ -44,7 +44,7 @@ fn plant_each(
     plan
 }
 
-/// The cell of a symbol, sent through the design's randomised response.
+/// The cell of a symbol, sent through the design's randomized response.
 fn respond(protocol: &Protocol<'_>, group: usize, symbol: usize, rng: &mut dyn RngCore) -> usize {
     let matrix = protocol.matrix();
     let own = matrix.rows_of(symbol)[group] as usize % matrix.cells();

@@ -1,4 +1,4 @@
-//! The maximum likelihood estimate by expectation maximisation, in the privacy literature iterative
+//! The maximum likelihood estimate by expectation maximization, in the privacy literature iterative
 //! Bayesian update.
 
 use super::linear::Iterated;

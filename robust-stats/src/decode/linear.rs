@@ -48,16 +48,16 @@ pub(super) struct Iterated {
 /// to the uniform one.
 pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) -> Iterated {
     let k = matrix.symbols();
-    let centre = vec![1.0 / k as f64; k];
+    let center = vec![1.0 / k as f64; k];
     let mut rows = vec![0.0; observation.frequencies().len()];
-    matrix.cell_masses(&centre, &mut rows);
+    matrix.cell_masses(&center, &mut rows);
     for (row, target) in rows.iter_mut().zip(observation.cell_estimates(matrix)) {
         *row = target - *row;
     }
     weigh(&mut rows, matrix, observation.weights());
     let mut residual = vec![0.0; k];
     matrix.sum_over_cells(&rows, &mut residual);
-    centre_at_zero(&mut residual);
+    center_at_zero(&mut residual);
     let mut direction = residual.clone();
     let mut offset = vec![0.0; k];
     let mut image = vec![0.0; k];
@@ -69,7 +69,7 @@ pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) ->
         matrix.cell_masses(&direction, &mut rows);
         weigh(&mut rows, matrix, observation.weights());
         matrix.sum_over_cells(&rows, &mut image);
-        centre_at_zero(&mut image);
+        center_at_zero(&mut image);
         let curvature = dot(&direction, &image);
         if curvature <= 0.0 {
             break;
@@ -87,7 +87,7 @@ pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) ->
         iterations += 1;
     }
     Iterated {
-        masses: centre.iter().zip(&offset).map(|(c, o)| c + o).collect(),
+        masses: center.iter().zip(&offset).map(|(c, o)| c + o).collect(),
         iterations,
         converged: energy <= enough,
         left: energy.sqrt(),
@@ -98,7 +98,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn centre_at_zero(values: &mut [f64]) {
+fn center_at_zero(values: &mut [f64]) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     for value in values {
         *value -= mean;

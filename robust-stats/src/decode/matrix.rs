@@ -3,7 +3,7 @@
 use crate::error::RobustStatsError;
 
 /// The map from a distribution over `k` symbols to the laws of the messages of `N` groups with `L`
-/// cells each: a group's partition sums the masses of each cell, and randomised response keeps a
+/// cells each: a group's partition sums the masses of each cell, and randomized response keeps a
 /// share of it and spreads the rest evenly.
 ///
 /// The `N L x k` matrix is never formed: its rows hold ones at the symbols of a cell. O(N k) memory
@@ -79,7 +79,7 @@ impl DesignMatrix {
         })
     }
 
-    /// The same design with randomised response: a client reports its own cell with probability
+    /// The same design with randomized response: a client reports its own cell with probability
     /// `own` and each other one with probability `other`.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl DesignMatrix {
         self.groups
     }
 
-    /// By how much randomised response shrinks the distance of two laws: the probability of the own
+    /// By how much randomized response shrinks the distance of two laws: the probability of the own
     /// cell less that of another; 1 without privacy.
     #[must_use]
     pub fn kept(&self) -> f64 {
@@ -157,7 +157,7 @@ impl DesignMatrix {
         pairs / (self.groups as f64 * k * (k - 1.0))
     }
 
-    /// The mass of every cell under `masses`, without randomised response.
+    /// The mass of every cell under `masses`, without randomized response.
     pub fn cell_masses(&self, masses: &[f64], out: &mut [f64]) {
         out.fill(0.0);
         for (rows, &mass) in self.rows.chunks_exact(self.groups).zip(masses) {

@@ -66,7 +66,7 @@ const LONG_EPOCH: f64 = 0.36;
 /// How many iterations pass between two looks at the gap.
 const CHECK_EVERY: usize = 16;
 
-/// Minimises `sum_j weights_j sum_y |(A p)_jy - targets_jy|` over the simplex. The weights are one
+/// Minimizes `sum_j weights_j sum_y |(A p)_jy - targets_jy|` over the simplex. The weights are one
 /// for each group, not negative; `noise` is the objective that noise alone leaves, for
 /// [`MinL1Options::gap_of_noise`].
 ///

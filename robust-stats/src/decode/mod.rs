@@ -55,7 +55,7 @@ pub enum Decoder {
     LeastSquares(Projection),
     /// Averages over groups, then a projection. Biased for a fixed family of partitions.
     Linear(Projection),
-    /// Maximum likelihood by expectation maximisation.
+    /// Maximum likelihood by expectation maximization.
     MaximumLikelihood {
         /// It stops after this many iterations.
         iterations: usize,

@@ -7,7 +7,7 @@ use crate::error::RobustStatsError;
 use super::matrix::DesignMatrix;
 
 impl DesignMatrix {
-    /// The map of a hash design, with its randomised response.
+    /// The map of a hash design, with its randomized response.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Observation {
         &self.weights
     }
 
-    /// The frequencies with the effect of randomised response taken out: unbiased for the masses of
+    /// The frequencies with the effect of randomized response taken out: unbiased for the masses of
     /// the cells, and perhaps negative.
     #[must_use]
     pub(crate) fn cell_estimates(&self, matrix: &DesignMatrix) -> Vec<f64> {

@@ -18,7 +18,7 @@ pub enum Projection {
     NormSub,
     /// Those below the threshold become 0, the rest stays: the sum need not be 1.
     BaseCut,
-    /// The least one is subtracted from all, and they are divided by their sum (the normalisation
+    /// The least one is subtracted from all, and they are divided by their sum (the normalization
     /// of Cao, Jia and Gong, USENIX Security 2021).
     SubtractMinimum,
 }
@@ -140,7 +140,7 @@ mod tests {
         }
 
         #[test]
-        fn what_normalises_gives_a_distribution(raw in prop::collection::vec(-2.0_f64..2.0, 1..9)) {
+        fn what_normalizes_gives_a_distribution(raw in prop::collection::vec(-2.0_f64..2.0, 1..9)) {
             for projection in [Projection::ClipAndNormalize, Projection::NormSub, Projection::SubtractMinimum] {
                 let mut masses = raw.clone();
                 projection.apply(&mut masses, 0.0);

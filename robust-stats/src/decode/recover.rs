@@ -10,7 +10,7 @@ use super::projection::to_simplex;
 /// estimate is positive; what is left is projected to the simplex.
 ///
 /// The sum follows from the protocol: a malicious report that supports one symbol decodes to a total
-/// of 1 where every report supports one symbol in expectation, as in randomised response and hash
+/// of 1 where every report supports one symbol in expectation, as in randomized response and hash
 /// designs, and to `(1 - q k) / (p - q)` in general.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ pub struct WeakestDirection {
     /// Masses that sum to 0 and whose absolute values sum to 2: a total variation of 1.
     pub direction: Vec<f64>,
     /// The total variation of the messages, averaged over groups, of two distributions that differ
-    /// by this direction; without randomised response. From 0 to 1.
+    /// by this direction; without randomized response. From 0 to 1.
     pub kept: f64,
 }
 
@@ -39,7 +39,7 @@ impl DesignMatrix {
         }
         let mut rng = SeedTree::new(0).child("weakest direction").rng();
         let mut x: Vec<f64> = (0..k).map(|_| rng.random_range(-1.0..1.0)).collect();
-        normalise(&mut x);
+        normalize(&mut x);
         let mut rows = vec![0.0; self.groups() * self.cells()];
         let mut weights = vec![1.0; rows.len()];
         let mut best = WeakestDirection {
@@ -60,9 +60,9 @@ impl DesignMatrix {
                     *weight = 1.0 / row.abs().max(smallest).max(f64::MIN_POSITIVE);
                 }
             }
-            centre(&mut aim);
+            center(&mut aim);
             x = self.solve(&weights, aim);
-            normalise(&mut x);
+            normalize(&mut x);
             let kept = self.ratio(&x, &mut rows);
             if kept.is_nan() {
                 break;
@@ -101,7 +101,7 @@ impl DesignMatrix {
                 *row *= weight;
             }
             self.sum_over_cells(&rows, &mut image);
-            centre(&mut image);
+            center(&mut image);
             let curvature: f64 = step.iter().zip(&image).map(|(a, b)| a * b).sum();
             // A direction that the design does not keep at all: the weakest there is.
             if curvature <= 1e-14 * step.iter().map(|s| s * s).sum::<f64>() {
@@ -122,7 +122,7 @@ impl DesignMatrix {
     }
 }
 
-fn centre(values: &mut [f64]) {
+fn center(values: &mut [f64]) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     for value in values {
         *value -= mean;
@@ -130,8 +130,8 @@ fn centre(values: &mut [f64]) {
 }
 
 /// Sum 0, and 2 for the absolute values.
-fn normalise(values: &mut [f64]) {
-    centre(values);
+fn normalize(values: &mut [f64]) {
+    center(values);
     let norm: f64 = values.iter().map(|value| value.abs()).sum();
     for value in values {
         *value *= 2.0 / norm;

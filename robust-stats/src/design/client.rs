@@ -13,7 +13,7 @@ use crate::parameter::Epsilon;
 
 /// What a client of one group holds: two bytes for each symbol, and nothing of other groups.
 ///
-/// Its message is a cell, sent as it is or by randomised response. The lookup of the own cell reads a
+/// Its message is a cell, sent as it is or by randomized response. The lookup of the own cell reads a
 /// table at a place that depends on the value; the time is otherwise independent of it.
 #[derive(Clone, Debug)]
 pub struct GroupClient {

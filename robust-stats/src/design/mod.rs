@@ -134,7 +134,7 @@ impl HashDesign {
         &self.cells[group * domain..(group + 1) * domain]
     }
 
-    /// The randomised response that clients answer with, when the design is private.
+    /// The randomized response that clients answer with, when the design is private.
     #[must_use]
     pub fn response(&self) -> Option<&RandomizedResponse> {
         self.response.as_ref()

@@ -89,7 +89,7 @@ impl DesignParameters {
         }
     }
 
-    /// The same with cells sent by randomised response.
+    /// The same with cells sent by randomized response.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl DesignParameters {
         DesignId(hash.into())
     }
 
-    /// The randomised response on cells.
+    /// The randomized response on cells.
     pub(super) fn response(&self) -> Result<Option<RandomizedResponse>, RobustStatsError> {
         let response = |epsilon| RandomizedResponse::new(self.cells(), epsilon);
         self.epsilon.map(response).transpose()

@@ -15,7 +15,7 @@ pub struct DesignReport {
     pub epoch: u32,
     /// The group that the server assigned to the client.
     pub group: u32,
-    /// The cell, perhaps randomised.
+    /// The cell, perhaps randomized.
     pub cell: u32,
 }
 

@@ -1,7 +1,7 @@
 //! Exact chances: integer thresholds for which a privacy bound holds as a fraction of integers, and
-//! draws that realise them without rounding.
+//! draws that realize them without rounding.
 //!
-//! A chance computed in floating point leaks: the realised ratio of two output probabilities can be
+//! A chance computed in floating point leaks: the realized ratio of two output probabilities can be
 //! larger than `e^epsilon`, or infinite. Here every chance is `threshold / 2^64`, and the threshold is
 //! the largest one for which the ratio, compared in integers, stays below a lower bound of
 //! `e^epsilon` that is itself computed in integers with every rounding down.

@@ -1,4 +1,4 @@
-//! Local hashing: the symbol is hashed into a few cells, and the cell is sent by randomised response.
+//! Local hashing: the symbol is hashed into a few cells, and the cell is sent by randomized response.
 
 use rand_chacha::rand_core::CryptoRng;
 
@@ -8,7 +8,7 @@ use super::{bits_of, check_domain, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
-/// Optimised local hashing (OLH; Wang, Blocki, Li, Jha 2017), and its fast form with a finite family of
+/// Optimized local hashing (OLH; Wang, Blocki, Li, Jha 2017), and its fast form with a finite family of
 /// hash functions (FLH; Maddock's pure-LDP).
 ///
 /// The client draws the seed of a hash function into `g = round(e^epsilon) + 1` cells and sends the

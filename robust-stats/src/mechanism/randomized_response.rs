@@ -1,4 +1,4 @@
-//! Generalised randomised response: the symbol itself, or a uniform other one.
+//! Generalized randomized response: the symbol itself, or a uniform other one.
 
 use rand_chacha::rand_core::CryptoRng;
 
@@ -7,11 +7,11 @@ use super::{Channel, ExactProbability, Mechanism, PureMechanism, Support, check_
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
-/// Generalised randomised response over `domain` symbols: the own symbol with chance
+/// Generalized randomized response over `domain` symbols: the own symbol with chance
 /// `e^epsilon / (e^epsilon + domain - 1)`, each other one with `1 / (e^epsilon + domain - 1)`.
 ///
 /// The best of the classical mechanisms for domains below about `3 e^epsilon + 2`; with 2 symbols it
-/// is Warner's randomised response. A client may send any symbol, so that a fraction `gamma` of liars
+/// is Warner's randomized response. A client may send any symbol, so that a fraction `gamma` of liars
 /// moves the estimate by up to `gamma k / (e^epsilon - 1)`: for large domains use a
 /// [`HashDesign`](crate::design::HashDesign).
 ///

@@ -1,4 +1,4 @@
-//! RAPPOR (Erlingsson, Pihur, Korolova 2014): a Bloom filter, randomised once for good and once more
+//! RAPPOR (Erlingsson, Pihur, Korolova 2014): a Bloom filter, randomized once for good and once more
 //! for each report.
 
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub struct Rappor {
 pub struct RapporReport {
     /// The client's cohort, which chooses its hash functions.
     pub cohort: u32,
-    /// The randomised Bloom filter.
+    /// The randomized Bloom filter.
     pub bits: BitVector,
 }
 
@@ -71,7 +71,7 @@ impl Rappor {
         )
     }
 
-    /// From the chances as they are realised.
+    /// From the chances as they are realized.
     pub(crate) fn from_thresholds(
         [bits, hashes, cohorts]: [usize; 3],
         clear: u64,
@@ -133,7 +133,7 @@ impl Rappor {
         self.cohorts as usize
     }
 
-    /// The chances `p`, `q` and `f`, as they are realised.
+    /// The chances `p`, `q` and `f`, as they are realized.
     #[must_use]
     pub fn chances(&self) -> [f64; 3] {
         [

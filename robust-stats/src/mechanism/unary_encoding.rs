@@ -1,4 +1,4 @@
-//! Unary encoding: one bit for each symbol, each randomised by itself.
+//! Unary encoding: one bit for each symbol, each randomized by itself.
 
 use rand_chacha::rand_core::CryptoRng;
 
@@ -43,7 +43,7 @@ impl UnaryEncoding {
         })
     }
 
-    /// Optimised unary encoding (Wang, Blocki, Li, Jha 2017): the own bit is a fair coin, another one is
+    /// Optimized unary encoding (Wang, Blocki, Li, Jha 2017): the own bit is a fair coin, another one is
     /// set with chance `1 / (e^epsilon + 1)`, which gives the least variance for rare symbols.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl UnaryEncoding {
         })
     }
 
-    /// Whether this is the optimised form.
+    /// Whether this is the optimized form.
     pub(crate) fn is_optimized(&self) -> bool {
         self.own == 1 << 63
     }

@@ -271,7 +271,7 @@ const LONGEST_FREE_SHIFT: f64 = 0.13;
 
 /// The total variation by which liars who know the partitions move an estimate unseen, near the
 /// uniform distribution: the coupling shift along the direction that the partitions separate least,
-/// as far as searches find it. Where every symbol is its own cell it is `gamma`, through randomised
+/// as far as searches find it. Where every symbol is its own cell it is `gamma`, through randomized
 /// response if there is any. Infinite when the design does not identify the distribution.
 #[must_use]
 pub fn learning_floor(

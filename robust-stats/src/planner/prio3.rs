@@ -45,7 +45,7 @@ impl Prio3 {
     }
 }
 
-/// A power law through neighbouring points, continued beyond the last ones.
+/// A power law through neighboring points, continued beyond the last ones.
 fn interpolate(x: f64, points: [(f64, f64); 3]) -> f64 {
     let [a, b, c] = points;
     let (from, to) = if x < b.0 { (a, b) } else { (b, c) };

@@ -1,6 +1,6 @@
 //! Messages that are cells of a random balanced partition: what maximal coupling hides.
 //!
-//! Every client sends the cell of its symbol, of `L` cells, perhaps through randomised response. A
+//! Every client sends the cell of its symbol, of `L` cells, perhaps through randomized response. A
 //! distribution that differs from the uniform one by `alpha` along a random zero-sum sign vector
 //! moves the law of one message by only `alpha sqrt(2 (L - 1) / (pi k))`. An adversary who rewrites
 //! that fraction of the messages makes the one distribution look like the other exactly, to any
@@ -90,7 +90,7 @@ pub fn gaussian_contraction(symbols: usize, cells: usize) -> f64 {
     (std::f64::consts::PI * symbols as f64 / (2.0 * (cells as f64 - 1.0))).sqrt()
 }
 
-/// `(e^epsilon + L - 1) / (e^epsilon - 1)`: by how much randomised response over `cells` cells
+/// `(e^epsilon + L - 1) / (e^epsilon - 1)`: by how much randomized response over `cells` cells
 /// shrinks a distance.
 #[must_use]
 pub fn response_contraction(epsilon: Epsilon, cells: usize) -> f64 {

@@ -24,9 +24,9 @@ use crate::parameter::Epsilon;
 pub enum Protocol {
     /// A hash design, whose groups the server assigns: the robust choice.
     Design(DesignParameters),
-    /// Generalised randomised response.
+    /// Generalized randomized response.
     RandomizedResponse(RandomizedResponse),
-    /// Unary encoding, symmetric or optimised.
+    /// Unary encoding, symmetric or optimized.
     UnaryEncoding(UnaryEncoding),
     /// Subset selection.
     SubsetSelection(SubsetSelection),

@@ -1,6 +1,6 @@
 //! Arguments that shape a sketch: constants, read when a query is planned.
 //!
-//! They are read twice. The optimiser shows the expressions of a call to
+//! They are read twice. The optimizer shows the expressions of a call to
 //! [`AggregateUDFImpl::simplify`](datafusion::logical_expr::AggregateUDFImpl::simplify); a wrong
 //! constant is reported there, before anything runs. An accumulator reads them again when it is made.
 
@@ -26,7 +26,7 @@ pub(crate) struct Constants {
 }
 
 impl Constants {
-    /// Those of a call that the optimiser is looking at; none where a parameter of a prepared
+    /// Those of a call that the optimizer is looking at; none where a parameter of a prepared
     /// statement stands for one of the arguments from `first` on.
     pub(crate) fn of_call(
         function: &'static str,

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use septet_core::experiment::SeedTree;
-use septet_core::tensor::{Parameters, linear};
+use septet_core::nn::{Parameters, linear};
 use septet_sketch::train::{Lstm, Network};
 
 /// Reads a text letter by letter (`HsuAOLRNN` in the paper's code).

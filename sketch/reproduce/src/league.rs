@@ -20,7 +20,7 @@ use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving};
 use septet_sketch::learned::{ExplicitTable, Learned, Slot8, Threshold};
 use septet_sketch::metrics;
 use septet_sketch::oracle::{
-    BlockFeatures, Features, FlowFeatures, HashedLinear, Oracle, QuantisedLinear, TextFeatures,
+    BlockFeatures, Features, FlowFeatures, HashedLinear, Oracle, QuantizedLinear, TextFeatures,
 };
 use septet_sketch::stream::{FlowWindow, HeteroFlows, NGramDays, Records, StreamFormat, open_text};
 use septet_sketch::{AnyKey, CountMin, CountSketch, FrequencySketch, Key, SketchError};
@@ -663,9 +663,9 @@ fn advise<K: Key, F: Features<K> + Clone>(
                         SWEEPS,
                     )?),
                 };
-                let quantised = QuantisedLinear::new(model);
+                let quantized = QuantizedLinear::new(model);
                 let oracle: &dyn Oracle<K> = if bytes_a_weight == 1 {
-                    &quantised
+                    &quantized
                 } else {
                     model
                 };

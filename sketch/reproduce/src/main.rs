@@ -119,7 +119,7 @@ fn rows(depth: usize) -> String {
 fn main() -> ExitCode {
     // Small models train fastest on one thread each, beside each other. Where this has no effect,
     // they only take longer.
-    let _ = septet_core::tensor::one_math_thread();
+    let _ = septet_core::nn::one_math_thread();
     septet_core::experiment::main(&septet_core::package!(), run)
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use septet_core::experiment::{ExperimentError, SeedTree};
-use septet_core::tensor::{Decay, Schedule};
+use septet_core::nn::{Decay, Schedule};
 use septet_sketch::metrics;
 use septet_sketch::oracle::Oracle;
 use septet_sketch::train::{Loss, Network, Sampler, Trainer};

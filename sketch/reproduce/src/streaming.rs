@@ -12,7 +12,7 @@ use septet_core::stats;
 use septet_sketch::count_min::Update;
 use septet_sketch::learned::{ExplicitTable, Learned, Slot8, Threshold};
 use septet_sketch::metrics;
-use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantisedLinear};
+use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantizedLinear};
 use septet_sketch::stream::{FlowWindow, HeteroFlows};
 use septet_sketch::theory::{Histogram, aafe};
 use septet_sketch::{CountMin, FlowKey, SketchError};
@@ -47,11 +47,11 @@ struct Job {
 struct Streamed {
     packets: u64,
     error: f64,
-    modelled_error: f64,
+    modeled_error: f64,
     /// The model's with as many slots as were taken.
     error_of_taken: f64,
     coverage: f64,
-    modelled_coverage: f64,
+    modeled_coverage: f64,
     /// The share of the slots that were taken.
     filled: f64,
     /// Questions to the oracle for each flow.
@@ -99,15 +99,15 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             depth.into(),
             (mean(|s| s.packets as f64) as u64).into(),
             mean(|s| s.error).into(),
-            mean(|s| s.modelled_error).into(),
+            mean(|s| s.modeled_error).into(),
             mean(|s| s.error_of_taken).into(),
             mean(|s| s.coverage).into(),
-            mean(|s| s.modelled_coverage).into(),
+            mean(|s| s.modeled_coverage).into(),
             mean(|s| s.filled).into(),
             mean(|s| s.questions).into(),
         ]);
         // Ratios are taken world by world, so that differences between worlds cancel.
-        let errors = of_depth(|s| s.error / s.modelled_error);
+        let errors = of_depth(|s| s.error / s.modeled_error);
         claim(
             cx,
             &format!("F3.error-d{depth}"),
@@ -116,7 +116,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         );
         // Coverage does not depend on the rows: one claim is enough.
         if depth == DEPTHS[0] {
-            let coverage = of_depth(|s| s.coverage / s.modelled_coverage);
+            let coverage = of_depth(|s| s.coverage / s.modeled_coverage);
             claim(
                 cx,
                 "F3.coverage",
@@ -147,7 +147,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
     let training = world.window(0, job.flows.min(262_144));
     let features = FlowFeatures::new(&[16])?;
     let fitted = HashedLinear::fit(features, 256, training.keys(), training.counts(), 12)?;
-    let oracle = QuantisedLinear::new(&fitted);
+    let oracle = QuantizedLinear::new(&fitted);
     // The threshold comes from a window of its own, so that it knows nothing of the test.
     let validation: Vec<f32> = scores_of(&oracle, world.window(1, job.flows).keys())
         .into_iter()
@@ -194,7 +194,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
     let scores = scores_of(learned.oracle(), test.keys());
     let threshold = f64::from(learned.threshold_score());
     let width = learned.sketch().width();
-    let modelled = |slots: usize| -> Result<(f64, f64), SketchError> {
+    let modeled = |slots: usize| -> Result<(f64, f64), SketchError> {
         let (mut error, mut coverage) = (0.0, 0.0);
         for draw in 0..DRAWS {
             let mut rng = own.child("model").index(draw).rng();
@@ -207,15 +207,15 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
         Ok((error, coverage))
     };
     // With all slots, then with those taken: the difference is what full buckets turn away.
-    let (modelled_error, modelled_coverage) = modelled(learned.table().slots())?;
-    let (error_of_taken, _) = modelled(learned.table().len())?;
+    let (modeled_error, modeled_coverage) = modeled(learned.table().slots())?;
+    let (error_of_taken, _) = modeled(learned.table().len())?;
     Ok(Streamed {
         packets: total,
         error: metrics::average_absolute_frequency_error(test.counts(), &estimates),
-        modelled_error,
+        modeled_error,
         error_of_taken,
         coverage: learned.coverage(),
-        modelled_coverage,
+        modeled_coverage,
         filled: learned.table().len() as f64 / learned.table().slots() as f64,
         questions: learned.stats().questions as f64 / job.flows as f64,
     })

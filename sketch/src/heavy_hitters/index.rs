@@ -75,7 +75,7 @@ impl Index {
         }
     }
 
-    /// The position stored under `hash` that `is_it` recognises.
+    /// The position stored under `hash` that `is_it` recognizes.
     #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         let mut place = self.home(hash);
@@ -125,9 +125,9 @@ impl Index {
             }
             // An entry moves up when the hole lies between its home and where it stands.
             let home = self.home(word);
-            let travelled = (place + places - home) % places;
+            let traveled = (place + places - home) % places;
             let to_hole = (place + places - hole) % places;
-            if travelled >= to_hole {
+            if traveled >= to_hole {
                 self.places[hole] = word;
                 hole = place;
             }

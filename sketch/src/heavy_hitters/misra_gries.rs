@@ -18,7 +18,7 @@ const BATCH: usize = 64;
 /// A key without a counter takes an unused one; when there is none, it is thrown away together with
 /// one occurrence of each key that has a counter. The subtraction from all counters is kept as one
 /// number, and a counter that has come down to zero is found as the least one, so that an update
-/// takes constant amortised time. Weights are handled as that many occurrences in a row.
+/// takes constant amortized time. Weights are handled as that many occurrences in a row.
 #[derive(Clone, Debug)]
 pub struct MisraGries<K> {
     /// Counts that include what was subtracted.

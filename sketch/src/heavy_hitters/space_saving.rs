@@ -18,7 +18,7 @@ const BATCH: usize = 64;
 /// the length of the stream; every key that occurs more often than `N / k` has a counter.
 ///
 /// A key without a counter takes over the least one and goes on counting from there. A key that has
-/// no counter at the end is estimated by the least count. An update takes constant amortised time,
+/// no counter at the end is estimated by the least count. An update takes constant amortized time,
 /// without the linked lists of the original: see the search for the least count in this module.
 #[derive(Clone, Debug)]
 pub struct SpaceSaving<K> {

@@ -17,7 +17,7 @@ const BATCH: usize = 64;
 /// An update asks the sketch for the new estimate of its key and compares it with a threshold; only
 /// above it the key is looked up among the candidates, and gets its new estimate there. The table
 /// has room for `2 k` candidates. When it is full, the `k` of the largest estimates stay, and the
-/// smallest of these becomes the threshold: constant amortised time an admitted key, and no heap.
+/// smallest of these becomes the threshold: constant amortized time an admitted key, and no heap.
 ///
 /// With a sketch that never underestimates, a key that is not listed occurred at most as often as
 /// the smallest listed estimate says: any later update would have lifted it above the threshold,

@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::{Features, Oracle};
 use crate::error::SketchError;
 
-/// The sum of one weight a feature: the fastest oracle that generalises to keys never seen.
+/// The sum of one weight a feature: the fastest oracle that generalizes to keys never seen.
 ///
 /// Takes 4 bytes a weight, `features.count() * rows` weights.
 #[derive(Clone, Debug)]

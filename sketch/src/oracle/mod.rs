@@ -6,7 +6,7 @@
 //! | oracle | knows | memory |
 //! |---|---|---|
 //! | [`HashedLinear`] | a weight for each value of each [feature](Features) | 4 bytes a weight |
-//! | [`QuantisedLinear`] | the same, rounded | 1 byte a weight |
+//! | [`QuantizedLinear`] | the same, rounded | 1 byte a weight |
 //! | [`HashedEmbedMlp`] | a vector for each value, and a small network over them | tens of kilobytes |
 //! | [`LookupTable`] | the keys that were frequent before, with their counts | 13 bytes a key |
 //! | [`Hybrid`] | a lookup table, and a model for the keys that it lacks | both |
@@ -28,7 +28,7 @@ mod hybrid;
 mod lookup_table;
 mod perfect;
 mod proportional_fit;
-mod quantised_linear;
+mod quantized_linear;
 
 pub use calibration::Calibration;
 pub use cascade::Cascade;
@@ -38,7 +38,7 @@ pub use hashed_linear::HashedLinear;
 pub use hybrid::Hybrid;
 pub use lookup_table::LookupTable;
 pub use perfect::Perfect;
-pub use quantised_linear::QuantisedLinear;
+pub use quantized_linear::QuantizedLinear;
 
 /// Scores keys: the higher, the more frequent the key is expected to be.
 ///

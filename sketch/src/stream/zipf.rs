@@ -108,9 +108,9 @@ mod tests {
         for key in zipf.stream(SeedTree::new(5).rng()).take(draws) {
             counts[key as usize] += 1;
         }
-        let normaliser: f64 = (1..=1000).map(|rank| 1.0 / f64::from(rank)).sum();
+        let normalizer: f64 = (1..=1000).map(|rank| 1.0 / f64::from(rank)).sum();
         for rank in [1_u32, 2, 10, 100] {
-            let expected = draws as f64 / (f64::from(rank) * normaliser);
+            let expected = draws as f64 / (f64::from(rank) * normalizer);
             let found = f64::from(counts[rank as usize - 1]);
             // Six standard deviations of a Poisson count.
             assert!((found - expected).abs() < 6.0 * expected.sqrt(), "{rank}");

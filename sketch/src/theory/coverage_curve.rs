@@ -16,7 +16,7 @@ enum Kind {
     /// The counts in the order of the oracle.
     Ranked(Vec<u64>),
     /// The coverage at some numbers of slots, in ascending order, and the counts without an order.
-    Modelled {
+    Modeled {
         histogram: Histogram,
         points: Vec<(f64, f64)>,
     },
@@ -70,7 +70,7 @@ impl CoverageCurve {
     ///
     /// [`SketchError::Parameter`] for a point outside the unit square, and for points that do not
     /// ascend in both.
-    pub fn modelled(histogram: Histogram, points: &[(f64, f64)]) -> Result<Self, SketchError> {
+    pub fn modeled(histogram: Histogram, points: &[(f64, f64)]) -> Result<Self, SketchError> {
         let mut curve = vec![(0.0, 0.0)];
         for &(share, coverage) in points {
             let last = curve[curve.len() - 1];
@@ -87,7 +87,7 @@ impl CoverageCurve {
         curve.push((1.0, 1.0));
         Ok(Self {
             total: histogram.total().round() as u64,
-            kind: Kind::Modelled {
+            kind: Kind::Modeled {
                 histogram,
                 points: curve,
             },
@@ -105,7 +105,7 @@ impl CoverageCurve {
     pub fn keys(&self) -> usize {
         match &self.kind {
             Kind::Ranked(counts) => counts.len(),
-            Kind::Modelled { histogram, .. } => histogram.keys().round() as usize,
+            Kind::Modeled { histogram, .. } => histogram.keys().round() as usize,
         }
     }
 
@@ -120,7 +120,7 @@ impl CoverageCurve {
                 let covered = saturating_sum(&counts[..slots.min(counts.len())]);
                 covered as f64 / self.total as f64
             }
-            Kind::Modelled { points, .. } => interpolate(points, slots as f64 / self.keys() as f64),
+            Kind::Modeled { points, .. } => interpolate(points, slots as f64 / self.keys() as f64),
         }
     }
 
@@ -131,7 +131,7 @@ impl CoverageCurve {
             Kind::Ranked(counts) => {
                 Histogram::of_counts(counts[slots.min(counts.len())..].iter().copied())
             }
-            Kind::Modelled { histogram, .. } => {
+            Kind::Modeled { histogram, .. } => {
                 thinned(histogram, slots as f64, self.coverage(slots))
             }
         }
@@ -218,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn a_modelled_curve_keeps_what_is_known() {
+    fn a_modeled_curve_keeps_what_is_known() {
         let histogram = Histogram::of_keys([(1, 900.0), (10, 90.0), (100, 10.0)]);
-        let curve = CoverageCurve::modelled(histogram.clone(), &[(0.02, 0.3), (0.1, 0.5)]).unwrap();
+        let curve = CoverageCurve::modeled(histogram.clone(), &[(0.02, 0.3), (0.1, 0.5)]).unwrap();
         assert_eq!(curve.keys(), 1000);
         assert_eq!(curve.coverage(20), 0.3);
         assert!((curve.coverage(60) - 0.4).abs() < 1e-12);
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn an_impossible_coverage_becomes_the_best() {
         let histogram = Histogram::of_keys([(1, 900.0), (100, 10.0)]);
-        let curve = CoverageCurve::modelled(histogram, &[(0.001, 0.9)]).unwrap();
+        let curve = CoverageCurve::modeled(histogram, &[(0.001, 0.9)]).unwrap();
         let residual = curve.residual(1);
         assert!(
             (residual.total() - 1800.0).abs() < 1.0,
@@ -247,7 +247,7 @@ mod tests {
     fn points_are_checked() {
         let histogram = Histogram::of_keys([(1, 9.0)]);
         for points in [[(0.5, 0.4), (0.4, 0.5)], [(0.1, 0.2), (0.2, 1.2)]] {
-            assert!(CoverageCurve::modelled(histogram.clone(), &points).is_err());
+            assert!(CoverageCurve::modeled(histogram.clone(), &points).is_err());
         }
     }
 }

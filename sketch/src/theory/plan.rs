@@ -117,9 +117,9 @@ pub fn plan(budget: &Budget, curve: &CoverageCurve) -> Result<Plan, SketchError>
         let mut factor = ratio;
         for _ in 0..4 {
             factor = factor.sqrt();
-            let centre = search.best.map_or(0, |best| best.explicit_slots) as f64;
-            search.consider((centre / factor).round() as usize);
-            search.consider(((centre * factor).round() as usize).min(most));
+            let center = search.best.map_or(0, |best| best.explicit_slots) as f64;
+            search.consider((center / factor).round() as usize);
+            search.consider(((center * factor).round() as usize).min(most));
         }
     }
     let mut best = search.best.expect("a table without slots was considered");

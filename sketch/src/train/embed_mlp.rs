@@ -3,8 +3,8 @@
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::Init;
 use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
+use septet_core::nn::{NnError, Parameters, linear};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Parameters, TensorError, linear};
 
 use super::Network;
 use super::linear::check_rows;
@@ -79,7 +79,7 @@ impl<F> EmbedMlpNetwork<F> {
         }
         let parameters = Parameters::new(seed.child("embed mlp network"));
         let (table, layers) =
-            draw(&parameters, &size, features.count(), total).map_err(TensorError::from)?;
+            draw(&parameters, &size, features.count(), total).map_err(NnError::from)?;
         Ok(Self {
             features,
             size,
@@ -98,14 +98,14 @@ impl<F> EmbedMlpNetwork<F> {
     where
         F: Features<K> + Clone,
     {
-        let values = |tensor: &Tensor| -> std::result::Result<Vec<f32>, TensorError> {
+        let values = |tensor: &Tensor| -> std::result::Result<Vec<f32>, NnError> {
             Ok(tensor.flatten_all()?.to_vec1()?)
         };
         let layers = self
             .layers
             .iter()
             .map(|(weight, bias)| Ok((values(weight)?, values(bias)?)))
-            .collect::<std::result::Result<_, TensorError>>()?;
+            .collect::<std::result::Result<_, NnError>>()?;
         HashedEmbedMlp::new(
             self.features.clone(),
             self.size.width,

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use septet_core::nn::{NnError, Parameters};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Parameters, TensorError};
 
 use super::Network;
 use super::lstm::Lstm;
@@ -63,8 +63,7 @@ impl HsuLstm {
 
     fn from_parameters(parameters: Parameters) -> std::result::Result<Self, SketchError> {
         let builder = parameters.builder(DType::F32, &Device::Cpu);
-        Self::build(parameters, &builder)
-            .map_err(|error| SketchError::from(TensorError::from(error)))
+        Self::build(parameters, &builder).map_err(|error| SketchError::from(NnError::from(error)))
     }
 
     fn build(parameters: Parameters, builder: &VarBuilder<'_>) -> Result<Self> {

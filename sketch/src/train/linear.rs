@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::Init;
+use septet_core::nn::{NnError, Parameters};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Parameters, TensorError};
 
 use super::Network;
 use super::network::encode_features;
@@ -44,8 +44,8 @@ impl<F> LinearNetwork<F> {
         Ok(Self {
             features,
             rows,
-            weight: weight.map_err(TensorError::from)?,
-            bias: bias.map_err(TensorError::from)?,
+            weight: weight.map_err(NnError::from)?,
+            bias: bias.map_err(NnError::from)?,
             parameters,
         })
     }
@@ -59,7 +59,7 @@ impl<F> LinearNetwork<F> {
     where
         F: Features<K> + Clone,
     {
-        let values = |tensor: &Tensor| tensor.to_vec1::<f32>().map_err(TensorError::from);
+        let values = |tensor: &Tensor| tensor.to_vec1::<f32>().map_err(NnError::from);
         HashedLinear::new(
             self.features.clone(),
             values(&self.weight)?,

@@ -10,7 +10,7 @@ pub enum Loss {
     LogMse,
     /// The mean of `|e^s - c|`. It learns the median.
     L1,
-    /// The paper's loss. The batch is split into consecutive groups; in each, scores are standardised
+    /// The paper's loss. The batch is split into consecutive groups; in each, scores are standardized
     /// to `z` (with the biased variance, plus 1e-5); the loss is the sum of `-z c`. Where examples
     /// were sampled by `c^alpha`, the factor is `c^(1 - alpha)`. It learns, for large groups, the
     /// expected count up to scale: all that coverage asks for.
@@ -30,7 +30,7 @@ pub enum Loss {
     },
 }
 
-/// Keeps the standardisation of equal scores finite.
+/// Keeps the standardization of equal scores finite.
 const VARIANCE_FLOOR: f64 = 1e-5;
 
 impl Loss {
@@ -76,11 +76,11 @@ fn batch_rank(scores: &Tensor, factors: &Tensor, group: usize) -> Result<Tensor>
                     .reshape((length / width, width))
             };
             let scores = groups(scores)?;
-            let centred = scores.broadcast_sub(&scores.mean_keepdim(1)?)?;
-            let variance = centred.sqr()?.mean_keepdim(1)?;
+            let centered = scores.broadcast_sub(&scores.mean_keepdim(1)?)?;
+            let variance = centered.sqr()?.mean_keepdim(1)?;
             let scale = variance.affine(1.0, VARIANCE_FLOOR)?.sqrt()?;
-            let standardised = centred.broadcast_div(&scale)?;
-            sums.push((standardised * groups(factors)?)?.sum_all()?);
+            let standardized = centered.broadcast_div(&scale)?;
+            sums.push((standardized * groups(factors)?)?.sum_all()?);
         }
     }
     match sums.as_slice() {

@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
-use septet_core::tensor::linear;
+use septet_core::nn::linear;
 
 /// A layer of long short-term memory, for a [`Network`](super::Network) that reads its keys step by
 /// step. Its step is one operation on the CPU, with its gradient.
@@ -239,8 +239,8 @@ fn backward<T: Real>(
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
     use candle_core::Device;
+    use septet_core::nn::{Parameters, assert_gradient, initial};
     use septet_core::seed::SeedTree;
-    use septet_core::tensor::{Parameters, assert_gradient, initial};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
-use septet_core::tensor::{Parameters, linear};
+use septet_core::nn::{Parameters, linear};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::oracle::Features;

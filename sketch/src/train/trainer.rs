@@ -1,8 +1,8 @@
 //! The loop that fits a network to counts.
 
 use candle_core::{Device, Tensor};
+use septet_core::nn::{Adam, NnError, Optimizer, Schedule, State, clip_by_global_norm};
 use septet_core::seed::SeedTree;
-use septet_core::tensor::{Adam, Optimiser, Schedule, State, TensorError, clip_by_global_norm};
 
 use super::sampler::Batches;
 use super::{Loss, Network, Sampler};
@@ -16,7 +16,7 @@ use crate::error::SketchError;
 pub struct Trainer {
     loss: Loss,
     sampler: Sampler,
-    optimiser: Adam,
+    optimizer: Adam,
     rate: f64,
     schedule: Schedule,
     batch: usize,
@@ -49,7 +49,7 @@ impl Trainer {
         Self {
             loss,
             sampler: Sampler::Uniform,
-            optimiser: Adam::default(),
+            optimizer: Adam::default(),
             rate: 1e-3,
             schedule: Schedule::default(),
             batch: 1024,
@@ -68,8 +68,8 @@ impl Trainer {
 
     /// The constants of Adam.
     #[must_use]
-    pub fn optimiser(mut self, optimiser: Adam) -> Self {
-        self.optimiser = optimiser;
+    pub fn optimizer(mut self, optimizer: Adam) -> Self {
+        self.optimizer = optimizer;
         self
     }
 
@@ -139,26 +139,26 @@ impl Trainer {
             Length::Epochs(epochs) => epochs * (keys.len() / self.batch) as u64,
         };
         let references: Vec<&K> = keys.iter().collect();
-        let encoded = network.encode(&references).map_err(TensorError::from)?;
+        let encoded = network.encode(&references).map_err(NnError::from)?;
         let mut state = State::default();
         for step in 0..steps {
             let examples = batches.next();
             let loss = self
                 .loss_of(network, &encoded, counts, examples)
-                .map_err(TensorError::from)?;
+                .map_err(NnError::from)?;
             let mut gradients = network.parameters().gradients(&loss)?;
             if let Some(bound) = self.clip {
                 (gradients, _) = clip_by_global_norm(&gradients, bound)?;
             }
             let values = network.parameters().values();
             let rate = self.schedule.rate(self.rate, step);
-            let (values, next) = self.optimiser.step(rate, &values, &gradients, &state)?;
+            let (values, next) = self.optimizer.step(rate, &values, &gradients, &state)?;
             network.parameters().assign(&values)?;
             state = next;
             progress(Progress {
                 step: step + 1,
                 steps,
-                loss: loss.to_scalar().map_err(TensorError::from)?,
+                loss: loss.to_scalar().map_err(NnError::from)?,
             });
         }
         Ok(())

@@ -18,8 +18,8 @@ use septet_coded_serving::load::{Answered, Arrivals, open_loop};
 use septet_coded_serving::network::{Coupling, InvertibleClassifier, SetEncoder};
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
 use septet_coded_serving::train::{EncoderLoss, EncoderNetwork, EncoderSize, Fit};
+use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::one_math_thread;
 use tokio::net::TcpListener;
 
 use crate::client::Client;

@@ -10,8 +10,8 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use septet_coded_serving::load::{Arrivals, Summary, open_loop};
+use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::one_math_thread;
 
 use crate::client::{Client, how};
 use crate::config::on_all_cores;

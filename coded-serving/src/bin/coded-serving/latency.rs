@@ -19,8 +19,8 @@ use septet_coded_serving::code::{
 };
 use septet_coded_serving::engine::{Backend, BackendError, Call, Engine, Query};
 use septet_coded_serving::train::{Fit, MlpNetwork, outputs};
+use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::one_math_thread;
 use tokio::task::JoinSet;
 
 use crate::config::on_all_cores;

@@ -13,8 +13,8 @@ use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
     outputs,
 };
+use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
-use septet_core::tensor::one_math_thread;
 
 use crate::images::{Data, Source};
 

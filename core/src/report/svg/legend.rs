@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::strokes::{self, Canvas, Drawn};
-use super::{FAINT_INK, INK, colour, text, text_width};
+use super::{FAINT_INK, INK, color, text, text_width};
 use crate::report::figure::{Figure, SeriesKind};
 
 /// The height of a row.
@@ -80,12 +80,12 @@ impl<'a> Legend<'a> {
             let line = vec![(entry.x, middle), (entry.x + SAMPLE, middle)];
             match entry.sample {
                 Sample::Measured(index) => {
-                    let colour = colour(index);
-                    strokes::line(canvas, line, colour.stroke_width(2))?;
-                    strokes::marker(canvas, (entry.x + SAMPLE / 2, middle), index, colour)?;
+                    let color = color(index);
+                    strokes::line(canvas, line, color.stroke_width(2))?;
+                    strokes::marker(canvas, (entry.x + SAMPLE / 2, middle), index, color)?;
                 }
                 Sample::Theory(index) => {
-                    let style = colour(index).stroke_width(2);
+                    let style = color(index).stroke_width(2);
                     strokes::dashed_line(canvas, line, strokes::THEORY, style)?;
                 }
                 Sample::Reference(index) => {

@@ -1,7 +1,7 @@
 //! Figures as SVG, drawn with plotters.
 //!
-//! A picture stands alone on white. Within a page, the style sheet maps its colours to those of
-//! the page; that is why colours have fixed names here.
+//! A picture stands alone on white. Within a page, the style sheet maps its colors to those of
+//! the page; that is why colors have fixed names here.
 
 mod axis;
 mod legend;
@@ -20,15 +20,15 @@ use axis::Axis;
 use legend::Legend;
 use strokes::{Canvas, Drawn, Pixel};
 
-/// The colour of the ground.
+/// The color of the ground.
 pub(crate) const GROUND: RGBColor = RGBColor(0xff, 0xff, 0xff);
-/// The colour of text.
+/// The color of text.
 pub(crate) const INK: RGBColor = RGBColor(0x1f, 0x26, 0x2d);
-/// The colour of axes, their labels and reference lines.
+/// The color of axes, their labels and reference lines.
 pub(crate) const FAINT_INK: RGBColor = RGBColor(0x5f, 0x6b, 0x76);
-/// The colour of the mesh.
+/// The color of the mesh.
 pub(crate) const MESH: RGBColor = RGBColor(0xe3, 0xe7, 0xeb);
-/// The colours of series, at least 4.5 : 1 against white; each comes with its own marker.
+/// The colors of series, at least 4.5 : 1 against white; each comes with its own marker.
 pub(crate) const SERIES: [RGBColor; 8] = [
     RGBColor(0x1c, 0x66, 0xa8),
     RGBColor(0xb8, 0x47, 0x06),
@@ -148,7 +148,7 @@ fn draw_chart(canvas: &Canvas<'_>, figure: &Figure, size: Size) -> Drawn {
             is_drawn.then(|| (place(at, low), place(at, high)))
         };
         for run in runs(series.points.iter().map(ends)) {
-            draw_band(canvas, &run, colour(index))?;
+            draw_band(canvas, &run, color(index))?;
         }
     }
     for (index, series) in figure.series.iter().enumerate() {
@@ -179,25 +179,25 @@ fn axes(figure: &Figure, size: Size) -> (Axis, Axis) {
 }
 
 /// Draws a band, given by its lower and upper ends.
-fn draw_band(canvas: &Canvas<'_>, ends: &[(Pixel, Pixel)], colour: RGBColor) -> Drawn {
+fn draw_band(canvas: &Canvas<'_>, ends: &[(Pixel, Pixel)], color: RGBColor) -> Drawn {
     if let &[(low, high)] = ends {
-        return strokes::line(canvas, vec![low, high], colour.stroke_width(1));
+        return strokes::line(canvas, vec![low, high], color.stroke_width(1));
     }
     let lower = ends.iter().map(|&(low, _)| low);
     let upper = ends.iter().rev().map(|&(_, high)| high);
-    let style = colour.mix(0.16).filled();
+    let style = color.mix(0.16).filled();
     strokes::area(canvas, lower.chain(upper).collect(), style)
 }
 
 fn draw_line(canvas: &Canvas<'_>, places: Vec<Pixel>, kind: SeriesKind, index: usize) -> Drawn {
-    let colour = colour(index);
-    let style = colour.stroke_width(2);
+    let color = color(index);
+    let style = color.stroke_width(2);
     match kind {
         SeriesKind::Theory => strokes::dashed_line(canvas, places, strokes::THEORY, style),
         SeriesKind::Measured => {
             strokes::line(canvas, places.clone(), style)?;
             let mut places = places.into_iter();
-            places.try_for_each(|place| strokes::marker(canvas, place, index, colour))
+            places.try_for_each(|place| strokes::marker(canvas, place, index, color))
         }
     }
 }
@@ -215,13 +215,13 @@ fn runs<T>(sequence: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
     runs
 }
 
-/// The colour of the series with this index.
-fn colour(index: usize) -> RGBColor {
+/// The color of the series with this index.
+fn color(index: usize) -> RGBColor {
     SERIES[index % SERIES.len()]
 }
 
-fn text<'a>(colour: RGBColor) -> TextStyle<'a> {
-    ("sans-serif", TEXT).into_font().color(&colour)
+fn text<'a>(color: RGBColor) -> TextStyle<'a> {
+    ("sans-serif", TEXT).into_font().color(&color)
 }
 
 /// About how wide a text is, in pixels: there are no fonts to measure it with.

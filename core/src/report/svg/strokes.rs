@@ -45,10 +45,10 @@ pub(super) fn area(canvas: &Canvas<'_>, outline: Vec<Pixel>, style: ShapeStyle) 
     Ok(canvas.draw(&Polygon::new(outline, style))?)
 }
 
-/// The marker of the series with this index. Each series has its own shape, so that colour is not
+/// The marker of the series with this index. Each series has its own shape, so that color is not
 /// all that tells them apart.
-pub(super) fn marker(canvas: &Canvas<'_>, (x, y): Pixel, index: usize, colour: RGBColor) -> Drawn {
-    let style = colour.filled();
+pub(super) fn marker(canvas: &Canvas<'_>, (x, y): Pixel, index: usize, color: RGBColor) -> Drawn {
+    let style = color.filled();
     let polygon = |corners: &[Pixel]| {
         let corners = corners.iter().map(|(right, down)| (x + right, y + down));
         area(canvas, corners.collect(), style)

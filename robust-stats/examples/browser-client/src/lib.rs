@@ -98,7 +98,7 @@ pub unsafe extern "C" fn open(
     let (mut public, mut secret) = ([0; 32], [0; 32]);
     public.copy_from_slice(&seeds[..32]);
     secret.copy_from_slice(&seeds[32..]);
-    // The page can read this memory, so that the write is seen and not optimised away.
+    // The page can read this memory, so that the write is seen and not optimized away.
     *core::hint::black_box(seeds) = [0; 64];
     let mut design = DesignParameters::new(domain as usize, cells as usize, public)
         .ok()?

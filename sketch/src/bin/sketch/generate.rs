@@ -18,7 +18,7 @@ pub(crate) enum Arguments {
     HeteroFlows(Flows),
     /// Integers by Zipf's law.
     Zipf(ZipfArguments),
-    /// Groups of neighbouring words of a text, a day at a time.
+    /// Groups of neighboring words of a text, a day at a time.
     Ngrams(NGrams),
 }
 

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Summarises streams of keys in little memory, and asks the summaries how often a key occurred.
+/// Summarizes streams of keys in little memory, and asks the summaries how often a key occurred.
 ///
 /// Streams are files in one of the formats lines, integers, csv:KEY or csv:KEY:COUNT, tsv likewise,
 /// tuples13, lis, pcap, npy, npz:KEYS or npz:KEYS:COUNTS; those that end in .gz or .zst are

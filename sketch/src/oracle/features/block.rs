@@ -3,7 +3,7 @@
 use super::{Features, mix};
 use crate::error::SketchError;
 
-/// Prefixes of a number, such as that of a disk block: neighbours share all but the shortest shifts.
+/// Prefixes of a number, such as that of a disk block: neighbors share all but the shortest shifts.
 ///
 /// The features are, in this order: the number without its last `shift` bits, for each shift; its
 /// last four bits; and how many zeros it ends in.
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_share_their_prefixes() {
+    fn neighbors_share_their_prefixes() {
         let features = BlockFeatures::new(&[0, 4, 8]).unwrap();
         let hashes = |key: u64| {
             let mut hashes = [0; 5];

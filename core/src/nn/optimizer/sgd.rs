@@ -1,7 +1,7 @@
 //! Stochastic gradient descent.
 
-use super::{Optimiser, State, gradient};
-use crate::tensor::{TensorError, TensorMap};
+use super::{Optimizer, State, gradient};
+use crate::nn::{NnError, TensorMap};
 
 /// Stochastic gradient descent with momentum, Nesterov's look-ahead and weight decay, in PyTorch's
 /// form (`torch.optim.SGD` without dampening). With gradient `g`, value `p` and velocity `b`:
@@ -24,14 +24,14 @@ pub struct Sgd {
 /// The running sum of gradients.
 const VELOCITY: &str = "velocity";
 
-impl Optimiser for Sgd {
+impl Optimizer for Sgd {
     fn step(
         &self,
         rate: f64,
         parameters: &TensorMap,
         gradients: &TensorMap,
         state: &State,
-    ) -> Result<(TensorMap, State), TensorError> {
+    ) -> Result<(TensorMap, State), NnError> {
         let mut next = State {
             steps: state.steps + 1,
             moments: TensorMap::new(),

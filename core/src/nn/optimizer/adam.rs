@@ -1,7 +1,7 @@
 //! Adam and AdamW.
 
-use super::{Optimiser, State, gradient};
-use crate::tensor::{TensorError, TensorMap};
+use super::{Optimizer, State, gradient};
+use crate::nn::{NnError, TensorMap};
 
 /// Adam (Kingma and Ba, ICLR 2015, algorithm 1) and AdamW (Loshchilov and Hutter, ICLR 2019,
 /// algorithm 2), in PyTorch's form. With gradient `g`, value `p`, moments `m` and `v` at step `t`:
@@ -56,14 +56,14 @@ const MEAN: &str = "mean";
 /// The decaying mean of squared gradients.
 const SQUARE: &str = "square";
 
-impl Optimiser for Adam {
+impl Optimizer for Adam {
     fn step(
         &self,
         rate: f64,
         parameters: &TensorMap,
         gradients: &TensorMap,
         state: &State,
-    ) -> Result<(TensorMap, State), TensorError> {
+    ) -> Result<(TensorMap, State), NnError> {
         let steps = state.steps + 1;
         let mut next = State {
             steps,

@@ -10,7 +10,7 @@ use super::{Features, HashedLinear, Oracle};
 /// Each feature has its own scale, so that its largest weight is 127 steps. A weight is off by half
 /// a step at most.
 #[derive(Clone, Debug)]
-pub struct QuantisedLinear<F> {
+pub struct QuantizedLinear<F> {
     features: F,
     /// Rows of one feature.
     rows: usize,
@@ -21,7 +21,7 @@ pub struct QuantisedLinear<F> {
     bias: f32,
 }
 
-impl<F: Clone> QuantisedLinear<F> {
+impl<F: Clone> QuantizedLinear<F> {
     /// Rounds the weights of an oracle.
     #[must_use]
     pub fn new(oracle: &HashedLinear<F>) -> Self {
@@ -49,7 +49,7 @@ impl<F: Clone> QuantisedLinear<F> {
     }
 }
 
-impl<K: ?Sized, F: Features<K>> Oracle<K> for QuantisedLinear<F> {
+impl<K: ?Sized, F: Features<K>> Oracle<K> for QuantizedLinear<F> {
     fn score(&self, keys: &[&K], scores: &mut [f32]) {
         let mut hashes = vec![0; self.features.count()];
         for (key, score) in keys.iter().zip(scores) {
@@ -69,7 +69,7 @@ impl<K: ?Sized, F: Features<K>> Oracle<K> for QuantisedLinear<F> {
 
     fn fingerprint(&self) -> [u8; 16] {
         let weights: Vec<u8> = self.weights.iter().map(|&w| w.cast_unsigned()).collect();
-        let kind = format!("quantised linear; {}", self.features.describe());
+        let kind = format!("quantized linear; {}", self.features.describe());
         Fingerprint::new(&kind)
             .bytes(&weights)
             .numbers(&self.steps)
@@ -90,21 +90,21 @@ mod tests {
             .map(|i| ((i * 37 % 101) as f32 - 50.0) / 25.0)
             .collect();
         let linear = HashedLinear::new::<u64>(features, weights, 0.5).expect("four features");
-        let quantised = QuantisedLinear::new(&linear);
+        let quantized = QuantizedLinear::new(&linear);
         let keys: Vec<u64> = (0..500).collect();
         let keys: Vec<&u64> = keys.iter().collect();
         let (mut exact, mut rounded) = (vec![0.0; 500], vec![0.0; 500]);
         linear.score(&keys, &mut exact);
-        quantised.score(&keys, &mut rounded);
+        quantized.score(&keys, &mut rounded);
         let step = 2.0 / 127.0;
         for (exact, rounded) in exact.iter().zip(&rounded) {
             assert!((exact - rounded).abs() <= 4.0 * step / 2.0 + 1e-5);
         }
         assert!(rounded.iter().any(|score| (score - rounded[0]).abs() > 1.0));
         let bytes = |oracle: &dyn Oracle<u64>| oracle.model_bytes();
-        assert!(bytes(&quantised) < bytes(&linear) / 2);
+        assert!(bytes(&quantized) < bytes(&linear) / 2);
         assert_ne!(
-            Oracle::<u64>::fingerprint(&quantised),
+            Oracle::<u64>::fingerprint(&quantized),
             Oracle::<u64>::fingerprint(&linear)
         );
     }

@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 /// resumed goes on as if it had never stopped.
 ///
 /// ```
-/// use septet_core::tensor::{Decay, Schedule};
+/// use septet_core::nn::{Decay, Schedule};
 ///
 /// let schedule = Schedule { warm_up: 2, decay: Decay::Step { every: 10, factor: 0.1 } };
 /// assert_eq!(schedule.rate(0.4, 0), 0.2);

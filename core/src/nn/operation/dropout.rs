@@ -34,8 +34,8 @@ pub fn dropout(x: &Tensor, probability: f64, seed: &SeedTree) -> Result<Tensor> 
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
     use super::*;
-    use crate::tensor::assert_gradient;
-    use crate::tensor::operation::testing::draw;
+    use crate::nn::assert_gradient;
+    use crate::nn::operation::testing::draw;
 
     #[test]
     fn the_seed_says_what_is_dropped() {

@@ -5,8 +5,8 @@
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::Init;
 
+use crate::nn::initial;
 use crate::seed::SeedTree;
-use crate::tensor::initial;
 
 /// Standard normal values, in f64; the name selects the stream.
 pub(super) fn draw(name: &str, shape: impl Into<Shape>) -> Tensor {

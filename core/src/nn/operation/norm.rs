@@ -1,4 +1,4 @@
-//! Normalisation over the last axis.
+//! Normalization over the last axis.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -55,9 +55,9 @@ struct RootMeanSquare {
 }
 
 /// What to subtract from a row and what to multiply it by.
-fn moments<T: Float>(row: &[T], centred: bool, epsilon: f64) -> (f64, f64) {
+fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (f64, f64) {
     let count = row.len() as f64;
-    let mean = if centred {
+    let mean = if centered {
         row.iter().map(|x| x.to_f64()).sum::<f64>() / count
     } else {
         0.0
@@ -88,13 +88,13 @@ fn forward<T: Float>(
     Ok(stored(result, layout.shape()))
 }
 
-/// The gradients in `x`, weight and bias. With `z` the normalised row and `h = g weight`:
+/// The gradients in `x`, weight and bias. With `z` the normalized row and `h = g weight`:
 /// `scale (h - mean h - z mean (h z))`, without `mean h` when nothing is subtracted.
 fn backward<T: Float>(
     x: &Tensor,
     weight: &Tensor,
     gradient: &Tensor,
-    centred: bool,
+    centered: bool,
     epsilon: f64,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     let (values, gradient) = (copied::<T>(x)?, copied::<T>(gradient)?);
@@ -104,7 +104,7 @@ fn backward<T: Float>(
     let (mut to_weight, mut to_bias) = (vec![0.0; width], vec![0.0; width]);
     let (mut z, mut h) = (vec![0.0; width], vec![0.0; width]);
     for (row, gradient) in values.chunks_exact(width).zip(gradient.chunks_exact(width)) {
-        let (mean, scale) = moments(row, centred, epsilon);
+        let (mean, scale) = moments(row, centered, epsilon);
         let (mut mean_h, mut mean_hz) = (0.0, 0.0);
         for i in 0..width {
             let g = gradient[i].to_f64();
@@ -115,7 +115,7 @@ fn backward<T: Float>(
             mean_h += h[i] / width as f64;
             mean_hz += h[i] * z[i] / width as f64;
         }
-        if !centred {
+        if !centered {
             mean_h = 0.0;
         }
         let pairs = h.iter().zip(&z);
@@ -211,8 +211,8 @@ mod tests {
     use candle_nn::ops;
 
     use super::*;
-    use crate::tensor::assert_gradient;
-    use crate::tensor::operation::testing::{assert_close, draw};
+    use crate::nn::assert_gradient;
+    use crate::nn::operation::testing::{assert_close, draw};
 
     /// Candle takes it in f32: a power of two is the same in both.
     const EPSILON: f64 = 1.0 / 1024.0;

@@ -2,7 +2,7 @@
 //!
 //! - [`Parameters`] holds the variables of a model by name. Their initial values depend on the
 //!   seed and the name alone, and every order is that of the names.
-//! - [`Optimiser`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
+//! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
 //!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
 //! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
 //!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
@@ -14,7 +14,7 @@
 //! ```
 //! use candle_core::{DType, Device, Module, Tensor};
 //! use septet_core::seed::SeedTree;
-//! use septet_core::tensor::{Adam, Optimiser, Parameters, State};
+//! use septet_core::nn::{Adam, Optimizer, Parameters, State};
 //!
 //! let parameters = Parameters::new(SeedTree::new(7).child("model"));
 //! let model = candle_nn::linear(2, 1, parameters.builder(DType::F32, &Device::Cpu))?;
@@ -31,7 +31,7 @@
 //! }
 //! let loss = (model.forward(&x)? - &y)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
 //! assert!(loss < 1e-3);
-//! # Ok::<(), septet_core::tensor::TensorError>(())
+//! # Ok::<(), septet_core::nn::NnError>(())
 //! ```
 
 mod error;
@@ -40,7 +40,7 @@ mod file;
 mod gradcheck;
 mod initial;
 mod operation;
-mod optimiser;
+mod optimizer;
 mod parameters;
 mod schedule;
 mod threads;
@@ -49,7 +49,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-pub use error::TensorError;
+pub use error::NnError;
 #[cfg(feature = "test-util")]
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
@@ -57,7 +57,7 @@ pub use operation::{
     Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
     log_softmax, max_pool2d, rms_norm, softmax,
 };
-pub use optimiser::{Adam, Optimiser, Sgd, State, clip_by_global_norm};
+pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
 pub use threads::one_math_thread;

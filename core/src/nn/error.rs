@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 /// The errors of this module. Operations on tensors return candle's own error, so that they can
-/// stand inside candle models; it is contained here as [`TensorError::Candle`].
+/// stand inside candle models; it is contained here as [`NnError::Candle`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TensorError {
+pub enum NnError {
     /// A file could not be read or written.
     #[error("{} cannot be read or written", path.display())]
     File {
@@ -74,7 +74,7 @@ pub enum TensorError {
     /// A set of named tensors lacks one.
     #[error("the {set} have no tensor named `{name}`")]
     Absent {
-        /// Which set: `parameters`, `gradients` or the moments of an optimiser.
+        /// Which set: `parameters`, `gradients` or the moments of an optimizer.
         set: &'static str,
         /// The name of the tensor.
         name: String,

@@ -1,4 +1,4 @@
-//! Optimisers as functions: values, gradients and state in, new values and new state out.
+//! Optimizers as functions: values, gradients and state in, new values and new state out.
 //!
 //! Nothing is changed in place, so that several versions of a model can live beside each other,
 //! and the state is a value that can be stored and read back.
@@ -16,15 +16,15 @@ use candle_core::{Device, Tensor};
 pub use adam::Adam;
 pub use sgd::Sgd;
 
-use super::{TensorError, TensorMap, file};
+use super::{NnError, TensorMap, file};
 
 /// A rule that turns gradients into a step.
-pub trait Optimiser: Send + Sync {
+pub trait Optimizer: Send + Sync {
     /// One step with the learning rate `rate`: the new values of all parameters and the new
     /// state. `state` is [`State::default`] before the first step.
     ///
     /// # Errors
-    /// [`TensorError::Absent`] when a parameter has no gradient, or when `state` stems from steps
+    /// [`NnError::Absent`] when a parameter has no gradient, or when `state` stems from steps
     /// of other parameters; candle's error when shapes disagree.
     fn step(
         &self,
@@ -32,10 +32,10 @@ pub trait Optimiser: Send + Sync {
         parameters: &TensorMap,
         gradients: &TensorMap,
         state: &State,
-    ) -> Result<(TensorMap, State), TensorError>;
+    ) -> Result<(TensorMap, State), NnError>;
 }
 
-/// What an optimiser remembers between steps.
+/// What an optimizer remembers between steps.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     steps: u64,
@@ -56,8 +56,8 @@ impl State {
     /// Writes the state to a safetensors file, which appears whole or not at all.
     ///
     /// # Errors
-    /// [`TensorError::File`].
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TensorError> {
+    /// [`NnError::File`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
         let steps = Some((STEPS, self.steps.to_string()));
         file::save(path.as_ref(), &self.moments, steps)
     }
@@ -65,13 +65,13 @@ impl State {
     /// Reads a state that [`State::save`] wrote.
     ///
     /// # Errors
-    /// [`TensorError::File`], [`TensorError::Format`], and [`TensorError::Metadata`] when the file
+    /// [`NnError::File`], [`NnError::Format`], and [`NnError::Metadata`] when the file
     /// does not say how many steps were taken.
-    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, TensorError> {
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, NnError> {
         let path = path.as_ref();
         let (moments, metadata) = file::load(path, device)?;
         let found = metadata.get(STEPS).map_or("nothing", String::as_str);
-        let steps = found.parse().map_err(|_| TensorError::Metadata {
+        let steps = found.parse().map_err(|_| NnError::Metadata {
             path: path.to_owned(),
             key: STEPS,
             expected: "a number of steps",
@@ -81,12 +81,12 @@ impl State {
     }
 
     /// The moment of a parameter: zeros before the first step.
-    fn moment(&self, moment: &str, name: &str, like: &Tensor) -> Result<Tensor, TensorError> {
+    fn moment(&self, moment: &str, name: &str, like: &Tensor) -> Result<Tensor, NnError> {
         let key = format!("{moment}/{name}");
         match self.moments.get(&key) {
             Some(value) => Ok(value.clone()),
             None if self.steps == 0 => Ok(like.zeros_like()?),
-            None => Err(TensorError::Absent {
+            None => Err(NnError::Absent {
                 set: "moments",
                 name: key,
             }),
@@ -95,8 +95,8 @@ impl State {
 }
 
 /// The gradient of a parameter, for which there must be one.
-fn gradient<'a>(gradients: &'a TensorMap, name: &str) -> Result<&'a Tensor, TensorError> {
-    gradients.get(name).ok_or_else(|| TensorError::Absent {
+fn gradient<'a>(gradients: &'a TensorMap, name: &str) -> Result<&'a Tensor, NnError> {
+    gradients.get(name).ok_or_else(|| NnError::Absent {
         set: "gradients",
         name: name.to_owned(),
     })
@@ -110,10 +110,7 @@ fn gradient<'a>(gradients: &'a TensorMap, name: &str) -> Result<&'a Tensor, Tens
 ///
 /// # Errors
 /// Those of candle, for tensors that are not of a floating-point type.
-pub fn clip_by_global_norm(
-    gradients: &TensorMap,
-    bound: f64,
-) -> Result<(TensorMap, f64), TensorError> {
+pub fn clip_by_global_norm(gradients: &TensorMap, bound: f64) -> Result<(TensorMap, f64), NnError> {
     let mut squares = 0.0;
     for gradient in gradients.values() {
         squares += gradient

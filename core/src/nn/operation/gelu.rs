@@ -64,8 +64,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::tensor::assert_gradient;
-    use crate::tensor::operation::testing::{assert_close, draw};
+    use crate::nn::assert_gradient;
+    use crate::nn::operation::testing::{assert_close, draw};
 
     #[test]
     fn it_is_the_definition_and_differentiable() {

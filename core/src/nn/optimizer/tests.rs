@@ -1,4 +1,4 @@
-//! The optimisers against their published formulas, one number at a time.
+//! The optimizers against their published formulas, one number at a time.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -39,12 +39,12 @@ fn slopes(values: &[f64]) -> TensorMap {
     named(&slopes)
 }
 
-fn run(optimiser: &dyn Optimiser, rate: f64) -> Vec<f64> {
+fn run(optimizer: &dyn Optimizer, rate: f64) -> Vec<f64> {
     let mut values = named(&start());
     let mut state = State::default();
     for _ in 0..STEPS {
         let gradients = slopes(&flat(&values));
-        (values, state) = optimiser.step(rate, &values, &gradients, &state).unwrap();
+        (values, state) = optimizer.step(rate, &values, &gradients, &state).unwrap();
     }
     assert_eq!(state.steps(), STEPS as u64);
     flat(&values)
@@ -122,8 +122,8 @@ fn adam_follows_its_formula() {
 fn a_stored_state_goes_on_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.safetensors");
-    for optimiser in [
-        &Adam::default() as &dyn Optimiser,
+    for optimizer in [
+        &Adam::default() as &dyn Optimizer,
         &Sgd {
             momentum: 0.9,
             ..Sgd::default()
@@ -136,9 +136,9 @@ fn a_stored_state_goes_on_as_if_nothing_had_happened() {
             state.save(&path).unwrap();
             state = State::load(&path, &Device::Cpu).unwrap();
             let gradients = slopes(&flat(&values));
-            (values, state) = optimiser.step(0.05, &values, &gradients, &state).unwrap();
+            (values, state) = optimizer.step(0.05, &values, &gradients, &state).unwrap();
         }
-        assert_eq!(flat(&values), run(optimiser, 0.05));
+        assert_eq!(flat(&values), run(optimizer, 0.05));
     }
 }
 

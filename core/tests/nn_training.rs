@@ -4,11 +4,11 @@
 
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder};
-use septet_core::seed::SeedTree;
-use septet_core::tensor::{
-    Adam, Optimiser, Parameters, State, TensorError, assert_gradient, clip_by_global_norm,
+use septet_core::nn::{
+    Adam, NnError, Optimizer, Parameters, State, assert_gradient, clip_by_global_norm,
     one_math_thread,
 };
+use septet_core::seed::SeedTree;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -37,7 +37,7 @@ fn batch(step: u64) -> (Tensor, Tensor) {
             stdev: 1.0,
         };
         let seed = SeedTree::new(3).index(step);
-        septet_core::tensor::initial(&seed, name, (512, width), init, DType::F32, CPU).unwrap()
+        septet_core::nn::initial(&seed, name, (512, width), init, DType::F32, CPU).unwrap()
     };
     (draw("x", 8), draw("y", 3))
 }
@@ -166,14 +166,14 @@ fn what_does_not_fit_a_file_is_named() {
     for cut in [0, 7, 8, 20, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..cut]).unwrap();
         let error = Parameters::from_file(&path, CPU).unwrap_err();
-        assert!(matches!(error, TensorError::Format { .. }), "{error}");
+        assert!(matches!(error, NnError::Format { .. }), "{error}");
     }
     // A header that claims to be longer than any memory.
     std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
     let error = Parameters::from_file(&path, CPU).unwrap_err();
-    assert!(matches!(error, TensorError::Format { .. }), "{error}");
+    assert!(matches!(error, NnError::Format { .. }), "{error}");
     let absent = Parameters::from_file(folder.path().join("none"), CPU).unwrap_err();
-    assert!(matches!(absent, TensorError::File { .. }), "{absent}");
+    assert!(matches!(absent, NnError::File { .. }), "{absent}");
 }
 
 #[test]

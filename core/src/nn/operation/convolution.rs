@@ -9,11 +9,11 @@ use super::values::{Float, by_type, copied, elements, same_type, stored};
 /// How the windows of a convolution lie; the same in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
-    /// Distance of neighbouring windows, at least 1.
+    /// Distance of neighboring windows, at least 1.
     pub stride: usize,
     /// Rows and columns of zeros around the image.
     pub padding: usize,
-    /// Distance of neighbouring points inside a window, at least 1.
+    /// Distance of neighboring points inside a window, at least 1.
     pub dilation: usize,
     /// Into how many groups the channels are split, each with kernels of its own; as many as
     /// input channels make the convolution depthwise.
@@ -160,7 +160,7 @@ impl Geometry {
     }
 
     /// Calls `row(position in columns, position in image, count)` for every run of positions along
-    /// the width that lie inside the image, with `options.stride` between neighbours in the image.
+    /// the width that lie inside the image, with `options.stride` between neighbors in the image.
     fn for_each_run(&self, mut run: impl FnMut(usize, usize, usize)) {
         let Convolution {
             stride,
@@ -429,8 +429,8 @@ mod tests {
     use candle_core::{DType, Var};
 
     use super::*;
-    use crate::tensor::assert_gradient;
-    use crate::tensor::operation::testing::{assert_close, draw};
+    use crate::nn::assert_gradient;
+    use crate::nn::operation::testing::{assert_close, draw};
 
     /// Every stride, padding, dilation and grouping, on images that are not square.
     fn cases() -> Vec<(Tensor, Tensor, Convolution)> {

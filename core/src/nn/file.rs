@@ -8,7 +8,7 @@ use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 
-use super::{TensorError, TensorMap};
+use super::{NnError, TensorMap};
 
 /// Writes tensors, and at most one entry of metadata, under a temporary name in the same folder,
 /// then renames: the file appears whole or not at all. Equal tensors give equal bytes.
@@ -19,18 +19,17 @@ pub(super) fn save(
     path: &Path,
     tensors: &TensorMap,
     metadata: Option<(&str, String)>,
-) -> Result<(), TensorError> {
+) -> Result<(), NnError> {
     let metadata = metadata.map(|(key, value)| HashMap::from([(key.to_owned(), value)]));
     let contiguous = tensors
         .iter()
         .map(|(name, tensor)| Ok((name.as_str(), tensor.contiguous()?)))
         .collect::<candle_core::Result<Vec<_>>>()?;
-    let bytes =
-        safetensors::serialize(contiguous, metadata).map_err(|source| TensorError::Format {
-            path: path.to_owned(),
-            source,
-        })?;
-    write_whole(path, &bytes).map_err(|source| TensorError::File {
+    let bytes = safetensors::serialize(contiguous, metadata).map_err(|source| NnError::Format {
+        path: path.to_owned(),
+        source,
+    })?;
+    write_whole(path, &bytes).map_err(|source| NnError::File {
         path: path.to_owned(),
         source,
     })
@@ -52,12 +51,12 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 pub(super) fn load(
     path: &Path,
     device: &Device,
-) -> Result<(TensorMap, HashMap<String, String>), TensorError> {
-    let format = |source| TensorError::Format {
+) -> Result<(TensorMap, HashMap<String, String>), NnError> {
+    let format = |source| NnError::Format {
         path: path.to_owned(),
         source,
     };
-    let bytes = fs::read(path).map_err(|source| TensorError::File {
+    let bytes = fs::read(path).map_err(|source| NnError::File {
         path: path.to_owned(),
         source,
     })?;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::{self, describe};
 use super::initial::initial;
-use super::{TensorError, TensorMap};
+use super::{NnError, TensorMap};
 use crate::seed::SeedTree;
 
 /// The trained variables of a model, by name.
@@ -27,7 +27,7 @@ use crate::seed::SeedTree;
 /// ```
 /// use candle_core::{DType, Device, Module, Tensor};
 /// use septet_core::seed::SeedTree;
-/// use septet_core::tensor::Parameters;
+/// use septet_core::nn::Parameters;
 ///
 /// let parameters = Parameters::new(SeedTree::new(7).child("model"));
 /// let layer = candle_nn::linear(3, 2, parameters.builder(DType::F32, &Device::Cpu).pp("head"))?;
@@ -76,7 +76,7 @@ impl Parameters {
     ///
     /// # Errors
     /// Those of candle, for lack of memory on the tensors' device.
-    pub fn from_tensors(tensors: &TensorMap) -> Result<Self, TensorError> {
+    pub fn from_tensors(tensors: &TensorMap) -> Result<Self, NnError> {
         let variables = tensors
             .iter()
             .map(|(name, value)| Ok((name.clone(), Var::from_tensor(&value.detach().copy()?)?)))
@@ -134,12 +134,12 @@ impl Parameters {
     /// take all gradients of a step first.
     ///
     /// # Errors
-    /// [`TensorError::Absent`] for a name that is no variable's, and candle's error for another
+    /// [`NnError::Absent`] for a name that is no variable's, and candle's error for another
     /// shape or type, or a value that lies in the variable's own memory.
-    pub fn assign(&self, values: &TensorMap) -> Result<(), TensorError> {
+    pub fn assign(&self, values: &TensorMap) -> Result<(), NnError> {
         let variables = self.store.variables();
         for (name, value) in values {
-            let variable = variables.get(name).ok_or_else(|| TensorError::Absent {
+            let variable = variables.get(name).ok_or_else(|| NnError::Absent {
                 set: "parameters",
                 name: name.clone(),
             })?;
@@ -151,9 +151,9 @@ impl Parameters {
     /// The gradient of `loss`, a tensor with one element, in every variable.
     ///
     /// # Errors
-    /// [`TensorError::NoGradient`] when the loss does not depend on a variable or an operation on
+    /// [`NnError::NoGradient`] when the loss does not depend on a variable or an operation on
     /// the way drops the gradient, as several of candle's do without a word.
-    pub fn gradients(&self, loss: &Tensor) -> Result<TensorMap, TensorError> {
+    pub fn gradients(&self, loss: &Tensor) -> Result<TensorMap, NnError> {
         let mut store = loss.backward()?;
         self.store
             .variables()
@@ -161,7 +161,7 @@ impl Parameters {
             .map(|(name, variable)| {
                 let gradient = store
                     .remove(variable)
-                    .ok_or_else(|| TensorError::NoGradient { name: name.clone() })?;
+                    .ok_or_else(|| NnError::NoGradient { name: name.clone() })?;
                 Ok((name.clone(), gradient))
             })
             .collect()
@@ -171,7 +171,7 @@ impl Parameters {
     ///
     /// # Errors
     /// Those of candle, when values cannot be brought to the CPU.
-    pub fn fingerprint(&self) -> Result<[u8; 32], TensorError> {
+    pub fn fingerprint(&self) -> Result<[u8; 32], NnError> {
         let mut hash = Sha256::new();
         for (name, value) in self.values() {
             hash.update((name.len() as u64).to_le_bytes());
@@ -186,8 +186,8 @@ impl Parameters {
     /// give equal bytes.
     ///
     /// # Errors
-    /// [`TensorError::File`].
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TensorError> {
+    /// [`NnError::File`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
         file::save(path.as_ref(), &self.values(), None)
     }
 
@@ -195,21 +195,21 @@ impl Parameters {
     /// names, with the same shapes and types; otherwise nothing is overwritten.
     ///
     /// # Errors
-    /// [`TensorError::File`], [`TensorError::Format`], [`TensorError::Missing`],
-    /// [`TensorError::Unexpected`] and [`TensorError::Mismatch`].
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<(), TensorError> {
+    /// [`NnError::File`], [`NnError::Format`], [`NnError::Missing`],
+    /// [`NnError::Unexpected`] and [`NnError::Mismatch`].
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
         let path = path.as_ref();
         let (found, _) = file::load(path, &Device::Cpu)?;
         for (name, wanted) in self.values() {
             let Some(value) = found.get(&name) else {
-                return Err(TensorError::Missing {
+                return Err(NnError::Missing {
                     path: path.to_owned(),
                     name,
                     expected: describe(&wanted),
                 });
             };
             if value.shape() != wanted.shape() || value.dtype() != wanted.dtype() {
-                return Err(TensorError::Mismatch {
+                return Err(NnError::Mismatch {
                     path: path.to_owned(),
                     name,
                     expected: describe(&wanted),
@@ -222,7 +222,7 @@ impl Parameters {
             .keys()
             .find(|&name| variables.binary_search(name).is_err())
         {
-            return Err(TensorError::Unexpected {
+            return Err(NnError::Unexpected {
                 path: path.to_owned(),
                 name: name.clone(),
             });
@@ -238,8 +238,8 @@ impl Parameters {
     /// A store with the values of a file, on this device: a model built from it is the saved one.
     ///
     /// # Errors
-    /// [`TensorError::File`] and [`TensorError::Format`].
-    pub fn from_file(path: impl AsRef<Path>, device: &Device) -> Result<Self, TensorError> {
+    /// [`NnError::File`] and [`NnError::Format`].
+    pub fn from_file(path: impl AsRef<Path>, device: &Device) -> Result<Self, NnError> {
         Self::from_tensors(&file::load(path.as_ref(), device)?.0)
     }
 }

@@ -11,7 +11,7 @@ use super::values::{Float, by_type, copied, elements, stored};
 pub struct Pool {
     /// Height and width of a window, at least 1.
     pub kernel: usize,
-    /// Distance of neighbouring windows, at least 1.
+    /// Distance of neighboring windows, at least 1.
     pub stride: usize,
     /// Rows and columns around the image, at most half a window. A maximum ignores them; a mean
     /// counts them as zeros, as PyTorch does.
@@ -218,8 +218,8 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
-    use crate::tensor::assert_gradient;
-    use crate::tensor::operation::testing::{assert_close, draw};
+    use crate::nn::assert_gradient;
+    use crate::nn::operation::testing::{assert_close, draw};
 
     const POOLS: [Pool; 5] = [
         Pool {

@@ -127,8 +127,8 @@ fn backward<T: Float>(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
     use super::*;
-    use crate::tensor::assert_gradient;
-    use crate::tensor::operation::testing::{assert_close, draw};
+    use crate::nn::assert_gradient;
+    use crate::nn::operation::testing::{assert_close, draw};
 
     #[test]
     fn it_is_the_layer_of_candle() {
