@@ -5,8 +5,8 @@
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder};
 use septet_core::nn::{
-    Adam, NnError, Optimizer, Parameters, State, assert_gradient, clip_by_global_norm,
-    one_math_thread,
+    Adam, Checkpoint, CheckpointFile, NnError, Optimizer, Parameters, Schedule, Sgd, Step, Weights,
+    assert_gradient, one_math_thread,
 };
 use septet_core::seed::SeedTree;
 
@@ -42,34 +42,209 @@ fn batch(step: u64) -> (Tensor, Tensor) {
     (draw("x", 8), draw("y", 3))
 }
 
-fn train(seed: u64, steps: u64) -> Parameters {
+fn untrained(seed: u64) -> Parameters {
     let parameters = Parameters::new(SeedTree::new(seed));
-    let model = Perceptron::new(&parameters.builder(DType::F32, CPU)).unwrap();
-    let mut state = State::default();
-    for step in 0..steps {
-        let (x, y) = batch(step);
-        let loss = (model.forward(&x).unwrap() - y).unwrap();
-        let loss = loss.sqr().unwrap().mean_all().unwrap();
-        let gradients = parameters.gradients(&loss).unwrap();
-        let (gradients, _) = clip_by_global_norm(&gradients, 0.5).unwrap();
-        let (values, next) = Adam::default()
-            .step(0.01, &parameters.values(), &gradients, &state)
-            .unwrap();
-        parameters.assign(&values).unwrap();
-        state = next;
-    }
+    Perceptron::new(&parameters.builder(DType::F32, CPU)).unwrap();
     parameters
+}
+
+fn loss(parameters: &Parameters, step: u64) -> std::result::Result<Tensor, NnError> {
+    let (x, y) = batch(step);
+    let model = Perceptron::new(&parameters.builder(DType::F32, CPU))?;
+    Ok((model.forward(&x)? - y)?.sqr()?.mean_all()?)
+}
+
+/// Trains to `steps` steps, from the checkpoint if there is one.
+fn train_with<O: Optimizer>(
+    step: &Step<O>,
+    parameters: &Parameters,
+    steps: u64,
+    file: Option<&CheckpointFile>,
+) -> std::result::Result<(), NnError> {
+    step.run(
+        parameters,
+        steps,
+        file,
+        |step| loss(parameters, step),
+        |_| (),
+    )
+}
+
+fn train(seed: u64, steps: u64) -> Parameters {
+    let parameters = untrained(seed);
+    let step = Step::new(Adam::default(), 0.01).max_gradient_norm(0.5);
+    train_with(&step, &parameters, steps, None).unwrap();
+    parameters
+}
+
+fn fingerprint(parameters: &Parameters) -> [u8; 32] {
+    parameters.weights().fingerprint().unwrap()
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_same_bits() {
+    fn check<O: Optimizer>(optimizer: O) {
+        let step = Step::new(optimizer, 0.01).max_gradient_norm(0.5);
+        let through = untrained(5);
+        train_with(&step, &through, 7, None).unwrap();
+        for interrupted_at in 0..7 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("training.safetensors");
+            let file = CheckpointFile::new(&path, 2).unwrap();
+            let first = untrained(5);
+            train_with(&step, &first, interrupted_at, Some(&file)).unwrap();
+            // Another process would begin with fresh parameters.
+            let second = untrained(5);
+            train_with(&step, &second, 7, Some(&file)).unwrap();
+            assert_eq!(
+                fingerprint(&second),
+                fingerprint(&through),
+                "{interrupted_at}"
+            );
+            let bytes = std::fs::read(&path).unwrap();
+            Checkpoint::load(&path, CPU).unwrap().save(&path).unwrap();
+            assert_eq!(
+                std::fs::read(&path).unwrap(),
+                bytes,
+                "equal states, equal bytes"
+            );
+        }
+    }
+    check(Adam::default());
+    check(Sgd {
+        momentum: 0.9,
+        ..Sgd::default()
+    });
+    check(Sgd::default());
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused_and_damage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    let step = Step::new(Adam::default(), 0.01);
+    let file = CheckpointFile::new(&path, 1).unwrap();
+    let other = Parameters::new(SeedTree::new(1));
+    other.builder(DType::F32, CPU).get(4, "w").unwrap();
+    let square = |_| -> std::result::Result<Tensor, NnError> {
+        Ok(other.weights().get("w").unwrap().sqr()?.sum_all()?)
+    };
+    step.run(&other, 1, Some(&file), square, |_| ()).unwrap();
+    let error = train_with(&step, &untrained(5), 2, Some(&file)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("`hidden.bias` f32 [96] is missing"),
+        "{error}"
+    );
+
+    // A model's file is no checkpoint.
+    untrained(5).weights().save(&path).unwrap();
+    let error = Checkpoint::load(&path, CPU).unwrap_err().to_string();
+    assert!(
+        error.ends_with("the tensor `steps` i64 [1], not negative is missing"),
+        "{error}"
+    );
+    for (name, tensor, expected) in [
+        (
+            "steps",
+            Tensor::new(&[-1i64], CPU).unwrap(),
+            "`steps` is i64 [1]",
+        ),
+        (
+            "steps",
+            Tensor::new(&[1f32], CPU).unwrap(),
+            "`steps` is f32 [1]",
+        ),
+        (
+            "stray",
+            Tensor::new(&[1f32], CPU).unwrap(),
+            "`stray` belongs to no parameter",
+        ),
+    ] {
+        let mut tensors: std::collections::BTreeMap<String, Tensor> = ["steps", "batches"]
+            .map(|name| (name.to_owned(), Tensor::new(&[1i64], CPU).unwrap()))
+            .into();
+        tensors.insert(name.to_owned(), tensor);
+        Weights::new(tensors).unwrap().save(&path).unwrap();
+        let error = Checkpoint::load(&path, CPU).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(CheckpointFile::new(&path, 0).is_err());
+}
+
+#[test]
+fn a_training_that_diverges_is_an_error() {
+    fn diverges<O: Optimizer>(step: &Step<O>) -> String {
+        let parameters = untrained(5);
+        let error = train_with(step, &parameters, 50, None).unwrap_err();
+        assert!(matches!(error, NnError::Diverged { .. }), "{error}");
+        // The weights are those of the last step that was good.
+        for value in parameters.weights().tensors().values() {
+            let largest = value.abs().unwrap().max_all().unwrap();
+            assert!(largest.to_scalar::<f32>().unwrap().is_finite());
+        }
+        error.to_string()
+    }
+    let warm_up = Schedule {
+        warm_up: 100,
+        ..Schedule::default()
+    };
+    diverges(&Step::new(Adam::default(), 1e9));
+    diverges(&Step::new(Adam::default(), 1e9).schedule(warm_up));
+    diverges(&Step::new(Sgd::default(), 1e9).max_gradient_norm(1.0));
+    let text = diverges(&Step::new(Sgd::default(), 1e9));
+    assert!(
+        text.contains("step 0") && text.contains("1000000000"),
+        "{text}"
+    );
+
+    for rate in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+        let step = Step::new(Adam::default(), rate);
+        let error = train_with(&step, &untrained(5), 1, None).unwrap_err();
+        assert!(error.to_string().starts_with("learning rate: "), "{error}");
+    }
+    let step = Step::new(Adam::default(), 0.1).max_gradient_norm(0.0);
+    assert!(train_with(&step, &untrained(5), 1, None).is_err());
+}
+
+#[test]
+fn a_loss_or_gradient_that_is_no_number_changes_nothing() {
+    let parameters = Parameters::new(SeedTree::new(1));
+    let w = parameters.builder(DType::F32, CPU).get(4, "w").unwrap();
+    let mut checkpoint = Checkpoint::new(parameters.weights());
+    let step = Step::new(Adam::default(), 0.01);
+    let infinite = (&w * f64::INFINITY).unwrap().sum_all().unwrap();
+    // The value is 0, the gradient is not a number: 0 * infinity.
+    let zero = ((&w - &w).unwrap() * 1e30)
+        .unwrap()
+        .sqr()
+        .unwrap()
+        .sqrt()
+        .unwrap();
+    let pairs = w.sum_all().unwrap().broadcast_as(2).unwrap();
+    for (loss, quantity) in [
+        (infinite, "loss"),
+        (zero.sum_all().unwrap(), "norm of the gradients"),
+        (pairs, "one element"),
+    ] {
+        let before = checkpoint.weights.fingerprint().unwrap();
+        let error = step.take(&mut checkpoint, &loss).unwrap_err();
+        assert!(error.to_string().contains(quantity), "{error}");
+        assert_eq!(checkpoint.weights.fingerprint().unwrap(), before);
+        assert_eq!(checkpoint.steps(), 0);
+    }
 }
 
 #[test]
 fn a_seed_gives_the_same_bits_with_any_number_of_threads() {
-    let first = train(5, 20).fingerprint().unwrap();
-    assert_eq!(first, train(5, 20).fingerprint().unwrap());
-    assert_ne!(first, train(6, 20).fingerprint().unwrap());
-    let beside = std::thread::spawn(|| train(5, 20).fingerprint().unwrap());
+    let first = fingerprint(&train(5, 20));
+    assert_eq!(first, fingerprint(&train(5, 20)));
+    assert_ne!(first, fingerprint(&train(6, 20)));
+    let beside = std::thread::spawn(|| fingerprint(&train(5, 20)));
     assert_eq!(first, beside.join().unwrap());
     let _ = one_math_thread();
-    assert_eq!(first, train(5, 20).fingerprint().unwrap());
+    assert_eq!(first, fingerprint(&train(5, 20)));
 }
 
 #[test]
@@ -85,15 +260,9 @@ fn the_order_of_construction_does_not_matter() {
         let builder = backwards.builder(DType::F32, CPU);
         candle_nn::linear(4, 4, builder.pp(name)).unwrap();
     }
-    assert_eq!(
-        forwards.fingerprint().unwrap(),
-        backwards.fingerprint().unwrap()
-    );
-    assert_eq!(forwards.names(), {
-        let mut sorted = backwards.names();
-        sorted.sort();
-        sorted
-    });
+    assert_eq!(fingerprint(&forwards), fingerprint(&backwards));
+    assert!(forwards.weights().names().is_sorted());
+    assert!(forwards.weights().names().eq(backwards.weights().names()));
 }
 
 #[test]
@@ -101,25 +270,22 @@ fn a_saved_model_is_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let (path, again) = (folder.path().join("m.safetensors"), folder.path().join("n"));
     let trained = train(5, 3);
-    trained.save(&path).unwrap();
-    trained.save(&again).unwrap();
+    trained.weights().save(&path).unwrap();
+    trained.weights().save(&again).unwrap();
     assert_eq!(
         std::fs::read(&path).unwrap(),
         std::fs::read(&again).unwrap()
     );
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
 
-    let loaded = Parameters::from_file(&path, CPU).unwrap();
-    assert_eq!(
-        loaded.fingerprint().unwrap(),
-        trained.fingerprint().unwrap()
-    );
+    let loaded = Weights::load(&path, CPU).unwrap();
+    assert_eq!(loaded.fingerprint().unwrap(), fingerprint(&trained));
     let model = Perceptron::new(&loaded.builder(DType::F32, CPU)).unwrap();
     assert_eq!(model.forward(&batch(0).0).unwrap().dims(), [512, 3]);
 
     let other = train(6, 0);
     other.load(&path).unwrap();
-    assert_eq!(other.fingerprint().unwrap(), trained.fingerprint().unwrap());
+    assert_eq!(fingerprint(&other), fingerprint(&trained));
 }
 
 #[test]
@@ -136,16 +302,13 @@ fn what_does_not_fit_a_file_is_named() {
         }
         parameters
     };
-    store(&[("a", (2, 3)), ("b", (4, 1))]).save(&path).unwrap();
+    let two = store(&[("a", (2, 3)), ("b", (4, 1))]);
+    two.weights().save(&path).unwrap();
     let message = |shapes: &[(&str, (usize, usize))]| {
         let wanted = store(shapes);
-        let before = wanted.fingerprint().unwrap();
+        let before = fingerprint(&wanted);
         let error = wanted.load(&path).unwrap_err();
-        assert_eq!(
-            wanted.fingerprint().unwrap(),
-            before,
-            "nothing is overwritten"
-        );
+        assert_eq!(fingerprint(&wanted), before, "nothing is overwritten");
         let text = error.to_string();
         text.split_once("safetensors: ").unwrap().1.to_owned()
     };
@@ -165,14 +328,14 @@ fn what_does_not_fit_a_file_is_named() {
     let bytes = std::fs::read(&path).unwrap();
     for cut in [0, 7, 8, 20, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..cut]).unwrap();
-        let error = Parameters::from_file(&path, CPU).unwrap_err();
+        let error = Weights::load(&path, CPU).unwrap_err();
         assert!(matches!(error, NnError::Format { .. }), "{error}");
     }
     // A header that claims to be longer than any memory.
     std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
-    let error = Parameters::from_file(&path, CPU).unwrap_err();
+    let error = Weights::load(&path, CPU).unwrap_err();
     assert!(matches!(error, NnError::Format { .. }), "{error}");
-    let absent = Parameters::from_file(folder.path().join("none"), CPU).unwrap_err();
+    let absent = Weights::load(folder.path().join("none"), CPU).unwrap_err();
     assert!(matches!(absent, NnError::File { .. }), "{absent}");
 }
 
@@ -182,15 +345,21 @@ fn a_model_gets_nothing_that_is_not_there() {
     let builder = drawn.builder(DType::F32, CPU);
     builder.get((2, 2), "a").unwrap();
     assert!(builder.get((2, 3), "a").is_err(), "another shape");
-    let fixed = Parameters::from_tensors(&drawn.values()).unwrap();
-    let builder = fixed.builder(DType::F32, CPU);
-    assert!(builder.get((2, 2), "a").is_ok());
-    assert!(builder.get((2, 2), "b").is_err(), "another name");
-    // A copy: what happens to one store does not touch the other.
-    let before = fixed.fingerprint().unwrap();
-    let doubled = drawn.values()["a"].affine(2.0, 1.0).unwrap();
-    drawn.assign(&[("a".to_owned(), doubled)].into()).unwrap();
-    assert_eq!(fixed.fingerprint().unwrap(), before);
+    let weights = drawn.weights();
+    for builder in [
+        weights.builder(DType::F32, CPU),
+        Parameters::from(weights.clone()).builder(DType::F32, CPU),
+    ] {
+        assert!(builder.get((2, 2), "a").is_ok());
+        assert!(builder.get((2, 3), "a").is_err(), "another shape");
+        assert!(builder.get((2, 2), "b").is_err(), "another name");
+    }
+    // A snapshot stays as it is when a newer one takes its place.
+    let before = weights.fingerprint().unwrap();
+    let doubled = weights.tensors()["a"].affine(2.0, 1.0).unwrap();
+    drawn.set(Weights::new([("a".to_owned(), doubled)].into()).unwrap());
+    assert_eq!(weights.fingerprint().unwrap(), before);
+    assert_ne!(fingerprint(&drawn), before);
 }
 
 #[test]
@@ -199,7 +368,8 @@ fn a_parameter_without_gradient_is_an_error() {
     let builder = parameters.builder(DType::F32, CPU);
     let used = builder.get(4, "used").unwrap();
     builder.get(4, "forgotten").unwrap();
-    let error = parameters.gradients(&used.sum_all().unwrap()).unwrap_err();
+    let weights = parameters.weights();
+    let error = weights.gradients(&used.sum_all().unwrap()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "no gradient reaches the parameter `forgotten`"
@@ -211,7 +381,7 @@ fn the_gradient_of_a_layer_is_right() {
     let parameters = Parameters::new(SeedTree::new(1));
     let builder = parameters.builder(DType::F64, CPU);
     candle_nn::linear(4, 3, builder).unwrap();
-    let inputs: Vec<Tensor> = parameters.values().into_values().collect();
+    let inputs: Vec<Tensor> = parameters.weights().tensors().values().cloned().collect();
     let x = batch(0).0.narrow(1, 0, 4).unwrap().narrow(0, 0, 5).unwrap();
     let x = x.to_dtype(DType::F64).unwrap();
     assert_gradient(&inputs, 1e-8, |p| {

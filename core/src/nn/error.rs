@@ -53,17 +53,30 @@ pub enum NnError {
         /// The type and shape in the file.
         found: String,
     },
-    /// A file lacks an entry of its metadata, or the entry cannot be read.
-    #[error("{}: metadata `{key}`: expected {expected}, found {found}", path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// What its value should be.
-        expected: &'static str,
-        /// What stands there.
+    /// An argument is outside its range.
+    #[error("{argument}: expected {expected}, found {found}")]
+    Parameter {
+        /// The argument.
+        argument: &'static str,
+        /// The allowed values.
+        expected: String,
+        /// The value that was given.
         found: String,
+    },
+    /// A training diverged: a quantity is no longer a finite number, or a weight is so large that
+    /// single precision no longer resolves a step.
+    #[error(
+        "training diverged in step {step}: the {quantity} is {value}; try a smaller learning rate than {learning_rate}"
+    )]
+    Diverged {
+        /// The step, from 0.
+        step: u64,
+        /// Which quantity: the loss, the norm of the gradient, or the largest weight.
+        quantity: &'static str,
+        /// Its value.
+        value: f64,
+        /// The learning rate of the step.
+        learning_rate: f64,
     },
     /// The loss does not depend on a parameter, or an operation on the way has no gradient.
     #[error("no gradient reaches the parameter `{name}`")]
@@ -82,4 +95,18 @@ pub enum NnError {
     /// A tensor operation failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl NnError {
+    pub(super) fn parameter(
+        argument: &'static str,
+        expected: impl Into<String>,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::Parameter {
+            argument,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
 }

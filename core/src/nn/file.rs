@@ -1,6 +1,6 @@
 //! Named tensors in safetensors files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,17 @@ use safetensors::SafeTensors;
 
 use super::{NnError, TensorMap};
 
-/// Writes tensors, and at most one entry of metadata, under a temporary name in the same folder,
-/// then renames: the file appears whole or not at all. Equal tensors give equal bytes.
+/// Writes tensors under a temporary name in the same folder, then renames: the file appears whole
+/// or not at all. Equal tensors give equal bytes.
 ///
-/// One entry, because the format's library writes several in an order that changes from run to
-/// run.
-pub(super) fn save(
-    path: &Path,
-    tensors: &TensorMap,
-    metadata: Option<(&str, String)>,
-) -> Result<(), NnError> {
-    let metadata = metadata.map(|(key, value)| HashMap::from([(key.to_owned(), value)]));
+/// There is no metadata, because the format's library writes its entries in an order that changes
+/// from run to run.
+pub(super) fn save(path: &Path, tensors: &TensorMap) -> Result<(), NnError> {
     let contiguous = tensors
         .iter()
         .map(|(name, tensor)| Ok((name.as_str(), tensor.contiguous()?)))
         .collect::<candle_core::Result<Vec<_>>>()?;
-    let bytes = safetensors::serialize(contiguous, metadata).map_err(|source| NnError::Format {
+    let bytes = safetensors::serialize(contiguous, None).map_err(|source| NnError::Format {
         path: path.to_owned(),
         source,
     })?;
@@ -47,11 +42,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         })
 }
 
-/// Reads all tensors and the metadata of a file. Nothing larger than the file is allocated for it.
-pub(super) fn load(
-    path: &Path,
-    device: &Device,
-) -> Result<(TensorMap, HashMap<String, String>), NnError> {
+/// Reads all tensors of a file. Nothing larger than the file is allocated for it.
+pub(super) fn load(path: &Path, device: &Device) -> Result<TensorMap, NnError> {
     let format = |source| NnError::Format {
         path: path.to_owned(),
         source,
@@ -60,13 +52,12 @@ pub(super) fn load(
         path: path.to_owned(),
         source,
     })?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format)?;
     let file = SafeTensors::deserialize(&bytes).map_err(format)?;
     let tensors = file
         .iter()
         .map(|(name, view)| Ok((name.to_owned(), view.load(device)?)))
         .collect::<candle_core::Result<BTreeMap<String, Tensor>>>()?;
-    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+    Ok(tensors)
 }
 
 /// Type and shape as messages give them: `f32 [64, 10]`.

@@ -1,39 +1,55 @@
-//! What training on candle needs and candle lacks: seeds, a stable order, right gradients.
+//! Training on candle: parameters with seeds, operations with tested gradients, the training step.
 //!
-//! - [`Parameters`] holds the variables of a model by name. Their initial values depend on the
-//!   seed and the name alone, and every order is that of the names.
-//! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
-//!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
+//! - [`Weights`] is an immutable snapshot of a model's parameters by name; [`Parameters`] holds the
+//!   newest one of a training, and draws initial values that depend on the seed and the name alone.
+//! - [`Step`] is the training step and the loop over it: gradients, [`clip_by_global_norm`],
+//!   [`Schedule`], an [`Optimizer`] ([`Sgd`], [`Adam`] and AdamW), and a typed error for a training
+//!   that diverges. [`Batches`] selects examples; [`Checkpoint`] is what a training needs to
+//!   continue bit for bit.
+//! - [`Dense`] is the fully connected layer with a choice of initial values.
 //! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
 //!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
 //!   are tested, where candle's are wrong, missing or slow.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
-//! With these, training gives the same bits for the same seed, whatever the number of threads.
+//! The same seed gives the same bits, whatever the number of threads.
 //!
 //! ```
 //! use candle_core::{DType, Device, Module, Tensor};
+//! use septet_core::nn::{Adam, Batches, Dense, DenseInit, NnError, Parameters, Step};
 //! use septet_core::seed::SeedTree;
-//! use septet_core::nn::{Adam, Optimizer, Parameters, State};
 //!
-//! let parameters = Parameters::new(SeedTree::new(7).child("model"));
-//! let model = candle_nn::linear(2, 1, parameters.builder(DType::F32, &Device::Cpu))?;
-//! let x = Tensor::new(&[[0f32, 1.], [1., 0.], [1., 1.]], &Device::Cpu)?;
-//! let y = Tensor::new(&[[1f32], [2.], [3.]], &Device::Cpu)?;
+//! // Sixty-four points of a plane.
+//! let points: Vec<f32> = (0..64).flat_map(|i| [(i % 8) as f32 / 8.0, (i / 8) as f32 / 8.0]).collect();
+//! let x = Tensor::from_vec(points, (64, 2), &Device::Cpu)?;
+//! let y = x.matmul(&Tensor::new(&[[1f32], [2.]], &Device::Cpu)?)?;
 //!
-//! let mut state = State::default();
-//! for _ in 0..2_000 {
-//!     let loss = (model.forward(&x)? - &y)?.sqr()?.mean_all()?;
-//!     let gradients = parameters.gradients(&loss)?;
-//!     let (values, next) = Adam::default().step(0.05, &parameters.values(), &gradients, &state)?;
-//!     parameters.assign(&values)?;
-//!     state = next;
-//! }
-//! let loss = (model.forward(&x)? - &y)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
-//! assert!(loss < 1e-3);
-//! # Ok::<(), septet_core::nn::NnError>(())
+//! let seed = SeedTree::new(7);
+//! let parameters = Parameters::new(seed.child("model"));
+//! let layer = || Dense::new(2, 1, DenseInit::Uniform, &parameters.builder(DType::F32, &Device::Cpu));
+//! layer()?; // Draws the parameters.
+//!
+//! let mut batches = Batches::new(64, 16, &seed.child("batches"))?;
+//! let mut last = f64::INFINITY;
+//! Step::new(Adam::default(), 0.05).run(
+//!     &parameters,
+//!     400,
+//!     None,
+//!     |step| -> Result<Tensor, NnError> {
+//!         batches.seek(step);
+//!         let examples = Tensor::new(batches.draw(), &Device::Cpu)?;
+//!         let output = layer()?.forward(&x.index_select(&examples, 0)?)?;
+//!         Ok((output - y.index_select(&examples, 0)?)?.sqr()?.mean_all()?)
+//!     },
+//!     |progress| last = progress.loss,
+//! )?;
+//! assert!(last < 1e-3);
+//! # Ok::<(), NnError>(())
 //! ```
 
+mod batches;
+mod checkpoint;
+mod dense;
 mod error;
 mod file;
 #[cfg(feature = "test-util")]
@@ -43,12 +59,17 @@ mod operation;
 mod optimizer;
 mod parameters;
 mod schedule;
+mod step;
 mod threads;
+mod weights;
 
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+pub use batches::Batches;
+pub use checkpoint::{Checkpoint, CheckpointFile};
+pub use dense::{Dense, DenseInit};
 pub use error::NnError;
 #[cfg(feature = "test-util")]
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
@@ -60,7 +81,9 @@ pub use operation::{
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
+pub use step::{Step, StepReport};
 pub use threads::one_math_thread;
+pub use weights::Weights;
 
 /// Tensors by name, in the order of the names.
 pub type TensorMap = BTreeMap<String, Tensor>;

@@ -1,7 +1,7 @@
 //! Adam and AdamW.
 
 use super::{Optimizer, State, gradient};
-use crate::nn::{NnError, TensorMap};
+use crate::nn::{NnError, TensorMap, Weights};
 
 /// Adam (Kingma and Ba, ICLR 2015, algorithm 1) and AdamW (Loshchilov and Hutter, ICLR 2019,
 /// algorithm 2), in PyTorch's form. With gradient `g`, value `p`, moments `m` and `v` at step `t`:
@@ -60,10 +60,10 @@ impl Optimizer for Adam {
     fn step(
         &self,
         rate: f64,
-        parameters: &TensorMap,
+        weights: &Weights,
         gradients: &TensorMap,
         state: &State,
-    ) -> Result<(TensorMap, State), NnError> {
+    ) -> Result<(Weights, State), NnError> {
         let steps = state.steps + 1;
         let mut next = State {
             steps,
@@ -71,7 +71,7 @@ impl Optimizer for Adam {
         };
         let unbias = |beta: f64| 1.0 / (1.0 - beta.powf(steps as f64));
         let mut values = TensorMap::new();
-        for (name, value) in parameters {
+        for (name, value) in weights.tensors() {
             let mut value = value.detach();
             let mut slope = gradient(gradients, name)?.detach();
             if self.weight_decay != 0.0 {
@@ -95,6 +95,6 @@ impl Optimizer for Adam {
             next.moments.insert(format!("{MEAN}/{name}"), mean);
             next.moments.insert(format!("{SQUARE}/{name}"), square);
         }
-        Ok((values, next))
+        Ok((Weights::new(values)?, next))
     }
 }

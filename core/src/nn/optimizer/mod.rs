@@ -8,20 +8,18 @@ mod sgd;
 #[cfg(test)]
 mod tests;
 
+use candle_core::Tensor;
 use std::collections::BTreeMap;
-use std::path::Path;
-
-use candle_core::{Device, Tensor};
 
 pub use adam::Adam;
 pub use sgd::Sgd;
 
-use super::{NnError, TensorMap, file};
+use super::{NnError, TensorMap, Weights};
 
 /// A rule that turns gradients into a step.
 pub trait Optimizer: Send + Sync {
-    /// One step with the learning rate `rate`: the new values of all parameters and the new
-    /// state. `state` is [`State::default`] before the first step.
+    /// One step with the learning rate `rate`: the new snapshot of all parameters and the new
+    /// state. `weights` stays as it is. `state` is [`State::default`] before the first step.
     ///
     /// # Errors
     /// [`NnError::Absent`] when a parameter has no gradient, or when `state` stems from steps
@@ -29,10 +27,10 @@ pub trait Optimizer: Send + Sync {
     fn step(
         &self,
         rate: f64,
-        parameters: &TensorMap,
+        weights: &Weights,
         gradients: &TensorMap,
         state: &State,
-    ) -> Result<(TensorMap, State), NnError>;
+    ) -> Result<(Weights, State), NnError>;
 }
 
 /// What an optimizer remembers between steps.
@@ -43,9 +41,6 @@ pub struct State {
     moments: TensorMap,
 }
 
-/// The key under which a file keeps the number of steps.
-const STEPS: &str = "steps";
-
 impl State {
     /// How many steps were taken.
     #[must_use]
@@ -53,31 +48,14 @@ impl State {
         self.steps
     }
 
-    /// Writes the state to a safetensors file, which appears whole or not at all.
-    ///
-    /// # Errors
-    /// [`NnError::File`].
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
-        let steps = Some((STEPS, self.steps.to_string()));
-        file::save(path.as_ref(), &self.moments, steps)
+    /// The state after `steps` steps with these moments, named `<moment>/<parameter>`.
+    pub(super) fn from_parts(steps: u64, moments: TensorMap) -> Self {
+        Self { steps, moments }
     }
 
-    /// Reads a state that [`State::save`] wrote.
-    ///
-    /// # Errors
-    /// [`NnError::File`], [`NnError::Format`], and [`NnError::Metadata`] when the file
-    /// does not say how many steps were taken.
-    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, NnError> {
-        let path = path.as_ref();
-        let (moments, metadata) = file::load(path, device)?;
-        let found = metadata.get(STEPS).map_or("nothing", String::as_str);
-        let steps = found.parse().map_err(|_| NnError::Metadata {
-            path: path.to_owned(),
-            key: STEPS,
-            expected: "a number of steps",
-            found: found.to_owned(),
-        })?;
-        Ok(Self { steps, moments })
+    /// The moments, named `<moment>/<parameter>`.
+    pub(super) fn moments(&self) -> &TensorMap {
+        &self.moments
     }
 
     /// The moment of a parameter: zeros before the first step.

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent.
 
 use super::{Optimizer, State, gradient};
-use crate::nn::{NnError, TensorMap};
+use crate::nn::{NnError, TensorMap, Weights};
 
 /// Stochastic gradient descent with momentum, Nesterov's look-ahead and weight decay, in PyTorch's
 /// form (`torch.optim.SGD` without dampening). With gradient `g`, value `p` and velocity `b`:
@@ -28,16 +28,16 @@ impl Optimizer for Sgd {
     fn step(
         &self,
         rate: f64,
-        parameters: &TensorMap,
+        weights: &Weights,
         gradients: &TensorMap,
         state: &State,
-    ) -> Result<(TensorMap, State), NnError> {
+    ) -> Result<(Weights, State), NnError> {
         let mut next = State {
             steps: state.steps + 1,
             moments: TensorMap::new(),
         };
         let mut values = TensorMap::new();
-        for (name, value) in parameters {
+        for (name, value) in weights.tensors() {
             let value = value.detach();
             let mut direction = gradient(gradients, name)?.detach();
             if self.weight_decay != 0.0 {
@@ -55,6 +55,6 @@ impl Optimizer for Sgd {
             }
             values.insert(name.clone(), (value - direction.affine(rate, 0.0)?)?);
         }
-        Ok((values, next))
+        Ok((Weights::new(values)?, next))
     }
 }

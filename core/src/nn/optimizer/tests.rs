@@ -40,14 +40,14 @@ fn slopes(values: &[f64]) -> TensorMap {
 }
 
 fn run(optimizer: &dyn Optimizer, rate: f64) -> Vec<f64> {
-    let mut values = named(&start());
+    let mut values = Weights::new(named(&start())).unwrap();
     let mut state = State::default();
     for _ in 0..STEPS {
-        let gradients = slopes(&flat(&values));
+        let gradients = slopes(&flat(values.tensors()));
         (values, state) = optimizer.step(rate, &values, &gradients, &state).unwrap();
     }
     assert_eq!(state.steps(), STEPS as u64);
-    flat(&values)
+    flat(values.tensors())
 }
 
 fn assert_close(found: &[f64], expected: &[f64]) {
@@ -119,32 +119,8 @@ fn adam_follows_its_formula() {
 }
 
 #[test]
-fn a_stored_state_goes_on_as_if_nothing_had_happened() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("state.safetensors");
-    for optimizer in [
-        &Adam::default() as &dyn Optimizer,
-        &Sgd {
-            momentum: 0.9,
-            ..Sgd::default()
-        },
-        &Sgd::default(),
-    ] {
-        let mut values = named(&start());
-        let mut state = State::default();
-        for _ in 0..STEPS {
-            state.save(&path).unwrap();
-            state = State::load(&path, &Device::Cpu).unwrap();
-            let gradients = slopes(&flat(&values));
-            (values, state) = optimizer.step(0.05, &values, &gradients, &state).unwrap();
-        }
-        assert_eq!(flat(&values), run(optimizer, 0.05));
-    }
-}
-
-#[test]
 fn what_is_missing_is_named() {
-    let values = named(&start());
+    let values = Weights::new(named(&start())).unwrap();
     let adam = Adam::default();
     let mut gradients = slopes(&start());
     let (_, mut state) = adam
@@ -161,15 +137,6 @@ fn what_is_missing_is_named() {
         .step(0.1, &values, &gradients, &State::default())
         .unwrap_err();
     assert_eq!(error.to_string(), "the gradients have no tensor named `b`");
-
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("values.safetensors");
-    file::save(&path, &values, None).unwrap();
-    let error = State::load(&path, &Device::Cpu).unwrap_err().to_string();
-    assert!(
-        error.ends_with("metadata `steps`: expected a number of steps, found nothing"),
-        "{error}"
-    );
 }
 
 #[test]

@@ -1,0 +1,177 @@
+//! Everything that a training needs to continue.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use super::optimizer::State;
+use super::{NnError, TensorMap, Weights, file};
+
+/// The state of a training between two steps: with the code and the data, enough to continue as if
+/// it had never stopped, bit for bit.
+///
+/// It goes into one safetensors file, which appears whole or not at all.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use septet_core::nn::{Checkpoint, Weights};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("training.safetensors");
+/// let value = Tensor::new(&[1f32, 2.], &Device::Cpu)?;
+/// let start = Checkpoint::new(Weights::new([("w".to_owned(), value)].into())?);
+/// start.save(&path)?;
+/// let again = Checkpoint::load(&path, &Device::Cpu)?;
+/// assert_eq!(again.weights.fingerprint()?, start.weights.fingerprint()?);
+/// # Ok::<(), septet_core::nn::NnError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The values of all parameters.
+    pub weights: Weights,
+    /// The moments of the optimizer and the number of its steps.
+    pub optimizer: State,
+    /// The number of batches that were drawn, for [`Batches::seek`](super::Batches::seek): not
+    /// always that of the steps, since a step may draw several batches.
+    pub batches: u64,
+}
+
+/// Names in the file: the prefixes of parameters and of moments, and the two counters.
+const WEIGHTS: &str = "weights/";
+const MOMENTS: &str = "moments/";
+const STEPS: &str = "steps";
+const BATCHES: &str = "batches";
+
+impl Checkpoint {
+    /// The state before the first step.
+    #[must_use]
+    pub fn new(weights: Weights) -> Self {
+        Self {
+            weights,
+            optimizer: State::default(),
+            batches: 0,
+        }
+    }
+
+    /// The number of steps that were taken.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+
+    /// Writes the state to a file, which appears whole or not at all. Equal states give equal
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`NnError::File`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
+        let mut tensors = TensorMap::new();
+        let weights = self.weights.tensors().iter();
+        let moments = self.optimizer.moments().iter();
+        tensors.extend(weights.map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor.clone())));
+        tensors.extend(moments.map(|(name, tensor)| (format!("{MOMENTS}{name}"), tensor.clone())));
+        for (name, count) in [(STEPS, self.steps()), (BATCHES, self.batches)] {
+            tensors.insert(name.to_owned(), counter(count)?);
+        }
+        file::save(path.as_ref(), &tensors)
+    }
+
+    /// Reads the state of a file that [`Checkpoint::save`] wrote.
+    ///
+    /// # Errors
+    /// [`NnError::File`], [`NnError::Format`], and for another safetensors file
+    /// [`NnError::Missing`], [`NnError::Unexpected`] or [`NnError::Mismatch`].
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, NnError> {
+        let path = path.as_ref();
+        let mut tensors = file::load(path, device)?;
+        let steps = take_counter(&mut tensors, STEPS, path)?;
+        let batches = take_counter(&mut tensors, BATCHES, path)?;
+        let (mut weights, mut moments) = (TensorMap::new(), TensorMap::new());
+        for (name, tensor) in tensors {
+            if let Some(name) = name.strip_prefix(WEIGHTS) {
+                weights.insert(name.to_owned(), tensor);
+            } else if let Some(name) = name.strip_prefix(MOMENTS) {
+                moments.insert(name.to_owned(), tensor);
+            } else {
+                let path = path.to_owned();
+                return Err(NnError::Unexpected { path, name });
+            }
+        }
+        Ok(Self {
+            weights: Weights::new(weights)?,
+            optimizer: State::from_parts(steps, moments),
+            batches,
+        })
+    }
+}
+
+/// A counter as a tensor: the file's metadata has no stable order.
+fn counter(count: u64) -> Result<Tensor, NnError> {
+    Ok(Tensor::new(&[count as i64], &Device::Cpu)?)
+}
+
+fn take_counter(tensors: &mut TensorMap, name: &str, path: &Path) -> Result<u64, NnError> {
+    let expected = "i64 [1], not negative";
+    let Some(tensor) = tensors.remove(name) else {
+        return Err(NnError::Missing {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            expected: expected.to_owned(),
+        });
+    };
+    let value = match tensor.to_vec1::<i64>().as_deref() {
+        Ok([value]) => u64::try_from(*value).ok(),
+        _ => None,
+    };
+    value.ok_or_else(|| NnError::Mismatch {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        expected: expected.to_owned(),
+        found: file::describe(&tensor),
+    })
+}
+
+/// Where a training keeps its [`Checkpoint`], and how often it writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointFile {
+    path: PathBuf,
+    every: u64,
+}
+
+impl CheckpointFile {
+    /// A file that is written after each `every` steps and at the end. A training that finds it
+    /// continues from it.
+    ///
+    /// # Errors
+    /// [`NnError::Parameter`] for an interval of 0.
+    pub fn new(path: impl Into<PathBuf>, every: u64) -> Result<Self, NnError> {
+        if every == 0 {
+            let argument = "steps between checkpoints";
+            return Err(NnError::parameter(argument, "at least 1", every));
+        }
+        let path = path.into();
+        Ok(Self { path, every })
+    }
+
+    /// The state to start from: that of the file, or the one before the first step when there is no
+    /// file.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::load`], and of a file with other parameters than `weights`.
+    pub(super) fn start(&self, weights: Weights) -> Result<Checkpoint, NnError> {
+        if !self.path.exists() {
+            return Ok(Checkpoint::new(weights));
+        }
+        let found = Checkpoint::load(&self.path, &Device::Cpu)?;
+        found.weights.check_against(&weights, &self.path)?;
+        Ok(found)
+    }
+
+    /// Writes the state after a step if it is due, or if it is that of the last step.
+    pub(super) fn after_step(&self, checkpoint: &Checkpoint, last: bool) -> Result<(), NnError> {
+        if last || checkpoint.steps() % self.every == 0 {
+            checkpoint.save(&self.path)?;
+        }
+        Ok(())
+    }
+}
