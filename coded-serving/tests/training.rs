@@ -16,7 +16,7 @@ use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
     ResidualNetwork, TrainError, outputs,
 };
-use septet_core::nn::Parameters;
+use septet_core::nn::{CheckpointFile, NnError, Parameters};
 use septet_core::seed::SeedTree;
 use small::{WIDTH, differences, encoder_network, images, query, seed, size, trained};
 
@@ -26,8 +26,9 @@ fn as_candle(images: &Images, count: usize) -> Candle {
 }
 
 fn assert_gradients_reach_all(parameters: &Parameters, loss: &Candle) {
-    let gradients = parameters.gradients(loss).unwrap();
-    assert_eq!(gradients.len(), parameters.names().len());
+    let weights = parameters.weights();
+    let gradients = weights.gradients(loss).unwrap();
+    assert_eq!(gradients.len(), weights.tensors().len());
     for (name, gradient) in gradients {
         let largest = gradient.abs().unwrap().max_all().unwrap();
         let largest = largest.to_dtype(DType::F64).unwrap();
@@ -135,7 +136,7 @@ fn the_same_seed_gives_the_same_bits() {
                 seed,
             )
             .unwrap();
-        [network.parameters(), encoder.parameters()].map(|p| p.fingerprint().unwrap())
+        [network.parameters(), encoder.parameters()].map(|p| p.weights().fingerprint().unwrap())
     };
     assert_eq!(fingerprint(&seed()), fingerprint(&seed()));
     let other = SeedTree::new(8);
@@ -241,8 +242,95 @@ fn what_makes_no_network_is_refused() {
     let diverged = network.fit(&blank, &Fit::new(1, 20, 1e-3), &seed());
     assert!(matches!(
         diverged,
-        Err(TrainError::Diverged { step: 0, .. })
+        Err(TrainError::Tensor(NnError::Diverged { step: 0, .. }))
     ));
+}
+
+#[test]
+fn every_training_that_diverges_is_an_error() {
+    let fit = Fit::new(30, 20, 1e9);
+    let train = images(60);
+    let network = CouplingNetwork::new(size(None), &seed()).unwrap();
+    let base = network.classifier().unwrap();
+    let answers = outputs(&train, |x| base.forward(x)).unwrap();
+    let student = || MlpNetwork::new(&[WIDTH, 16, 10], &seed()).unwrap();
+    let mut results = vec![
+        network.fit(&train, &fit, &seed()),
+        student().fit_student(&train, &answers, &fit, &seed()),
+        student().fit_parity(&train, &answers, 2, &fit, &seed()),
+    ];
+    for loss in [
+        EncoderLoss::Task,
+        EncoderLoss::PixelLogCosh,
+        EncoderLoss::PixelGan,
+        EncoderLoss::LatentDistillation,
+    ] {
+        let encoder = encoder_network();
+        results.push(encoder.fit(&base, &train, 2, loss, &fit, &seed()));
+    }
+    for result in results {
+        let error = result.unwrap_err();
+        let diverged = matches!(error, TrainError::Tensor(NnError::Diverged { .. }));
+        assert!(diverged, "{error}");
+    }
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_same_bits() {
+    let train = images(60);
+    let folder = tempfile::tempdir().unwrap();
+    // With a bound, the singular vectors belong to the state.
+    let coupling = |steps, fit: &Fit| {
+        let network = CouplingNetwork::new(size(Some(0.5)), &seed()).unwrap();
+        let fit = Fit {
+            steps,
+            ..fit.clone()
+        };
+        network.fit(&train, &fit, &seed()).unwrap();
+        network.parameters().weights().fingerprint().unwrap()
+    };
+    let student = |steps, fit: &Fit| {
+        let base = CouplingNetwork::new(size(None), &seed()).unwrap();
+        let base = base.classifier().unwrap();
+        let answers = outputs(&train, |x| base.forward(x)).unwrap();
+        let network = MlpNetwork::new(&[WIDTH, 16, 10], &seed()).unwrap();
+        let fit = Fit {
+            steps,
+            ..fit.clone()
+        };
+        network
+            .fit_student(&train, &answers, &fit, &seed())
+            .unwrap();
+        network.parameters().weights().fingerprint().unwrap()
+    };
+    let encoder = |steps, fit: &Fit| {
+        let base = CouplingNetwork::new(size(None), &seed()).unwrap();
+        let base = base.classifier().unwrap();
+        let network = encoder_network();
+        let fit = Fit {
+            steps,
+            ..fit.clone()
+        };
+        let loss = EncoderLoss::Task;
+        network.fit(&base, &train, 2, loss, &fit, &seed()).unwrap();
+        network.parameters().weights().fingerprint().unwrap()
+    };
+    let trainings: [(&str, &dyn Fn(u64, &Fit) -> [u8; 32]); 3] = [
+        ("coupling", &coupling),
+        ("student", &student),
+        ("encoder", &encoder),
+    ];
+    for (name, train) in trainings {
+        let plain = Fit::new(9, 16, 1e-2);
+        let through = train(9, &plain);
+        let path = folder.path().join(name);
+        let kept = Fit {
+            checkpoint: Some(CheckpointFile::new(&path, 2).unwrap()),
+            ..plain
+        };
+        assert_ne!(train(5, &kept), through);
+        assert_eq!(train(9, &kept), through, "{name}");
+    }
 }
 
 #[test]

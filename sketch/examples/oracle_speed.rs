@@ -76,10 +76,10 @@ fn main() -> Result<(), SketchError> {
     ] {
         let mut trainer = Trainer::new(loss, &seed)
             .sampler(sampler)
-            .batch(2048)
+            .batch_size(2048)
             .steps(steps);
         if let Some(bound) = clip {
-            trainer = trainer.clip(bound);
+            trainer = trainer.max_gradient_norm(bound);
         }
         let start = Instant::now();
         let size = EmbedMlpSize::default();
@@ -92,8 +92,8 @@ fn main() -> Result<(), SketchError> {
     let linear = LinearNetwork::new(FlowFeatures::default(), 1024, &seed)?;
     let start = Instant::now();
     Trainer::new(Loss::BatchRank { group: 8 }, &seed)
-        .rate(0.01)
-        .batch(2048)
+        .learning_rate(0.01)
+        .batch_size(2048)
         .steps(steps)
         .fit(&linear, &keys, &counts, |_| ())?;
     let seconds = start.elapsed().as_secs_f64();

@@ -7,7 +7,7 @@
 )]
 
 use candle_core::{DType, Device, Tensor};
-use septet_core::nn::{assert_gradient, gradcheck};
+use septet_core::nn::{CheckpointFile, NnError, assert_gradient, gradcheck};
 use septet_core::seed::SeedTree;
 use septet_sketch::oracle::{BlockFeatures, FlowFeatures, Oracle, TextFeatures};
 use septet_sketch::stream::HeteroFlows;
@@ -51,7 +51,11 @@ fn assert_gradients_reach<K>(network: &impl Network<K>, keys: &[K], loss: Loss) 
     assert_eq!(scores.dims(), [keys.len()]);
     let (_, counts) = example(keys.len());
     let loss_value = loss.value(&scores, &vector(&counts), 0.0).unwrap();
-    let gradients = network.parameters().gradients(&loss_value).unwrap();
+    let gradients = network
+        .parameters()
+        .weights()
+        .gradients(&loss_value)
+        .unwrap();
     assert!(!gradients.is_empty());
     let last_bias = gradients
         .keys()
@@ -119,7 +123,7 @@ fn every_row_that_is_read_gets_a_gradient() {
     let (_, counts) = example(500);
     let loss = Loss::LogMse.value(&scores, &vector(&counts), 0.0).unwrap();
     let parameters = Network::<u64>::parameters(&network);
-    let gradients = parameters.gradients(&loss).unwrap();
+    let gradients = parameters.weights().gradients(&loss).unwrap();
     let rows = gradients["embedding"].abs().unwrap().max(1).unwrap();
     let read: Vec<u32> = encoded.flatten_all().unwrap().to_vec1().unwrap();
     for (row, gradient) in rows.to_vec1::<f32>().unwrap().into_iter().enumerate() {
@@ -201,9 +205,9 @@ fn train_small(seed: &SeedTree, sampler: Sampler) -> [u8; 16] {
     let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, seed).unwrap();
     Trainer::new(Loss::BatchRank { group: 8 }, seed)
         .sampler(sampler)
-        .batch(256)
+        .batch_size(256)
         .steps(30)
-        .clip(100.0)
+        .max_gradient_norm(100.0)
         .fit(&network, &keys, &counts, |_| ())
         .unwrap();
     Oracle::<FlowKey>::fingerprint(&network.oracle::<FlowKey>().unwrap())
@@ -259,12 +263,15 @@ fn a_recurrent_network_survives_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = HsuLstm::new(&seed()).unwrap();
-    network.parameters().save(&path).unwrap();
+    network.parameters().weights().save(&path).unwrap();
     let loaded = HsuLstm::load(&path).unwrap();
     assert_eq!(loaded.fingerprint(), network.fingerprint());
 
     let other = LinearNetwork::new(FlowFeatures::default(), 64, &seed()).unwrap();
-    Network::<FlowKey>::parameters(&other).save(&path).unwrap();
+    Network::<FlowKey>::parameters(&other)
+        .weights()
+        .save(&path)
+        .unwrap();
     let error = HsuLstm::load(&path).unwrap_err();
     assert!(matches!(error, SketchError::Tensor(_)), "{error}");
 }
@@ -276,7 +283,7 @@ fn a_recurrent_network_learns() {
     let network = HsuLstm::new(&seed()).unwrap();
     let mut losses = Vec::new();
     Trainer::new(Loss::LogMse, &seed())
-        .batch(256)
+        .batch_size(256)
         .steps(25)
         .fit(&network, &keys, &counts, |progress| {
             losses.push(progress.loss);
@@ -285,6 +292,60 @@ fn a_recurrent_network_learns() {
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     assert_eq!(losses.len(), 25);
     assert!(mean(&losses[20..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
+}
+
+#[test]
+fn every_training_that_diverges_is_an_error() {
+    let (keys, counts) = small_window();
+    for loss in LOSSES {
+        let trainer = Trainer::new(loss, &seed())
+            .learning_rate(1e9)
+            .batch_size(256)
+            .steps(20);
+        let linear = LinearNetwork::new(FlowFeatures::default(), 64, &seed()).unwrap();
+        let size = EmbedMlpSize::default();
+        let embedded = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
+        let recurrent = HsuLstm::new(&seed()).unwrap();
+        for result in [
+            trainer.fit(&linear, &keys, &counts, |_| ()),
+            trainer.fit(&embedded, &keys, &counts, |_| ()),
+            trainer.fit(&recurrent, &keys, &counts, |_| ()),
+        ] {
+            let error = result.unwrap_err();
+            let diverged = matches!(error, SketchError::Tensor(NnError::Diverged { .. }));
+            assert!(diverged, "{loss:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_same_bits() {
+    let (keys, counts) = small_window();
+    let folder = tempfile::tempdir().unwrap();
+    for sampler in [Sampler::Uniform, Sampler::ByCount { alpha: 0.5 }] {
+        let path = folder.path().join(format!("{sampler:?}.safetensors"));
+        let train = |steps, file: Option<CheckpointFile>| {
+            let size = EmbedMlpSize::default();
+            let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
+            let mut trainer = Trainer::new(Loss::Poisson, &seed())
+                .sampler(sampler)
+                .batch_size(256)
+                .max_gradient_norm(1.0)
+                .steps(steps);
+            if let Some(file) = file {
+                trainer = trainer.checkpoint(file);
+            }
+            let mut taken = 0;
+            trainer
+                .fit(&network, &keys, &counts, |_| taken += 1)
+                .unwrap();
+            (network.oracle::<FlowKey>().unwrap().fingerprint(), taken)
+        };
+        let (through, _) = train(9, None);
+        let file = || Some(CheckpointFile::new(&path, 4).unwrap());
+        assert_ne!(train(5, file()).0, through);
+        assert_eq!(train(9, file()), (through, 4), "only the rest is trained");
+    }
 }
 
 #[test]
@@ -300,8 +361,8 @@ fn what_is_trained_for_coverage_covers_more() {
         };
         let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
         Trainer::new(loss, &seed())
-            .rate(3e-3)
-            .batch(1024)
+            .learning_rate(3e-3)
+            .batch_size(1024)
             .steps(150)
             .fit(&network, train.keys(), train.counts(), |_| ())
             .unwrap();
@@ -328,7 +389,7 @@ fn coverage_grows_while_a_network_learns() {
     let network = LinearNetwork::new(FlowFeatures::default(), 512, &seed()).unwrap();
     let mut watched = vec![monitor(&network, later.keys(), later.counts())];
     Trainer::new(Loss::BatchRank { group: 8 }, &seed())
-        .rate(0.01)
+        .learning_rate(0.01)
         .steps(60)
         .fit(&network, train.keys(), train.counts(), |progress| {
             if progress.step % 20 == 0 {
@@ -367,7 +428,7 @@ fn wrong_arguments_are_named() {
     );
     assert_eq!(
         fit(&[1, 2], &[1, 1]),
-        "batch: expected 1 to 2 examples, as many as there are, found 1024"
+        "batch size: expected 1 to 2, the number of examples, found 1024"
     );
     assert!(LinearNetwork::new::<u64>(BlockFeatures::default(), 0, &seed()).is_err());
     assert!(LinearNetwork::new::<u64>(BlockFeatures::default(), 1 << 30, &seed()).is_err());

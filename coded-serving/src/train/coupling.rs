@@ -3,10 +3,10 @@
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
 use rand::seq::SliceRandom as _;
-use septet_core::nn::{Parameters, log_softmax};
+use septet_core::nn::{Batches, DenseInit, Parameters, log_softmax};
 use septet_core::seed::SeedTree;
 
-use super::layer::{LINEAR, Layer, RECTIFIED, builder};
+use super::layer::Layer;
 use super::{Fit, TrainError};
 use crate::images::Images;
 use crate::network::{Coupling, InvertibleClassifier, Mlp};
@@ -74,22 +74,31 @@ impl CouplingNetwork {
         // The same checks as for inference.
         Coupling::new(size.order.clone(), Vec::new())?;
         let half = size.order.len() / 2;
-        let builder = builder(&parameters);
         let blocks = (0..size.blocks)
             .map(|block| {
-                let builder = builder.pp("block").pp(block);
-                let bound = size.spectral_bound;
+                let layer = |index, outputs, inputs, init| {
+                    let name = format!("block.{block}.{index}");
+                    Layer::new(
+                        &parameters,
+                        name,
+                        outputs,
+                        inputs,
+                        init,
+                        size.spectral_bound,
+                    )
+                };
                 Ok([
-                    Layer::new(&builder.pp(0), size.hidden, half, RECTIFIED, bound)?,
-                    Layer::new(&builder.pp(1), half, size.hidden, LINEAR, bound)?,
+                    layer(0, size.hidden, half, DenseInit::He)?,
+                    layer(1, half, size.hidden, DenseInit::Lecun)?,
                 ])
             })
             .collect::<Result<_>>()?;
         let head = Layer::new(
-            &builder.pp("head"),
+            &parameters,
+            "head",
             size.classes,
             size.order.len(),
-            LINEAR,
+            DenseInit::Lecun,
             None,
         )?;
         let index = |order: &[usize]| {
@@ -151,7 +160,7 @@ impl CouplingNetwork {
     /// # Errors
     ///
     /// [`TrainError::Parameter`] for fewer images than a batch, or a label that is no class;
-    /// [`TrainError::Diverged`].
+    /// [`TrainError::Tensor`] when the training diverges.
     pub fn fit(
         &self,
         images: &Images,
@@ -159,16 +168,16 @@ impl CouplingNetwork {
         seed: &SeedTree,
     ) -> std::result::Result<(), TrainError> {
         check(images, fit, self.size.order.len(), self.size.classes)?;
-        let mut rng = seed.child("manifold mixup").rng();
-        let mut epoch = Epoch::new(images.len(), fit.batch);
-        let shape = (fit.batch, images.width());
-        fit.run(&self.parameters, |_| {
-            let chosen = epoch.next(&mut rng);
-            let x = Tensor::from_vec(images.gather(chosen), shape, &Device::Cpu)?;
-            let labels = one_hot(images, chosen, self.size.classes)?;
+        let seed = seed.child("manifold mixup");
+        let mut batches = Batches::new(images.len(), fit.batch_size, &seed.child("batches"))?;
+        fit.run(&self.parameters, |step| {
+            let (x, chosen) = gather(images, &mut batches, step)?;
+            let labels = one_hot(images, &chosen, self.size.classes)?;
+            // The depth, the share and the partners of the mixture.
+            let mut rng = seed.index(step).rng();
             let at = rng.random_range(0..=self.blocks.len());
             let share = rng.random::<f64>();
-            let mut others: Vec<u32> = (0..fit.batch as u32).collect();
+            let mut others: Vec<u32> = (0..fit.batch_size as u32).collect();
             others.shuffle(&mut rng);
             let others = Tensor::new(others, &Device::Cpu)?;
             let mix = |values: &Tensor| {
@@ -207,6 +216,19 @@ pub(super) fn soft_cross_entropy(answers: &Tensor, targets: &Tensor) -> Result<T
         .affine(-1.0 / count as f64, 0.0)
 }
 
+/// The images of a step, `[batch size, width]`, and which ones they are.
+pub(super) fn gather(
+    images: &Images,
+    batches: &mut Batches,
+    step: u64,
+) -> Result<(Tensor, Vec<usize>)> {
+    batches.seek(step);
+    let chosen: Vec<usize> = batches.draw().iter().map(|&image| image as usize).collect();
+    let shape = (chosen.len(), images.width());
+    let x = Tensor::from_vec(images.gather(&chosen), shape, &Device::Cpu)?;
+    Ok((x, chosen))
+}
+
 pub(super) fn one_hot(images: &Images, chosen: &[usize], classes: usize) -> Result<Tensor> {
     let mut values = vec![0_f32; chosen.len() * classes];
     for (row, &index) in values.chunks_exact_mut(classes).zip(chosen) {
@@ -225,40 +247,17 @@ pub(super) fn check(
         let expected = format!("{width} pixels each");
         return Err(TrainError::parameter("images", expected, images.width()));
     }
-    if fit.batch == 0 || images.len() < fit.batch {
+    if fit.batch_size == 0 || images.len() < fit.batch_size {
         let expected = format!("1 to {}", images.len());
-        return Err(TrainError::parameter("batch", expected, fit.batch));
+        return Err(TrainError::parameter(
+            "batch size",
+            expected,
+            fit.batch_size,
+        ));
     }
     if let Some(label) = images.labels().iter().find(|&&label| label >= classes) {
         let expected = format!("below {classes}");
         return Err(TrainError::parameter("labels", expected, label));
     }
     Ok(())
-}
-
-/// Passes over all examples in new orders; a last batch that is not full is dropped.
-pub(super) struct Epoch {
-    order: Vec<usize>,
-    batch: usize,
-    next: usize,
-}
-
-impl Epoch {
-    pub(super) fn new(count: usize, batch: usize) -> Self {
-        Self {
-            order: (0..count).collect(),
-            batch,
-            next: count,
-        }
-    }
-
-    pub(super) fn next(&mut self, rng: &mut impl Rng) -> &[usize] {
-        if self.next + self.batch > self.order.len() {
-            self.order.shuffle(rng);
-            self.next = 0;
-        }
-        let start = self.next;
-        self.next += self.batch;
-        &self.order[start..self.next]
-    }
 }

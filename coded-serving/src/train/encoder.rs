@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::Init;
 use rand::Rng;
-use septet_core::nn::{Adam, Parameters, State, linear, log_softmax, softmax};
+use septet_core::nn::{
+    Adam, Checkpoint, DenseInit, Parameters, Schedule, linear, log_softmax, softmax,
+};
 use septet_core::seed::SeedTree;
 
 use super::frozen::{as_tensor, latents};
 use super::groups::sum_of_groups;
-use super::layer::{Layer, RECTIFIED, builder};
+use super::layer::Layer;
 use super::{Fit, TrainError, outputs};
 use crate::code::Weights;
 use crate::images::Images;
@@ -52,11 +53,8 @@ pub struct EncoderNetwork {
     rho: [Layer; 2],
 }
 
-/// Begins as the mean of the queries, nearly.
-const SMALL: Init = Init::Randn {
-    mean: 0.0,
-    stdev: 0.01,
-};
+/// The encoder begins close to the mean of the queries.
+const SMALL: DenseInit = DenseInit::Normal { deviation: 0.01 };
 
 impl EncoderNetwork {
     /// A network drawn from the seed.
@@ -70,21 +68,16 @@ impl EncoderNetwork {
             return Err(TrainError::parameter("size", "no empty layer", found));
         }
         let parameters = Parameters::new(seed.child("encoder network"));
-        let builder = builder(&parameters);
         let seen = size.features + size.width;
-        let rho = builder.pp("rho");
+        let layer = |name, outputs, inputs, init| {
+            Layer::new(&parameters, name, outputs, inputs, init, None)
+        };
         Ok(Self {
             size,
-            phi: Layer::new(
-                &builder.pp("phi"),
-                size.features,
-                size.width,
-                RECTIFIED,
-                None,
-            )?,
+            phi: layer("phi", size.features, size.width, DenseInit::He)?,
             rho: [
-                Layer::new(&rho.pp(0), size.hidden, seen, RECTIFIED, None)?,
-                Layer::new(&rho.pp(1), size.width, size.hidden, SMALL, None)?,
+                layer("rho.0", size.hidden, seen, DenseInit::He)?,
+                layer("rho.1", size.width, size.hidden, SMALL)?,
             ],
             parameters,
         })
@@ -112,12 +105,13 @@ impl EncoderNetwork {
     }
 
     /// Trains for groups of `size` queries and one parity. The base model stays as it is, and
-    /// its answers to all images are worked out once; groups are drawn with replacement.
+    /// its answers to all images are computed once; groups are drawn with replacement.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Parameter`] when images, base model and encoder differ in width, or a group has no
-    /// possible size; [`TrainError::Diverged`].
+    /// [`TrainError::Parameter`] when images, base model and encoder differ in width, a group has no
+    /// possible size, or a checkpoint is asked for with [`EncoderLoss::PixelGan`], whose state is two
+    /// networks; [`TrainError::Tensor`] when the training diverges.
     pub fn fit(
         &self,
         base: &InvertibleClassifier<Coupling>,
@@ -160,23 +154,29 @@ impl EncoderNetwork {
                 return Err(TrainError::parameter(argument, expected, width));
             }
         }
-        if images.is_empty() || fit.batch == 0 {
-            return Err(TrainError::parameter("batch", "at least 1, and images", 0));
+        if images.is_empty() || fit.batch_size == 0 {
+            return Err(TrainError::parameter(
+                "batch size",
+                "at least 1, and images",
+                fit.batch_size,
+            ));
         }
         let goal = Goal::new(base, images, loss, weights.queries())?;
         let rows: Vec<Vec<f32>> = (0..weights.parities())
             .map(|parity| weights.row(parity).iter().map(|&w| w as f32).collect())
             .collect();
-        let mut rng = seed.child("encoder").rng();
-        let mut draw = |step: u64| -> std::result::Result<Step, TrainError> {
-            let count = fit.batch * weights.queries();
+        let draws = seed.child("encoder");
+        // A draw of groups for a step; a step of the discriminator has a number of its own.
+        let draw = |step: u64, number: u64| -> std::result::Result<Groups, TrainError> {
+            let mut rng = draws.index(step).index(number).rng();
+            let count = fit.batch_size * weights.queries();
             let chosen: Vec<usize> = (0..count)
                 .map(|_| rng.random_range(0..images.len()))
                 .collect();
             let row = &rows[(step % rows.len() as u64) as usize];
             let shape = (count, images.width());
             let queries = Tensor::from_vec(images.gather(&chosen), shape, &Device::Cpu)?;
-            Ok(Step {
+            Ok(Groups {
                 made: self.forward(&queries, row)?,
                 mean: sum_of_groups(&queries, row)?,
                 chosen,
@@ -184,29 +184,51 @@ impl EncoderNetwork {
             })
         };
         if loss != EncoderLoss::PixelGan {
-            return fit.run(&self.parameters, |step| Ok(goal.loss(loss, &draw(step)?)?));
+            return fit.run(&self.parameters, |step| {
+                Ok(goal.loss(loss, &draw(step, 0)?)?)
+            });
+        }
+        if fit.checkpoint.is_some() {
+            let expected = "none with PixelGan, whose state is two networks";
+            return Err(TrainError::parameter("checkpoint", expected, "a file"));
         }
         let critic = Critic::new(self.size.width, seed)?;
-        let adversarial = Fit {
-            optimizer: Adam {
-                beta1: 0.0,
-                beta2: 0.9,
-                ..fit.optimizer
-            },
-            ..*fit
-        };
-        let (mut state, mut critic_state) = (State::default(), State::default());
-        for number in 0..fit.steps {
-            for _ in 0..CRITIC_STEPS {
-                let step = draw(number)?;
-                let loss = critic.loss(&step, &goal.exact(&step)?)?;
-                let parameters = &critic.parameters;
-                critic_state = adversarial.step(parameters, &critic_state, number, &loss)?;
+        self.fit_against(&critic, &goal, fit, &draw)
+    }
+
+    /// Trains against a discriminator, which takes several steps for each of the encoder.
+    fn fit_against(
+        &self,
+        critic: &Critic,
+        goal: &Goal<'_>,
+        fit: &Fit,
+        draw: &dyn Fn(u64, u64) -> std::result::Result<Groups, TrainError>,
+    ) -> std::result::Result<(), TrainError> {
+        let adversarial = fit.step_with(Adam {
+            beta1: 0.0,
+            beta2: 0.9,
+            ..fit.optimizer
+        });
+        let mut encoder_state = Checkpoint::new(self.parameters.weights());
+        let mut critic_state = Checkpoint::new(critic.parameters.weights());
+        for step in 0..fit.steps {
+            // The schedule counts the steps of the encoder, for both.
+            let rate = fit.schedule.rate(fit.learning_rate, step);
+            let of_critic = adversarial
+                .schedule(Schedule::default())
+                .learning_rate(rate);
+            for number in 1..=CRITIC_STEPS {
+                let groups = draw(step, number)?;
+                let loss = critic.loss(&groups, &goal.exact(&groups)?)?;
+                of_critic.take(&mut critic_state, &loss)?;
+                critic.parameters.set(critic_state.weights.clone());
             }
-            let step = draw(number)?;
-            let fooled = critic.score(&step.mean, &step.made)?.mean_all()?;
-            let loss = (goal.loss(loss, &step)? - fooled.affine(GAN_WEIGHT, 0.0)?)?;
-            state = adversarial.step(&self.parameters, &state, number, &loss)?;
+            let groups = draw(step, 0)?;
+            let fooled = critic.score(&groups.mean, &groups.made)?.mean_all()?;
+            let pixels = goal.loss(EncoderLoss::PixelGan, &groups)?;
+            let loss = (pixels - fooled.affine(GAN_WEIGHT, 0.0)?)?;
+            adversarial.take(&mut encoder_state, &loss)?;
+            self.parameters.set(encoder_state.weights.clone());
         }
         Ok(())
     }
@@ -229,8 +251,8 @@ fn in_training(error: crate::error::CodeError) -> TrainError {
     TrainError::parameter("size", "a possible group", error)
 }
 
-/// Groups of a step.
-struct Step {
+/// The groups of a step.
+struct Groups {
     /// Which images they are, `k` a group.
     chosen: Vec<usize>,
     /// The weights.
@@ -280,7 +302,7 @@ impl<'a> Goal<'a> {
         linear(latents, &self.head.0, &self.head.1)
     }
 
-    fn loss(&self, loss: EncoderLoss, step: &Step) -> Result<Tensor> {
+    fn loss(&self, loss: EncoderLoss, step: &Groups) -> Result<Tensor> {
         match loss {
             EncoderLoss::Task => {
                 let right = mixture(&self.answers, &step.chosen, &step.row);
@@ -310,7 +332,7 @@ impl<'a> Goal<'a> {
         }
     }
 
-    fn mixed_latents(&self, step: &Step) -> Result<Batch> {
+    fn mixed_latents(&self, step: &Groups) -> Result<Batch> {
         let queries = self.images.batch(&step.chosen);
         let latents = self.base.latents(&queries);
         let latents = latents.map_err(candle_core::Error::wrap)?;
@@ -319,7 +341,7 @@ impl<'a> Goal<'a> {
     }
 
     /// The exact inverse of the mixed latents.
-    fn exact(&self, step: &Step) -> Result<Tensor> {
+    fn exact(&self, step: &Groups) -> Result<Tensor> {
         let target = self.mixed_latents(step)?;
         let exact = self.base.bijection().inverse(&target);
         as_tensor(&exact.map_err(candle_core::Error::wrap)?)
@@ -350,7 +372,7 @@ const TEMPERATURE: f64 = 6.0;
 
 /// Steps of the discriminator for one of the encoder, and what its judgment weighs beside the
 /// difference of pixels.
-const CRITIC_STEPS: usize = 5;
+const CRITIC_STEPS: u64 = 5;
 const GAN_WEIGHT: f64 = 0.01;
 
 /// Hidden units of the discriminator.
@@ -365,10 +387,12 @@ struct Critic {
 impl Critic {
     fn new(width: usize, seed: &SeedTree) -> Result<Self> {
         let parameters = Parameters::new(seed.child("discriminator"));
-        let builder = builder(&parameters);
+        let layer = |name, outputs, inputs| {
+            Layer::new(&parameters, name, outputs, inputs, DenseInit::He, None)
+        };
         let layers = [
-            Layer::new(&builder.pp(0), CRITIC_HIDDEN, 2 * width, RECTIFIED, None)?,
-            Layer::new(&builder.pp(1), 1, CRITIC_HIDDEN, RECTIFIED, None)?,
+            layer("0", CRITIC_HIDDEN, 2 * width)?,
+            layer("1", 1, CRITIC_HIDDEN)?,
         ];
         Ok(Self { parameters, layers })
     }
@@ -380,7 +404,7 @@ impl Critic {
     }
 
     /// The hinge loss.
-    fn loss(&self, step: &Step, exact: &Tensor) -> Result<Tensor> {
+    fn loss(&self, step: &Groups, exact: &Tensor) -> Result<Tensor> {
         let real = self.score(&step.mean, exact)?;
         let made = self.score(&step.mean, &step.made.detach())?;
         let real = real.affine(-1.0, 1.0)?.relu()?.mean_all()?;
@@ -429,12 +453,12 @@ mod tests {
     }
 
     /// Groups of three whose encoder gives their mean.
-    fn step(images: &Images, mean: &EncoderNetwork) -> Step {
+    fn step(images: &Images, mean: &EncoderNetwork) -> Groups {
         let chosen: Vec<usize> = (0..90).collect();
         let row = vec![1.0 / 3.0; 3];
         let queries = (90, images.width());
         let queries = Tensor::from_vec(images.gather(&chosen), queries, &Device::Cpu).unwrap();
-        Step {
+        Groups {
             made: mean.forward(&queries, &row).unwrap(),
             mean: sum_of_groups(&queries, &row).unwrap(),
             chosen,

@@ -18,18 +18,11 @@ pub enum TrainError {
         /// What was given.
         found: String,
     },
-    /// The loss is no longer a finite number.
-    #[error("the loss is {loss} in step {step}")]
-    Diverged {
-        /// The step, from 0.
-        step: u64,
-        /// The loss.
-        loss: f32,
-    },
     /// The trained network cannot be made into one for inference.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// A tensor operation failed, or a parameter gets no gradient.
+    /// The training diverged, a tensor operation failed, a parameter gets no gradient, or a checkpoint
+    /// cannot be read or written.
     #[error(transparent)]
     Tensor(#[from] NnError),
 }

@@ -1,35 +1,38 @@
-//! The loop of every training.
+//! How long and how fast a training runs.
 
 use candle_core::Tensor;
-use septet_core::nn::{Adam, Decay, Optimizer, Parameters, Schedule, State};
+use septet_core::nn::{Adam, CheckpointFile, Decay, Parameters, Schedule, Step};
 
 use super::TrainError;
 
 /// How long and how fast a training runs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
-    /// Steps.
+    /// The number of steps.
     pub steps: u64,
     /// Examples, or groups of examples, of a step.
-    pub batch: usize,
-    /// The full learning rate.
-    pub rate: f64,
-    /// How the rate changes.
+    pub batch_size: usize,
+    /// The full learning rate, a positive number.
+    pub learning_rate: f64,
+    /// How the learning rate changes from step to step.
     pub schedule: Schedule,
     /// The constants of Adam.
     pub optimizer: Adam,
+    /// Where the state of the training is kept; a training that finds the file continues from it, and
+    /// ends with the same bits as without the interruption.
+    pub checkpoint: Option<CheckpointFile>,
 }
 
 impl Fit {
-    /// So many steps of Adam, with a warm-up of up to 100 steps and a fall to zero along half a
-    /// cosine.
+    /// A training of `steps` steps of Adam, with a warm-up of up to 100 steps and a decay to zero along
+    /// half a cosine, without a checkpoint.
     #[must_use]
-    pub fn new(steps: u64, batch: usize, rate: f64) -> Self {
+    pub fn new(steps: u64, batch_size: usize, learning_rate: f64) -> Self {
         let warm_up = (steps / 10).min(100);
         Self {
             steps,
-            batch,
-            rate,
+            batch_size,
+            learning_rate,
             schedule: Schedule {
                 warm_up,
                 decay: Decay::Cosine {
@@ -38,40 +41,28 @@ impl Fit {
                 },
             },
             optimizer: Adam::default(),
+            checkpoint: None,
         }
     }
 
-    /// Takes all steps on the loss of each.
+    /// One step of this training, with the optimizer's constants replaced.
+    pub(super) fn step_with(&self, optimizer: Adam) -> Step {
+        Step::new(optimizer, self.learning_rate).schedule(self.schedule)
+    }
+
+    /// Takes all steps; `loss` gives the loss of a step under the newest parameters.
     pub(super) fn run(
         &self,
         parameters: &Parameters,
-        mut loss: impl FnMut(u64) -> Result<Tensor, TrainError>,
+        loss: impl FnMut(u64) -> Result<Tensor, TrainError>,
     ) -> Result<(), TrainError> {
-        let mut state = State::default();
-        for step in 0..self.steps {
-            state = self.step(parameters, &state, step, &loss(step)?)?;
-        }
-        Ok(())
-    }
-
-    /// One step.
-    pub(super) fn step(
-        &self,
-        parameters: &Parameters,
-        state: &State,
-        step: u64,
-        loss: &Tensor,
-    ) -> Result<State, TrainError> {
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            return Err(TrainError::Diverged { step, loss: value });
-        }
-        let gradients = parameters.gradients(loss)?;
-        let rate = self.schedule.rate(self.rate, step);
-        let (values, next) = self
-            .optimizer
-            .step(rate, &parameters.values(), &gradients, state)?;
-        parameters.assign(&values)?;
-        Ok(next)
+        let step = self.step_with(self.optimizer);
+        step.run(
+            parameters,
+            self.steps,
+            self.checkpoint.as_ref(),
+            loss,
+            |_| (),
+        )
     }
 }

@@ -1,66 +1,87 @@
 //! A fully connected layer under training.
 
-use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::Init;
-use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
-use candle_nn::var_builder::VarBuilder;
-use septet_core::nn::{Parameters, linear};
+use candle_core::{DType, Device, Module as _, Result, Tensor};
+use septet_core::nn::{self, DenseInit, Parameters};
 
 use super::TrainError;
-use super::spectral::SpectralBound;
+use super::spectral::{IN_A_STEP, TO_FOLD, bounded};
 use crate::network::{Array, Dense};
 
-/// The variance 2 / inputs, for layers before a rectifier (He et al. 2015).
-pub(super) const RECTIFIED: Init = Init::Kaiming {
-    dist: NormalOrUniform::Normal,
-    fan: FanInOut::FanIn,
-    non_linearity: NonLinearity::ReLU,
-};
-
-/// The variance 1 / inputs, for other layers.
-pub(super) const LINEAR: Init = Init::Kaiming {
-    dist: NormalOrUniform::Normal,
-    fan: FanInOut::FanIn,
-    non_linearity: NonLinearity::Linear,
-};
-
-/// `W x + b`, with or without a bound on the largest singular value of `W`.
+/// `W x + b` with the newest parameters, with or without a bound on the largest singular value of `W`.
 #[derive(Debug)]
 pub(super) struct Layer {
-    weight: Tensor,
-    bias: Tensor,
-    spectral: Option<SpectralBound>,
+    parameters: Parameters,
+    /// The prefix of the names of weight and bias.
+    name: String,
+    outputs: usize,
+    inputs: usize,
+    init: DenseInit,
+    bound: Option<f64>,
 }
 
 impl Layer {
+    /// Draws the parameters unless they are there.
     pub(super) fn new(
-        builder: &VarBuilder<'_>,
+        parameters: &Parameters,
+        name: impl Into<String>,
         outputs: usize,
         inputs: usize,
-        init: Init,
+        init: DenseInit,
         bound: Option<f64>,
     ) -> Result<Self> {
-        Ok(Self {
-            weight: builder.get_with_hints((outputs, inputs), "weight", init)?,
-            bias: builder.get_with_hints(outputs, "bias", Init::Const(0.0))?,
-            spectral: bound.map(SpectralBound::new),
-        })
+        let layer = Self {
+            parameters: parameters.clone(),
+            name: name.into(),
+            outputs,
+            inputs,
+            init,
+            bound,
+        };
+        layer.unbounded()?;
+        Ok(layer)
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match &self.spectral {
-            None => linear(x, &self.weight, &self.bias),
-            Some(spectral) => linear(x, &spectral.apply(&self.weight)?, &self.bias),
-        }
+        self.bounded(IN_A_STEP)?.forward(x)
     }
 
     /// The layer for inference.
     pub(super) fn fold(&self, name: &str) -> std::result::Result<Dense, TrainError> {
-        let weight = match &self.spectral {
-            None => self.weight.clone(),
-            Some(spectral) => spectral.fold(&self.weight)?,
+        let layer = self.bounded(TO_FOLD)?;
+        Ok(Dense::new(
+            name,
+            &array(layer.weight())?,
+            &array(layer.bias())?,
+        )?)
+    }
+
+    /// The newest weight and bias.
+    fn unbounded(&self) -> Result<nn::Dense> {
+        let builder = self.parameters.builder(DType::F32, &Device::Cpu);
+        nn::Dense::new(
+            self.inputs,
+            self.outputs,
+            self.init,
+            &builder.pp(&self.name),
+        )
+    }
+
+    /// The newest weight within its bound, after further iterations towards its singular value.
+    fn bounded(&self, iterations: usize) -> Result<nn::Dense> {
+        let layer = self.unbounded()?;
+        let Some(bound) = self.bound else {
+            return Ok(layer);
         };
-        Ok(Dense::new(name, &array(&weight)?, &array(&self.bias)?)?)
+        // The singular vector found so far is part of the training's state.
+        let name = format!("{}.left", self.name);
+        let left = match self.parameters.buffer(&name) {
+            Some(left) => left.to_vec1()?,
+            None => Vec::new(),
+        };
+        let (weight, left) = bounded(layer.weight(), bound, left, iterations)?;
+        let left = Tensor::from_vec(left, self.outputs, &Device::Cpu)?;
+        self.parameters.set_buffer(&name, left);
+        Ok(layer.with_weight(weight))
     }
 }
 
@@ -69,9 +90,4 @@ fn array(tensor: &Tensor) -> Result<Array> {
         shape: tensor.dims().to_vec(),
         values: tensor.detach().flatten_all()?.to_vec1()?,
     })
-}
-
-/// Where layers get their parameters.
-pub(super) fn builder(parameters: &Parameters) -> VarBuilder<'static> {
-    parameters.builder(DType::F32, &Device::Cpu)
 }

@@ -2,11 +2,11 @@
 
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
-use septet_core::nn::{Parameters, softmax};
+use septet_core::nn::{Batches, DenseInit, Parameters, softmax};
 use septet_core::seed::SeedTree;
 
-use super::coupling::{Epoch, check, one_hot, soft_cross_entropy};
-use super::layer::{LINEAR, Layer, RECTIFIED, builder};
+use super::coupling::{check, gather, one_hot, soft_cross_entropy};
+use super::layer::Layer;
 use super::{Fit, TrainError};
 use crate::images::Images;
 use crate::network::{Batch, Mlp};
@@ -35,14 +35,17 @@ impl MlpNetwork {
             ));
         }
         let parameters = Parameters::new(seed.child("mlp network"));
-        let builder = builder(&parameters);
         let last = widths.len() - 2;
         let layers = widths
             .windows(2)
             .enumerate()
             .map(|(index, pair)| {
-                let init = if index == last { LINEAR } else { RECTIFIED };
-                Layer::new(&builder.pp(index), pair[1], pair[0], init, None)
+                let init = if index == last {
+                    DenseInit::Lecun
+                } else {
+                    DenseInit::He
+                };
+                Layer::new(&parameters, index.to_string(), pair[1], pair[0], init, None)
             })
             .collect::<Result<_>>()?;
         Ok(Self {
@@ -79,7 +82,8 @@ impl MlpNetwork {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Parameter`] when the images do not fit, [`TrainError::Diverged`].
+    /// [`TrainError::Parameter`] when the images do not fit;
+    /// [`TrainError::Tensor`] when the training diverges.
     pub fn fit_student(
         &self,
         images: &Images,
@@ -90,14 +94,12 @@ impl MlpNetwork {
         let (width, classes) = self.ends();
         check(images, fit, width, classes)?;
         check_answers(images, answers, classes)?;
-        let mut rng = seed.child("student").rng();
-        let mut epoch = Epoch::new(images.len(), fit.batch);
-        let shape = (fit.batch, width);
-        fit.run(&self.parameters, |_| {
-            let chosen = epoch.next(&mut rng);
-            let x = Tensor::from_vec(images.gather(chosen), shape, &Device::Cpu)?;
-            let base = softmax(&rows(answers, chosen)?)?;
-            let targets = (one_hot(images, chosen, classes)? + base)?.affine(0.5, 0.0)?;
+        let seed = seed.child("student");
+        let mut batches = Batches::new(images.len(), fit.batch_size, &seed)?;
+        fit.run(&self.parameters, |step| {
+            let (x, chosen) = gather(images, &mut batches, step)?;
+            let base = softmax(&rows(answers, &chosen)?)?;
+            let targets = (one_hot(images, &chosen, classes)? + base)?.affine(0.5, 0.0)?;
             Ok(soft_cross_entropy(&self.forward(&x)?, &targets)?)
         })
     }
@@ -107,7 +109,8 @@ impl MlpNetwork {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Parameter`] when the images do not fit, [`TrainError::Diverged`].
+    /// [`TrainError::Parameter`] when the images do not fit;
+    /// [`TrainError::Tensor`] when the training diverges.
     pub fn fit_parity(
         &self,
         images: &Images,
@@ -122,11 +125,12 @@ impl MlpNetwork {
         if size == 0 {
             return Err(TrainError::parameter("size", "at least 1", size));
         }
-        let mut rng = seed.child("parity").rng();
+        let seed = seed.child("parity");
         let scale = 1.0 / (size as f32).sqrt();
-        fit.run(&self.parameters, |_| {
-            let mut sums = vec![0.0; fit.batch * width];
-            let mut targets = vec![0.0; fit.batch * classes];
+        fit.run(&self.parameters, |step| {
+            let mut rng = seed.index(step).rng();
+            let mut sums = vec![0.0; fit.batch_size * width];
+            let mut targets = vec![0.0; fit.batch_size * classes];
             for (sum, target) in sums
                 .chunks_exact_mut(width)
                 .zip(targets.chunks_exact_mut(classes))
@@ -137,8 +141,8 @@ impl MlpNetwork {
                     add(target, answers.column(index).as_slice(), scale);
                 }
             }
-            let x = Tensor::from_vec(sums, (fit.batch, width), &Device::Cpu)?;
-            let targets = Tensor::from_vec(targets, (fit.batch, classes), &Device::Cpu)?;
+            let x = Tensor::from_vec(sums, (fit.batch_size, width), &Device::Cpu)?;
+            let targets = Tensor::from_vec(targets, (fit.batch_size, classes), &Device::Cpu)?;
             Ok((self.forward(&x)? - targets)?.sqr()?.mean_all()?)
         })
     }

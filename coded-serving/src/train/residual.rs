@@ -1,11 +1,11 @@
 //! Residual blocks under training.
 
 use candle_core::{Result, Tensor};
-use septet_core::nn::Parameters;
+use septet_core::nn::{DenseInit, Parameters};
 use septet_core::seed::SeedTree;
 
 use super::TrainError;
-use super::layer::{LINEAR, Layer, RECTIFIED, builder};
+use super::layer::Layer;
 use crate::network::{Mlp, Residual};
 
 /// Small fully connected residual blocks `y = x + F(x)` whose layers are bounded, so that the blocks have
@@ -39,13 +39,15 @@ impl ResidualNetwork {
             return Err(TrainError::parameter("bound", expected, bound));
         }
         let parameters = Parameters::new(seed.child("residual network"));
-        let builder = builder(&parameters);
         let blocks = (0..blocks)
             .map(|block| {
-                let builder = builder.pp("block").pp(block);
+                let layer = |index, outputs, inputs, init| {
+                    let name = format!("block.{block}.{index}");
+                    Layer::new(&parameters, name, outputs, inputs, init, Some(bound))
+                };
                 Ok([
-                    Layer::new(&builder.pp(0), hidden, width, RECTIFIED, Some(bound))?,
-                    Layer::new(&builder.pp(1), width, hidden, LINEAR, Some(bound))?,
+                    layer(0, hidden, width, DenseInit::He)?,
+                    layer(1, width, hidden, DenseInit::Lecun)?,
                 ])
             })
             .collect::<Result<_>>()?;

@@ -1,82 +1,64 @@
 //! Weights whose largest singular value is held to a bound.
 
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
-/// Holds the largest singular value of a weight to a bound, by dividing it by `max(1, sigma / bound)`.
+/// Iterations at the first use.
+const AT_FIRST: usize = 30;
+/// Iterations in a step: the vectors of the step before are a good start.
+pub(super) const IN_A_STEP: usize = 1;
+/// Iterations before weights are folded; `Coupling::lipschitz_bounds` tells what holds then.
+pub(super) const TO_FOLD: usize = 300;
+
+/// Holds the largest singular value `sigma` of a weight to a bound, by dividing the weight by
+/// `max(1, sigma / bound)`; also gives the left singular vector found so far.
 ///
 /// `sigma` is found by power iteration, whose vectors live outside the graph and are refined a little in
-/// every step (T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, "Spectral Normalization", ICLR 2018). A
-/// weight that keeps the bound is left as it is. Power iteration comes from below: `sigma` is an estimate,
-/// and the bound may be exceeded by a little.
-#[derive(Debug)]
-pub(super) struct SpectralBound {
+/// every step: `left` is the vector of the step before, empty at the first use (T. Miyato, T. Kataoka,
+/// M. Koyama, Y. Yoshida, "Spectral Normalization", ICLR 2018). A weight that keeps the bound is left as
+/// it is. Power iteration converges from below: `sigma` is an estimate, and the bound may be exceeded by
+/// a little.
+pub(super) fn bounded(
+    weight: &Tensor,
     bound: f64,
-    /// The left singular vector found so far; empty before the first use.
-    left: Mutex<Vec<f64>>,
-}
+    mut left: Vec<f64>,
+    iterations: usize,
+) -> Result<(Tensor, Vec<f64>)> {
+    let (rows, columns) = weight.dims2()?;
+    let matrix = numbers(weight)?;
+    let iterations = if left.len() == rows {
+        iterations
+    } else {
+        left = (0..rows).map(|i| 1.0 + (i as f64).sin()).collect();
+        iterations.max(AT_FIRST)
+    };
 
-/// Iterations at the first use, and in each step.
-const AT_FIRST: usize = 30;
-const IN_A_STEP: usize = 1;
-/// Before weights are folded; `Coupling::lipschitz_bounds` tells what holds then.
-const AT_LAST: usize = 300;
-
-impl SpectralBound {
-    pub(super) fn new(bound: f64) -> Self {
-        Self {
-            bound,
-            left: Mutex::default(),
-        }
-    }
-
-    /// The bounded weight, as part of the graph.
-    pub(super) fn apply(&self, weight: &Tensor) -> Result<Tensor> {
-        self.after(weight, IN_A_STEP)
-    }
-
-    /// The bounded weight after many iterations, for use without training.
-    pub(super) fn fold(&self, weight: &Tensor) -> Result<Tensor> {
-        self.after(&weight.detach(), AT_LAST)
-    }
-
-    fn after(&self, weight: &Tensor, iterations: usize) -> Result<Tensor> {
-        let (rows, columns) = weight.dims2()?;
-        let matrix = numbers(weight)?;
-        // The vector is replaced as a whole: a poisoned lock is as good.
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let iterations = if left.is_empty() {
-            *left = (0..rows).map(|i| 1.0 + (i as f64).sin()).collect();
-            iterations.max(AT_FIRST)
-        } else {
-            iterations
-        };
-        let mut right = vec![0.0; columns];
-        let mut sigma = 0.0;
-        for _ in 0..iterations {
-            right.fill(0.0);
-            for (row, &weight) in matrix.chunks_exact(columns).zip(left.iter()) {
-                for (sum, &value) in right.iter_mut().zip(row) {
-                    *sum += weight * value;
-                }
+    // Each iteration multiplies by the transposed weight, then by the weight.
+    let mut right = vec![0.0; columns];
+    let mut sigma = 0.0;
+    for _ in 0..iterations {
+        right.fill(0.0);
+        for (row, &weight) in matrix.chunks_exact(columns).zip(&left) {
+            for (sum, &value) in right.iter_mut().zip(row) {
+                *sum += weight * value;
             }
-            normalize(&mut right);
-            for (product, row) in left.iter_mut().zip(matrix.chunks_exact(columns)) {
-                *product = dot(row, &right);
-            }
-            sigma = normalize(&mut left);
         }
-        if sigma <= self.bound {
-            return Ok(weight.clone());
+        normalize(&mut right);
+        for (product, row) in left.iter_mut().zip(matrix.chunks_exact(columns)) {
+            *product = dot(row, &right);
         }
-        weight.contiguous()?.apply_op1(Scaled {
-            factor: self.bound / sigma,
-            sigma,
-            left: left.clone(),
-            right,
-        })
+        sigma = normalize(&mut left);
     }
+
+    if sigma <= bound {
+        return Ok((weight.clone(), left));
+    }
+    let scaled = weight.contiguous()?.apply_op1(Scaled {
+        factor: bound / sigma,
+        sigma,
+        left: left.clone(),
+        right,
+    })?;
+    Ok((scaled, left))
 }
 
 /// `weight * factor`, where the factor is `bound / sigma` and `sigma = left^T weight right`.
@@ -172,7 +154,7 @@ mod tests {
     fn large_singular_values_are_bounded_and_others_left() {
         for (deviation, is_bounded) in [(1.0, true), (1e-3, false)] {
             let weight = weight(deviation);
-            let bounded = SpectralBound::new(0.9).fold(&weight).unwrap();
+            let (bounded, _) = bounded(&weight, 0.9, Vec::new(), TO_FOLD).unwrap();
             let matrix = nalgebra::DMatrix::from_row_slice(6, 9, &numbers(&bounded).unwrap());
             let largest = matrix.singular_values()[0];
             if is_bounded {
@@ -187,15 +169,12 @@ mod tests {
     fn the_gradient_is_right() {
         // The vectors have to be those of the weight: hundreds of iterations settle them.
         assert_gradient(&[weight(1.0)], 1e-6, |x| {
-            SpectralBound::new(0.9).after(&x[0], 2000)?.tanh()
+            bounded(&x[0], 0.9, Vec::new(), 2000)?.0.tanh()
         });
         // And no gradient gets lost in training.
         let weight = Var::from_tensor(&weight(1.0)).unwrap();
-        let loss = SpectralBound::new(0.9)
-            .apply(&weight)
-            .unwrap()
-            .sum_all()
-            .unwrap();
+        let (bounded, _) = bounded(&weight, 0.9, Vec::new(), IN_A_STEP).unwrap();
+        let loss = bounded.sum_all().unwrap();
         assert!(loss.backward().unwrap().get(&weight).is_some());
     }
 }

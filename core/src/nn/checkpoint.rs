@@ -29,6 +29,9 @@ use super::{NnError, TensorMap, Weights, file};
 pub struct Checkpoint {
     /// The values of all parameters.
     pub weights: Weights,
+    /// State of layers that is not trained, by name: see
+    /// [`Parameters::buffer`](super::Parameters::buffer).
+    pub buffers: TensorMap,
     /// The moments of the optimizer and the number of its steps.
     pub optimizer: State,
     /// The number of batches that were drawn, for [`Batches::seek`](super::Batches::seek): not
@@ -36,8 +39,9 @@ pub struct Checkpoint {
     pub batches: u64,
 }
 
-/// Names in the file: the prefixes of parameters and of moments, and the two counters.
+/// Names in the file: the prefixes of the three kinds of tensors, and the two counters.
 const WEIGHTS: &str = "weights/";
+const BUFFERS: &str = "buffers/";
 const MOMENTS: &str = "moments/";
 const STEPS: &str = "steps";
 const BATCHES: &str = "batches";
@@ -48,6 +52,7 @@ impl Checkpoint {
     pub fn new(weights: Weights) -> Self {
         Self {
             weights,
+            buffers: TensorMap::new(),
             optimizer: State::default(),
             batches: 0,
         }
@@ -66,10 +71,14 @@ impl Checkpoint {
     /// [`NnError::File`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
         let mut tensors = TensorMap::new();
-        let weights = self.weights.tensors().iter();
-        let moments = self.optimizer.moments().iter();
-        tensors.extend(weights.map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor.clone())));
-        tensors.extend(moments.map(|(name, tensor)| (format!("{MOMENTS}{name}"), tensor.clone())));
+        for (prefix, map) in [
+            (WEIGHTS, self.weights.tensors()),
+            (BUFFERS, &self.buffers),
+            (MOMENTS, self.optimizer.moments()),
+        ] {
+            let named = map.iter();
+            tensors.extend(named.map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())));
+        }
         for (name, count) in [(STEPS, self.steps()), (BATCHES, self.batches)] {
             tensors.insert(name.to_owned(), counter(count)?);
         }
@@ -86,19 +95,22 @@ impl Checkpoint {
         let mut tensors = file::load(path, device)?;
         let steps = take_counter(&mut tensors, STEPS, path)?;
         let batches = take_counter(&mut tensors, BATCHES, path)?;
-        let (mut weights, mut moments) = (TensorMap::new(), TensorMap::new());
+        // Without their prefix, the others are weights, buffers and moments.
+        let prefixes = [WEIGHTS, BUFFERS, MOMENTS];
+        let mut maps = [const { TensorMap::new() }; 3];
         for (name, tensor) in tensors {
-            if let Some(name) = name.strip_prefix(WEIGHTS) {
-                weights.insert(name.to_owned(), tensor);
-            } else if let Some(name) = name.strip_prefix(MOMENTS) {
-                moments.insert(name.to_owned(), tensor);
-            } else {
+            let mut kinds = prefixes.iter().zip(&mut maps);
+            let found = kinds.find_map(|(prefix, map)| Some((name.strip_prefix(prefix)?, map)));
+            let Some((short, map)) = found else {
                 let path = path.to_owned();
                 return Err(NnError::Unexpected { path, name });
-            }
+            };
+            map.insert(short.to_owned(), tensor);
         }
+        let [weights, buffers, moments] = maps;
         Ok(Self {
             weights: Weights::new(weights)?,
+            buffers,
             optimizer: State::from_parts(steps, moments),
             batches,
         })

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::var_builder::{SimpleBackend, VarBuilder};
 
 use super::initial::initial;
-use super::{NnError, Weights};
+use super::{NnError, TensorMap, Weights};
 use crate::seed::SeedTree;
 
 /// The newest [`Weights`] of a model under training, and how parameters that a model asks for
@@ -45,12 +45,25 @@ struct Store {
     /// `None` when the values come from elsewhere: a name that is not there is then an error.
     seed: Option<SeedTree>,
     newest: Mutex<Weights>,
+    buffers: Mutex<TensorMap>,
 }
 
 impl Store {
+    fn new(seed: Option<SeedTree>, newest: Weights) -> Arc<Self> {
+        Arc::new(Self {
+            seed,
+            newest: Mutex::new(newest),
+            buffers: Mutex::default(),
+        })
+    }
+
     /// The snapshot is replaced as a whole, so that a poisoned lock still guards a whole one.
     fn newest(&self) -> MutexGuard<'_, Weights> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, TensorMap> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,10 +72,7 @@ impl Parameters {
     #[must_use]
     pub fn new(seed: SeedTree) -> Self {
         Self {
-            store: Arc::new(Store {
-                seed: Some(seed),
-                newest: Mutex::default(),
-            }),
+            store: Store::new(Some(seed), Weights::default()),
         }
     }
 
@@ -81,6 +91,28 @@ impl Parameters {
     /// Makes another snapshot the newest. Older ones, and graphs over them, stay as they are.
     pub fn set(&self, weights: Weights) {
         *self.store.newest() = weights;
+    }
+
+    /// The buffer of this name: state of a layer that is not trained, such as running statistics,
+    /// but belongs to a checkpoint of the training.
+    #[must_use]
+    pub fn buffer(&self, name: &str) -> Option<Tensor> {
+        self.store.buffers().get(name).cloned()
+    }
+
+    /// Sets the buffer of this name.
+    pub fn set_buffer(&self, name: &str, value: Tensor) {
+        self.store.buffers().insert(name.to_owned(), value);
+    }
+
+    /// All buffers by name.
+    pub(super) fn buffers(&self) -> TensorMap {
+        self.store.buffers().clone()
+    }
+
+    /// Replaces all buffers.
+    pub(super) fn set_buffers(&self, buffers: TensorMap) {
+        *self.store.buffers() = buffers;
     }
 
     /// Makes the snapshot of a file the newest. The file must hold exactly the names that are here,
@@ -102,10 +134,7 @@ impl From<Weights> for Parameters {
     /// Parameters with these values. A model that asks for another name gets an error.
     fn from(weights: Weights) -> Self {
         Self {
-            store: Arc::new(Store {
-                seed: None,
-                newest: Mutex::new(weights),
-            }),
+            store: Store::new(None, weights),
         }
     }
 }

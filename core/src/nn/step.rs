@@ -1,6 +1,6 @@
 //! The training step and the loop over it.
 
-use candle_core::{DType, Tensor};
+use candle_core::{CpuStorage, DType, Storage, Tensor};
 
 use super::checkpoint::{Checkpoint, CheckpointFile};
 use super::optimizer::clip_by_global_norm;
@@ -73,6 +73,21 @@ impl<O: Optimizer> Step<O> {
         }
     }
 
+    /// Another optimizer.
+    #[must_use]
+    pub fn optimizer(self, optimizer: O) -> Self {
+        Self { optimizer, ..self }
+    }
+
+    /// Another full learning rate, a positive number.
+    #[must_use]
+    pub fn learning_rate(self, learning_rate: f64) -> Self {
+        Self {
+            learning_rate,
+            ..self
+        }
+    }
+
     /// How the learning rate changes from step to step.
     #[must_use]
     pub fn schedule(self, schedule: Schedule) -> Self {
@@ -134,6 +149,7 @@ impl<O: Optimizer> Step<O> {
             &checkpoint.optimizer,
         )?;
         let largest = largest_magnitude(weights.tensors())?;
+        // Written so that NaN fails.
         if !(largest <= MAX_WEIGHT) {
             return Err(NnError::Diverged {
                 step,
@@ -174,13 +190,17 @@ impl<O: Optimizer> Step<O> {
             Some(file) => file.start(weights)?,
             None => Checkpoint::new(weights),
         };
-        parameters.set(checkpoint.weights.clone());
+        if checkpoint.steps() > 0 {
+            parameters.set(checkpoint.weights.clone());
+            parameters.set_buffers(checkpoint.buffers.clone());
+        }
         while checkpoint.steps() < steps {
             let of_step = loss(checkpoint.steps())?;
             let report = self.take(&mut checkpoint, &of_step)?;
             parameters.set(checkpoint.weights.clone());
             checkpoint.batches += 1;
             if let Some(file) = file {
+                checkpoint.buffers = parameters.buffers();
                 file.after_step(&checkpoint, report.step == steps)?;
             }
             progress(report);
@@ -204,21 +224,29 @@ impl<O: Optimizer> Step<O> {
 
 /// The largest magnitude of any element; NaN if there is one.
 fn largest_magnitude(tensors: &TensorMap) -> Result<f64, NnError> {
-    let mut largest = 0.0;
+    let mut largest = 0.0f64;
     for tensor in tensors.values() {
-        let values = tensor
-            .to_dtype(DType::F64)?
-            .flatten_all()?
-            .to_vec1::<f64>()?;
-        for value in values {
-            // `max` would pass over NaN.
-            if !(value.abs() <= largest) {
-                largest = value.abs();
-                if largest.is_nan() {
-                    return Ok(largest);
-                }
+        let (storage, layout) = tensor.storage_and_layout();
+        // Without the sign, bits are ordered as magnitudes are, infinity and NaN at the end.
+        let of_tensor = match (&*storage, layout.contiguous_offsets()) {
+            (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
+                let bits = values[start..end].iter().map(|value| value.abs().to_bits());
+                f64::from(f32::from_bits(bits.max().unwrap_or(0)))
             }
+            // Other types and places are rare enough for a copy.
+            _ => {
+                let values = tensor.to_dtype(DType::F64)?.flatten_all()?;
+                let bits = values
+                    .to_vec1::<f64>()?
+                    .into_iter()
+                    .map(|value| value.abs().to_bits());
+                f64::from_bits(bits.max().unwrap_or(0))
+            }
+        };
+        if of_tensor.is_nan() {
+            return Ok(of_tensor);
         }
+        largest = largest.max(of_tensor);
     }
     Ok(largest)
 }

@@ -1,9 +1,9 @@
 //! The recurrent network of Hsu et al. for search queries.
 
-use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::{Init, VarBuilder};
+use candle_core::{DType, Device, Module as _, Result, Tensor};
+use candle_nn::Init;
 use septet_core::experiment::SeedTree;
-use septet_core::nn::{Parameters, linear};
+use septet_core::nn::{Dense, DenseInit, Parameters};
 use septet_sketch::train::{Lstm, Network};
 
 /// Reads a text letter by letter (`HsuAOLRNN` in the paper's code).
@@ -14,12 +14,15 @@ use septet_sketch::train::{Lstm, Network};
 /// last output passes through 32 units with a leaky rectifier of slope 0.3 to the score.
 #[derive(Debug)]
 pub(crate) struct CharLstm {
-    letters: usize,
+    size: CharLstmSize,
     parameters: Parameters,
+}
+
+/// The layers, bound to the newest parameters.
+struct Layers {
     embedding: Tensor,
     lstm: Lstm,
-    /// Weight and bias of each layer.
-    head: [(Tensor, Tensor); 2],
+    head: [Dense; 2],
 }
 
 /// The size of a [`CharLstm`].
@@ -74,13 +77,23 @@ impl CharLstm {
     /// A network drawn from the seed, with PyTorch's distributions.
     pub(crate) fn new(size: CharLstmSize, seed: &SeedTree) -> Result<Self> {
         let parameters = Parameters::new(seed.child("char lstm"));
-        let builder = parameters.builder(DType::F32, &Device::Cpu);
+        let network = Self { size, parameters };
+        // Draws the parameters.
+        network.layers()?;
+        Ok(network)
+    }
+
+    fn layers(&self) -> Result<Layers> {
+        let size = self.size;
+        let builder = self.parameters.builder(DType::F32, &Device::Cpu);
+        let dense = |name, inputs, outputs| {
+            Dense::new(inputs, outputs, DenseInit::Uniform, &builder.pp(name))
+        };
         let standard_normal = Init::Randn {
             mean: 0.0,
             stdev: 1.0,
         };
-        Ok(Self {
-            letters: size.letters,
+        Ok(Layers {
             embedding: builder.get_with_hints(
                 (SYMBOLS, size.width),
                 "embedding.weight",
@@ -88,10 +101,9 @@ impl CharLstm {
             )?,
             lstm: Lstm::new(size.width, size.hidden, &builder.pp("lstm"))?,
             head: [
-                fully_connected(size.hidden, HEAD, &builder.pp("head.0"))?,
-                fully_connected(HEAD, 1, &builder.pp("head.1"))?,
+                dense("head.0", size.hidden, HEAD)?,
+                dense("head.1", HEAD, 1)?,
             ],
-            parameters,
         })
     }
 
@@ -107,43 +119,27 @@ impl CharLstm {
     }
 }
 
-/// Weight and bias of a layer, drawn from PyTorch's distributions.
-fn fully_connected(
-    inputs: usize,
-    outputs: usize,
-    builder: &VarBuilder<'_>,
-) -> Result<(Tensor, Tensor)> {
-    let bound = 1.0 / (inputs as f64).sqrt();
-    let init = Init::Uniform {
-        lo: -bound,
-        up: bound,
-    };
-    Ok((
-        builder.get_with_hints((outputs, inputs), "weight", init)?,
-        builder.get_with_hints(outputs, "bias", init)?,
-    ))
-}
-
 impl Network<String> for CharLstm {
     fn encode(&self, keys: &[&String]) -> Result<Tensor> {
-        let mut symbols = vec![END; keys.len() * self.letters];
-        for (symbols, key) in symbols.chunks_exact_mut(self.letters).zip(keys) {
+        let mut symbols = vec![END; keys.len() * self.size.letters];
+        for (symbols, key) in symbols.chunks_exact_mut(self.size.letters).zip(keys) {
             for (place, byte) in symbols.iter_mut().zip(key.bytes()) {
                 *place = symbol(byte);
             }
         }
-        Tensor::from_vec(symbols, (keys.len(), self.letters), &Device::Cpu)
+        Tensor::from_vec(symbols, (keys.len(), self.size.letters), &Device::Cpu)
     }
 
     fn forward(&self, encoded: &Tensor) -> Result<Tensor> {
         let (keys, letters) = encoded.dims2()?;
-        let last = self.lstm.last_output(keys, letters, |step| {
+        let model = self.layers()?;
+        let last = model.lstm.last_output(keys, letters, |step| {
             let symbols = encoded.narrow(1, step, 1)?.squeeze(1)?.contiguous()?;
-            self.embedding.index_select(&symbols, 0)
+            model.embedding.index_select(&symbols, 0)
         })?;
-        let [(first, first_bias), (second, second_bias)] = &self.head;
-        let hidden = candle_nn::ops::leaky_relu(&linear(&last, first, first_bias)?, LEAK)?;
-        linear(&hidden, second, second_bias)?.squeeze(1)
+        let [first, second] = &model.head;
+        let hidden = candle_nn::ops::leaky_relu(&first.forward(&last)?, LEAK)?;
+        second.forward(&hidden)?.squeeze(1)
     }
 
     fn parameters(&self) -> &Parameters {
@@ -179,7 +175,10 @@ mod tests {
         let network = CharLstm::new(size, &SeedTree::new(1)).unwrap();
         let lstm = 4 * 256 * (64 + 256 + 2);
         let head = 256 * 32 + 32 + 32 + 1;
-        assert_eq!(network.parameters.element_count(), 44 * 64 + lstm + head);
+        assert_eq!(
+            network.parameters.weights().element_count(),
+            44 * 64 + lstm + head
+        );
     }
 
     #[test]
@@ -193,7 +192,7 @@ mod tests {
         let counts: Vec<f64> = (0..100).map(|i| f64::from((i * i * 31) % 97 + 1)).collect();
         let counts = Tensor::new(counts, &Device::Cpu).unwrap();
         let loss = Loss::LogMse.value(&scores, &counts, 0.0).unwrap();
-        let gradients = network.parameters.gradients(&loss).unwrap();
+        let gradients = network.parameters.weights().gradients(&loss).unwrap();
         // An embedding, four of the recurrent layer, and two of each layer of the head.
         assert_eq!(gradients.len(), 9);
         for (name, gradient) in gradients {

@@ -76,7 +76,7 @@ impl Method {
                 trainer.sampler(Sampler::ByCount { alpha: 1.0 })
             }
             // Counts of 10^5 would throw the scores off, which are logarithms here.
-            Self::Poisson | Self::L1 => trainer.clip(1.0),
+            Self::Poisson | Self::L1 => trainer.max_gradient_norm(1.0),
             _ => trainer,
         }
     }
@@ -160,9 +160,9 @@ pub(crate) fn best_on_validation<K, N: Network<K>>(
         };
         method
             .trainer(seed)
-            .batch(protocol.batch)
+            .batch_size(protocol.batch)
             .steps(protocol.steps)
-            .rate(rate)
+            .learning_rate(rate)
             .schedule(schedule)
             .fit(&network, examples.keys, examples.counts, |progress| {
                 if progress.step % every == 0 && failed.is_none() {

@@ -1,9 +1,8 @@
 //! Embeddings and a small network over them, under training.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Module as _, Result, Tensor};
 use candle_nn::Init;
-use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
-use septet_core::nn::{NnError, Parameters, linear};
+use septet_core::nn::{Dense, DenseInit, NnError, Parameters};
 use septet_core::seed::SeedTree;
 
 use super::Network;
@@ -40,19 +39,12 @@ impl Default for EmbedMlpSize {
 pub struct EmbedMlpNetwork<F> {
     features: F,
     size: EmbedMlpSize,
+    /// The number of features.
+    count: usize,
     parameters: Parameters,
-    table: Tensor,
-    /// Weight and bias of each layer.
-    layers: Vec<(Tensor, Tensor)>,
 }
 
-/// Rectified layers begin with the variance 2 / inputs (He et al. 2015), the table with the variance
-/// of normal deviates a tenth as large.
-const RECTIFIED: Init = Init::Kaiming {
-    dist: NormalOrUniform::Normal,
-    fan: FanInOut::FanIn,
-    non_linearity: NonLinearity::ReLU,
-};
+/// The initial values of the table.
 const TABLE: Init = Init::Randn {
     mean: 0.0,
     stdev: 0.1,
@@ -72,21 +64,37 @@ impl<F> EmbedMlpNetwork<F> {
     where
         F: Features<K>,
     {
-        let total = check_rows(features.count(), size.rows)?;
+        let count = features.count();
+        check_rows(count, size.rows)?;
         if size.width == 0 || size.hidden.contains(&0) {
             let found = format!("width {}, hidden {:?}", size.width, size.hidden);
             return Err(SketchError::parameter("size", "no empty layer", found));
         }
-        let parameters = Parameters::new(seed.child("embed mlp network"));
-        let (table, layers) =
-            draw(&parameters, &size, features.count(), total).map_err(NnError::from)?;
-        Ok(Self {
+        let network = Self {
             features,
             size,
-            parameters,
-            table,
-            layers,
-        })
+            count,
+            parameters: Parameters::new(seed.child("embed mlp network")),
+        };
+        // Draws the parameters.
+        network.layers().map_err(NnError::from)?;
+        Ok(network)
+    }
+
+    /// The newest table and layers.
+    fn layers(&self) -> Result<(Tensor, Vec<Dense>)> {
+        let builder = self.parameters.builder(DType::F32, &Device::Cpu);
+        let size = &self.size;
+        let table = (self.count * size.rows, size.width);
+        let table = builder.get_with_hints(table, "embedding", TABLE)?;
+        let mut inputs = self.count * size.width;
+        let mut layers = Vec::new();
+        for &outputs in size.hidden.iter().chain([&1]) {
+            let builder = builder.pp(format!("layer.{}", layers.len()));
+            layers.push(Dense::new(inputs, outputs, DenseInit::He, &builder)?);
+            inputs = outputs;
+        }
+        Ok((table, layers))
     }
 
     /// The oracle with the present weights.
@@ -101,38 +109,18 @@ impl<F> EmbedMlpNetwork<F> {
         let values = |tensor: &Tensor| -> std::result::Result<Vec<f32>, NnError> {
             Ok(tensor.flatten_all()?.to_vec1()?)
         };
-        let layers = self
-            .layers
+        let (table, layers) = self.layers().map_err(NnError::from)?;
+        let layers = layers
             .iter()
-            .map(|(weight, bias)| Ok((values(weight)?, values(bias)?)))
+            .map(|layer| Ok((values(layer.weight())?, values(layer.bias())?)))
             .collect::<std::result::Result<_, NnError>>()?;
         HashedEmbedMlp::new(
             self.features.clone(),
             self.size.width,
-            values(&self.table)?,
+            values(&table)?,
             layers,
         )
     }
-}
-
-fn draw(
-    parameters: &Parameters,
-    size: &EmbedMlpSize,
-    features: usize,
-    total: usize,
-) -> Result<(Tensor, Vec<(Tensor, Tensor)>)> {
-    let builder = parameters.builder(DType::F32, &Device::Cpu);
-    let table = builder.get_with_hints((total, size.width), "embedding", TABLE)?;
-    let mut inputs = features * size.width;
-    let mut layers = Vec::new();
-    for &outputs in size.hidden.iter().chain([&1]) {
-        let builder = builder.pp(format!("layer.{}", layers.len()));
-        let weight = builder.get_with_hints((outputs, inputs), "weight", RECTIFIED)?;
-        let bias = builder.get_with_hints(outputs, "bias", Init::Const(0.0))?;
-        layers.push((weight, bias));
-        inputs = outputs;
-    }
-    Ok((table, layers))
 }
 
 impl<K, F: Features<K>> Network<K> for EmbedMlpNetwork<F> {
@@ -142,13 +130,13 @@ impl<K, F: Features<K>> Network<K> for EmbedMlpNetwork<F> {
 
     fn forward(&self, encoded: &Tensor) -> Result<Tensor> {
         let (keys, features) = encoded.dims2()?;
-        let mut values = self
-            .table
+        let (table, layers) = self.layers()?;
+        let mut values = table
             .index_select(&encoded.flatten_all()?, 0)?
             .reshape((keys, features * self.size.width))?;
-        for (index, (weight, bias)) in self.layers.iter().enumerate() {
-            values = linear(&values, weight, bias)?;
-            if index + 1 < self.layers.len() {
+        for (index, layer) in layers.iter().enumerate() {
+            values = layer.forward(&values)?;
+            if index + 1 < layers.len() {
                 values = values.relu()?;
             }
         }

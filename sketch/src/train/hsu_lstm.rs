@@ -1,13 +1,12 @@
 //! The recurrent network of Hsu et al. for network flows.
 
-use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
-use septet_core::nn::{NnError, Parameters};
+use candle_core::{DType, Device, Module as _, Result, Tensor};
+use septet_core::nn::{Dense, DenseInit, NnError, Parameters, Weights};
 use septet_core::seed::SeedTree;
 
 use super::Network;
 use super::lstm::Lstm;
-use super::network::{FullyConnected, score_in_batches, short_fingerprint};
+use super::network::{score_in_batches, short_fingerprint};
 use crate::error::SketchError;
 use crate::key::FlowKey;
 use crate::oracle::Oracle;
@@ -26,11 +25,15 @@ use crate::oracle::Oracle;
 #[derive(Debug)]
 pub struct HsuLstm {
     parameters: Parameters,
+}
+
+/// The layers, bound to the newest parameters.
+struct Layers {
     source: Lstm,
     destination: Lstm,
-    source_port: [FullyConnected; 2],
-    destination_port: [FullyConnected; 2],
-    head: [FullyConnected; 3],
+    source_port: [Dense; 2],
+    destination_port: [Dense; 2],
+    head: [Dense; 3],
 }
 
 const ADDRESS_BITS: usize = 32;
@@ -52,24 +55,29 @@ impl HsuLstm {
         Self::from_parameters(Parameters::new(seed.child("hsu lstm")))
     }
 
-    /// The network with the parameters of a file that `parameters().save(..)` wrote.
+    /// The network with the parameters of a file that `parameters().weights().save(..)` wrote.
     ///
     /// # Errors
     ///
     /// [`SketchError::Tensor`] when the file is not such a file.
     pub fn load(path: impl AsRef<std::path::Path>) -> std::result::Result<Self, SketchError> {
-        Self::from_parameters(Parameters::from_file(path, &Device::Cpu)?)
+        Self::from_parameters(Weights::load(path, &Device::Cpu)?.into())
     }
 
     fn from_parameters(parameters: Parameters) -> std::result::Result<Self, SketchError> {
-        let builder = parameters.builder(DType::F32, &Device::Cpu);
-        Self::build(parameters, &builder).map_err(|error| SketchError::from(NnError::from(error)))
+        let network = Self { parameters };
+        // Draws the parameters that are not there.
+        network.layers().map_err(NnError::from)?;
+        Ok(network)
     }
 
-    fn build(parameters: Parameters, builder: &VarBuilder<'_>) -> Result<Self> {
+    fn layers(&self) -> Result<Layers> {
+        let builder = self.parameters.builder(DType::F32, &Device::Cpu);
         let lstm = |name| Lstm::new(1, HIDDEN, &builder.pp(name));
-        let layer = |name, inputs, outputs| FullyConnected::new(inputs, outputs, &builder.pp(name));
-        Ok(Self {
+        let layer = |name, inputs, outputs| {
+            Dense::new(inputs, outputs, DenseInit::Uniform, &builder.pp(name))
+        };
+        Ok(Layers {
             source: lstm("source")?,
             destination: lstm("destination")?,
             source_port: [
@@ -85,7 +93,6 @@ impl HsuLstm {
                 layer("head.1", 32, 32)?,
                 layer("head.2", 32, 1)?,
             ],
-            parameters,
         })
     }
 }
@@ -117,31 +124,32 @@ impl Network<FlowKey> for HsuLstm {
     }
 
     fn forward(&self, encoded: &Tensor) -> Result<Tensor> {
+        let model = self.layers()?;
         let keys = encoded.dim(0)?;
         let values = encoded.to_dtype(DType::F32)?;
         let field = |first, count| values.narrow(1, first, count);
         let address = |lstm: &Lstm, first| {
             lstm.last_output(keys, ADDRESS_BITS, |step| field(first + step, 1))
         };
-        let port = |layers: &[FullyConnected; 2], first| {
+        let port = |layers: &[Dense; 2], first| {
             let hidden = layers[0].forward(&field(first, PORT_BITS)?)?;
             layers[1].forward(&candle_nn::ops::leaky_relu(&hidden, LEAK)?)
         };
         let ports = 2 * ADDRESS_BITS;
         let mut joined = Tensor::cat(
             &[
-                address(&self.source, 0)?,
-                address(&self.destination, ADDRESS_BITS)?,
-                port(&self.source_port, ports)?,
-                port(&self.destination_port, ports + PORT_BITS)?,
+                address(&model.source, 0)?,
+                address(&model.destination, ADDRESS_BITS)?,
+                port(&model.source_port, ports)?,
+                port(&model.destination_port, ports + PORT_BITS)?,
                 field(COLUMNS - 1, 1)?,
             ],
             1,
         )?;
-        for layer in &self.head[..2] {
+        for layer in &model.head[..2] {
             joined = candle_nn::ops::leaky_relu(&layer.forward(&joined)?, LEAK)?;
         }
-        self.head[2].forward(&joined)?.squeeze(1)
+        model.head[2].forward(&joined)?.squeeze(1)
     }
 
     fn parameters(&self) -> &Parameters {
@@ -155,7 +163,7 @@ impl Oracle<FlowKey> for HsuLstm {
     }
 
     fn model_bytes(&self) -> usize {
-        size_of::<f32>() * self.parameters.element_count()
+        size_of::<f32>() * self.parameters.weights().element_count()
     }
 
     fn fingerprint(&self) -> [u8; 16] {
@@ -192,7 +200,7 @@ mod tests {
     #[test]
     fn it_has_the_parameters_of_the_paper() {
         let network = HsuLstm::new(&SeedTree::new(1)).unwrap();
-        assert_eq!(network.parameters.element_count(), 40_881);
+        assert_eq!(network.parameters.weights().element_count(), 40_881);
         assert_eq!(network.model_bytes(), 4 * 40_881);
     }
 
@@ -204,8 +212,9 @@ mod tests {
             let mut pick = vec![0f32; 32 * HEAD_INPUTS];
             pick[input] = 1.0;
             let pick = Tensor::from_vec(pick, (32, HEAD_INPUTS), &Device::Cpu).unwrap();
-            let changed = [("head.0.weight".to_owned(), pick)].into();
-            network.parameters.assign(&changed).unwrap();
+            let mut tensors = network.parameters.weights().tensors().clone();
+            tensors.insert("head.0.weight".to_owned(), pick);
+            network.parameters.set(Weights::new(tensors).unwrap());
             let mut scores = [0.0; 2];
             network.score(&[&flow(), &other], &mut scores);
             scores[0] != scores[1]

@@ -15,9 +15,8 @@ use crate::oracle::{Features, HashedLinear};
 pub struct LinearNetwork<F> {
     features: F,
     rows: usize,
+    total: usize,
     parameters: Parameters,
-    weight: Tensor,
-    bias: Tensor,
 }
 
 impl<F> LinearNetwork<F> {
@@ -36,18 +35,25 @@ impl<F> LinearNetwork<F> {
         F: Features<K>,
     {
         let total = check_rows(features.count(), rows)?;
-        let parameters = Parameters::new(seed.child("linear network"));
-        let builder = parameters.builder(DType::F32, &Device::Cpu);
-        let zeros = Init::Const(0.0);
-        let weight = builder.get_with_hints(total, "weight", zeros);
-        let bias = builder.get_with_hints(1, "bias", zeros);
-        Ok(Self {
+        let network = Self {
             features,
             rows,
-            weight: weight.map_err(NnError::from)?,
-            bias: bias.map_err(NnError::from)?,
-            parameters,
-        })
+            total,
+            parameters: Parameters::new(seed.child("linear network")),
+        };
+        // Draws the parameters.
+        network.tensors().map_err(NnError::from)?;
+        Ok(network)
+    }
+
+    /// The newest weight and bias.
+    fn tensors(&self) -> Result<[Tensor; 2]> {
+        let builder = self.parameters.builder(DType::F32, &Device::Cpu);
+        let zeros = Init::Const(0.0);
+        Ok([
+            builder.get_with_hints(self.total, "weight", zeros)?,
+            builder.get_with_hints(1, "bias", zeros)?,
+        ])
     }
 
     /// The oracle with the present weights.
@@ -60,11 +66,8 @@ impl<F> LinearNetwork<F> {
         F: Features<K> + Clone,
     {
         let values = |tensor: &Tensor| tensor.to_vec1::<f32>().map_err(NnError::from);
-        HashedLinear::new(
-            self.features.clone(),
-            values(&self.weight)?,
-            values(&self.bias)?[0],
-        )
+        let [weight, bias] = self.tensors().map_err(NnError::from)?;
+        HashedLinear::new(self.features.clone(), values(&weight)?, values(&bias)?[0])
     }
 }
 
@@ -86,11 +89,12 @@ impl<K, F: Features<K>> Network<K> for LinearNetwork<F> {
     }
 
     fn forward(&self, encoded: &Tensor) -> Result<Tensor> {
-        self.weight
+        let [weight, bias] = self.tensors()?;
+        weight
             .index_select(&encoded.flatten_all()?, 0)?
             .reshape(encoded.shape())?
             .sum(1)?
-            .broadcast_add(&self.bias)
+            .broadcast_add(&bias)
     }
 
     fn parameters(&self) -> &Parameters {

@@ -23,8 +23,8 @@
 //! let seed = SeedTree::new(7);
 //! let network = LinearNetwork::new(BlockFeatures::new(&[8])?, 64, &seed)?;
 //! Trainer::new(Loss::BatchRank { group: 8 }, &seed)
-//!     .rate(0.02)
-//!     .batch(256)
+//!     .learning_rate(0.02)
+//!     .batch_size(256)
 //!     .steps(100)
 //!     .fit(&network, &keys, &counts, |_| ())?;
 //!

@@ -1,8 +1,7 @@
 //! A model under training.
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::{Init, VarBuilder};
-use septet_core::nn::{Parameters, linear};
+use septet_core::nn::Parameters;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::oracle::Features;
@@ -46,31 +45,6 @@ pub(super) fn encode_features<K>(
     Tensor::from_vec(hashes, (keys.len(), count), &Device::Cpu)
 }
 
-/// A fully connected layer with PyTorch's initial values.
-#[derive(Clone, Debug)]
-pub(super) struct FullyConnected {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl FullyConnected {
-    pub(super) fn new(inputs: usize, outputs: usize, builder: &VarBuilder<'_>) -> Result<Self> {
-        let bound = 1.0 / (inputs as f64).sqrt();
-        let init = Init::Uniform {
-            lo: -bound,
-            up: bound,
-        };
-        Ok(Self {
-            weight: builder.get_with_hints((outputs, inputs), "weight", init)?,
-            bias: builder.get_with_hints(outputs, "bias", init)?,
-        })
-    }
-
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, &self.bias)
-    }
-}
-
 /// How many keys a recurrent network scores at once: enough for fast products, and few enough that
 /// the activations stay in the cache.
 const SCORED_TOGETHER: usize = 256;
@@ -94,6 +68,6 @@ pub(super) fn score_in_batches<K, N: Network<K>>(network: &N, keys: &[&K], score
 
 /// The first half of the hash of a kind and its parameters.
 pub(super) fn short_fingerprint(kind: &str, parameters: &Parameters) -> [u8; 16] {
-    let values = parameters.fingerprint().unwrap_or_default();
+    let values = parameters.weights().fingerprint().unwrap_or_default();
     xxh3_128(&[kind.as_bytes(), &values].concat()).to_le_bytes()
 }

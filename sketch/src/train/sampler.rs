@@ -1,8 +1,7 @@
 //! Which examples a step sees.
 
-use rand::Rng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use rand::Rng as _;
+use septet_core::nn::Batches;
 use septet_core::seed::SeedTree;
 
 use crate::error::SketchError;
@@ -31,85 +30,79 @@ impl Sampler {
     }
 }
 
-/// The batches of one training, in order.
-pub(super) struct Batches {
-    rng: ChaCha8Rng,
-    size: usize,
-    order: Order,
+/// The batches of one training: a function of the seed and the step, so that a training can
+/// continue anywhere.
+pub(super) enum SampledBatches {
+    /// Passes over all examples.
+    Uniform(Batches),
+    /// Draws with replacement.
+    Weighted {
+        /// Running sums of the weights.
+        sums: Vec<f64>,
+        size: usize,
+        seed: SeedTree,
+    },
 }
 
-enum Order {
-    /// A permutation, and how much of it was used.
-    Shuffled { order: Vec<u32>, used: usize },
-    /// Running sums of the weights.
-    Weighted(Vec<f64>),
-}
-
-impl Batches {
+impl SampledBatches {
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] when there are fewer examples than a batch needs, or weights do not
-    /// have a finite positive sum.
+    /// [`SketchError::Tensor`] when there are fewer examples than a batch needs;
+    /// [`SketchError::Parameter`] when weights do not have a finite positive sum.
     pub(super) fn new(
         sampler: Sampler,
         counts: &[u64],
         size: usize,
         seed: &SeedTree,
     ) -> Result<Self, SketchError> {
-        let numbers = 0..u32::try_from(counts.len()).unwrap_or(u32::MAX);
-        if size == 0 || size > numbers.len() {
-            let expected = format!("1 to {} examples, as many as there are", numbers.len());
-            return Err(SketchError::parameter("batch", expected, size));
-        }
-        let order = match sampler {
-            Sampler::Uniform => Order::Shuffled {
-                used: numbers.len(),
-                order: numbers.collect(),
-            },
+        let seed = seed.child("batches");
+        // Checks the size for both kinds.
+        let uniform = Batches::new(counts.len(), size, &seed)?;
+        match sampler {
+            Sampler::Uniform => Ok(Self::Uniform(uniform)),
             Sampler::ByCount { alpha } => {
-                let mut sum = 0.0;
                 let sums: Vec<f64> = counts
                     .iter()
-                    .map(|&count| {
-                        sum += (count as f64).powf(alpha);
-                        sum
+                    .scan(0.0, |sum, &count| {
+                        *sum += (count as f64).powf(alpha);
+                        Some(*sum)
                     })
                     .collect();
-                if !(sum.is_finite() && sum > 0.0) {
-                    return Err(SketchError::parameter(
+                match sums.last() {
+                    Some(&sum) if sum.is_finite() && sum > 0.0 => {
+                        Ok(Self::Weighted { sums, size, seed })
+                    }
+                    _ => Err(SketchError::parameter(
                         "alpha",
                         "weights with a finite positive sum",
                         alpha,
-                    ));
+                    )),
                 }
-                Order::Weighted(sums)
             }
-        };
-        Ok(Self {
-            rng: seed.child("batches").rng(),
-            size,
-            order,
-        })
+        }
     }
 
-    /// The examples of the next batch. An epoch's last examples are dropped when they are too few.
-    pub(super) fn next(&mut self) -> Vec<u32> {
-        let size = self.size;
-        match &mut self.order {
-            Order::Shuffled { order, used } => {
-                if *used + size > order.len() {
-                    order.shuffle(&mut self.rng);
-                    *used = 0;
-                }
-                *used += size;
-                order[*used - size..*used].to_vec()
+    /// The number of batches in an epoch: a last batch that is not full does not count.
+    pub(super) fn per_epoch(&self) -> u64 {
+        match self {
+            Self::Uniform(batches) => batches.per_epoch(),
+            Self::Weighted { sums, size, .. } => (sums.len() / size) as u64,
+        }
+    }
+
+    /// The examples of a step.
+    pub(super) fn of_step(&mut self, step: u64) -> Vec<u32> {
+        match self {
+            Self::Uniform(batches) => {
+                batches.seek(step);
+                batches.draw().to_vec()
             }
-            Order::Weighted(sums) => {
+            Self::Weighted { sums, size, seed } => {
                 let total = sums[sums.len() - 1];
-                (0..size)
-                    .map(|_| {
-                        let place = self.rng.random::<f64>() * total;
-                        let found = sums.partition_point(|&sum| sum <= place);
+                let places = seed.index(step).rng().random_iter::<f64>().take(*size);
+                places
+                    .map(|place| {
+                        let found = sums.partition_point(|&sum| sum <= place * total);
                         // Rounding could reach the end.
                         found.min(sums.len() - 1) as u32
                     })
@@ -124,25 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_has_every_example_once() {
-        let counts = [1; 10];
-        let mut batches = Batches::new(Sampler::Uniform, &counts, 5, &SeedTree::new(1)).unwrap();
-        let mut epochs = Vec::new();
-        for _ in 0..3 {
-            let epoch = [batches.next(), batches.next()].concat();
-            let mut sorted = epoch.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..10).collect::<Vec<u32>>());
-            epochs.push(epoch);
+    fn sizes_that_fit_no_batch_are_refused() {
+        for size in [0, 11] {
+            for sampler in [Sampler::Uniform, Sampler::ByCount { alpha: 1.0 }] {
+                let batches = SampledBatches::new(sampler, &[1; 10], size, &SeedTree::new(1));
+                assert!(batches.is_err());
+            }
         }
-        assert_ne!(epochs[0], epochs[1]);
-        // Batches of four leave two examples over.
-        let mut batches = Batches::new(Sampler::Uniform, &counts, 4, &SeedTree::new(1)).unwrap();
-        let mut seen = [batches.next(), batches.next()].concat();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), 8);
-        assert!(Batches::new(Sampler::Uniform, &counts, 11, &SeedTree::new(1)).is_err());
     }
 
     #[test]
@@ -153,10 +134,10 @@ mod tests {
             (0.5, [1.0 / 7.0, 2.0 / 7.0, 4.0 / 7.0]),
         ] {
             let sampler = Sampler::ByCount { alpha };
-            let mut batches = Batches::new(sampler, &counts, 3, &SeedTree::new(1)).unwrap();
+            let mut batches = SampledBatches::new(sampler, &counts, 3, &SeedTree::new(1)).unwrap();
             let mut drawn = [0.0; 3];
-            for _ in 0..10_000 {
-                for example in batches.next() {
+            for step in 0..10_000 {
+                for example in batches.of_step(step) {
                     drawn[example as usize] += 1.0 / 30_000.0;
                 }
             }
@@ -165,9 +146,10 @@ mod tests {
                 let drawn: f64 = drawn;
                 assert!((drawn - share).abs() < 0.0174, "{drawn} {share}");
             }
+            assert_eq!(batches.of_step(5), batches.of_step(5));
         }
         let alpha = f64::INFINITY;
         let sampler = Sampler::ByCount { alpha };
-        assert!(Batches::new(sampler, &counts, 3, &SeedTree::new(1)).is_err());
+        assert!(SampledBatches::new(sampler, &counts, 3, &SeedTree::new(1)).is_err());
     }
 }

@@ -1,27 +1,25 @@
 //! The loop that fits a network to counts.
 
 use candle_core::{Device, Tensor};
-use septet_core::nn::{Adam, NnError, Optimizer, Schedule, State, clip_by_global_norm};
+use septet_core::nn::{Adam, CheckpointFile, NnError, Schedule, Step};
 use septet_core::seed::SeedTree;
 
-use super::sampler::Batches;
+use super::sampler::SampledBatches;
 use super::{Loss, Network, Sampler};
 use crate::error::SketchError;
 
 /// Fits a network to examples: keys of earlier windows with their counts.
 ///
-/// Adam with the learning rate 1e-3, batches of 1 024 and uniform sampling, as in the paper, unless
-/// told otherwise; the number of steps is 1 000 unless told otherwise.
+/// The defaults are Adam with the learning rate 1e-3, batches of 1 024 and uniform sampling, as in
+/// the paper, and 1 000 steps.
 #[derive(Clone, Debug)]
 pub struct Trainer {
     loss: Loss,
     sampler: Sampler,
-    optimizer: Adam,
-    rate: f64,
-    schedule: Schedule,
-    batch: usize,
+    step: Step,
+    batch_size: usize,
     length: Length,
-    clip: Option<f64>,
+    checkpoint: Option<CheckpointFile>,
     seed: SeedTree,
 }
 
@@ -38,7 +36,7 @@ pub struct Progress {
     pub step: u64,
     /// Steps that will be taken.
     pub steps: u64,
-    /// The loss of the batch of the last step.
+    /// The loss of the last step's batch, before the step.
     pub loss: f64,
 }
 
@@ -49,12 +47,10 @@ impl Trainer {
         Self {
             loss,
             sampler: Sampler::Uniform,
-            optimizer: Adam::default(),
-            rate: 1e-3,
-            schedule: Schedule::default(),
-            batch: 1024,
+            step: Step::new(Adam::default(), 1e-3),
+            batch_size: 1024,
             length: Length::Steps(1000),
-            clip: None,
+            checkpoint: None,
             seed: seed.child("trainer"),
         }
     }
@@ -66,31 +62,31 @@ impl Trainer {
         self
     }
 
-    /// The constants of Adam.
+    /// The constants of Adam; the default is that of [`Adam`].
     #[must_use]
     pub fn optimizer(mut self, optimizer: Adam) -> Self {
-        self.optimizer = optimizer;
+        self.step = self.step.optimizer(optimizer);
         self
     }
 
-    /// The full learning rate.
+    /// The full learning rate, a positive number.
     #[must_use]
-    pub fn rate(mut self, rate: f64) -> Self {
-        self.rate = rate;
+    pub fn learning_rate(mut self, rate: f64) -> Self {
+        self.step = self.step.learning_rate(rate);
         self
     }
 
-    /// How the learning rate changes from step to step.
+    /// How the learning rate changes from step to step; the default is a constant.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
+        self.step = self.step.schedule(schedule);
         self
     }
 
     /// The number of examples in a step.
     #[must_use]
-    pub fn batch(mut self, batch: usize) -> Self {
-        self.batch = batch;
+    pub fn batch_size(mut self, size: usize) -> Self {
+        self.batch_size = size;
         self
     }
 
@@ -108,10 +104,19 @@ impl Trainer {
         self
     }
 
-    /// The largest norm of the gradient; larger ones are scaled down. No bound unless told otherwise.
+    /// The maximum global norm of the gradients; larger ones are scaled down to it. The default is
+    /// no maximum.
     #[must_use]
-    pub fn clip(mut self, norm: f64) -> Self {
-        self.clip = Some(norm);
+    pub fn max_gradient_norm(mut self, norm: f64) -> Self {
+        self.step = self.step.max_gradient_norm(norm);
+        self
+    }
+
+    /// Keeps the state of the training in this file, and continues from it when it is there: the
+    /// result is the same, bit for bit, as without the interruption.
+    #[must_use]
+    pub fn checkpoint(mut self, file: CheckpointFile) -> Self {
+        self.checkpoint = Some(file);
         self
     }
 
@@ -120,8 +125,9 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] when keys and counts differ in number, or there are fewer than a
-    /// batch needs; [`SketchError::Tensor`] when a parameter gets no gradient.
+    /// [`SketchError::Parameter`] when keys and counts differ in number; [`SketchError::Tensor`] when
+    /// there are fewer keys than a batch needs, a parameter gets no gradient, the training diverges,
+    /// or its checkpoint cannot be read or written.
     pub fn fit<K>(
         &self,
         network: &impl Network<K>,
@@ -133,35 +139,29 @@ impl Trainer {
             let expected = format!("{}, one for each key", keys.len());
             return Err(SketchError::parameter("counts", expected, counts.len()));
         }
-        let mut batches = Batches::new(self.sampler, counts, self.batch, &self.seed)?;
+        let mut batches = SampledBatches::new(self.sampler, counts, self.batch_size, &self.seed)?;
         let steps = match self.length {
             Length::Steps(steps) => steps,
-            Length::Epochs(epochs) => epochs * (keys.len() / self.batch) as u64,
+            Length::Epochs(epochs) => epochs * batches.per_epoch(),
         };
         let references: Vec<&K> = keys.iter().collect();
         let encoded = network.encode(&references).map_err(NnError::from)?;
-        let mut state = State::default();
-        for step in 0..steps {
-            let examples = batches.next();
-            let loss = self
-                .loss_of(network, &encoded, counts, examples)
-                .map_err(NnError::from)?;
-            let mut gradients = network.parameters().gradients(&loss)?;
-            if let Some(bound) = self.clip {
-                (gradients, _) = clip_by_global_norm(&gradients, bound)?;
-            }
-            let values = network.parameters().values();
-            let rate = self.schedule.rate(self.rate, step);
-            let (values, next) = self.optimizer.step(rate, &values, &gradients, &state)?;
-            network.parameters().assign(&values)?;
-            state = next;
-            progress(Progress {
-                step: step + 1,
-                steps,
-                loss: loss.to_scalar().map_err(NnError::from)?,
-            });
-        }
-        Ok(())
+        self.step.run(
+            network.parameters(),
+            steps,
+            self.checkpoint.as_ref(),
+            |step| -> Result<Tensor, SketchError> {
+                let loss = self.loss_of(network, &encoded, counts, batches.of_step(step));
+                Ok(loss.map_err(NnError::from)?)
+            },
+            |report| {
+                progress(Progress {
+                    step: report.step,
+                    steps,
+                    loss: report.loss,
+                });
+            },
+        )
     }
 
     fn loss_of<K>(

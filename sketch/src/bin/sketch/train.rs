@@ -104,7 +104,7 @@ mod training {
         let different = counted.len();
         let trainer = Trainer::new(loss, &SeedTree::new(arguments.seed).child("training"))
             .sampler(sampler)
-            .rate(arguments.rate)
+            .learning_rate(arguments.rate)
             .steps(arguments.steps);
         let (last, learned_from) = match key_type {
             KeyType::Flow => {
@@ -191,7 +191,7 @@ mod training {
         if keys.is_empty() {
             bail!("there is nothing to learn from: no key of the stream is text");
         }
-        let trainer = trainer.batch(arguments.batch.min(keys.len()));
+        let trainer = trainer.batch_size(arguments.batch.min(keys.len()));
         let style = "training {wide_bar} {pos}/{len} steps, loss {msg}, {eta:>4} left";
         let style = ProgressStyle::with_template(style).context("the progress bar's template")?;
         let bar = ProgressBar::new(arguments.steps).with_style(style);
