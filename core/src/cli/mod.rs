@@ -56,6 +56,7 @@
 mod closed_pipe;
 mod exit;
 mod message;
+mod report;
 #[cfg(feature = "cli-testing")]
 pub mod testing;
 #[cfg(test)]
@@ -69,6 +70,7 @@ use std::process::{self, ExitCode};
 
 pub use exit::{Exit, Failure};
 pub use message::{chain, warn};
+pub use report::{Report, significant};
 
 use message::{Style, print_error};
 
