@@ -57,12 +57,12 @@
 //!
 //! let mut sketch = Learned::<FlowKey, CountMin, _>::builder(oracle)
 //!     .bytes(64 * 1024)
-//!     .explicit_share(0.4)
+//!     .explicit_fraction(0.4)
 //!     .validation_scores(scores)
 //!     .build(|bytes| CountMin::builder().bytes(bytes).build())?;
 //! let order = today.packets(&SeedTree::new(5));
 //! for flow in order {
-//!     sketch.push(&today.keys()[flow as usize], 1);
+//!     sketch.update_by(&today.keys()[flow as usize], 1);
 //! }
 //! // The table holds one flow in eight, and more than half of the packets.
 //! assert!(sketch.coverage() > 0.5);
@@ -101,6 +101,7 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+mod prefetcher;
 mod rows;
 pub mod simd;
 #[cfg(feature = "std")]
@@ -117,7 +118,7 @@ pub use count_min::CountMin;
 pub use count_sketch::CountSketch;
 pub use error::SketchError;
 pub use frequency::{Estimate, FrequencySketch, Merge};
-pub use key::{FlowKey, Key};
+pub use key::{FlowKey, Key, KeyHash};
 
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]

@@ -162,7 +162,7 @@ impl CellType {
     /// # Errors
     ///
     /// [`SketchError::Decode`] when the bytes are not those of a count-min sketch.
-    pub fn of(bytes: &[u8]) -> Result<Option<Self>, SketchError> {
+    pub fn detect(bytes: &[u8]) -> Result<Option<Self>, SketchError> {
         let mut input = Input::new(super::FORMAT, bytes);
         let header = super::Header::read(&mut input)?;
         debug_assert_eq!(header.empty, bytes[3] == EMPTY);

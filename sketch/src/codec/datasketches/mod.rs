@@ -144,7 +144,7 @@ impl<C: Cell> CountMin<C> {
 
     /// Reads a sketch that was made with this seed; the bytes hold a hash of the seed only.
     ///
-    /// Nothing in the bytes tells the type of the cells; [`CellType::of`] tells it in practice.
+    /// Nothing in the bytes tells the type of the cells; [`CellType::detect`] tells it in practice.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ impl<C: Cell> Native for CountMin<C> {
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let envelope = Envelope::open(bytes, Kind::DataSketches, memory)?;
         envelope.check_element(element(C::TYPE), &C::TYPE.to_string())?;
         envelope.parameters.end()?;

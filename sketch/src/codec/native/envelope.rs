@@ -9,7 +9,7 @@ use super::{
 use crate::any_key::KeyType;
 
 /// The most bytes of parameters.
-const MOST_PARAMETERS: u32 = 4096;
+const MAX_PARAMETER_BYTES: u32 = 4096;
 
 /// The codes for the keys that are hashes, or of several types.
 pub(super) const HASHES: u8 = 4;
@@ -125,8 +125,8 @@ impl Front {
             return Err(input.fault_at(10, "flags 0 or 1", format!("{flags}")));
         }
         let parameters = input.u32("length of the parameters")?;
-        if parameters > MOST_PARAMETERS {
-            let expected = format!("at most {MOST_PARAMETERS} bytes of parameters");
+        if parameters > MAX_PARAMETER_BYTES {
+            let expected = format!("at most {MAX_PARAMETER_BYTES} bytes of parameters");
             return Err(input.fault_at(12, expected, format!("{parameters}")));
         }
         let seed = input.u64("seed")?;

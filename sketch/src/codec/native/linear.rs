@@ -5,7 +5,7 @@
 //! (u64). The payload is the counters, row by row, or in the blocked layout line by line.
 
 use super::{Envelope, Kind, Native, Numbers, Options, Parts, SketchError};
-use crate::count_min::{CountMin, Counter, Layout, Update};
+use crate::count_min::{CountMin, Counter, Layout, UpdateRule};
 use crate::count_sketch::{CountSketch, SignedCounter};
 use crate::frequency::FrequencySketch;
 
@@ -19,8 +19,8 @@ impl<C: Counter> Native for CountMin<C> {
             Layout::Blocked => 1,
         });
         parameters.push(match self.update_rule() {
-            Update::Plain => 0,
-            Update::Conservative => 1,
+            UpdateRule::Plain => 0,
+            UpdateRule::Conservative => 1,
         });
         parameters.push(0);
         parameters.extend((self.width() as u64).to_le_bytes());
@@ -41,7 +41,7 @@ impl<C: Counter> Native for CountMin<C> {
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let mut envelope = Envelope::open(bytes, Kind::CountMin, memory)?;
         let numbers = numbers::<C>(false);
         envelope.check_element(numbers.size as u8, C::NAME)?;
@@ -53,8 +53,8 @@ impl<C: Counter> Native for CountMin<C> {
             other => return Err(parameters.fault_before("layout 0 or 1", other)),
         };
         let rule = match parameters.u8("update rule")? {
-            0 => Update::Plain,
-            1 => Update::Conservative,
+            0 => UpdateRule::Plain,
+            1 => UpdateRule::Conservative,
             other => return Err(parameters.fault_before("update rule 0 or 1", other)),
         };
         match parameters.u8("a zero")? {
@@ -99,7 +99,7 @@ impl<C: SignedCounter> Native for CountSketch<C> {
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let mut envelope = Envelope::open(bytes, Kind::CountSketch, memory)?;
         let numbers = numbers::<C>(true);
         envelope.check_element(numbers.size as u8, C::NAME)?;

@@ -61,11 +61,11 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 32;
 
 /// Bytes of memory that a sketch takes at most when it is read by [`Native::from_bytes`]: this
-/// many, or [`MEMORY_FACTOR`] times the bytes that are read when that is more.
-pub const MEMORY: usize = 256 << 20;
+/// many, or [`MEMORY_LIMIT_FACTOR`] times the bytes that are read when that is more.
+pub const DEFAULT_MEMORY_LIMIT: usize = 256 << 20;
 
-/// See [`MEMORY`].
-pub const MEMORY_FACTOR: usize = 16;
+/// See [`DEFAULT_MEMORY_LIMIT`].
+pub const MEMORY_LIMIT_FACTOR: usize = 16;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,7 +181,7 @@ pub struct Header {
 impl Header {
     /// Whether the bytes begin as those of this format.
     #[must_use]
-    pub fn is_at_start_of(bytes: &[u8]) -> bool {
+    pub fn has_magic(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
@@ -204,14 +204,14 @@ pub trait Native: Sized {
     /// [`SketchError::NeedsFeature`] for [`Encoding::Zstd`] without the feature `compression`.
     fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, SketchError>;
 
-    /// Reads a sketch, which may take [`MEMORY`] bytes or [`MEMORY_FACTOR`] times those that are
+    /// Reads a sketch, which may take [`DEFAULT_MEMORY_LIMIT`] bytes or [`MEMORY_LIMIT_FACTOR`] times those that are
     /// read.
     ///
     /// # Errors
     ///
     /// [`SketchError::Decode`] when the bytes are not those of such a sketch.
     fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
-        Self::from_bytes_within(bytes, default_memory(bytes))
+        Self::from_bytes_with_limit(bytes, default_memory(bytes))
     }
 
     /// Reads a sketch that takes at most about `memory` bytes.
@@ -219,10 +219,13 @@ pub trait Native: Sized {
     /// # Errors
     ///
     /// As [`from_bytes`](Self::from_bytes).
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError>;
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError>;
 }
 
-/// The limit for which [`MEMORY`] stands.
+/// The limit for which [`DEFAULT_MEMORY_LIMIT`] stands.
 pub(crate) fn default_memory(bytes: &[u8]) -> usize {
-    bytes.len().saturating_mul(MEMORY_FACTOR).max(MEMORY)
+    bytes
+        .len()
+        .saturating_mul(MEMORY_LIMIT_FACTOR)
+        .max(DEFAULT_MEMORY_LIMIT)
 }

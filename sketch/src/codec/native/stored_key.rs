@@ -4,11 +4,10 @@ use super::cells::varint;
 use super::envelope::{HASHES, MIXED, code_of};
 use super::{Input, SketchError, push_varint};
 use crate::any_key::{AnyKey, KeyType};
-use crate::heavy_hitters::KeyHash;
-use crate::key::{FlowKey, Key};
+use crate::key::{FlowKey, Key, KeyHash};
 
 /// The longest key.
-const LONGEST_KEY: u64 = 1 << 20;
+const MAX_KEY_BYTES: u64 = 1 << 20;
 
 /// A key that files hold: integers without sign, text, bytes, flows, hashes, and [`AnyKey`]. It
 /// cannot be implemented outside this crate.
@@ -74,8 +73,8 @@ impl Stored for Vec<u8> {
         }
         let at = input.offset();
         let length = varint(input)?;
-        if length > LONGEST_KEY {
-            let expected = format!("a key of at most {LONGEST_KEY} bytes");
+        if length > MAX_KEY_BYTES {
+            let expected = format!("a key of at most {MAX_KEY_BYTES} bytes");
             return Err(input.fault_at(at, expected, format!("{length}")));
         }
         Ok(Some(input.take(length as usize, "key")?.to_vec()))
