@@ -420,12 +420,12 @@ fn headers_say_what_a_file_holds() {
         (2, 16, Layout::Blocked, UpdateRule::Conservative),
         &[(1, 2)],
     );
-    let options = Options::default().keys(Some(KeyType::Flow));
+    let options = Options::default().key_type(Some(KeyType::Flow));
     let bytes = sketch.to_bytes(&options).expect("built in");
     let header = Header::read(&bytes).expect("a header");
     assert_eq!((header.kind, header.element), (Kind::CountMin, 4));
     assert_eq!(
-        (header.keys, header.seed, header.total),
+        (header.key_type, header.seed, header.total),
         (Some(KeyType::Flow), 5, 2)
     );
     assert!(Header::has_magic(&bytes) && !Header::has_magic(b"LSK"));

@@ -456,7 +456,7 @@ impl Reading {
             }
             (kind, _) => Err(anyhow!("a {kind} is not known to this program")),
         };
-        Ok((sketch?, header.keys))
+        Ok((sketch?, header.key_type))
     }
 
     fn datasketches(&self, bytes: &[u8]) -> Result<Box<dyn AnySketch>> {

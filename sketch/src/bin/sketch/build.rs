@@ -141,7 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     })?;
     sketch.count_all(&batch)?;
     let keys = if mixed { None } else { keys };
-    let bytes = sketch.stored(&arguments.output.options().keys(keys))?;
+    let bytes = sketch.stored(&arguments.output.options().key_type(keys))?;
     arguments.output.write(&bytes)?;
 
     let mut rows = vec![

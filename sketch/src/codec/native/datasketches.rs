@@ -1,5 +1,5 @@
-//! Sketches of Apache DataSketches in a file of this crate: with their seed, the type of their cells
-//! and a checksum, and smaller. The payload is what DataSketches writes.
+//! Apache DataSketches sketches in the native format, which adds the seed, the type of the cells, a
+//! checksum and compression. The payload is the DataSketches encoding.
 
 use super::{Envelope, Kind, Native, Options, Parts, SketchError};
 use crate::codec::datasketches::{Cell, CellType, CountMin};
