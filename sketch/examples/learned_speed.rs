@@ -54,14 +54,16 @@ impl Setting<'_> {
     ) -> Result<(), SketchError> {
         let mut sketch = Learned::<FlowKey, CountMin<u32>, O>::builder(oracle.clone())
             .bytes(self.bytes)
-            .explicit_share(0.4)
-            .threshold(Threshold::Quantile { over: self.over })
+            .explicit_fraction(0.4)
+            .threshold(Threshold::Quantile {
+                keys_per_slot: self.over,
+            })
             .validation_scores(validation)
             .expected_keys(self.flows as u64)
             .build(|bytes| CountMin::builder().layout(self.layout).bytes(bytes).build())?;
         let packets = self.packets;
         run.rates
-            .push(rate(packets.len(), || sketch.push_batch(packets)));
+            .push(rate(packets.len(), || sketch.update_batch(packets)));
         run.coverage = sketch.coverage();
         run.stats = sketch.stats();
         Ok(())
@@ -137,7 +139,7 @@ fn main() -> Result<(), SketchError> {
                      questions a packet",
                     100.0 * rate / alone,
                     run.coverage,
-                    run.stats.questions as f64 / run.stats.total as f64
+                    run.stats.oracle_queries as f64 / run.stats.total as f64
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! Keys whose type is known only when the program runs: those of files.
+//! Keys whose type is known only at run time, such as those of files.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,11 +9,11 @@ use core::str::FromStr;
 use crate::error::SketchError;
 use crate::key::{FlowKey, Key};
 
-/// What kind of keys a stream or a sketch holds.
+/// The type of the keys of a stream or a sketch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum KeyType {
-    /// Integers without sign.
+    /// Unsigned integers.
     Integer,
     /// Bytes; text is its UTF-8.
     Bytes,
@@ -31,9 +31,9 @@ impl fmt::Display for KeyType {
     }
 }
 
-/// A key of any kind that files hold.
+/// A key of any type that files support.
 ///
-/// It has the hash of the key inside: a sketch of `AnyKey::Integer(7)` is one of `7_u64`.
+/// It has the hash of the key inside: `AnyKey::Integer(7)` is counted as `7_u64`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum AnyKey {
@@ -57,7 +57,7 @@ impl Key for AnyKey {
 }
 
 impl AnyKey {
-    /// Which kind it is.
+    /// The type of this key.
     #[must_use]
     pub fn key_type(&self) -> KeyType {
         match self {
@@ -67,12 +67,12 @@ impl AnyKey {
         }
     }
 
-    /// Reads a key as people write it: an integer in decimal, a flow as
-    /// `10.1.2.3:4567 > 192.168.0.1:443 6`, bytes as they are.
+    /// Parses a key: an integer in decimal, a flow as `10.1.2.3:4567 > 192.168.0.1:443 6`, bytes
+    /// as they are.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] for a text that is no such key.
+    /// [`SketchError::Parameter`] for text that is not a key of this type.
     pub fn parse(key_type: KeyType, text: &str) -> Result<Self, SketchError> {
         let wrong = |expected: &str| SketchError::parameter("key", expected, format!("{text:?}"));
         match key_type {
@@ -87,7 +87,7 @@ impl AnyKey {
 }
 
 impl fmt::Display for AnyKey {
-    /// Bytes that are not text, and control characters, are escaped.
+    /// Control characters and bytes that are not UTF-8 are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer(integer) => write!(f, "{integer}"),
@@ -112,7 +112,7 @@ impl fmt::Display for AnyKey {
 impl FromStr for FlowKey {
     type Err = SketchError;
 
-    /// Reads what [`Display`](fmt::Display) writes: `10.1.2.3:4567 > 192.168.0.1:443 6`.
+    /// Parses the output of [`Display`](fmt::Display): `10.1.2.3:4567 > 192.168.0.1:443 6`.
     fn from_str(text: &str) -> Result<Self, SketchError> {
         let parse = || {
             let (source, rest) = text.split_once('>')?;

@@ -1,4 +1,4 @@
-//! Counters in memory that begins at a cache line and ends with one.
+//! Arrays of counters in whole, aligned cache lines.
 
 #![expect(
     unsafe_code,
@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 /// Bytes of a cache line.
 pub(crate) const LINE_BYTES: usize = 64;
 
-/// An integer that any bytes are a value of.
+/// An integer type for which every bit pattern is valid.
 ///
 /// # Safety
 ///
@@ -42,7 +42,7 @@ impl<C: Cell> CacheLines<C> {
     /// Counters in a line.
     pub(crate) const PER_LINE: usize = LINE_BYTES / size_of::<C>();
 
-    /// So many lines of zeros.
+    /// `lines` cache lines of zeros.
     pub(crate) fn zeroed(lines: usize) -> Self {
         if lines == 0 {
             return Self {
@@ -50,12 +50,13 @@ impl<C: Cell> CacheLines<C> {
                 lines,
             };
         }
-        let layout = memory(lines);
+        let layout = allocation_layout(lines);
         // SAFETY: the size is not zero.
         let Some(first) = NonNull::new(unsafe { alloc(layout) }) else {
             handle_alloc_error(layout)
         };
-        huge_pages::ask_for(first, layout.size());
+        // Before the first write, so that the kernel backs the pages as advised.
+        huge_pages::advise(first, layout.size());
         // SAFETY: these bytes were just allocated.
         unsafe { first.write_bytes(0, layout.size()) };
         Self {
@@ -97,28 +98,28 @@ impl<C> Drop for CacheLines<C> {
     fn drop(&mut self) {
         if self.lines > 0 {
             // SAFETY: allocated by `zeroed` with the same layout.
-            unsafe { dealloc(self.first.as_ptr().cast(), memory(self.lines)) };
+            unsafe { dealloc(self.first.as_ptr().cast(), allocation_layout(self.lines)) };
         }
     }
 }
 
-/// What is asked of the allocator for so many lines.
-fn memory(lines: usize) -> Layout {
+/// Allocation layout of `lines` cache lines: large tables are aligned to huge pages.
+fn allocation_layout(lines: usize) -> Layout {
     let bytes = lines * LINE_BYTES;
     let huge = cfg!(feature = "std") && bytes >= huge_pages::BYTES;
     let alignment = if huge { huge_pages::BYTES } else { LINE_BYTES };
-    Layout::from_size_align(bytes, alignment).expect("tables are checked to fit into memory")
+    Layout::from_size_align(bytes, alignment).expect("builders check that tables fit into memory")
 }
 
-/// Large pages, in which a table takes few entries of the processor's address cache.
+/// Huge pages, with which a large table needs few entries of the translation lookaside buffer.
 mod huge_pages {
     use core::ptr::NonNull;
 
     /// Bytes of a huge page where pages are of 4 KiB, on x86-64 and on 64-bit Arm.
     pub(super) const BYTES: usize = 2 * 1024 * 1024;
 
-    /// Asks for huge pages. It is advice: without them everything works the same.
-    pub(super) fn ask_for(first: NonNull<u8>, bytes: usize) {
+    /// Advises the kernel to use huge pages. Nothing depends on whether it does.
+    pub(super) fn advise(first: NonNull<u8>, bytes: usize) {
         #[cfg(all(feature = "std", target_os = "linux"))]
         if bytes >= BYTES {
             use rustix::mm::{Advice, madvise};
@@ -133,11 +134,10 @@ mod huge_pages {
     }
 }
 
-/// Asks the processor to load the cache line of the counter at this place. Nothing happens when there
-/// is none.
+/// Requests the cache line of the counter at `position`. Does nothing if there is no such counter.
 #[inline(always)]
-pub(crate) fn prefetch<C>(cells: &[C], place: usize) {
-    let address = cells.as_ptr().wrapping_add(place);
+pub(crate) fn prefetch<C>(cells: &[C], position: usize) {
+    let address = cells.as_ptr().wrapping_add(position);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch has no effect on memory and never faults, whatever the address.
     unsafe {

@@ -1,8 +1,8 @@
-//! What can go wrong, and where.
+//! The error type of this crate.
 
 use alloc::string::String;
 
-/// The errors of this crate.
+/// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SketchError {
@@ -11,9 +11,9 @@ pub enum SketchError {
     Parameter {
         /// The parameter.
         argument: &'static str,
-        /// What is allowed.
+        /// The allowed values.
         expected: String,
-        /// What was given.
+        /// The given value.
         found: String,
     },
     /// Two sketches cannot be merged or compared, because they differ in a parameter.
@@ -21,7 +21,7 @@ pub enum SketchError {
     Incompatible {
         /// The parameter in which they differ.
         field: &'static str,
-        /// Its value in the sketch that was to take the other in.
+        /// Its value in the sketch that the other was to be merged into.
         left: String,
         /// Its value in the other sketch.
         right: String,
@@ -29,64 +29,64 @@ pub enum SketchError {
     /// Two explicit tables do not fit into one, and the hashes of their keys are not stored.
     #[error(
         "bucket {bucket} of the merged explicit table: expected at most {slots} entries with \
-         counts that fit, found {entries}; 16-byte slots can be merged always"
+         counts that fit, found {entries}; tables with 16-byte slots can always be merged"
     )]
     TableOverflow {
         /// The bucket.
         bucket: usize,
-        /// Slots of a bucket.
+        /// Slots in a bucket.
         slots: usize,
-        /// Entries that both tables have in this bucket.
+        /// Entries of both tables in this bucket.
         entries: usize,
     },
-    /// Bytes do not follow their format.
+    /// Bytes violate their format.
     #[error("{format}, byte {offset}: expected {expected}, found {found}")]
     Decode {
-        /// The format that was being read.
+        /// The format.
         format: &'static str,
-        /// Where the reader stopped, in bytes from the beginning.
+        /// The offset of the error, in bytes from the start.
         offset: u64,
-        /// What the format asks for at this place.
+        /// What the format requires at this offset.
         expected: String,
-        /// What stood there.
+        /// What was found.
         found: String,
     },
-    /// A file does not hold the model that was to be read from it.
+    /// A file does not contain the expected model.
     #[cfg(feature = "std")]
     #[error("{}, {item}: expected {expected}, found {found}", path.display())]
     Model {
         /// The file.
         path: std::path::PathBuf,
-        /// The part of it: the file, the model, or the name of a tensor.
+        /// The part of the file: the file, the model, or the name of a tensor.
         item: String,
-        /// What should be there.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// A tensor operation failed.
     #[cfg(feature = "train")]
     #[error(transparent)]
     Tensor(#[from] septet_core::nn::NnError),
-    /// A stream of keys does not follow its format.
+    /// A stream of keys violates its format.
     #[cfg(feature = "std")]
-    #[error("{}{format}, {place}: expected {expected}, found {found}", in_file(path.as_deref()))]
+    #[error("{}{format}, {location}: expected {expected}, found {found}", in_file(path.as_deref()))]
     Stream {
-        /// The file, when the stream is one.
+        /// The file, if the stream is one.
         path: Option<std::path::PathBuf>,
-        /// The format that was being read.
+        /// The format.
         format: &'static str,
-        /// Where the reader stopped.
-        place: Place,
-        /// What the format asks for at this place.
+        /// The location of the error.
+        location: Location,
+        /// What the format requires there.
         expected: String,
-        /// What stood there.
+        /// What was found.
         found: String,
     },
-    /// What was asked for is built only with a feature of this crate.
+    /// An operation needs a feature with which this crate was not built.
     #[error("{what} needs the feature `{feature}` of septet-sketch")]
     NeedsFeature {
-        /// What was asked for.
+        /// The operation.
         what: String,
         /// The feature.
         feature: &'static str,
@@ -97,26 +97,26 @@ pub enum SketchError {
     File {
         /// The file.
         path: std::path::PathBuf,
-        /// What the operating system said.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// A place in a stream of keys.
+/// A location in a stream of keys.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Place {
-    /// A line of a text, from 1.
+pub enum Location {
+    /// A line of a text; the first is 1.
     Line(u64),
-    /// A byte of the uncompressed stream, from 0.
+    /// A byte of the uncompressed stream; the first is 0.
     Byte(u64),
-    /// A row of an array, from 0.
+    /// A row of an array; the first is 0.
     Row(u64),
 }
 
 #[cfg(feature = "std")]
-impl core::fmt::Display for Place {
+impl core::fmt::Display for Location {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -126,14 +126,14 @@ impl core::fmt::Display for Place {
     }
 }
 
-/// The name of the file, with what separates it from the rest of a message.
+/// The prefix of a message about a file, empty without one.
 #[cfg(feature = "std")]
 fn in_file(path: Option<&std::path::Path>) -> String {
     path.map_or_else(String::new, |path| alloc::format!("{}: ", path.display()))
 }
 
 impl SketchError {
-    /// A parameter that is outside its range.
+    /// The error for a parameter that is outside its range.
     pub(crate) fn parameter(
         argument: &'static str,
         expected: impl Into<String>,
@@ -146,8 +146,8 @@ impl SketchError {
         }
     }
 
-    /// Nothing, or [`Incompatible`](Self::Incompatible) when the two values of a parameter differ.
-    pub(crate) fn same<T: PartialEq + core::fmt::Display>(
+    /// Fails with [`Incompatible`](Self::Incompatible) when the two values of a parameter differ.
+    pub(crate) fn ensure_equal<T: PartialEq + core::fmt::Display>(
         field: &'static str,
         left: &T,
         right: &T,

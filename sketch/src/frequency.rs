@@ -1,16 +1,16 @@
-//! What every sketch of frequencies can do.
+//! The traits of all frequency sketches.
 
 use crate::error::SketchError;
 use crate::key::Key;
 
-/// How many keys a batch hashes at a time.
+/// Keys that a batch hashes at a time.
 pub(crate) const HASHES: usize = 512;
 
-/// The type of an estimate: counts that are never negative (`u64`) or a real number (`f64`).
+/// The type of an estimate: a count (`u64`) or a real number (`f64`).
 pub trait Estimate: Copy + PartialOrd + Default + core::fmt::Debug {
     /// The estimate of a key that was counted exactly.
     fn exact(count: u64) -> Self;
-    /// This estimate and an exact count of other occurrences of the same key.
+    /// The sum of this estimate and an exact count of other occurrences of the same key.
     #[must_use]
     fn plus(self, count: u64) -> Self;
     /// As a real number.
@@ -51,27 +51,27 @@ impl Estimate for f64 {
 
 /// A summary of a stream that estimates how often each key occurred.
 ///
-/// The methods that end in `_hash` and `_hashes` take what [`Key::hash64`] gives for the
-/// [`seed`](Self::seed) of the sketch; who asks several sketches of the same seed hashes once.
+/// The methods that end in `_hash` and `_hashes` take the result of [`Key::hash64`] with the
+/// [`seed`](Self::seed) of the sketch, so that several sketches with the same seed share one hash.
 /// A batch has the same effect as its items one by one, bit for bit, and is faster.
 pub trait FrequencySketch {
-    /// What an estimate is.
+    /// The type of an estimate.
     type Estimate: Estimate;
 
-    /// The seed under which keys are hashed.
+    /// The seed of the hash.
     fn seed(&self) -> u64;
 
-    /// Counts `by` more occurrences of the key of this hash.
+    /// Counts `by` more occurrences of the key with this hash.
     fn update_hash(&mut self, hash: u64, by: u64);
 
-    /// Counts one more occurrence of each.
+    /// Counts one more occurrence of the key of each hash.
     fn update_hashes(&mut self, hashes: &[u64]) {
         for &hash in hashes {
             self.update_hash(hash, 1);
         }
     }
 
-    /// Counts `by[i]` more occurrences of the key of `hashes[i]`.
+    /// Counts `by[i]` more occurrences of the key with hash `hashes[i]`.
     ///
     /// # Panics
     ///
@@ -83,14 +83,14 @@ pub trait FrequencySketch {
         }
     }
 
-    /// Counts `by` more occurrences of the key of this hash, and gives its new estimate.
+    /// Counts `by` more occurrences of the key with this hash, and returns its new estimate.
     fn update_hash_and_estimate(&mut self, hash: u64, by: u64) -> Self::Estimate {
         self.update_hash(hash, by);
         self.estimate_hash(hash)
     }
 
-    /// Counts one more occurrence of each; `estimates[i]` becomes the estimate of `hashes[i]` as it
-    /// was right after its own update.
+    /// Counts one more occurrence of the key of each hash, and writes to `estimates[i]` the estimate
+    /// of `hashes[i]` right after its own update.
     ///
     /// # Panics
     ///
@@ -102,16 +102,16 @@ pub trait FrequencySketch {
         }
     }
 
-    /// Whether no estimate is ever below the number of occurrences, so that 0 means never, unless
-    /// counters are full.
+    /// Whether estimates are never below the true count while no counter is saturated, so that an
+    /// estimate of 0 proves that a key has not occurred.
     fn never_underestimates(&self) -> bool {
         false
     }
 
-    /// The estimated number of occurrences of the key of this hash.
+    /// The estimated count of the key with this hash.
     fn estimate_hash(&self, hash: u64) -> Self::Estimate;
 
-    /// The estimates of many keys, into `estimates`.
+    /// Writes the estimates of many keys to `estimates`.
     ///
     /// # Panics
     ///
@@ -123,13 +123,13 @@ pub trait FrequencySketch {
         }
     }
 
-    /// Occurrences counted so far, over all keys.
+    /// The total count of all keys.
     fn total(&self) -> u64;
 
-    /// Bytes of memory that the counters take.
+    /// Memory of the counters in bytes.
     fn size_bytes(&self) -> usize;
 
-    /// Forgets everything that was counted.
+    /// Resets the sketch to its empty state.
     fn clear(&mut self);
 
     /// Counts one more occurrence of a key.
@@ -165,7 +165,7 @@ pub trait FrequencySketch {
         }
     }
 
-    /// The estimated number of occurrences of a key.
+    /// The estimated count of a key.
     #[inline]
     fn estimate<K: Key + ?Sized>(&self, key: &K) -> Self::Estimate
     where
@@ -174,7 +174,7 @@ pub trait FrequencySketch {
         self.estimate_hash(key.hash64(self.seed()))
     }
 
-    /// The estimates of many keys, into `estimates`.
+    /// Writes the estimates of many keys to `estimates`.
     ///
     /// # Panics
     ///
@@ -195,13 +195,13 @@ pub trait FrequencySketch {
     }
 }
 
-/// Summaries of two streams become the summary of both.
+/// Summaries of two streams that can be combined into a summary of both.
 pub trait Merge {
-    /// Takes in what `other` has counted.
+    /// Adds the counts of `other`.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Incompatible`], naming the parameter in which the two differ; nothing is
-    /// changed then.
+    /// [`SketchError::Incompatible`], naming the parameter in which the two differ; `self` is then
+    /// unchanged.
     fn merge(&mut self, other: &Self) -> Result<(), SketchError>;
 }

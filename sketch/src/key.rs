@@ -1,7 +1,7 @@
-//! Keys, and the hash that stands for them.
+//! Keys and their hashes.
 //!
-//! The hash is part of the format of a stored sketch: it is the same on every platform and does not
-//! change between versions. [`HASH_VERSION`] names it.
+//! The hash is part of the format of a stored sketch: it is the same on every platform and in every
+//! version of this crate with the same [`HASH_VERSION`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,18 +10,18 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The version of the hash functions of this module; stored with every sketch.
+/// The version of the hash functions in this module; stored with every sketch.
 pub const HASH_VERSION: u8 = 1;
 
-/// Something whose occurrences are counted.
+/// A type whose values can be counted.
 ///
-/// Equal keys have equal hashes. Integers of every width that hold the same non-negative value have
-/// the same hash, and so have `str` and `[u8]` of the same bytes.
+/// Equal keys have equal hashes. Integers of any width with the same non-negative value have the
+/// same hash, as have `str` and `[u8]` with the same bytes.
 pub trait Key {
     /// The 64-bit hash of this key under a seed.
     fn hash64(&self, seed: u64) -> u64;
 
-    /// The hashes of many keys, into `hashes`: the same as one by one, and faster for integers.
+    /// Writes the hashes of `keys` to `hashes`: the same as one by one, and faster for integers.
     ///
     /// # Panics
     ///
@@ -62,7 +62,7 @@ mod integers {
     use super::hash_integer;
     use crate::simd::Simd;
 
-    /// Hashes integers with the widest vector instructions there are.
+    /// Hashes integers with the widest vector instructions of this processor.
     #[inline]
     pub(super) fn hash_all<T: Copy>(
         keys: &[T],
@@ -73,13 +73,10 @@ mod integers {
         assert_eq!(keys.len(), hashes.len(), "one hash for each key");
         match Simd::detect() {
             #[cfg(target_arch = "x86_64")]
-            #[expect(
-                unsafe_code,
-                reason = "instructions that the processor was found to have"
-            )]
+            #[expect(unsafe_code, reason = "instructions that were detected at run time")]
             // SAFETY: they were just detected.
             Simd::Avx512 => unsafe { avx512(keys, widen, seed, hashes) },
-            // Without a 64-bit product AVX2 gains nothing here.
+            // AVX2 has no 64-bit product, and gains nothing here.
             _ => loop_over(keys, widen, seed, hashes),
         }
     }
@@ -91,7 +88,7 @@ mod integers {
         }
     }
 
-    /// The compiler makes vectors of the loop.
+    /// The loop, vectorized by the compiler.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
     fn avx512<T: Copy>(keys: &[T], widen: impl Fn(T) -> u64, seed: u64, hashes: &mut [u64]) {
@@ -176,20 +173,20 @@ impl<K: Key + ?Sized> Key for &K {
     }
 }
 
-/// The five fields that tell one network flow from another.
+/// The 5-tuple that identifies a network flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
     /// Address and port of the sender.
     pub source: SocketAddrV4,
     /// Address and port of the receiver.
     pub destination: SocketAddrV4,
-    /// Protocol number of the IP header: 6 is TCP, 17 is UDP.
+    /// The IP protocol number: 6 is TCP, 17 is UDP.
     pub protocol: u8,
 }
 
 impl FlowKey {
-    /// The 13 bytes that stand for a flow in files and in the hash: source address, source port,
-    /// destination address, destination port, each in network order, and the protocol.
+    /// The 13 bytes of a flow in files and in the hash: source address, source port, destination
+    /// address, destination port, each in network byte order, and the protocol.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 13] {
         let mut bytes = [0; 13];
@@ -201,7 +198,7 @@ impl FlowKey {
         bytes
     }
 
-    /// The flow that these 13 bytes stand for.
+    /// The flow of these 13 bytes; the inverse of [`to_bytes`](Self::to_bytes).
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 13]) -> Self {
         let endpoint = |b: &[u8]| {
@@ -232,6 +229,23 @@ impl Key for FlowKey {
     #[inline]
     fn hash64(&self, seed: u64) -> u64 {
         hash_bytes(&self.to_bytes(), seed)
+    }
+}
+
+/// The hash of a key in place of the key, for summaries that need not return the keys they count.
+///
+/// It is its own hash under any seed. Keys with equal hashes are counted as one key; among `n` keys
+/// a collision has a probability of about `n * n / 2^65`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash(
+    /// The hash.
+    pub u64,
+);
+
+impl Key for KeyHash {
+    #[inline]
+    fn hash64(&self, _seed: u64) -> u64 {
+        self.0
     }
 }
 

@@ -1,25 +1,25 @@
-//! How often did each key occur? Sketches answer it for streams whose keys do not fit into memory.
+//! Frequency estimation for streams whose keys do not fit into memory: how often did each key occur?
 //!
-//! A *count-min sketch* adds the keys of a stream into `depth` rows of `width` counters and reports
-//! the least of a key's counters: never too little, and too much by about `N / width`. A *learned*
-//! sketch asks an oracle which keys will be frequent and counts those exactly, outside the sketch,
-//! so that they no longer spoil the counters of the others. What the oracle has to be good at is
-//! *coverage*, the share of the stream that it takes out of the sketch: E. Du, F. Wang,
-//! M. Mitzenmacher, "Putting the 'Learning' into Learning-Augmented Algorithms for Frequency
-//! Estimation" (ICML 2021). This crate holds the sketches, the oracles, their training for
-//! coverage, and the theory that predicts the error before a byte is spent.
+//! A *count-min sketch* counts the keys of a stream in `depth` rows of `width` counters and reports
+//! the minimum of a key's counters: never an underestimate, and an overestimate of about `N / width`.
+//! A *learned* sketch asks an oracle which keys will be frequent and counts those exactly, outside the
+//! sketch, so that they do not collide with the others. The quality of an oracle is its *coverage*,
+//! the fraction of the stream that is counted exactly: E. Du, F. Wang, M. Mitzenmacher, "Putting the
+//! 'Learning' into Learning-Augmented Algorithms for Frequency Estimation" (ICML 2021). This crate
+//! contains the sketches, the oracles, their training for coverage, and a theory that predicts the
+//! error of a sketch before it is built.
 //!
-//! # The principal types
+//! # Overview
 //!
-//! * [`CountMin`] counts keys in a fixed number of bytes and never underestimates;
-//!   [`CountSketch`] has no bias. Both are updated key by key or, faster,
-//!   in batches ([`FrequencySketch`]), and merged ([`Merge`]).
-//! * [`Learned`](learned) puts a table of exact counts in front of a sketch, filled as an
-//!   [`Oracle`](oracle) advises.
-//! * [`codec`] stores sketches as bytes, and reads, asks and writes those of Apache DataSketches;
-//!   [`stream`] reads the keys of files.
-//! * `theory::plan` (feature `theory`) chooses depth, width and the share of the table for a budget
-//!   in bytes.
+//! * [`CountMin`] counts keys in a fixed number of bytes and never underestimates; [`CountSketch`] is
+//!   unbiased. Both are updated key by key or, faster, in batches ([`FrequencySketch`]), and merged
+//!   ([`Merge`]).
+//! * [`Learned`](learned) puts a table of exact counts in front of a sketch, filled by the advice of
+//!   an [`Oracle`](oracle).
+//! * [`codec`] stores sketches as bytes, and reads, queries and writes those of Apache DataSketches;
+//!   [`stream`] reads keys from files.
+//! * `theory::plan` (feature `theory`) chooses depth, width and the size of the table for a memory
+//!   budget.
 //!
 //! ```
 //! use septet_sketch::{CountMin, FrequencySketch};
@@ -33,10 +33,10 @@
 //! # Ok::<(), septet_sketch::SketchError>(())
 //! ```
 //!
-//! # An oracle that learns
+//! # A learned oracle
 //!
-//! The oracle below is fitted to one window of a stream and fills the table of the next window, whose
-//! keys are new to it: flows of a network that go to the same places.
+//! The oracle below is fitted to one window of a stream and fills the table of the next window. Its
+//! keys are new, but their destinations are not.
 //!
 //! ```
 //! use septet_core::seed::SeedTree;
@@ -45,8 +45,8 @@
 //! use septet_sketch::stream::HeteroFlows;
 //! use septet_sketch::{CountMin, FlowKey};
 //!
-//! let world = HeteroFlows::new(&SeedTree::new(7));
-//! let (yesterday, today) = (world.window(0, 20_000), world.window(1, 20_000));
+//! let traffic = HeteroFlows::new(&SeedTree::new(7));
+//! let (yesterday, today) = (traffic.window(0, 20_000), traffic.window(1, 20_000));
 //!
 //! let features = FlowFeatures::new(&[16])?;
 //! let linear = HashedLinear::fit(features, 256, yesterday.keys(), yesterday.counts(), 12)?;
@@ -57,14 +57,14 @@
 //!
 //! let mut sketch = Learned::<FlowKey, CountMin, _>::builder(oracle)
 //!     .bytes(64 * 1024)
-//!     .explicit_share(0.4)
+//!     .explicit_fraction(0.4)
 //!     .validation_scores(scores)
 //!     .build(|bytes| CountMin::builder().bytes(bytes).build())?;
 //! let order = today.packets(&SeedTree::new(5));
 //! for flow in order {
-//!     sketch.push(&today.keys()[flow as usize], 1);
+//!     sketch.update_by(&today.keys()[flow as usize], 1);
 //! }
-//! // The table holds one flow in eight, and more than half of the packets.
+//! // The table holds one flow in eight, but more than half of the packets.
 //! assert!(sketch.coverage() > 0.5);
 //! let (key, count) = (&today.keys()[0], today.counts()[0]);
 //! assert!(sketch.estimate(key).value >= count);
@@ -73,11 +73,12 @@
 //!
 //! # Features
 //!
-//! `std` is on by default; without it the crate is `no_std + alloc` and holds the linear sketches.
-//! `theory` predicts errors and plans budgets; `train` trains oracles on candle; `compression`, `csv`,
-//! `pcap` and `npz` read such streams; `serde` wraps the binary format; `cli` builds the tool
-//! `sketch`. The paper's experiment is a package of its own, `septet-sketch-reproduce`. SQL functions
-//! for DataFusion are in the package `septet-sketch-datafusion`, a workspace of its own.
+//! `std` is on by default; without it the crate is `no_std + alloc` and contains the linear sketches.
+//! `theory` predicts errors and plans budgets; `train` trains oracles with candle; `compression`,
+//! `csv`, `pcap` and `npz` read streams in these formats; `serde` serializes sketches in the binary
+//! format; `cli` builds the tool `sketch`. The paper's experiments are in the package
+//! `septet-sketch-reproduce`. SQL functions for DataFusion are in the package
+//! `septet-sketch-datafusion`, a workspace of its own.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -101,6 +102,7 @@ pub mod learned;
 pub mod metrics;
 #[cfg(feature = "std")]
 pub mod oracle;
+mod prefetcher;
 mod rows;
 pub mod simd;
 #[cfg(feature = "std")]
@@ -117,7 +119,7 @@ pub use count_min::CountMin;
 pub use count_sketch::CountSketch;
 pub use error::SketchError;
 pub use frequency::{Estimate, FrequencySketch, Merge};
-pub use key::{FlowKey, Key};
+pub use key::{FlowKey, Key, KeyHash};
 
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]

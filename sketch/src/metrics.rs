@@ -1,25 +1,25 @@
-//! How good are estimates, and how good is an oracle?
+//! Error measures of estimates and quality measures of oracles.
 //!
-//! Sums are taken in `f64`: counts and errors of a stream multiply to numbers beyond 32 bits, where
-//! the published figures of the paper's synthetic experiment overflow in one place.
+//! Sums are computed in `f64`: products of counts and errors exceed 32 bits, and one of the published
+//! figures of the paper's synthetic experiment is the result of an overflow.
 
 use std::cmp::Ordering;
 
 use crate::key::hash_integer;
 
 /// The average absolute frequency error, the measure of the paper: the mean of `|f - estimate|` over
-/// the occurrences of the stream, `sum f |f - estimate| / sum f`. Keys that were counted exactly
-/// stand in it with their error of zero. Zero for an empty stream.
+/// the occurrences of the stream, `sum f |f - estimate| / sum f`. Keys that were counted exactly are
+/// included with an error of zero. Zero for an empty stream.
 ///
 /// # Panics
 ///
-/// When the slices differ in length; so do all functions of this module.
+/// When the slices differ in length, as all functions of this module.
 #[must_use]
 pub fn average_absolute_frequency_error(counts: &[u64], estimates: &[f64]) -> f64 {
     over_total(counts, weighted_error(counts, estimates))
 }
 
-/// The paper's second measure: `sqrt(sum (f - estimate)^2 / sum f)`. Mind the denominator: it is the
+/// The paper's second measure: `sqrt(sum (f - estimate)^2 / sum f)`. Note that the denominator is the
 /// length of the stream, not the number of keys.
 #[must_use]
 pub fn root_square_error_per_occurrence(counts: &[u64], estimates: &[f64]) -> f64 {
@@ -27,8 +27,8 @@ pub fn root_square_error_per_occurrence(counts: &[u64], estimates: &[f64]) -> f6
     over_total(counts, squares.sum()).sqrt()
 }
 
-/// The mean over keys of `|f - estimate| / f`; keys that do not occur are left out. Zero when none
-/// occurs.
+/// The mean over keys of `|f - estimate| / f`; keys with count 0 are left out. Zero when there are no
+/// others.
 #[must_use]
 pub fn average_relative_error(counts: &[u64], estimates: &[f64]) -> f64 {
     let (sum, keys) = pairs(counts, estimates)
@@ -39,7 +39,7 @@ pub fn average_relative_error(counts: &[u64], estimates: &[f64]) -> f64 {
     if keys == 0 { 0.0 } else { sum / keys as f64 }
 }
 
-/// The mean error that an occurrence of a key outside the explicit table meets ("e resid" of the
+/// The average absolute frequency error over the keys outside the explicit table ("e resid" in the
 /// paper's notebook). `explicit[i]` says whether key `i` was counted exactly. Zero when all were.
 #[must_use]
 pub fn residual_error(counts: &[u64], estimates: &[f64], explicit: &[bool]) -> f64 {
@@ -56,7 +56,7 @@ pub fn residual_error(counts: &[u64], estimates: &[f64], explicit: &[bool]) -> f
     }
 }
 
-/// The share of the stream that the explicit keys make up. Zero for an empty stream.
+/// The fraction of the stream that belongs to explicit keys. Zero for an empty stream.
 #[must_use]
 pub fn coverage(counts: &[u64], explicit: &[bool]) -> f64 {
     assert_eq!(counts.len(), explicit.len(), "one flag for each key");
@@ -67,9 +67,9 @@ pub fn coverage(counts: &[u64], explicit: &[bool]) -> f64 {
     over_total(counts, covered.map(|(count, _)| *count as f64).sum())
 }
 
-/// The indices of the keys in descending order of their scores. A score that is not a number is the
-/// lowest. Equal scores are ordered by a hash of the index, the same in every run: the order in which
-/// keys are listed often tells their counts, and must not help.
+/// The indices of the keys in descending order of their scores. NaN is the lowest score. Ties are
+/// broken by a hash of the index, the same in every run: keys are often listed by count, and that
+/// order must not improve a ranking.
 #[must_use]
 pub fn ranking(scores: &[f64]) -> Vec<u32> {
     let mut order: Vec<u32> =
@@ -91,15 +91,17 @@ pub fn ranking(scores: &[f64]) -> Vec<u32> {
     order
 }
 
+/// The rank of an index among ties.
 fn tie(index: u32) -> u64 {
     hash_integer(u64::from(index), 0x7469_6573)
 }
 
-/// The coverage of the best `share` of the keys by score (rounded down to whole keys), for each of
-/// `shares`. Zero for an empty stream.
+/// The coverage of the keys with the highest scores, for each fraction of the keys in `shares`
+/// (rounded down to whole keys). Zero for an empty stream.
 #[must_use]
 pub fn coverage_at(counts: &[u64], scores: &[f64], shares: &[f64]) -> Vec<f64> {
     assert_eq!(counts.len(), scores.len(), "one score for each key");
+    // covered[n]: occurrences of the n best keys.
     let covered: Vec<u64> = std::iter::once(0)
         .chain(ranking(scores).iter().scan(0, |sum, &index| {
             *sum += counts[index as usize];
@@ -115,9 +117,8 @@ pub fn coverage_at(counts: &[u64], scores: &[f64], shares: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// [`coverage_at`] among the keys for which `unseen` is true: the best `share` of *them*, and the
-/// share of *their* occurrences. It tells what an oracle knows beyond what it has seen in training,
-/// which a table of the training keys does not.
+/// [`coverage_at`] restricted to the keys for which `unseen` is true: fractions of *these* keys, and
+/// of *their* occurrences. It measures generalization; a lookup table of the training keys has none.
 #[must_use]
 pub fn unseen_coverage_at(
     counts: &[u64],

@@ -1,15 +1,15 @@
-//! Where a hash falls in each row.
+//! The offset of a hash in each row.
 //!
-//! The upper half of the product of the hash with the odd constant of a row is a fraction of 2^32,
-//! and that fraction of the width, rounded down, is the offset (D. Lemire, "Fast random integer
-//! generation in an interval", 2019): any width, no division. Independent products, rather than
-//! sums of two hashes, keep the rows from colliding together.
+//! The hash is multiplied by an odd constant of the row; the upper half of the product is a fraction
+//! of 2^32, and that fraction of the width, rounded down, is the offset (D. Lemire, "Fast random
+//! integer generation in an interval", 2019): any width, no division. Independent products, rather
+//! than sums of two hashes, prevent two keys from colliding in all rows at once.
 //!
 //! These positions are part of the format of a stored sketch.
 
 #![expect(
     unsafe_code,
-    reason = "instructions that were detected, and buffers that are not cleared first: measured"
+    reason = "detected vector instructions and uninitialized buffers: measured"
 )]
 
 use core::mem::MaybeUninit;
@@ -19,13 +19,13 @@ use crate::simd::Simd;
 /// The largest depth.
 pub const MAX_DEPTH: usize = 16;
 
-/// How many hashes a batch takes at a time.
+/// Hashes in a batch.
 pub(crate) const BATCH: usize = 512;
 
 /// The largest width: offsets are fractions of 2^32.
 pub(crate) const MAX_WIDTH: usize = u32::MAX as usize;
 
-/// Odd constants, one a row, and one more for choices that are not offsets.
+/// Odd constants, one for each row, and one more for [`choices`].
 const MULTIPLIERS: [u64; MAX_DEPTH + 1] = {
     let mut multipliers = [0; MAX_DEPTH + 1];
     let mut row = 0;
@@ -48,22 +48,22 @@ pub(crate) fn offset(hash: u64, row: usize, width: u32) -> u32 {
     ((upper_half(hash, row) * u64::from(width)) >> 32) as u32
 }
 
-/// Thirty-two more bits of a hash: the signs of the rows, or the slots in a line.
+/// 32 more bits of a hash: the signs of the rows, or the slots in a line.
 #[inline(always)]
 pub(crate) fn choices(hash: u64) -> u32 {
     upper_half(hash, MAX_DEPTH) as u32
 }
 
-/// The places of up to [`BATCH`] hashes. It is large, and not filled before it is used.
-pub(crate) struct Places {
+/// The positions of up to [`BATCH`] hashes. It is large (34 KiB), so it is not cleared when created.
+pub(crate) struct Positions {
     offsets: [[MaybeUninit<u32>; BATCH]; MAX_DEPTH],
     choices: [MaybeUninit<u32>; BATCH],
-    /// Rows and hashes that were found last.
+    /// The rows and hashes of the last call of [`find`](Self::find): what is initialized.
     rows: usize,
     hashes: usize,
 }
 
-impl Places {
+impl Positions {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Places {
         }
     }
 
-    /// Finds the places of at most [`BATCH`] hashes in the first `rows` rows.
+    /// Finds the positions of at most [`BATCH`] hashes in the first `rows` rows.
     #[inline]
     pub(crate) fn find(&mut self, simd: Simd, hashes: &[u64], rows: usize, width: u32) {
         match simd {
@@ -91,7 +91,7 @@ impl Places {
     /// The offsets of the hashes in a row.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> &[u32] {
-        assert!(row < self.rows, "only these rows were asked for");
+        assert!(row < self.rows, "`find` has computed this row");
         // SAFETY: `find` filled this row up to this length.
         unsafe { initialized(&self.offsets[row][..self.hashes]) }
     }
@@ -113,32 +113,32 @@ unsafe fn initialized(numbers: &[MaybeUninit<u32>]) -> &[u32] {
     unsafe { &*(core::ptr::from_ref(numbers) as *const [u32]) }
 }
 
-/// One text for all instruction sets: the compiler makes vectors of these loops.
+/// Compiled once for each instruction set: the compiler vectorizes these loops.
 #[inline(always)]
-fn find(places: &mut Places, hashes: &[u64], rows: usize, width: u32) {
+fn find(positions: &mut Positions, hashes: &[u64], rows: usize, width: u32) {
     assert!(hashes.len() <= BATCH && rows <= MAX_DEPTH, "one batch");
-    for (row, offsets) in places.offsets[..rows].iter_mut().enumerate() {
-        for (place, &hash) in offsets.iter_mut().zip(hashes) {
-            place.write(offset(hash, row, width));
+    for (row, offsets) in positions.offsets[..rows].iter_mut().enumerate() {
+        for (position, &hash) in offsets.iter_mut().zip(hashes) {
+            position.write(offset(hash, row, width));
         }
     }
-    for (choice, &hash) in places.choices.iter_mut().zip(hashes) {
+    for (choice, &hash) in positions.choices.iter_mut().zip(hashes) {
         choice.write(choices(hash));
     }
-    places.rows = rows;
-    places.hashes = hashes.len();
+    positions.rows = rows;
+    positions.hashes = hashes.len();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi2")]
-fn find_avx2(places: &mut Places, hashes: &[u64], rows: usize, width: u32) {
-    find(places, hashes, rows, width);
+fn find_avx2(positions: &mut Positions, hashes: &[u64], rows: usize, width: u32) {
+    find(positions, hashes, rows, width);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
-fn find_avx512(places: &mut Places, hashes: &[u64], rows: usize, width: u32) {
-    find(places, hashes, rows, width);
+fn find_avx512(positions: &mut Positions, hashes: &[u64], rows: usize, width: u32) {
+    find(positions, hashes, rows, width);
 }
 
 #[cfg(test)]
@@ -151,15 +151,15 @@ mod tests {
             core::array::from_fn(|i| crate::key::hash_integer(i as u64, 5) ^ u64::MAX << i);
         for width in [1, 2, 1000, 1 << 20, u32::MAX] {
             for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
-                let mut places = Places::new();
-                places.find(simd, &hashes, MAX_DEPTH, width);
+                let mut positions = Positions::new();
+                positions.find(simd, &hashes, MAX_DEPTH, width);
                 for (i, &hash) in hashes.iter().enumerate() {
                     for row in 0..MAX_DEPTH {
-                        let found = places.row(row)[i];
+                        let found = positions.row(row)[i];
                         assert_eq!(found, offset(hash, row, width), "{simd}");
                         assert!(found < width);
                     }
-                    assert_eq!(places.choices()[i], choices(hash), "{simd}");
+                    assert_eq!(positions.choices()[i], choices(hash), "{simd}");
                 }
             }
         }

@@ -1,13 +1,13 @@
-//! Which vector instructions the batches use.
+//! The vector instructions of batch operations.
 
 use core::fmt;
 
 use crate::error::SketchError;
 
-/// A set of vector instructions. Results do not depend on it, speed does.
+/// A vector instruction set. It affects speed only, never results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Simd {
-    /// What every processor has.
+    /// No vector code beyond the compilation target.
     Scalar,
     /// AVX2, 256 bits, of x86-64.
     Avx2,
@@ -19,8 +19,8 @@ impl Simd {
     /// All sets, the narrowest first.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// Whether this processor has these instructions. Without `std` only those count that the
-    /// program was compiled for.
+    /// Whether this processor has these instructions. Without `std` the answer is that of the
+    /// compilation target.
     #[must_use]
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -51,7 +51,7 @@ impl Simd {
         widest.unwrap_or(Self::Scalar)
     }
 
-    /// This set, when the processor has it.
+    /// This set, if the processor has it.
     ///
     /// # Errors
     ///

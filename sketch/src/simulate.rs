@@ -1,8 +1,8 @@
-//! Sketches with fully random hashes, simulated: what the theory and the paper's experiments assume.
+//! Simulation of sketches with fully random hashes, as the theory and the paper's experiments assume.
 //!
-//! A key gets an independent uniform position in each row, from a table of random numbers instead of a
-//! hash function. One random draw a key and row; counts are added at once, so that the length of the
-//! stream does not matter.
+//! Each key gets an independent, uniformly distributed position in each row, drawn at random instead
+//! of computed by a hash function: one draw per key and row. The count of a key is added at once, so
+//! the time does not depend on the length of the stream.
 
 use rand::RngCore;
 
@@ -12,7 +12,8 @@ use crate::error::SketchError;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SimulatedError {
     /// `sum f |f - estimate|` over the keys of the sketch. Divided by the length of the whole stream
-    /// it is the average absolute frequency error; by that of the residual, the residual error.
+    /// it is the average absolute frequency error; divided by that of the residual stream, the
+    /// residual error.
     pub weighted: f64,
     /// `sum (f - estimate)^2` over the keys of the sketch.
     pub squares: f64,
@@ -25,7 +26,7 @@ impl SimulatedError {
     }
 }
 
-/// A count-min sketch (plain update) of keys with these counts.
+/// Simulates a count-min sketch (plain update) of keys with these counts.
 ///
 /// # Errors
 ///
@@ -40,10 +41,12 @@ pub fn count_min(
     let mut positions = vec![0_u32; counts.len()];
     let mut row = vec![0_u64; width as usize];
     let mut excess = vec![u64::MAX; counts.len()];
+    // One row at a time: a key's overestimate is the minimum over the rows of what the other keys
+    // add to its counter.
     for _ in 0..depth {
         row.fill(0);
         for (position, &count) in positions.iter_mut().zip(counts) {
-            *position = place(rng.next_u32(), width);
+            *position = uniform(rng.next_u32(), width);
             let cell = &mut row[*position as usize];
             *cell = cell.saturating_add(count);
         }
@@ -58,8 +61,8 @@ pub fn count_min(
     Ok(error)
 }
 
-/// A count-sketch of keys with these counts: the estimate is the median of the rows, for an even depth
-/// the mean of the middle two.
+/// Simulates a count-sketch of keys with these counts. The estimate is the median of the rows, for an
+/// even depth the mean of the middle two.
 ///
 /// # Errors
 ///
@@ -74,15 +77,17 @@ pub fn count_sketch(
     let mut draws = vec![0_u64; counts.len()];
     let mut row = vec![0_i64; width as usize];
     let mut errors = vec![0_i64; counts.len() * depth];
+    // One row at a time; the errors of a key in all rows are kept side by side for the median.
     for index in 0..depth {
         row.fill(0);
         for (draw, &count) in draws.iter_mut().zip(counts) {
             *draw = rng.next_u64();
-            row[signed_place(*draw, width).0] += signed_place(*draw, width).1 * count as i64;
+            let (position, sign) = signed_position(*draw, width);
+            row[position] += sign * count as i64;
         }
         for (key, (&draw, &count)) in draws.iter().zip(counts).enumerate() {
-            let (place, sign) = signed_place(draw, width);
-            errors[key * depth + index] = sign * row[place] - count as i64;
+            let (position, sign) = signed_position(draw, width);
+            errors[key * depth + index] = sign * row[position] - count as i64;
         }
     }
     let mut error = SimulatedError::default();
@@ -101,15 +106,15 @@ pub fn count_sketch(
     Ok(error)
 }
 
-/// A place in a row from 32 random bits, without a division; the bias is below `width / 2^32`.
-fn place(draw: u32, width: u32) -> u32 {
+/// A position in a row from 32 random bits, without a division; the bias is below `width / 2^32`.
+fn uniform(draw: u32, width: u32) -> u32 {
     ((u64::from(draw) * u64::from(width)) >> 32) as u32
 }
 
-/// A place from the upper half of a draw, and a sign from its last bit.
-fn signed_place(draw: u64, width: u32) -> (usize, i64) {
+/// A position from the upper half of a draw, and a sign from its last bit.
+fn signed_position(draw: u64, width: u32) -> (usize, i64) {
     let sign = if draw & 1 == 0 { 1 } else { -1 };
-    (place((draw >> 32) as u32, width) as usize, sign)
+    (uniform((draw >> 32) as u32, width) as usize, sign)
 }
 
 fn check(depth: usize, width: usize) -> Result<u32, SketchError> {

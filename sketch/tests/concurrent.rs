@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use septet_sketch::concurrent::{AtomicCountMin, Sharded};
-use septet_sketch::count_min::{Layout, Update};
+use septet_sketch::count_min::{Layout, UpdateRule};
 use septet_sketch::{CountMin, CountSketch, FrequencySketch, Merge, SketchError};
 
 const LAYOUTS: [Layout; 2] = [Layout::RowMajor, Layout::Blocked];
@@ -20,7 +20,7 @@ fn all_keys() -> Vec<u64> {
 
 fn builder(layout: Layout) -> septet_sketch::count_min::CountMinBuilder<u32> {
     let builder = CountMin::<u32>::builder().depth(2).width(96);
-    builder.layout(layout).update_rule(Update::Plain)
+    builder.layout(layout).update_rule(UpdateRule::Plain)
 }
 
 fn sharded<S: FrequencySketch + Merge + Clone + Send>(empty: S, shards: usize) -> S {
@@ -71,7 +71,7 @@ fn shards_add_up_to_one_sketch() {
 #[test]
 fn conservative_shards_never_underestimate() {
     let empty = builder(Layout::Blocked)
-        .update_rule(Update::Conservative)
+        .update_rule(UpdateRule::Conservative)
         .build();
     let merged = sharded(empty.expect("in range"), 3);
     let all = all_keys();
@@ -165,7 +165,7 @@ fn atomic_counters_saturate() {
     assert!(atomic.saturated());
     assert_eq!(atomic.estimate_hash(7), u64::from(u32::MAX));
     assert!(atomic.snapshot().expect("a sketch").saturated());
-    let conservative = builder(Layout::RowMajor).update_rule(Update::Conservative);
+    let conservative = builder(Layout::RowMajor).update_rule(UpdateRule::Conservative);
     assert!(matches!(
         AtomicCountMin::new(conservative),
         Err(SketchError::Parameter {

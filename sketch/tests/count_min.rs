@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use septet_sketch::count_min::{CountMinBuilder, Counter, Layout, Update};
+use septet_sketch::count_min::{CountMinBuilder, Counter, Layout, UpdateRule};
 use septet_sketch::simd::Simd;
 use septet_sketch::{CountMin, FrequencySketch, Key, Merge};
 
 const LAYOUTS: [Layout; 2] = [Layout::RowMajor, Layout::Blocked];
-const RULES: [Update; 2] = [Update::Plain, Update::Conservative];
+const RULES: [UpdateRule; 2] = [UpdateRule::Plain, UpdateRule::Conservative];
 
 fn levels() -> impl Iterator<Item = Simd> {
     Simd::ALL.into_iter().filter(|simd| simd.is_available())
@@ -30,7 +30,7 @@ fn streams() -> impl Strategy<Value = Vec<(u64, u64)>> {
     prop::collection::vec((0_u64..60, 1_u64..9), 0..300)
 }
 
-fn shapes() -> impl Strategy<Value = (usize, usize, Layout, Update)> {
+fn shapes() -> impl Strategy<Value = (usize, usize, Layout, UpdateRule)> {
     let layout = prop::sample::select(LAYOUTS.to_vec());
     let rule = prop::sample::select(RULES.to_vec());
     (0_u32..3, 1_usize..60, layout, rule)
@@ -38,7 +38,7 @@ fn shapes() -> impl Strategy<Value = (usize, usize, Layout, Update)> {
 }
 
 fn never_underestimates<C: Counter>(
-    (depth, width, layout, rule): (usize, usize, Layout, Update),
+    (depth, width, layout, rule): (usize, usize, Layout, UpdateRule),
     streams: &[Vec<(u64, u64)>],
 ) -> Result<(), TestCaseError> {
     let empty = sketch(

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use septet_sketch::count_min::{CountMinBuilder, Counter, Layout, MAX_DEPTH, Update};
+use septet_sketch::count_min::{CountMinBuilder, Counter, Layout, MAX_DEPTH, UpdateRule};
 use septet_sketch::key::hash_integer;
 use septet_sketch::simd::Simd;
 use septet_sketch::{CountMin, FrequencySketch, Key, Merge, SketchError};
@@ -23,7 +23,7 @@ fn sketch<C: Counter>(builder: CountMinBuilder<C>) -> CountMin<C> {
 /// a row, the upper half of its product with the hash as a fraction of 2^32, scaled to the width.
 struct Model {
     layout: Layout,
-    rule: Update,
+    rule: UpdateRule,
     depth: u32,
     width: u64,
     counters: HashMap<(u32, u64, u64), u64>,
@@ -58,8 +58,8 @@ impl Model {
             let place = self.place(row, hash, per_line);
             let counter = self.counters.entry(place).or_default();
             match self.rule {
-                Update::Plain => *counter += by,
-                Update::Conservative => *counter = raised.max(*counter),
+                UpdateRule::Plain => *counter += by,
+                UpdateRule::Conservative => *counter = raised.max(*counter),
             }
         }
     }
@@ -75,7 +75,7 @@ impl Model {
 }
 
 fn agrees_with_the_model<C: Counter>(
-    (log_depth, width, layout, rule): (u32, usize, Layout, Update),
+    (log_depth, width, layout, rule): (u32, usize, Layout, UpdateRule),
     stream: &[(u64, u64)],
 ) -> Result<(), TestCaseError> {
     let depth = 1 << log_depth;
@@ -110,14 +110,14 @@ proptest! {
         log_depth in 0_u32..3,
         width in 1_usize..80,
         layout in prop::sample::select(LAYOUTS.to_vec()),
-        rule in prop::sample::select(vec![Update::Plain, Update::Conservative]),
+        rule in prop::sample::select(vec![UpdateRule::Plain, UpdateRule::Conservative]),
         stream in prop::collection::vec((0_u64..60, 0_u64..40), 0..300),
     ) {
         let shape = (log_depth, width, layout, rule);
         agrees_with_the_model::<u16>(shape, &stream)?;
         agrees_with_the_model::<u32>(shape, &stream)?;
         agrees_with_the_model::<u64>(shape, &stream)?;
-        if rule == Update::Plain || stream.iter().map(|(_, by)| by).sum::<u64>() < 256 {
+        if rule == UpdateRule::Plain || stream.iter().map(|(_, by)| by).sum::<u64>() < 256 {
             agrees_with_the_model::<u8>(shape, &stream)?;
         }
     }
@@ -129,7 +129,7 @@ proptest! {
         layout in prop::sample::select(LAYOUTS.to_vec()),
     ) {
         let builder = CountMin::<u16>::builder().depth(4).width(23);
-        let empty = sketch(builder.layout(layout).update_rule(Update::Plain));
+        let empty = sketch(builder.layout(layout).update_rule(UpdateRule::Plain));
         let count = |streams: &[&[(u64, u64)]]| {
             let mut sketch = empty.clone();
             for (key, by) in streams.iter().copied().flatten() {
@@ -152,7 +152,7 @@ proptest! {
         layout in prop::sample::select(LAYOUTS.to_vec()),
     ) {
         let builder = CountMin::<u32>::builder().depth(2).width(64);
-        let empty = sketch(builder.layout(layout).update_rule(Update::Plain));
+        let empty = sketch(builder.layout(layout).update_rule(UpdateRule::Plain));
         let (mut a, mut b) = (empty.clone(), empty);
         a.update_batch(&left);
         b.update_batch(&right);
@@ -186,7 +186,7 @@ fn patterns() -> [(&'static str, Vec<u64>); 5] {
 #[test]
 fn errors_keep_the_bound_on_every_pattern() {
     for layout in LAYOUTS {
-        for rule in [Update::Plain, Update::Conservative] {
+        for rule in [UpdateRule::Plain, UpdateRule::Conservative] {
             for (depth, width) in [(1, 512), (2, 512), (4, 512), (4, 4096)] {
                 let mut worst = (0.0, String::new());
                 for (pattern, keys) in patterns() {
@@ -236,7 +236,9 @@ fn errors_keep_the_bound_on_every_pattern() {
 fn equal_keys_keep_the_bound_of<C: Counter>() {
     for depth in [1, 2, 4, 8] {
         let builder = CountMin::<C>::builder().depth(depth).width(1 << 14);
-        let builder = builder.layout(Layout::Blocked).update_rule(Update::Plain);
+        let builder = builder
+            .layout(Layout::Blocked)
+            .update_rule(UpdateRule::Plain);
         let Ok(empty) = builder.clone().build() else {
             continue;
         };
@@ -279,7 +281,7 @@ fn the_bound_of_blocks_holds_on_the_worst_streams() {
 #[test]
 fn intervals_cover_and_are_far_narrower_than_the_bound() {
     for layout in LAYOUTS {
-        for rule in [Update::Plain, Update::Conservative] {
+        for rule in [UpdateRule::Plain, UpdateRule::Conservative] {
             let builder = CountMin::<u32>::builder().depth(4).width(8192);
             let mut sketch = sketch(builder.layout(layout).update_rule(rule));
             let hashes: Vec<u64> = (0..50_000_u64).map(|key| key.hash64(0)).collect();
@@ -296,10 +298,10 @@ fn intervals_cover_and_are_far_narrower_than_the_bound() {
                 sketch.error_bound().error
             );
             assert!(share >= 0.945, "{layout} {rule}: {share}");
-            let narrower = if rule == Update::Plain { 5.0 } else { 10.0 };
+            let narrower = if rule == UpdateRule::Plain { 5.0 } else { 10.0 };
             assert!(error as f64 * narrower < sketch.error_bound().error);
             let interval = sketch.interval(hashes[7], 0.95).expect("a level");
-            assert_eq!(interval.high, sketch.estimate_hash(hashes[7]));
+            assert_eq!(interval.upper, sketch.estimate_hash(hashes[7]));
         }
     }
     let empty = sketch(CountMin::<u32>::builder());
@@ -315,7 +317,7 @@ fn intervals_cover_and_are_far_narrower_than_the_bound() {
 #[test]
 fn saturation_is_flagged_and_never_wraps() {
     for layout in LAYOUTS {
-        for rule in [Update::Plain, Update::Conservative] {
+        for rule in [UpdateRule::Plain, UpdateRule::Conservative] {
             let builder = CountMin::<u8>::builder().depth(2).width(64);
             let mut sketch = sketch(builder.layout(layout).update_rule(rule));
             sketch.update_batch(&[7_u64; 255]);
@@ -344,7 +346,7 @@ fn what_differs_is_named() {
         ("depth", builder().depth(4)),
         ("width", builder().width(128)),
         ("layout", builder().layout(Layout::Blocked)),
-        ("update rule", builder().update_rule(Update::Plain)),
+        ("update rule", builder().update_rule(UpdateRule::Plain)),
         ("seed", builder().seed(1)),
     ];
     for (expected, other) in others {

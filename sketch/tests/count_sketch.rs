@@ -201,7 +201,7 @@ fn moments_and_intervals_hold() {
         println!("depth {depth}: error {error}, covered {share}");
         assert!(share >= 0.88, "{share}");
         let interval = sketch.interval(hashes[3], 0.9).expect("a level");
-        assert_eq!(interval.high - interval.low, 2.0 * error);
+        assert_eq!(interval.upper - interval.lower, 2.0 * error);
     }
 }
 

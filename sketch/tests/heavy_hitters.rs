@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use septet_sketch::count_min::{Layout, Update};
-use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving, TopK};
-use septet_sketch::{CountMin, FrequencySketch, Merge, SketchError};
+use septet_sketch::count_min::{Layout, UpdateRule};
+use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
+use septet_sketch::{CountMin, FrequencySketch, KeyHash, Merge, SketchError};
 
 type Stream = Vec<(u8, u64)>;
 
@@ -51,7 +51,7 @@ fn top_k(k: usize, bytes: usize, stream: &Stream) -> TopK<u8, CountMin<u32>> {
 fn check_misra_gries(summary: &MisraGries<u8>, k: usize, truth: &BTreeMap<u8, u64>) {
     let total: u64 = truth.values().sum();
     assert_eq!(summary.total(), total);
-    assert!(summary.error() <= total / (k as u64 + 1));
+    assert!(summary.max_error() <= total / (k as u64 + 1));
     let top = summary.top(k);
     for key in 0u8..=255 {
         let f = truth.get(&key).copied().unwrap_or(0);
@@ -67,7 +67,7 @@ fn check_misra_gries(summary: &MisraGries<u8>, k: usize, truth: &BTreeMap<u8, u6
 fn check_space_saving(summary: &SpaceSaving<u8>, k: usize, truth: &BTreeMap<u8, u64>) {
     let total: u64 = truth.values().sum();
     assert_eq!(summary.total(), total);
-    assert!(summary.error() <= total / k as u64);
+    assert!(summary.max_error() <= total / k as u64);
     let top = summary.top(k);
     for key in 0u8..=255 {
         let f = truth.get(&key).copied().unwrap_or(0);
@@ -91,7 +91,7 @@ fn check_top_k(top: &TopK<u8, CountMin<u32>>, truth: &BTreeMap<u8, u64>) {
             None if f > 0 => {
                 assert_eq!(listed.len(), top.k());
                 let smallest = listed[top.k() - 1].estimate as f64;
-                assert!(f as f64 <= smallest.max(top.unlisted_at_most()));
+                assert!(f as f64 <= smallest.max(top.max_unlisted_count()));
             }
             None => {}
         }
@@ -218,7 +218,7 @@ fn the_least_counter_is_found_among_many() {
     let counts: u64 = summary.top(1000).iter().map(|hitter| hitter.estimate).sum();
     // Each update adds its weight to exactly one counter.
     assert_eq!(counts, summary.total());
-    assert!(summary.error() * 1000 <= summary.total());
+    assert!(summary.max_error() * 1000 <= summary.total());
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn what_differs_is_named() {
 #[test]
 fn estimates_of_updates_are_estimates_after_updates() {
     for layout in [Layout::RowMajor, Layout::Blocked] {
-        for rule in [Update::Plain, Update::Conservative] {
+        for rule in [UpdateRule::Plain, UpdateRule::Conservative] {
             for depth in [1, 2, 4] {
                 for bytes in [640, 1 << 20] {
                     let sketch = || {

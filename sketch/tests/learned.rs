@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use septet_sketch::count_min::Update;
-use septet_sketch::heavy_hitters::{KeyHash, MisraGries};
+use septet_sketch::count_min::UpdateRule;
+use septet_sketch::heavy_hitters::MisraGries;
 use septet_sketch::learned::{Admission, Learned, Slot, Slot8, Slot16, Threshold};
 use septet_sketch::oracle::Oracle;
-use septet_sketch::{CountMin, FrequencySketch, Merge, SketchError};
+use septet_sketch::{CountMin, FrequencySketch, KeyHash, Merge, SketchError};
 
 /// Expects small keys to be frequent, and counts how often it is asked for a key.
 #[derive(Debug, Default)]
@@ -52,8 +52,8 @@ struct Shape {
     bytes: usize,
     share: f64,
     threshold: Threshold,
-    rule: Update,
-    verdict_bits: Option<u32>,
+    rule: UpdateRule,
+    rejection_cache_bits: Option<u32>,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -62,20 +62,22 @@ fn shape() -> impl Strategy<Value = Shape> {
         0.0f64..=1.0,
         prop_oneof![
             (-64.0f32..1.0).prop_map(Threshold::Fixed),
-            (0.5f64..2.0).prop_map(|over| Threshold::Quantile { over }),
-            (0.5f64..2.0).prop_map(|over| Threshold::Adaptive { over }),
+            (0.5f64..2.0).prop_map(|keys_per_slot| Threshold::Quantile { keys_per_slot }),
+            (0.5f64..2.0).prop_map(|keys_per_slot| Threshold::Adaptive { keys_per_slot }),
         ],
-        prop_oneof![Just(Update::Plain), Just(Update::Conservative)],
+        prop_oneof![Just(UpdateRule::Plain), Just(UpdateRule::Conservative)],
         prop_oneof![Just(None), (0u32..5).prop_map(Some)],
     )
-        .prop_map(|(bytes, share, threshold, rule, verdict_bits)| Shape {
-            bytes,
-            // The sketch needs some bytes.
-            share: share.min(0.8),
-            threshold,
-            rule,
-            verdict_bits,
-        })
+        .prop_map(
+            |(bytes, share, threshold, rule, rejection_cache_bits)| Shape {
+                bytes,
+                // The sketch needs some bytes.
+                share: share.min(0.8),
+                threshold,
+                rule,
+                rejection_cache_bits,
+            },
+        )
 }
 
 fn build<T: Slot>(shape: Shape) -> Sketch<T> {
@@ -85,10 +87,10 @@ fn build<T: Slot>(shape: Shape) -> Sketch<T> {
     };
     Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
         .bytes(shape.bytes + extra + 128)
-        .explicit_share(shape.share)
+        .explicit_fraction(shape.share)
         .threshold(shape.threshold)
         .validation_scores((0..200).map(|i| -(i as f32) / 2.0).collect::<Vec<_>>())
-        .verdict_bits(shape.verdict_bits)
+        .rejection_cache_bits(shape.rejection_cache_bits)
         .slot::<T>()
         .build(|bytes| {
             CountMin::builder()
@@ -120,7 +122,7 @@ fn exact(streams: &[&[(u64, u64)]]) -> BTreeMap<u64, u64> {
 
 fn push<T: Slot>(sketch: &mut Sketch<T>, stream: &[(u64, u64)]) {
     for (key, by) in stream {
-        sketch.push(key, *by);
+        sketch.update_by(key, *by);
     }
 }
 
@@ -191,11 +193,11 @@ proptest! {
         let mut one = build::<Slot8>(shape);
         let mut batch = build::<Slot8>(shape);
         for key in &keys {
-            one.push(key, 1);
+            one.update_by(key, 1);
         }
         let (first, second) = keys.split_at(keys.len() / 3);
-        batch.push_batch(first);
-        batch.push_batch(second);
+        batch.update_batch(first);
+        batch.update_batch(second);
         for key in 0..256 {
             prop_assert_eq!(one.estimate(&(key * scale)), batch.estimate(&(key * scale)));
         }
@@ -212,11 +214,11 @@ proptest! {
     ) {
         let keys: Vec<u64> = keys.into_iter().map(|(a, b)| a.min(b)).collect();
         let threshold = match shape.threshold {
-            Threshold::Adaptive { over } => Threshold::Quantile { over },
+            Threshold::Adaptive { keys_per_slot } => Threshold::Quantile { keys_per_slot },
             other => other,
         };
         let mut sketch = build::<Slot16>(Shape { threshold, ..shape });
-        sketch.push_batch(&keys);
+        sketch.update_batch(&keys);
         let explicit = keys.iter().filter(|key| sketch.estimate(key).exact).count();
         prop_assert_eq!(sketch.stats().explicit, explicit as u64);
         prop_assert_eq!(sketch.sketch().total(), (keys.len() - explicit) as u64);
@@ -230,7 +232,7 @@ fn merges_of_unlike_sides<T: Slot + Clone>() {
     let build = |validation: f32| {
         Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
             .bytes(8192)
-            .threshold(Threshold::Adaptive { over: 1.0 })
+            .threshold(Threshold::Adaptive { keys_per_slot: 1.0 })
             .validation_scores(vec![validation; 10])
             .expected_keys(1_000_000)
             .slot::<T>()
@@ -269,8 +271,8 @@ fn merges_of_like_sides_stay_exact() {
         bytes: 4096,
         share: 0.5,
         threshold: Threshold::Fixed(-10.0),
-        rule: Update::Conservative,
-        verdict_bits: Some(4),
+        rule: UpdateRule::Conservative,
+        rejection_cache_bits: Some(4),
     };
     let mut left = build::<Slot8>(shape);
     let mut right = build::<Slot8>(shape);
@@ -292,8 +294,8 @@ fn an_adaptive_threshold_never_underestimates_and_batches_alike() {
     let build = || {
         Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
             .bytes(40 * 1024)
-            .explicit_share(0.5)
-            .threshold(Threshold::Adaptive { over: 1.1 })
+            .explicit_fraction(0.5)
+            .threshold(Threshold::Adaptive { keys_per_slot: 1.1 })
             // In truth the scores are lower, so that the cut has to fall.
             .validation_scores((0..4000).map(|i| (i % 100) as f32).collect::<Vec<_>>())
             .build(|bytes| CountMin::builder().bytes(bytes).build())
@@ -311,10 +313,10 @@ fn an_adaptive_threshold_never_underestimates_and_batches_alike() {
         .collect();
     let mut one = build();
     for key in &keys {
-        one.push(key, 1);
+        one.update_by(key, 1);
     }
     let mut batch = build();
-    batch.push_batch(&keys);
+    batch.update_batch(&keys);
     let mut truth = BTreeMap::new();
     for key in &keys {
         *truth.entry(*key).or_insert(0u64) += 1;
@@ -335,17 +337,17 @@ fn the_oracle_is_asked_once_a_key_while_the_verdict_is_remembered() {
     let mut sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
         .bytes(1 << 16)
         .threshold(Threshold::Fixed(-10.0))
-        .verdict_bits(Some(12))
+        .rejection_cache_bits(Some(12))
         .build(|bytes| CountMin::builder().bytes(bytes).build())
         .expect("in range");
     let keys: Vec<u64> = (0..100).collect();
     for _ in 0..50 {
-        sketch.push_batch(&keys);
+        sketch.update_batch(&keys);
     }
     let asked = sketch.oracle().asked.load(Ordering::Relaxed);
     // Two of a hundred keys may share one of 4096 places, and are asked for in turn.
     assert!((100..300).contains(&asked), "{asked}");
-    assert_eq!(sketch.stats().questions, asked);
+    assert_eq!(sketch.stats().oracle_queries, asked);
     assert_eq!(sketch.table().len(), 40);
 }
 
@@ -355,16 +357,16 @@ fn a_full_table_does_not_ask() {
         .bytes(4096)
         .slots(16)
         .threshold(Threshold::Fixed(f32::NEG_INFINITY))
-        .verdict_bits(None)
+        .rejection_cache_bits(None)
         .build(|bytes| CountMin::builder().bytes(bytes).build())
         .expect("in range");
     let keys: Vec<u64> = (0..16).collect();
-    sketch.push_batch(&keys);
+    sketch.update_batch(&keys);
     assert_eq!(sketch.table().len(), 16);
     let keys: Vec<u64> = (16..1000).collect();
-    sketch.push_batch(&keys);
-    sketch.push(&5000, 3);
-    assert_eq!(sketch.stats().questions, 16);
+    sketch.update_batch(&keys);
+    sketch.update_by(&5000, 3);
+    assert_eq!(sketch.stats().oracle_queries, 16);
     assert!((sketch.coverage() - 16.0 / 1003.0).abs() < 1e-12);
 }
 
@@ -374,7 +376,7 @@ fn the_budget_is_kept() {
         for share in [0.0, 0.3, 0.8] {
             let sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
                 .bytes(bytes)
-                .explicit_share(share)
+                .explicit_fraction(share)
                 .threshold(Threshold::Fixed(0.0))
                 .build(|bytes| CountMin::builder().bytes(bytes).build())
                 .expect("in range");
@@ -402,7 +404,7 @@ fn a_learned_misra_gries_never_overestimates() {
             (wide * wide) >> 13
         })
         .collect();
-    sketch.push_batch(&keys);
+    sketch.update_batch(&keys);
     for key in &keys {
         *truth.entry(*key).or_insert(0u64) += 1;
     }
@@ -421,8 +423,8 @@ fn a_key_must_be_worth_its_slot() {
     let build = |expected_total| {
         Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
             .bytes(8192)
-            .explicit_share(0.5)
-            .verdict_bits(None)
+            .explicit_fraction(0.5)
+            .rejection_cache_bits(None)
             .threshold(Threshold::Fixed(f32::NEG_INFINITY))
             .admission(Admission::CostBased { expected_total })
             .build(|bytes| CountMin::builder().bytes(bytes).build())
@@ -434,7 +436,7 @@ fn a_key_must_be_worth_its_slot() {
     let mut sketch = build(0);
     assert_eq!(sketch.threshold_score(), f32::NEG_INFINITY);
     // Small keys are expected once, the others less than that.
-    sketch.push_batch(&(0..100_000).collect::<Vec<u64>>());
+    sketch.update_batch(&(0..100_000).collect::<Vec<u64>>());
     let residual = sketch.stats().total - sketch.stats().explicit;
     sketch.next_window();
     let price = residual as f32 / 1024.0;
@@ -447,8 +449,8 @@ fn what_differs_is_named() {
         bytes: 4096,
         share: 0.5,
         threshold: Threshold::Fixed(-5.0),
-        rule: Update::Plain,
-        verdict_bits: None,
+        rule: UpdateRule::Plain,
+        rejection_cache_bits: None,
     };
     let mut sketch = build::<Slot8>(shape);
     let mut field = |other: Sketch<Slot8>| match sketch.merge(&other) {
@@ -457,7 +459,7 @@ fn what_differs_is_named() {
     };
     let threshold = Threshold::Fixed(-6.0);
     assert_eq!(field(build(Shape { threshold, ..shape })), "threshold");
-    let threshold = Threshold::Adaptive { over: 1.0 };
+    let threshold = Threshold::Adaptive { keys_per_slot: 1.0 };
     assert_eq!(field(build(Shape { threshold, ..shape })), "threshold");
     assert_eq!(
         field(build(Shape {
@@ -473,7 +475,7 @@ fn what_differs_is_named() {
         })),
         "explicit slots"
     );
-    let rule = Update::Conservative;
+    let rule = UpdateRule::Conservative;
     assert_eq!(field(build(Shape { rule, ..shape })), "update rule");
     let other = Learned::<u64, CountMin<u32>, Small>::builder(Small {
         version: 9,
@@ -481,7 +483,7 @@ fn what_differs_is_named() {
     })
     .bytes(4096 + 128)
     .threshold(shape.threshold)
-    .verdict_bits(None)
+    .rejection_cache_bits(None)
     .build(|bytes| {
         CountMin::builder()
             .bytes(bytes)
@@ -502,25 +504,27 @@ fn parameters_are_checked() {
     let sketch = |bytes| CountMin::builder().bytes(bytes).build();
     let fixed = Threshold::Fixed(0.0);
     assert_eq!(argument(builder().build(sketch)), "validation_scores");
-    let adaptive = Threshold::Adaptive { over: 1.0 };
+    let adaptive = Threshold::Adaptive { keys_per_slot: 1.0 };
     assert_eq!(
         argument(builder().threshold(adaptive).build(sketch)),
         "expected_keys"
     );
-    let quantile = Threshold::Quantile { over: f64::NAN };
+    let quantile = Threshold::Quantile {
+        keys_per_slot: f64::NAN,
+    };
     let wrong = builder().threshold(quantile).validation_scores([1.0]);
     assert_eq!(argument(wrong.build(sketch)), "threshold");
-    let wrong = builder().threshold(fixed).explicit_share(1.5);
-    assert_eq!(argument(wrong.build(sketch)), "explicit_share");
+    let wrong = builder().threshold(fixed).explicit_fraction(1.5);
+    assert_eq!(argument(wrong.build(sketch)), "explicit_fraction");
     let wrong = builder().threshold(fixed).bytes(1000).slots(100_000);
     assert_eq!(argument(wrong.build(sketch)), "slots");
     let wrong = builder()
         .threshold(fixed)
         .bytes(1000)
-        .verdict_bits(Some(14));
+        .rejection_cache_bits(Some(14));
     assert_eq!(argument(wrong.build(sketch)), "bytes");
-    let wrong = builder().threshold(fixed).verdict_bits(Some(40));
-    assert_eq!(argument(wrong.build(sketch)), "verdict_bits");
+    let wrong = builder().threshold(fixed).rejection_cache_bits(Some(40));
+    assert_eq!(argument(wrong.build(sketch)), "rejection_cache_bits");
 }
 
 /// Fails the first time that it is asked for a key, and expects it to be frequent from then on.
@@ -551,17 +555,17 @@ fn a_score_that_is_no_number_does_not_make_a_count_too_small() {
     let build = || {
         Learned::<u64, CountMin<u32>, Flickering>::builder(Flickering::default())
             .bytes(4096)
-            .verdict_bits(None)
+            .rejection_cache_bits(None)
             .threshold(Threshold::Fixed(0.0))
             .build(|bytes| CountMin::builder().bytes(bytes).build())
             .expect("in range")
     };
     let mut one = build();
-    one.push(&7, 1);
-    one.push(&7, 1);
+    one.update_by(&7, 1);
+    one.update_by(&7, 1);
     // Both in a batch, which puts them to the oracle together.
     let mut batch = build();
-    batch.push_batch(&[7, 8, 7]);
+    batch.update_batch(&[7, 8, 7]);
     for sketch in [one, batch] {
         assert_eq!(sketch.stats().admitted, 1);
         assert_eq!(sketch.stats().late, 1);
@@ -576,14 +580,14 @@ fn what_a_sketch_may_have_forgotten_is_not_exact() {
     let mut sketch =
         Learned::<u64, MisraGries<KeyHash>, Flickering>::builder(Flickering::default())
             .bytes(4096)
-            .verdict_bits(None)
+            .rejection_cache_bits(None)
             .threshold(Threshold::Fixed(0.0))
             .build(|_| MisraGries::new(1, 0))
             .expect("in range");
     // The one counter of the summary comes down to 0.
-    sketch.push(&7, 1);
-    sketch.push(&8, 1);
-    sketch.push(&7, 1);
+    sketch.update_by(&7, 1);
+    sketch.update_by(&8, 1);
+    sketch.update_by(&7, 1);
     let estimate = sketch.estimate(&7);
     assert_eq!((estimate.value, estimate.exact), (1, false));
 }
@@ -592,8 +596,8 @@ fn what_a_sketch_may_have_forgotten_is_not_exact() {
 fn a_price_that_falls_lets_keys_in_again() {
     let mut sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
         .bytes(8192)
-        .explicit_share(0.5)
-        .verdict_bits(None)
+        .explicit_fraction(0.5)
+        .rejection_cache_bits(None)
         .threshold(Threshold::Fixed(-20.0))
         .admission(Admission::CostBased {
             expected_total: 1_024_000,
@@ -602,15 +606,15 @@ fn a_price_that_falls_lets_keys_in_again() {
         .expect("in range");
     assert!((sketch.threshold_score() - 1000f32.ln()).abs() < 1e-4);
     for (residual, price) in [(10_240, 10.0f32), (102_400, 100.0)] {
-        sketch.push(&0, residual);
+        sketch.update_by(&0, residual);
         sketch.next_window();
         assert!((sketch.threshold_score() - price.ln()).abs() < 1e-4);
     }
-    sketch.push(&0, 1);
+    sketch.update_by(&0, 1);
     sketch.next_window();
     assert!((sketch.threshold_score() + 1024f32.ln()).abs() < 1e-4);
     // Everything is counted in the table, and a slot costs nothing: the threshold is left.
-    sketch.push(&0, 1);
+    sketch.update_by(&0, 1);
     sketch.next_window();
     assert_eq!(sketch.threshold_score(), -20.0);
 }
@@ -621,10 +625,10 @@ fn no_occurrence_takes_no_slot() {
         bytes: 2000,
         share: 0.5,
         threshold: Threshold::Fixed(-64.0),
-        rule: Update::Plain,
-        verdict_bits: None,
+        rule: UpdateRule::Plain,
+        rejection_cache_bits: None,
     });
-    sketch.push(&1, 0);
+    sketch.update_by(&1, 0);
     assert!(sketch.table().is_empty());
-    assert_eq!(sketch.stats().questions, 0);
+    assert_eq!(sketch.stats().oracle_queries, 0);
 }

@@ -17,7 +17,7 @@ const SHARE: f64 = 0.5;
 #[derive(Clone, Default)]
 struct Told {
     scores: Arc<HashMap<FlowKey, f32>>,
-    panics: bool,
+    oracle_panics: bool,
 }
 
 impl Told {
@@ -30,14 +30,14 @@ impl Told {
         }
         Self {
             scores: Arc::new(scores),
-            panics: false,
+            oracle_panics: false,
         }
     }
 }
 
 impl Oracle<FlowKey> for Told {
     fn score(&self, keys: &[&FlowKey], scores: &mut [f32]) {
-        assert!(!self.panics, "this oracle is out of order");
+        assert!(!self.oracle_panics, "this oracle is out of order");
         for (key, score) in keys.iter().zip(scores) {
             *score = self.scores[key];
         }
@@ -48,7 +48,7 @@ impl Oracle<FlowKey> for Told {
     }
 
     fn fingerprint(&self) -> [u8; 16] {
-        [u8::from(self.panics); 16]
+        [u8::from(self.oracle_panics); 16]
     }
 }
 
@@ -56,13 +56,13 @@ type Flows = Learned<FlowKey, CountMin<u32>, Told, Slot8>;
 
 fn learned(oracle: &Told, validation: &FlowWindow, threshold: Threshold) -> Flows {
     let mut scores = vec![0.0; validation.keys().len()];
-    if !oracle.panics {
+    if !oracle.oracle_panics {
         let keys: Vec<&FlowKey> = validation.keys().iter().collect();
         oracle.score(&keys, &mut scores);
     }
     Learned::<FlowKey, CountMin<u32>, Told>::builder(oracle.clone())
         .bytes(BYTES)
-        .explicit_share(SHARE)
+        .explicit_fraction(SHARE)
         .threshold(threshold)
         .validation_scores(scores)
         .build(|bytes| CountMin::builder().bytes(bytes).build())
@@ -94,7 +94,7 @@ fn an_oracle_that_is_wrong_costs_at_most_its_table() {
     let mut plain = HashMap::new();
     let mut error = |name: &str, oracle: &Told, threshold: Threshold| {
         let mut flows = learned(oracle, &validation, threshold);
-        flows.push_batch(&packets);
+        flows.update_batch(&packets);
         assert_eq!(flows.total(), window.total());
         // The plain sketch of the bytes that the table leaves over.
         let bytes = flows.sketch().size_bytes();
@@ -116,8 +116,8 @@ fn an_oracle_that_is_wrong_costs_at_most_its_table() {
     };
 
     for threshold in [
-        Threshold::Quantile { over: 1.1 },
-        Threshold::Adaptive { over: 1.1 },
+        Threshold::Quantile { keys_per_slot: 1.1 },
+        Threshold::Adaptive { keys_per_slot: 1.1 },
     ] {
         let good = Told::new(&both, |score| score as f32);
         assert!(error("good", &good, threshold).0 < 0.8);
@@ -127,7 +127,7 @@ fn an_oracle_that_is_wrong_costs_at_most_its_table() {
         assert!(error("inverted", &inverted, threshold).0 < 1.15);
         let nan = Told::new(&both, |_| f32::NAN);
         let (ratio, stats) = error("nan", &nan, threshold);
-        assert!(ratio < 1.15 && stats.not_finite == stats.questions);
+        assert!(ratio < 1.15 && stats.non_finite_scores == stats.oracle_queries);
         let mixed = Told::new(&both, |score| match score as u32 % 4 {
             0 => f32::INFINITY,
             1 => f32::NAN,
@@ -136,12 +136,12 @@ fn an_oracle_that_is_wrong_costs_at_most_its_table() {
         });
         assert!(error("partly not finite", &mixed, threshold).0 < 1.15);
         let panicking = Told {
-            panics: true,
+            oracle_panics: true,
             ..good
         };
         let (ratio, stats) = error("panicking", &panicking, threshold);
         assert!(ratio < 1.15);
-        assert_eq!((stats.panics, stats.admitted), (1, 0));
+        assert_eq!((stats.oracle_panics, stats.admitted), (1, 0));
     }
 }
 
@@ -150,19 +150,22 @@ fn an_oracle_that_panics_is_asked_again_only_after_clear() {
     let world = HeteroFlows::new(&SeedTree::new(11));
     let window = world.window(0, 100);
     let panicking = Told {
-        panics: true,
+        oracle_panics: true,
         ..Told::default()
     };
     let mut flows = learned(&panicking, &window, Threshold::Fixed(0.0));
-    flows.push(&window.keys()[0], 2);
-    flows.push(&window.keys()[1], 2);
+    flows.update_by(&window.keys()[0], 2);
+    flows.update_by(&window.keys()[1], 2);
     flows.next_window();
-    flows.push(&window.keys()[0], 2);
-    assert_eq!((flows.stats().panics, flows.stats().questions), (0, 0));
+    flows.update_by(&window.keys()[0], 2);
+    assert_eq!(
+        (flows.stats().oracle_panics, flows.stats().oracle_queries),
+        (0, 0)
+    );
     flows.clear();
-    flows.push_batch(window.keys());
-    assert_eq!(flows.stats().panics, 1);
-    assert!(flows.stats().questions > 0);
+    flows.update_batch(window.keys());
+    assert_eq!(flows.stats().oracle_panics, 1);
+    assert!(flows.stats().oracle_queries > 0);
 }
 
 /// A new world in which scores are shifted: what was the threshold of the heavy flows is now far
@@ -182,16 +185,20 @@ fn an_adaptive_threshold_follows_a_new_world_within_a_window() {
         scores.extend(told.scores.iter());
         let oracle = Told {
             scores: Arc::new(scores),
-            panics: false,
+            oracle_panics: false,
         };
-        let chosen = Threshold::Quantile { over: 1.1 };
+        let chosen = Threshold::Quantile { keys_per_slot: 1.1 };
         let mut stale = learned(&oracle, &validation, chosen);
-        let mut adaptive = learned(&oracle, &validation, Threshold::Adaptive { over: 1.1 });
+        let mut adaptive = learned(
+            &oracle,
+            &validation,
+            Threshold::Adaptive { keys_per_slot: 1.1 },
+        );
         let mut fresh = learned(&oracle, &windows[0], chosen);
         for (window, at_least) in windows.iter().zip([0.8, 0.95]) {
             let packets = packets(window);
             let coverage = [&mut stale, &mut adaptive, &mut fresh].map(|flows| {
-                flows.push_batch(&packets);
+                flows.update_batch(&packets);
                 let error = aafe(window, |key| flows.estimate(key).value);
                 let coverage = flows.coverage();
                 println!("shift {shift}: coverage {coverage:.3}, AAFE {error:.2}");

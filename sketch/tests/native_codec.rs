@@ -5,13 +5,14 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 use septet_sketch::codec::datasketches;
 use septet_sketch::codec::native::{Encoding, Header, Kind, Native, Options, StoredKey};
-use septet_sketch::count_min::{Counter, Layout, Update};
+use septet_sketch::count_min::{Counter, Layout, UpdateRule};
 use septet_sketch::count_sketch::SignedCounter;
-use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving, TopK};
+use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
 use septet_sketch::learned::{Admission, Learned, Slot, Slot8, Slot16, Threshold};
 use septet_sketch::oracle::Oracle;
 use septet_sketch::{
-    AnyKey, CountMin, CountSketch, FlowKey, FrequencySketch, Key, KeyType, Merge, SketchError,
+    AnyKey, CountMin, CountSketch, FlowKey, FrequencySketch, Key, KeyHash, KeyType, Merge,
+    SketchError,
 };
 
 const ENCODINGS: &[Encoding] = &[
@@ -40,7 +41,7 @@ fn survives<S: Native>(sketch: &S, check: impl Fn(&S)) {
 }
 
 fn filled<C: Counter>(
-    (depth, width, layout, rule): (usize, usize, Layout, Update),
+    (depth, width, layout, rule): (usize, usize, Layout, UpdateRule),
     keys: &[(u64, u64)],
 ) -> CountMin<C> {
     let mut sketch = CountMin::builder()
@@ -81,13 +82,13 @@ proptest! {
         blocked: bool,
         plain: bool,
     ) {
-        let rule = if plain { Update::Plain } else { Update::Conservative };
+        let rule = if plain { UpdateRule::Plain } else { UpdateRule::Conservative };
         let (depth, layout) = match blocked {
             true => (depth.next_power_of_two().min(4), Layout::Blocked),
             false => (depth, Layout::RowMajor),
         };
         let shape = (depth, width, layout, rule);
-        fn both<C: Counter>(shape: (usize, usize, Layout, Update), keys: &[(u64, u64)]) {
+        fn both<C: Counter>(shape: (usize, usize, Layout, UpdateRule), keys: &[(u64, u64)]) {
             let sketch = filled::<C>(shape, keys);
             survives(&sketch, |read| {
                 assert_eq!(read, &sketch);
@@ -138,15 +139,15 @@ proptest! {
             }
             survives(&gries, |read| {
                 assert_eq!(read.top(counters), gries.top(counters));
-                assert_eq!((read.total(), read.error()), (gries.total(), gries.error()));
+                assert_eq!((read.total(), read.max_error()), (gries.total(), gries.max_error()));
             });
             survives(&saving, |read| {
                 assert_eq!(read.top(counters), saving.top(counters));
-                assert_eq!((read.total(), read.error()), (saving.total(), saving.error()));
+                assert_eq!((read.total(), read.max_error()), (saving.total(), saving.max_error()));
             });
             survives(&top, |read| {
                 assert_eq!(read.list(), top.list());
-                assert_eq!(read.unlisted_at_most(), top.unlisted_at_most());
+                assert_eq!(read.max_unlisted_count(), top.max_unlisted_count());
                 assert_eq!(read.sketch(), top.sketch());
             });
             survives(&signed, |read| assert_eq!(read.list(), signed.list()));
@@ -220,18 +221,24 @@ type LearnedSketch<T> = Learned<u64, CountMin<u32>, Round, T>;
 
 fn learned<T: Slot>(share: f64, kind: usize) -> LearnedSketch<T> {
     let (threshold, admission) = match kind {
-        0 => (Threshold::Quantile { over: 1.1 }, Admission::FirstCome),
+        0 => (
+            Threshold::Quantile { keys_per_slot: 1.1 },
+            Admission::FirstCome,
+        ),
         1 => (
             Threshold::Fixed(1.5),
             Admission::CostBased {
                 expected_total: 5000,
             },
         ),
-        _ => (Threshold::Adaptive { over: 1.2 }, Admission::FirstCome),
+        _ => (
+            Threshold::Adaptive { keys_per_slot: 1.2 },
+            Admission::FirstCome,
+        ),
     };
     Learned::<u64, CountMin<u32>, Round>::builder(Round(1))
         .bytes(20_000)
-        .explicit_share(share.min(0.9))
+        .explicit_fraction(share.min(0.9))
         .threshold(threshold)
         .admission(admission)
         .validation_scores(vec![5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
@@ -244,7 +251,7 @@ fn learned<T: Slot>(share: f64, kind: usize) -> LearnedSketch<T> {
 fn both<T: Slot + Clone>(keys: &[(u64, u64)], more: &[(u64, u64)], share: f64, kind: usize) {
     let mut sketch = learned::<T>(share, kind);
     for &(key, by) in keys {
-        sketch.push(&key, by % 100_000);
+        sketch.update_by(&key, by % 100_000);
     }
     for &encoding in ENCODINGS {
         let bytes = sketch.to_bytes(&options(encoding)).expect("built in");
@@ -254,8 +261,8 @@ fn both<T: Slot + Clone>(keys: &[(u64, u64)], more: &[(u64, u64)], share: f64, k
         // Both go on alike, but for the questions that the verdicts spare.
         let mut original = sketch.clone();
         for &(key, by) in more {
-            read.push(&key, by % 1000);
-            original.push(&key, by % 1000);
+            read.update_by(&key, by % 1000);
+            original.update_by(&key, by % 1000);
         }
         for key in 0..300 {
             assert_eq!(read.estimate(&key), original.estimate(&key), "{key}");
@@ -288,7 +295,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn damage_is_told_at_its_place() {
-    let shape = (2, 20, Layout::RowMajor, Update::Plain);
+    let shape = (2, 20, Layout::RowMajor, UpdateRule::Plain);
     let sketch = filled::<u16>(shape, &[(1, 7), (2, 300)]);
     let bytes = sketch.to_bytes(&options(Encoding::Raw)).expect("built in");
     type Read = CountMin<u16>;
@@ -348,7 +355,7 @@ fn damage_is_told_at_its_place() {
 
 #[test]
 fn numbers_in_more_bytes_than_needed_are_refused() {
-    let sketch = filled::<u8>((1, 3, Layout::RowMajor, Update::Plain), &[]);
+    let sketch = filled::<u8>((1, 3, Layout::RowMajor, UpdateRule::Plain), &[]);
     let bytes = sketch
         .to_bytes(&options(Encoding::Varint))
         .expect("built in");
@@ -380,7 +387,7 @@ fn a_small_file_does_not_ask_for_much_memory() {
         .build()
         .expect("legal");
     let bytes = sketch.to_bytes(&Options::default()).expect("built in");
-    let error = CountMin::<u32>::from_bytes_within(&bytes, 1 << 20).expect_err("too large");
+    let error = CountMin::<u32>::from_bytes_with_limit(&bytes, 1 << 20).expect_err("too large");
     assert!(
         error
             .to_string()
@@ -409,16 +416,19 @@ fn places_in_a_sketch_of_datasketches_are_those_of_the_file() {
 
 #[test]
 fn headers_say_what_a_file_holds() {
-    let sketch = filled::<u32>((2, 16, Layout::Blocked, Update::Conservative), &[(1, 2)]);
-    let options = Options::default().keys(Some(KeyType::Flow));
+    let sketch = filled::<u32>(
+        (2, 16, Layout::Blocked, UpdateRule::Conservative),
+        &[(1, 2)],
+    );
+    let options = Options::default().key_type(Some(KeyType::Flow));
     let bytes = sketch.to_bytes(&options).expect("built in");
     let header = Header::read(&bytes).expect("a header");
     assert_eq!((header.kind, header.element), (Kind::CountMin, 4));
     assert_eq!(
-        (header.keys, header.seed, header.total),
+        (header.key_type, header.seed, header.total),
         (Some(KeyType::Flow), 5, 2)
     );
-    assert!(Header::is_at_start_of(&bytes) && !Header::is_at_start_of(b"LSK"));
+    assert!(Header::has_magic(&bytes) && !Header::has_magic(b"LSK"));
     // Keys inside tell their type themselves.
     let mut saving = SpaceSaving::<AnyKey>::new(3, 0).expect("small");
     saving.update(&AnyKey::Bytes(b"word".to_vec()));
@@ -439,7 +449,7 @@ fn headers_say_what_a_file_holds() {
 #[test]
 fn a_learned_sketch_asks_for_its_oracle() {
     let mut sketch = learned::<Slot8>(0.5, 0);
-    sketch.push_batch(&[10, 20, 10, 3]);
+    sketch.update_batch(&[10, 20, 10, 3]);
     let bytes = sketch.to_bytes(&Options::default()).expect("built in");
     let error = LearnedSketch::<Slot8>::from_bytes(&bytes, Round(2)).expect_err("another");
     let message = error.to_string();
@@ -472,7 +482,7 @@ fn small_counters_take_little_room() {
 #[test]
 fn statistics_that_cannot_be_are_refused_and_large_ones_do_not_overflow() {
     let mut sketch = learned::<Slot8>(0.5, 0);
-    sketch.push(&1, 3);
+    sketch.update_by(&1, 3);
     let bytes = sketch.to_bytes(&Options::default()).expect("built in");
     // The total is at 92; the table cannot hold more.
     let forgery = forged(&bytes, 100, &u64::MAX.to_le_bytes());
@@ -486,11 +496,11 @@ fn statistics_that_cannot_be_are_refused_and_large_ones_do_not_overflow() {
         forgery = forged(&forgery, at, &u64::MAX.to_le_bytes());
     }
     let mut read = LearnedSketch::<Slot8>::from_bytes(&forgery, Round(1)).expect("possible");
-    read.push_batch(&(0..2000).collect::<Vec<u64>>());
+    read.update_batch(&(0..2000).collect::<Vec<u64>>());
     assert_eq!(read.stats().admitted, u64::MAX);
     let other = read.clone();
     read.merge(&other).expect("the same keys");
-    assert_eq!(read.stats().questions, u64::MAX);
+    assert_eq!(read.stats().oracle_queries, u64::MAX);
     read.next_window();
 }
 
@@ -499,7 +509,7 @@ fn the_verdicts_count_as_memory() {
     let sketch = learned::<Slot8>(0.5, 0);
     let bytes = sketch.to_bytes(&Options::default()).expect("built in");
     let forgery = forged(&bytes, 90, &[24]);
-    let read = LearnedSketch::<Slot8>::from_bytes_within(&forgery, Round(1), 1 << 20);
+    let read = LearnedSketch::<Slot8>::from_bytes_with_limit(&forgery, Round(1), 1 << 20);
     let error = read.expect_err("64 MiB of verdicts").to_string();
     assert!(error.contains("at most 1048576 bytes of memory"), "{error}");
 }

@@ -102,7 +102,7 @@ fn assert_same(job: &Count, answer: &Answer) {
     assert_eq!(read.relative_error(), answer.relative_error);
     let estimates: Vec<f64> = job.items.iter().map(|key| read.estimate(key)).collect();
     assert_eq!(estimates, answer.estimates);
-    let cells = CellType::of(&theirs).expect("the package's own bytes");
+    let cells = CellType::detect(&theirs).expect("the package's own bytes");
     assert_eq!(cells, (answer.total > 0.0).then_some(CellType::F64));
 }
 
@@ -141,7 +141,7 @@ fn cells_of_other_types_are_told_and_converted() {
     let signed = unsigned.convert::<i64>().expect("small weights");
     assert_eq!(signed.convert::<f64>().expect("small weights"), real);
     assert_eq!(unsigned.estimate(6_u64), real.estimate(6_u64) as u64);
-    let told = |bytes: &[u8]| CellType::of(bytes).expect("a sketch");
+    let told = |bytes: &[u8]| CellType::detect(bytes).expect("a sketch");
     assert_eq!(told(&real.to_bytes()), Some(CellType::F64));
     assert_eq!(told(&unsigned.to_bytes()), Some(CellType::U64));
     // The bytes of cells that are not negative are the same.

@@ -62,7 +62,7 @@ fn count_min_is_within_one_percent_of_simulations() {
         let keys_per_counter = 0.05 * 2000.0_f64.powf(rng.random());
         let width = ((counts.len() as f64 / keys_per_counter) as usize).max(2);
         let total: u64 = counts.iter().sum();
-        let histogram = Histogram::of_counts(counts.iter().copied());
+        let histogram = Histogram::from_counts(counts.iter().copied());
         let predicted = aafe(&histogram, total, depth, width).unwrap();
         let found = simulated(2_000_000 / (depth * counts.len()), || {
             let errors = simulate::count_min(&counts, depth, width, &mut rng).unwrap();
@@ -91,7 +91,7 @@ fn count_sketch_is_within_three_percent_of_simulations() {
         let keys_per_counter = 0.05 * 2000.0_f64.powf(rng.random());
         let width = ((counts.len() as f64 / keys_per_counter) as usize).max(100);
         let total: u64 = counts.iter().sum();
-        let histogram = Histogram::of_counts(counts.iter().copied());
+        let histogram = Histogram::from_counts(counts.iter().copied());
         let predicted = aafe_count_sketch(&histogram, total, depth, width).unwrap();
         let found = simulated(1_500_000 / (depth * counts.len()), || {
             let errors = simulate::count_sketch(&counts, depth, width, &mut rng).unwrap();
@@ -115,7 +115,7 @@ fn one_row_without_screening_is_not_what_the_notebook_prints() {
     // means of 1000 simulated sketches.
     let counts = Zipf::new(1_000_000, 1.0).unwrap().counts(1_000_000);
     let total = counts.iter().sum();
-    let all = Histogram::of_counts(counts.iter().copied());
+    let all = Histogram::from_counts(counts.iter().copied());
     let one_row = aafe_one_row(&all, total, 20_000).unwrap();
     assert!((one_row - 692.61).abs() < 0.01, "{one_row}");
     for (depth, published) in [(2, 529.23), (3, 731.38), (4, 952.03)] {
@@ -133,7 +133,7 @@ fn nothing_errs_by_nothing_and_more_counters_err_less() {
     assert_eq!(aafe(&empty, 0, 3, 10).unwrap(), 0.0);
     assert_eq!(aafe_count_sketch(&empty, 5, 2, 10).unwrap(), 0.0);
     let counts = HeteroFlows::new(&SeedTree::new(3)).window(0, 5000);
-    let histogram = Histogram::of_counts(counts.counts().iter().copied());
+    let histogram = Histogram::from_counts(counts.counts().iter().copied());
     for depth in 1..=4 {
         let mut last = f64::INFINITY;
         for width in [1, 2, 10, 100, 1000, 10_000] {
@@ -179,7 +179,7 @@ fn plan_is_near_the_best_of_a_grid(ranked: &[u64], bytes: usize) {
             let width = budget.width(slots, depth);
             // One row has a heavy-tailed error; its formula is exact.
             let error = if depth == 1 {
-                let residual = Histogram::of_counts(ranked[slots..].iter().copied());
+                let residual = Histogram::from_counts(ranked[slots..].iter().copied());
                 aafe_one_row(&residual, ranked.iter().sum(), width).expect("in range")
             } else {
                 simulated_aafe(ranked, slots, depth, width, &seed)

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use datasketches::countmin::CountMinSketch as DataSketchesCountMin;
 use datasketches::frequencies::FrequentItemsSketch;
-use septet_sketch::count_min::{Layout, Update};
+use septet_sketch::count_min::{Layout, UpdateRule};
 use septet_sketch::key::hash_integer;
 use septet_sketch::{CountMin, CountSketch, FrequencySketch};
 
@@ -16,7 +16,7 @@ use super::stream::Stream;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// Count-min of this crate, of so many rows.
-    CountMin(usize, Layout, Update),
+    CountMin(usize, Layout, UpdateRule),
     /// Count-sketch of this crate, of three rows.
     CountSketch,
     /// `datasketches::countmin`, four rows of `u32`: what ratios refer to.
@@ -34,13 +34,13 @@ pub enum Contender {
 impl Contender {
     /// All of them.
     pub const ALL: [Self; 13] = [
-        Self::CountMin(4, Layout::RowMajor, Update::Plain),
-        Self::CountMin(2, Layout::RowMajor, Update::Plain),
-        Self::CountMin(4, Layout::RowMajor, Update::Conservative),
-        Self::CountMin(2, Layout::RowMajor, Update::Conservative),
-        Self::CountMin(4, Layout::Blocked, Update::Plain),
-        Self::CountMin(4, Layout::Blocked, Update::Conservative),
-        Self::CountMin(2, Layout::Blocked, Update::Conservative),
+        Self::CountMin(4, Layout::RowMajor, UpdateRule::Plain),
+        Self::CountMin(2, Layout::RowMajor, UpdateRule::Plain),
+        Self::CountMin(4, Layout::RowMajor, UpdateRule::Conservative),
+        Self::CountMin(2, Layout::RowMajor, UpdateRule::Conservative),
+        Self::CountMin(4, Layout::Blocked, UpdateRule::Plain),
+        Self::CountMin(4, Layout::Blocked, UpdateRule::Conservative),
+        Self::CountMin(2, Layout::Blocked, UpdateRule::Conservative),
         Self::CountSketch,
         Self::DataSketches,
         Self::FrequentItems,

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, Expr, GroupsAccumulator, Signature, Volatility,
 };
 use septet_sketch::FrequencySketch;
-use septet_sketch::count_min::{CountMin, MAX_DEPTH, Update};
+use septet_sketch::count_min::{CountMin, MAX_DEPTH, UpdateRule};
 
 use crate::argument::{self, Constants, Types};
 use crate::counting::{Counter, ManyGroups, OneGroup};
@@ -103,7 +103,7 @@ impl Call {
         }
         let sketch = CountMin::builder()
             .error(epsilon, 1.0 - confidence)
-            .update_rule(Update::Plain)
+            .update_rule(UpdateRule::Plain)
             .seed(seed);
         let empty = sketch.clone().build();
         let empty = empty.map_err(|error| constants.failed("epsilon", error))?;

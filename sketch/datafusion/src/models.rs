@@ -9,7 +9,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use datafusion::common::{Result, exec_err};
 use septet_sketch::codec::native::Options;
-use septet_sketch::count_min::{CountMin, Update};
+use septet_sketch::count_min::{CountMin, UpdateRule};
 use septet_sketch::learned::{Learned, LearnedBuilder, Slot16};
 use septet_sketch::oracle::Oracle;
 use septet_sketch::{FlowKey, Key, Merge, SketchError};
@@ -118,7 +118,7 @@ impl Models {
         let builder = Learned::builder(SharedOracle(oracle)).slot::<Slot16>();
         let empty: Sketch<K> = configure(builder).build(|bytes| {
             let rows = CountMin::builder().bytes(bytes);
-            rows.update_rule(Update::Plain).build()
+            rows.update_rule(UpdateRule::Plain).build()
         })?;
         let model = TypedModel {
             empty: empty.to_bytes(&Options::default())?,

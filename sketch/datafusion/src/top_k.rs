@@ -304,7 +304,7 @@ impl<K: Item> TopKAccumulator<K> {
         let mut entries: Vec<(&K, u64)> = self.summary.entries().collect();
         entries.sort_unstable_by_key(|&(key, count)| (Reverse(count), key));
         entries.truncate(k);
-        let error = self.summary.error();
+        let error = self.summary.max_error();
         let errors = entries.iter().map(|&(_, count)| error.min(count));
         let errors = UInt64Array::from_iter_values(errors);
         let counts = UInt64Array::from_iter_values(entries.iter().map(|&(_, count)| count));

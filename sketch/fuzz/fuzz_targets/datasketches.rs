@@ -17,6 +17,6 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     check::<f64>(input);
     check::<u64>(input);
     check::<i64>(input);
-    let _ = CellType::of(input);
+    let _ = CellType::detect(input);
     septet_sketch_fuzz::decode::<CountMin<f64>>(input);
 });

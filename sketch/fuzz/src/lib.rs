@@ -7,7 +7,7 @@ use std::path::Path;
 
 use septet_sketch::SketchError;
 use septet_sketch::codec::native::{Encoding, Header, Native, Options};
-use septet_sketch::error::Place;
+use septet_sketch::error::Location;
 use septet_sketch::oracle::Oracle;
 use septet_sketch::stream::{Records, StreamFormat};
 
@@ -17,7 +17,7 @@ const MAX_RECORDS: usize = 20_000;
 /// The most memory that a decoded sketch may take.
 pub const MEMORY: usize = 16 << 20;
 
-/// Reads a stream. Errors tell a place within the bytes.
+/// Reads a stream. Errors tell a location within the bytes.
 ///
 /// # Panics
 /// When it is not so: that is what fuzzing looks for.
@@ -33,7 +33,7 @@ pub fn read(format: &str, bytes: &[u8]) {
 pub fn read_file(extension: &str, format: &str, bytes: &[u8]) {
     let format: StreamFormat = format.parse().expect("a legal format");
     let name = format!("septet-sketch-fuzz-{}.{extension}", std::process::id());
-    // In memory where the system has such a place.
+    // In memory where the system has such a location.
     let shared = Path::new("/dev/shm");
     let folder = match shared.is_dir() {
         true => shared.to_owned(),
@@ -52,11 +52,11 @@ fn check(records: Result<Records<'_>, SketchError>, length: u64) {
     };
     match error {
         None | Some(SketchError::File { .. }) => {}
-        Some(SketchError::Stream { place, .. }) => match place {
-            Place::Byte(offset) => assert!(offset <= length),
-            Place::Line(line) => assert!(line >= 1 && line <= length.saturating_add(1)),
-            Place::Row(row) => assert!(row <= length),
-            other => panic!("an unknown kind of place: {other}"),
+        Some(SketchError::Stream { location, .. }) => match location {
+            Location::Byte(offset) => assert!(offset <= length),
+            Location::Line(line) => assert!(line >= 1 && line <= length.saturating_add(1)),
+            Location::Row(row) => assert!(row <= length),
+            other => panic!("an unknown kind of location: {other}"),
         },
         Some(error) => panic!("not an error of reading: {error}"),
     }
@@ -72,21 +72,21 @@ pub fn sealed(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes a sketch behind its checksum. Errors tell a place within the bytes; what is decoded is
+/// Decodes a sketch behind its checksum. Errors tell a location within the bytes; what is decoded is
 /// the same after it was written and read again.
 ///
 /// # Panics
 /// When it is not so.
 pub fn decode<S: Native>(bytes: &[u8]) {
     let bytes = sealed(bytes);
-    match S::from_bytes_within(&bytes, MEMORY) {
+    match S::from_bytes_with_limit(&bytes, MEMORY) {
         Ok(sketch) => {
             let encoding = Header::read(&bytes).map_or(Encoding::Raw, |header| header.encoding);
             let options = Options::default().encoding(encoding);
             let written = sketch
                 .to_bytes(&options)
                 .expect("an encoding that is built in");
-            let again = S::from_bytes_within(&written, 2 * MEMORY).expect("what was written");
+            let again = S::from_bytes_with_limit(&written, 2 * MEMORY).expect("what was written");
             assert_eq!(again.to_bytes(&options).expect("as before"), written);
         }
         Err(SketchError::Decode { offset, .. }) => assert!(offset <= bytes.len() as u64),

@@ -3,7 +3,7 @@
 use rand::Rng;
 use septet_core::experiment::{Column, Context, Estimate, Expected, ExperimentError, Scale, Table};
 use septet_core::stats;
-use septet_sketch::count_min::Update;
+use septet_sketch::count_min::UpdateRule;
 use septet_sketch::key::Key;
 use septet_sketch::metrics;
 use septet_sketch::stream::{FlowScore, HeteroFlows, Zipf};
@@ -66,7 +66,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .run(|setting, cell| {
             // Over the prediction, errors of all settings have one scale.
             let residual = &residuals[setting.stream as usize];
-            let histogram = Histogram::of_counts(residual.counts.iter().copied());
+            let histogram = Histogram::from_counts(residual.counts.iter().copied());
             let predicted = aafe(&histogram, residual.total, setting.depth, setting.width)?;
             let seed = cell.seed().rng().random();
             Ok(error_of(residual, setting, seed)? / predicted)
@@ -158,7 +158,7 @@ fn error_of(residual: &Residual, setting: &Setting, seed: u64) -> Result<f64, Ex
     let mut sketch = CountMin::<u64>::builder()
         .depth(setting.depth)
         .width(setting.width)
-        .update_rule(Update::Plain)
+        .update_rule(UpdateRule::Plain)
         .seed(seed)
         .build()?;
     let hashes = (residual.hashes)(seed);

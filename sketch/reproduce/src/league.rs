@@ -14,16 +14,16 @@ use septet_core::experiment::{
     Series, Table, Value,
 };
 use septet_core::stats;
-use septet_sketch::count_min::Update;
+use septet_sketch::count_min::UpdateRule;
 use septet_sketch::frequency::Estimate as _;
-use septet_sketch::heavy_hitters::{KeyHash, MisraGries, SpaceSaving};
+use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving};
 use septet_sketch::learned::{ExplicitTable, Learned, Slot8, Threshold};
 use septet_sketch::metrics;
 use septet_sketch::oracle::{
     BlockFeatures, Features, FlowFeatures, HashedLinear, Oracle, QuantizedLinear, TextFeatures,
 };
 use septet_sketch::stream::{FlowWindow, HeteroFlows, NGramDays, Records, StreamFormat, open_text};
-use septet_sketch::{AnyKey, CountMin, CountSketch, FrequencySketch, Key, SketchError};
+use septet_sketch::{AnyKey, CountMin, CountSketch, FrequencySketch, Key, KeyHash, SketchError};
 use serde::{Deserialize, Serialize};
 
 use crate::block_trace;
@@ -242,9 +242,9 @@ impl Entry {
             }
         };
         match self.counter {
-            Counter::CountMin => self.count(window, known, setting, count_min(Update::Plain)),
+            Counter::CountMin => self.count(window, known, setting, count_min(UpdateRule::Plain)),
             Counter::Conservative => {
-                self.count(window, known, setting, count_min(Update::Conservative))
+                self.count(window, known, setting, count_min(UpdateRule::Conservative))
             }
             Counter::CountSketch => self.count(window, known, setting, |bytes| {
                 CountSketch::<i32>::builder()
@@ -285,17 +285,19 @@ impl Entry {
                     let table = ExplicitTable::<Slot8>::with_bytes(bytes);
                     Threshold::Fixed(-(table.slots() as f32))
                 }
-                Advisor::Linear { .. } => Threshold::Quantile { over: setting.over },
+                Advisor::Linear { .. } => Threshold::Quantile {
+                    keys_per_slot: setting.over,
+                },
             };
             // Verdicts only spare questions to the oracle; they are left out, and cost no bytes.
             let mut learned = Learned::<u32, S, _>::builder(oracle)
                 .bytes(self.bytes)
-                .explicit_share(setting.share)
-                .verdict_bits(None)
+                .explicit_fraction(setting.share)
+                .rejection_cache_bits(None)
                 .threshold(threshold)
                 .validation_scores(advice.validation.as_slice())
                 .build(make)?;
-            learned.push_batch(&window.stream);
+            learned.update_batch(&window.stream);
             let estimates = keys.map(|key| learned.estimate(&key).value.to_f64());
             (
                 estimates.collect(),

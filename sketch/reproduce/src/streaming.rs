@@ -9,7 +9,7 @@ use rand::Rng;
 use rand_distr::Exp1;
 use septet_core::experiment::{Column, Context, Expected, ExperimentError, Scale, SeedTree, Table};
 use septet_core::stats;
-use septet_sketch::count_min::Update;
+use septet_sketch::count_min::UpdateRule;
 use septet_sketch::learned::{ExplicitTable, Learned, Slot8, Threshold};
 use septet_sketch::metrics;
 use septet_sketch::oracle::{FlowFeatures, HashedLinear, Oracle, QuantizedLinear};
@@ -166,14 +166,16 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
     let mut learned = Learned::<FlowKey, CountMin<u32>, _>::builder(oracle)
         .bytes(bytes.next_power_of_two())
         .slots(slots)
-        .threshold(Threshold::Quantile { over: 1.10 })
+        .threshold(Threshold::Quantile {
+            keys_per_slot: 1.10,
+        })
         .validation_scores(validation)
         .build(|_| {
             CountMin::builder()
                 .depth(job.depth)
                 .width(width)
                 .seed(hash_seed)
-                .update_rule(Update::Plain)
+                .update_rule(UpdateRule::Plain)
                 .build()
         })?;
     // The packets, in batches as a user would push them.
@@ -182,7 +184,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
     for packets in packets.chunks(4096) {
         keys.clear();
         keys.extend(packets.iter().map(|&flow| test.keys()[flow as usize]));
-        learned.push_batch(&keys);
+        learned.update_batch(&keys);
     }
     let estimates: Vec<f64> = test
         .keys()
@@ -200,7 +202,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
             let mut rng = own.child("model").index(draw).rng();
             let left = left_by_the_model(&test, &scores, threshold, slots, &mut rng);
             let residual: u64 = left.iter().sum();
-            let histogram = Histogram::of_counts(left);
+            let histogram = Histogram::from_counts(left);
             error += aafe(&histogram, total, job.depth, width)? / DRAWS as f64;
             coverage += (1.0 - residual as f64 / total as f64) / DRAWS as f64;
         }
@@ -217,7 +219,7 @@ fn stream(job: &Job, seed: &SeedTree, own: &SeedTree) -> Result<Streamed, Experi
         coverage: learned.coverage(),
         modeled_coverage,
         filled: learned.table().len() as f64 / learned.table().slots() as f64,
-        questions: learned.stats().questions as f64 / job.flows as f64,
+        questions: learned.stats().oracle_queries as f64 / job.flows as f64,
     })
 }
 

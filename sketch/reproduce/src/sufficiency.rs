@@ -385,7 +385,7 @@ impl Errors {
         let errors = explicit.iter().map(|explicit| {
             let pairs = counts.iter().zip(explicit);
             let left = pairs.filter(|(_, is)| !**is).map(|(&count, _)| count);
-            sketch.error(&Histogram::of_counts(left), total, width)
+            sketch.error(&Histogram::from_counts(left), total, width)
         });
         Ok(Self {
             covered: mass(counts, &explicit[0]) as f64 / total as f64,

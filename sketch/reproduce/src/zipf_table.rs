@@ -119,7 +119,7 @@ fn table(cx: &mut Context) -> Result<(), ExperimentError> {
             })?;
         // Of imperfect screening one draw.
         let counts = residual(&counts, screening, &mut cx.seed().child("predicted").rng());
-        let histogram = Histogram::of_counts(counts.iter().copied());
+        let histogram = Histogram::from_counts(counts.iter().copied());
         for job in simulations {
             let depth = job.depth;
             let of = |value: fn(&Found) -> f64| {
@@ -268,7 +268,7 @@ fn compare(seed: &SeedTree) -> Result<Compared, ExperimentError> {
     let keys_per_counter = 0.05 * 2000.0_f64.powf(rng.random());
     let width = ((counts.len() as f64 / keys_per_counter) as usize).max(2);
     let total: u64 = counts.iter().sum();
-    let histogram = Histogram::of_counts(counts.iter().copied());
+    let histogram = Histogram::from_counts(counts.iter().copied());
     let predicted = aafe(&histogram, total, depth, width)?;
     let most_trials = WORK / (depth * counts.len());
     let mut errors = Vec::new();

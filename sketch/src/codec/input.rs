@@ -1,19 +1,19 @@
-//! The bytes that a decoder takes apart, with the place in them.
+//! A cursor over the bytes of a decoder, which knows its offset for error messages.
 
 use alloc::format;
 use alloc::string::String;
 
 use crate::error::SketchError;
 
-/// Bytes that have not been taken yet.
+/// A cursor over bytes.
 #[derive(Debug)]
 pub(crate) struct Input<'a> {
     format: &'static str,
     bytes: &'a [u8],
     offset: usize,
-    /// Where the bytes begin in the file.
+    /// The offset of the first byte in the file.
     base: usize,
-    /// 1 when a byte here is one of the file, 0 when they were compressed there.
+    /// 1 if a byte here is a byte of the file, 0 if the bytes are compressed there.
     step: usize,
 }
 
@@ -22,8 +22,8 @@ impl<'a> Input<'a> {
         Self::at(format, bytes, 0, 1)
     }
 
-    /// Bytes that begin at `base` of a file. A byte here is `step` bytes there: 1, or 0 when they
-    /// were compressed, so that every place is told as the beginning.
+    /// Bytes that begin at offset `base` of a file. `step` is 1, or 0 if they are compressed there, so
+    /// that all errors are reported at `base`.
     pub(crate) fn at(format: &'static str, bytes: &'a [u8], base: usize, step: usize) -> Self {
         Self {
             format,
@@ -34,7 +34,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The next `count` bytes, which hold `what`, as an input of their own.
+    /// The next `count` bytes, which contain `what`, as an input of their own.
     #[cfg(feature = "std")]
     pub(crate) fn part(&mut self, count: usize, what: &str) -> Result<Self, SketchError> {
         let base = self.base + self.offset * self.step;
@@ -42,17 +42,17 @@ impl<'a> Input<'a> {
         Ok(Self::at(self.format, bytes, base, self.step))
     }
 
-    /// Where the next byte stands.
+    /// The offset of the next byte.
     pub(crate) fn offset(&self) -> usize {
         self.offset
     }
 
-    /// The bytes that are left.
+    /// The number of remaining bytes.
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.offset
     }
 
-    /// The next `count` bytes, which hold `what`.
+    /// The next `count` bytes, which contain `what`.
     pub(crate) fn take(&mut self, count: usize, what: &str) -> Result<&'a [u8], SketchError> {
         if self.remaining() < count {
             let expected = format!("{count} bytes of {what}");
@@ -64,7 +64,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    /// The next `N` bytes, which hold `what`.
+    /// The next `N` bytes, which contain `what`.
     pub(crate) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], SketchError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N, what)?);
@@ -87,7 +87,7 @@ impl<'a> Input<'a> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    /// Checks that nothing is left.
+    /// Fails if bytes remain.
     pub(crate) fn end(&self) -> Result<(), SketchError> {
         match self.remaining() {
             0 => Ok(()),
@@ -95,7 +95,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The error for what stands at `offset`.
+    /// The error for the bytes at `offset`.
     pub(crate) fn fault_at(
         &self,
         offset: usize,
@@ -110,13 +110,13 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The error for the byte that was taken last.
+    /// The error for the byte before the current offset.
     #[cfg(feature = "std")]
     pub(crate) fn fault_before(&self, expected: &str, found: u8) -> SketchError {
         self.fault_at(self.offset.saturating_sub(1), expected, format!("{found}"))
     }
 
-    /// The error of a file inside this one, which begins at `offset` here.
+    /// Converts the error of a file that is embedded at `offset`.
     #[cfg(feature = "std")]
     pub(crate) fn inside(&self, offset: usize, error: SketchError) -> SketchError {
         match error {
@@ -135,7 +135,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The error for what stands at `offset` of the file.
+    /// The error for the bytes at `offset` of the file.
     #[cfg(feature = "std")]
     pub(crate) fn fault_at_absolute(
         &self,

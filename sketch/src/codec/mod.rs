@@ -1,4 +1,4 @@
-//! Sketches as bytes: the binary format of this crate, and that of Apache DataSketches.
+//! Sketches as bytes: the binary format of this crate and that of Apache DataSketches.
 
 pub mod datasketches;
 pub(crate) mod input;

@@ -1,12 +1,12 @@
 //! MurmurHash3, the 128-bit variant for 64-bit machines (A. Appleby, public domain).
 //!
-//! Written here because Apache DataSketches seeds it with 64 bits, and the crates that hold it take
-//! seeds of 32 bits.
+//! Implemented here because Apache DataSketches uses 64-bit seeds, which existing crates do not
+//! support.
 
 const C1: u64 = 0x87c3_7b91_1142_53d5;
 const C2: u64 = 0x4cf5_ad43_2745_937f;
 
-/// The first half of the hash, which is all that DataSketches uses.
+/// The first half of the hash, the only one that DataSketches uses.
 pub(super) fn hash(key: &[u8], seed: u64) -> u64 {
     let (mut h1, mut h2) = (seed, seed);
     let (blocks, tail) = key.as_chunks::<16>();
@@ -19,13 +19,14 @@ pub(super) fn hash(key: &[u8], seed: u64) -> u64 {
         h2 = h2.rotate_left(31).wrapping_add(h1);
         h2 = h2.wrapping_mul(5).wrapping_add(0x3849_5ab5);
     }
-    // Zeros change nothing: the mixes keep 0.
+    // Padding the tail with zeros is equivalent to leaving it out: mixing maps 0 to 0.
     let mut last = [0; 16];
     last[..tail.len()].copy_from_slice(tail);
     let (k1, k2) = halves(&last);
     h2 ^= mix_2(k2);
     h1 ^= mix_1(k1);
 
+    // Finalization.
     h1 ^= key.len() as u64;
     h2 ^= key.len() as u64;
     h1 = h1.wrapping_add(h2);

@@ -1,4 +1,4 @@
-//! Sketches inside what serde writes: the same [bytes](crate::codec::native), as bytes.
+//! Serialization of sketches with serde, as the bytes of the [native format](crate::codec::native).
 //!
 //! ```
 //! use septet_sketch::CountMin;
@@ -20,7 +20,7 @@ use serde::{Deserializer, Serializer};
 
 use super::native::{Native, Options};
 
-/// Writes a sketch as bytes.
+/// Serializes a sketch as bytes.
 ///
 /// # Errors
 ///
@@ -32,11 +32,11 @@ pub fn serialize<T: Native, S: Serializer>(sketch: &T, serializer: S) -> Result<
     serializer.serialize_bytes(&bytes)
 }
 
-/// Reads a sketch from bytes.
+/// Deserializes a sketch from bytes.
 ///
 /// # Errors
 ///
-/// Those of the deserializer, and what [`Native::from_bytes`] says.
+/// Those of the deserializer and of [`Native::from_bytes`].
 pub fn deserialize<'de, T: Native, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_byte_buf(Bytes(PhantomData))
 }
@@ -54,9 +54,9 @@ impl<'de, T: Native> Visitor<'de> for Bytes<T> {
         T::from_bytes(bytes).map_err(E::custom)
     }
 
-    /// Formats for people, such as JSON, have no bytes but arrays of numbers.
+    /// Text formats such as JSON have no bytes, only arrays of numbers.
     fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<T, A::Error> {
-        // The stated length is not trusted.
+        // The length hint is not trusted for an allocation.
         let mut bytes = Vec::new();
         while let Some(byte) = numbers.next_element()? {
             bytes.push(byte);

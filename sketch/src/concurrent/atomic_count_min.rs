@@ -1,32 +1,33 @@
-//! One count-min sketch that many threads update at once.
+//! A count-min sketch that many threads update concurrently.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::cache_lines::{LINE_BYTES, prefetch};
-use crate::count_min::batch::AHEAD;
-use crate::count_min::{CountMin, CountMinBuilder, Layout, Shape, Update};
+use crate::count_min::{CountMin, CountMinBuilder, Layout, Shape, UpdateRule};
 use crate::error::SketchError;
 use crate::frequency::HASHES;
 use crate::key::Key;
-use crate::rows::{BATCH, Places};
+use crate::prefetcher::PREFETCH_DISTANCE;
+use crate::rows::{BATCH, Positions};
 use crate::simd::Simd;
 
 /// A count-min sketch of atomic `u32` counters, with plain update: no update is lost.
 ///
-/// It has the positions of a [`CountMin`] of the same parameters, and a [snapshot](Self::snapshot)
-/// is one. Each update costs an atomic addition a row, and threads that count the same keys pass
-/// cache lines around; [`Sharded`](super::Sharded) is faster where its memory is affordable.
+/// Its counters have the positions of a [`CountMin`] with the same parameters, and a
+/// [snapshot](Self::snapshot) is one. Each update costs one atomic addition per row, and threads that
+/// count the same keys contend for cache lines; [`Sharded`](super::Sharded) is faster where its
+/// memory is affordable.
 ///
-/// Conservative update is not offered: it reads several counters before it writes them, and with
-/// other threads in between it could underestimate.
+/// Conservative update is not available: it reads several counters before it writes them, so
+/// interleaved updates could underestimate.
 ///
 /// ```
-/// use septet_sketch::count_min::{CountMin, Update};
+/// use septet_sketch::count_min::{CountMin, UpdateRule};
 /// use septet_sketch::concurrent::AtomicCountMin;
 /// use septet_sketch::FrequencySketch;
 ///
-/// let builder = CountMin::<u32>::builder().bytes(64 * 1024).update_rule(Update::Plain);
+/// let builder = CountMin::<u32>::builder().bytes(64 * 1024).update_rule(UpdateRule::Plain);
 /// let sketch = AtomicCountMin::new(builder)?;
 /// std::thread::scope(|scope| {
 ///     for _ in 0..2 {
@@ -53,19 +54,19 @@ const PER_LINE: usize = LINE_BYTES / size_of::<AtomicU32>();
 #[repr(C, align(64))]
 struct Line([AtomicU32; PER_LINE]);
 
-/// A counter below this cannot overflow by the next addition of at most [`SMALL`], even when 2^15
-/// threads have just found the same.
+/// A counter below this cannot overflow by an addition of at most [`SMALL`], even when 2^15 threads
+/// have read it at the same time and all add.
 const SAFE: u32 = 1 << 31;
 /// See [`SAFE`].
 const SMALL: u64 = 1 << 16;
 
 impl AtomicCountMin {
-    /// The empty sketch of these parameters.
+    /// An empty sketch with these parameters.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`], naming the parameter that is out of its range; the update rule has
-    /// to be plain.
+    /// [`SketchError::Parameter`], naming the parameter that is out of its range; the update rule
+    /// must be plain.
     pub fn new(builder: CountMinBuilder<u32>) -> Result<Self, SketchError> {
         let (shape, lines) = builder.shape()?;
         let (rule, seed, simd) = (
@@ -73,7 +74,7 @@ impl AtomicCountMin {
             builder.chosen_seed(),
             builder.chosen_simd()?,
         );
-        if rule != Update::Plain {
+        if rule != UpdateRule::Plain {
             let expected = "plain, for atomic counters";
             return Err(SketchError::parameter("update rule", expected, rule));
         }
@@ -99,7 +100,7 @@ impl AtomicCountMin {
         self.lines.len() * LINE_BYTES
     }
 
-    /// Whether a counter was to pass its largest value and stopped there.
+    /// Whether a counter has saturated.
     #[must_use]
     pub fn saturated(&self) -> bool {
         self.saturated.load(Ordering::Relaxed)
@@ -108,29 +109,31 @@ impl AtomicCountMin {
     /// Counts `by` more occurrences of the key of this hash.
     pub fn update_hash(&self, hash: u64, by: u64) {
         for row in 0..self.shape.depth {
-            self.add(self.shape.place(row, hash), by);
+            self.add(self.shape.position(row, hash), by);
         }
     }
 
     /// Counts one more occurrence of each.
     pub fn update_hashes(&self, hashes: &[u64]) {
+        // As in `CountMin`: find all positions of a batch, prefetch, update.
         let shape = &self.shape;
-        let mut places = Places::new();
+        let mut positions = Positions::new();
         for hashes in hashes.chunks(BATCH) {
-            places.find(self.simd, hashes, shape.rows_of_offsets(), shape.range);
+            positions.find(self.simd, hashes, shape.rows_of_offsets(), shape.range);
             for row in 0..shape.rows_of_offsets() {
-                let offsets = places.row(row);
-                let place =
+                let offsets = positions.row(row);
+                let position =
                     |offset: u32| row * shape.stride + offset as usize * shape.offset_stride();
-                for (i, (&offset, &choices)) in offsets.iter().zip(places.choices()).enumerate() {
-                    if let Some(&later) = offsets.get(i + AHEAD) {
-                        prefetch(&self.lines, place(later) / PER_LINE);
+                for (i, (&offset, &choices)) in offsets.iter().zip(positions.choices()).enumerate()
+                {
+                    if let Some(&later) = offsets.get(i + PREFETCH_DISTANCE) {
+                        prefetch(&self.lines, position(later) / PER_LINE);
                     }
                     match shape.layout {
-                        Layout::RowMajor => self.add(place(offset), 1),
+                        Layout::RowMajor => self.add(position(offset), 1),
                         Layout::Blocked => {
                             for row in 0..shape.depth {
-                                self.add(place(offset) + shape.slot(row, choices), 1);
+                                self.add(position(offset) + shape.slot(row, choices), 1);
                             }
                         }
                     }
@@ -154,31 +157,31 @@ impl AtomicCountMin {
         }
     }
 
-    /// The estimated number of occurrences of the key of this hash: not below what was counted
-    /// before this call began.
+    /// The estimated count of the key with this hash: at least what was counted before this call
+    /// began.
     #[must_use]
     pub fn estimate_hash(&self, hash: u64) -> u64 {
         let counts = (0..self.shape.depth).map(|row| {
-            self.counter(self.shape.place(row, hash))
+            self.counter(self.shape.position(row, hash))
                 .load(Ordering::Relaxed)
         });
         counts.min().unwrap_or_default().into()
     }
 
-    /// The estimated number of occurrences of a key.
+    /// The estimated count of a key.
     #[must_use]
     pub fn estimate<K: Key + ?Sized>(&self, key: &K) -> u64 {
         self.estimate_hash(key.hash64(self.seed))
     }
 
-    /// A copy, while updates go on. Every update that ended before this call began is in it; one that
-    /// goes on meanwhile is in it for some rows or none, so that estimates are never below what was
-    /// counted before. For a copy of one moment there is
+    /// A copy, taken while updates continue. It contains every update that ended before this call
+    /// began; a concurrent update may be contained in some rows only. Estimates are therefore never
+    /// below what was counted before the call. For a consistent copy use
     /// [`Sharded::snapshot`](super::Sharded::snapshot).
     ///
     /// # Errors
     ///
-    /// None today; building a sketch can fail in general.
+    /// None at present; the builder can fail in general.
     pub fn snapshot(&self) -> Result<CountMin<u32>, SketchError> {
         let saturated = self.saturated();
         let cells: Vec<u32> = self
@@ -188,7 +191,8 @@ impl AtomicCountMin {
             .map(|counter| counter.load(Ordering::Relaxed))
             .collect();
         let shape = &self.shape;
-        // Every update is once in each row; rows in which one is still missing have less.
+        // Every update adds once to each row; a row that lacks a concurrent update has a smaller sum.
+        // The largest sum is at least every counter, as `build_from_cells` requires.
         let sum = |row: usize| -> u64 { shape.cells_of_row(row, &cells).map(u64::from).sum() };
         let total = (0..shape.depth).map(sum).max().unwrap_or_default();
         let runs = match shape.layout {
@@ -205,13 +209,15 @@ impl AtomicCountMin {
             .build_from_cells(total, saturated, unpadded.into_iter())
     }
 
-    fn counter(&self, place: usize) -> &AtomicU32 {
-        &self.lines[place / PER_LINE].0[place % PER_LINE]
+    fn counter(&self, position: usize) -> &AtomicU32 {
+        &self.lines[position / PER_LINE].0[position % PER_LINE]
     }
 
     #[inline]
-    fn add(&self, place: usize, by: u64) {
-        let counter = self.counter(place);
+    fn add(&self, position: usize, by: u64) {
+        let counter = self.counter(position);
+        // The common case is one addition. Near the end of the range a compare-and-swap loop
+        // saturates.
         if by <= SMALL && counter.load(Ordering::Relaxed) < SAFE {
             counter.fetch_add(by as u32, Ordering::Relaxed);
             return;

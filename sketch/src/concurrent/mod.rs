@@ -1,8 +1,8 @@
 //! Sketches that several threads update.
 //!
-//! [`Sharded`] gives each thread a sketch of its own and merges them when asked: the fastest, for
-//! any sketch that merges, at the price of the memory of a sketch for each thread.
-//! [`AtomicCountMin`] is one table of atomic counters.
+//! [`Sharded`] gives each thread a sketch of its own and merges them on demand: the fastest, for any
+//! mergeable sketch, at the cost of one sketch per thread. [`AtomicCountMin`] is one table of atomic
+//! counters.
 
 mod atomic_count_min;
 mod sharded;

@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::error::SketchError;
 use crate::frequency::Merge;
 
-/// Several sketches of the same parameters, each behind a lock that hardly anyone else asks for.
+/// Several sketches with the same parameters, each behind a lock that is rarely contended.
 ///
-/// With plain count-min and count-sketches, the merged sketch is the one that a single thread would
-/// have made, whatever the number of shards. With conservative update it never underestimates
-/// either, but its errors are larger than those of one sketch: every shard has fewer collisions to
-/// avoid, and the sum keeps those of all.
+/// With plain count-min sketches and count-sketches, the merged sketch equals the one that a single
+/// thread would have built, for any number of shards. With conservative update it never
+/// underestimates either, but its errors are larger than those of one sketch: each shard avoids only
+/// its own collisions, and the sum keeps those of all.
 ///
 /// ```
 /// use septet_sketch::concurrent::Sharded;
@@ -33,13 +33,14 @@ pub struct Sharded<S> {
     shards: Box<[Shard<S>]>,
 }
 
-/// Two lines, since processors load lines in pairs: threads do not disturb each other's locks.
+/// Aligned to two cache lines, which processors prefetch in pairs: no false sharing between locks.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Shard<S>(Mutex<S>);
 
 impl<S> Shard<S> {
-    /// A sketch is whole after each of its updates; one that panicked leaves it usable.
+    /// Ignores poisoning: a sketch is consistent after each of its updates, so one that panicked
+    /// leaves it usable.
     fn lock(&self) -> MutexGuard<'_, S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +54,7 @@ impl<S> Shard<S> {
     }
 }
 
-/// Threads are numbered as they first ask.
+/// Threads are numbered in the order of their first update.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -72,7 +73,7 @@ fn thread_number() -> usize {
 }
 
 impl<S: Clone + Merge> Sharded<S> {
-    /// So many copies of an empty sketch; as many as there are threads is a good number.
+    /// `shards` copies of an empty sketch. A good number is the number of threads.
     ///
     /// # Errors
     ///
@@ -88,18 +89,19 @@ impl<S: Clone + Merge> Sharded<S> {
         })
     }
 
-    /// How many sketches there are.
+    /// The number of shards.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// Calls `update` with a sketch that no other thread uses meanwhile: the one of this thread when
-    /// it is free, or else any free one. What is updated within one call is in a
-    /// [snapshot](Self::snapshot) together or not at all, so a call is best given a batch.
+    /// Calls `update` with exclusive access to a shard: that of this thread if it is free, else any
+    /// free one. The updates of one call are in a [snapshot](Self::snapshot) together or not at all;
+    /// prefer one call per batch.
     ///
-    /// `update` must not call methods of the same `Sharded`: it would wait for itself.
+    /// `update` must not call methods of the same `Sharded`: it would deadlock.
     pub fn with<R>(&self, update: impl FnOnce(&mut S) -> R) -> R {
+        // Try all shards, from the thread's own on; block on the own one only if none is free.
         let own = thread_number();
         let order = (0..self.shards.len()).map(|i| &self.shards[(own + i) % self.shards.len()]);
         let mut guard = order
@@ -109,16 +111,16 @@ impl<S: Clone + Merge> Sharded<S> {
         update(&mut guard)
     }
 
-    /// One sketch of everything that was counted in calls of [`with`](Self::with) that ended before
-    /// this one began, and nothing of those that began after it ended. Updates wait while the
-    /// shards are copied.
+    /// A merged, consistent copy: it contains all calls of [`with`](Self::with) that ended before
+    /// this one began, and none that began after it ended. Updates block while the shards are
+    /// copied.
     ///
     /// # Errors
     ///
     /// [`SketchError::Incompatible`] when `with` has replaced a shard by a sketch of other
     /// parameters.
     pub fn snapshot(&self) -> Result<S, SketchError> {
-        // Always in this order, so that two snapshots cannot wait for each other.
+        // Always in this order, so that two snapshots cannot deadlock.
         let guards: Vec<_> = self.shards.iter().map(Shard::lock).collect();
         let copies: Vec<S> = guards.iter().map(|guard| S::clone(guard)).collect();
         drop(guards);

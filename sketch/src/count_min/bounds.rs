@@ -1,19 +1,19 @@
-//! How far off is an estimate?
+//! Error bounds of estimates.
 //!
-//! Two answers. The *bound* of the theorem holds before a key was seen, for any stream, and is
-//! loose. The *interval* reads the distribution of errors off the sketch's own counters (D. Ting,
-//! "Count-Min: optimal estimation and tight error bounds using empirical error distributions",
-//! KDD 2018): a counter that a key shares with others is distributed like any other counter, so the
-//! counters themselves are a sample of the errors.
+//! The *bound* of the theorem is known in advance and holds for any stream, but is loose. The
+//! *interval* takes the distribution of errors from the sketch's own counters (D. Ting, "Count-Min:
+//! optimal estimation and tight error bounds using empirical error distributions", KDD 2018): what
+//! other keys add to a key's counter is distributed like any other counter, so the counters
+//! themselves are a sample of the errors.
 
 use super::counter::Counter;
 use super::layout::Layout;
-use super::{CountMin, Update};
+use super::{CountMin, UpdateRule};
 use crate::error::SketchError;
 use crate::frequency::FrequencySketch;
 
-/// How much wider a blocked sketch has to be to keep the error of rows with the same probability;
-/// see [`CountMin::error_bound`].
+/// The factor between the error bounds of the blocked and the row-major layout at equal
+/// probability; see [`CountMin::error_bound`].
 pub(super) fn blocked_error_factor(depth: usize, group: usize) -> f64 {
     match (depth, group) {
         (1, _) | (2, 8..) | (4, 16..) => 1.0,
@@ -29,27 +29,27 @@ pub(super) fn blocked_error_factor(depth: usize, group: usize) -> f64 {
     }
 }
 
-/// An error that is exceeded rarely.
+/// An error that is exceeded with small probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorBound {
-    /// An estimate is too large by more than this ...
+    /// The overestimate, in occurrences.
     pub error: f64,
-    /// ... with at most this probability, over the choice of the seed.
+    /// An upper bound on the probability, over the choice of the seed, that an estimate exceeds it.
     pub probability: f64,
 }
 
-/// Between which values a frequency lies.
+/// An estimate with the interval in which the true count lies at the requested level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval<T> {
-    /// Hardly below this.
-    pub low: T,
+    /// The lower end.
+    pub lower: T,
     /// The estimate.
     pub estimate: T,
-    /// Hardly above this.
-    pub high: T,
+    /// The upper end.
+    pub upper: T,
 }
 
-/// `e^-power`.
+/// `e^-power`. (`f64::exp` needs `std`.)
 pub(super) fn inverse_power_of_e(power: usize) -> f64 {
     (0..power).fold(1.0, |product, _| product / core::f64::consts::E)
 }
@@ -59,11 +59,12 @@ impl<C: Counter> CountMin<C> {
     /// more than `e * total / width` (Cormode and Muthukrishnan, theorem 1). It holds for rows of
     /// either update rule, and for any stream.
     ///
-    /// The groups of a line are not independent, and there the error is larger. The worst streams
-    /// that we know consist of equally frequent keys, just enough of them for one in each counter to
-    /// break the bound. A line has a Poisson number of them, and given that number the groups are
-    /// independent; the error that they exceed with a probability of about `e^-depth` (at most 1.15 times
-    /// that, measured) is this many times that of rows, by the counters in a group (a line of `u32` counters has 16 / depth):
+    /// In the blocked layout the groups of a line are not independent, and the bound is larger. The
+    /// worst streams known consist of equally frequent keys, just enough of them that one in each
+    /// counter breaks the bound. A line receives a Poisson number of them, and given that number the
+    /// groups are independent. The error that they exceed with probability about `e^-depth` (at most
+    /// 1.15 times that, measured) is that of rows times this factor, by depth and counters in a group
+    /// (a line of `u32` counters has groups of 16 / depth):
     ///
     /// | depth | 2 | 4 | 8 | 16 or more |
     /// | --- | --- | --- | --- | --- |
@@ -74,10 +75,10 @@ impl<C: Counter> CountMin<C> {
     /// | 16 | 214 | 10.6 | | |
     ///
     /// The tests measure it on those streams, and on sequential, strided and bit-reversed keys and
-    /// ranges of addresses. What is proved for blocks is Markov's inequality alone:
+    /// ranges of addresses. Proved for the blocked layout is only Markov's inequality:
     /// `t * total / width` is exceeded with probability at most `1 / t`.
     ///
-    /// Saturated counters void the bound.
+    /// The bound does not hold once the sketch is [saturated](Self::saturated).
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         let factor = match self.shape.layout {
@@ -90,12 +91,13 @@ impl<C: Counter> CountMin<C> {
         }
     }
 
-    /// An error that, by the sketch's own counters, is exceeded with probability at most
-    /// `1 - level`: the quantile of the estimates of keys that never occurred, whose estimates are
-    /// error alone. Takes about `log2(total)` passes over the counters.
+    /// An error that is exceeded with probability at most `1 - level`, judged by the sketch's own
+    /// counters: the quantile of the estimates of keys that never occurred, which are all error.
+    /// Takes about `log2(total)` passes over the counters.
     ///
-    /// It is an estimate, and on skewed streams far below the [bound](Self::error_bound). With
-    /// conservative update it is on the safe side, because keys that did occur have smaller errors.
+    /// It is an estimate, on skewed streams far below the [bound](Self::error_bound). With
+    /// conservative update it is too large rather than too small, because keys that did occur have
+    /// smaller errors.
     ///
     /// # Errors
     ///
@@ -104,6 +106,7 @@ impl<C: Counter> CountMin<C> {
         if !(level > 0.0 && level < 1.0) {
             return Err(SketchError::parameter("level", "0 < level < 1", level));
         }
+        // Bisection for the smallest count that few enough counters exceed.
         let allowed = 1.0 - level;
         let (mut low, mut high) = (0, self.total.min(C::MAX));
         while low < high {
@@ -117,10 +120,10 @@ impl<C: Counter> CountMin<C> {
         Ok(low)
     }
 
-    /// The interval of one key's frequency. The upper end is hard: unless the sketch is
-    /// [saturated](Self::saturated), the frequency is not above the estimate. The lower end is the
-    /// estimate less the [error quantile](Self::error_quantile); who asks for many keys calls that
-    /// once.
+    /// The interval of one key's count. The upper end is certain: unless the sketch is
+    /// [saturated](Self::saturated), the count does not exceed the estimate. The lower end is the
+    /// estimate minus the [error quantile](Self::error_quantile); for many keys, call that once
+    /// instead.
     ///
     /// # Errors
     ///
@@ -129,13 +132,14 @@ impl<C: Counter> CountMin<C> {
         let error = self.error_quantile(level)?;
         let estimate = self.estimate_hash(hash);
         Ok(Interval {
-            low: estimate.saturating_sub(error),
+            lower: estimate.saturating_sub(error),
             estimate,
-            high: if self.saturated { u64::MAX } else { estimate },
+            upper: if self.saturated { u64::MAX } else { estimate },
         })
     }
 
-    /// The probability that a key that never occurred is estimated above `count`.
+    /// The probability that the estimate of a key that never occurred exceeds `count`: that its
+    /// counters in all rows do.
     fn share_above(&self, count: C) -> f64 {
         let above = |cells: &[C]| {
             let above = cells.iter().filter(|&&cell| cell > count).count();
@@ -143,6 +147,7 @@ impl<C: Counter> CountMin<C> {
         };
         match self.shape.layout {
             Layout::RowMajor => self.cells().map(above).product(),
+            // The groups of a line are independent of each other; the lines are equally likely.
             Layout::Blocked => {
                 let group = 1 << self.shape.group_bits;
                 let lines = self.cells.as_slice().chunks_exact(self.shape.stride);
@@ -152,19 +157,19 @@ impl<C: Counter> CountMin<C> {
         }
     }
 
-    /// An upper bound on the inner product of the frequencies of two streams, `sum f(k) * g(k)`:
-    /// the least over the rows of the products of their counters. It is too large by more than
-    /// `e / width` times the product of the totals with probability at most `e^-depth` (Cormode and
-    /// Muthukrishnan, theorem 3; for rows). Saturated counters void both.
+    /// An upper bound on the inner product of two streams, `sum f(k) * g(k)`: the minimum over the
+    /// rows of the inner products of their counters. It is too large by more than `e / width` times
+    /// the product of the totals with probability at most `e^-depth` (Cormode and Muthukrishnan,
+    /// theorem 3; row-major layout). Neither holds once a sketch is saturated.
     ///
     /// # Errors
     ///
     /// [`SketchError::Incompatible`] when the sketches differ in a parameter;
-    /// [`SketchError::Parameter`] for conservative update, whose counters hold less than the sum of
+    /// [`SketchError::Parameter`] for conservative update, whose counters are less than the sum of
     /// their keys, so that the product could be too small.
     pub fn inner_product(&self, other: &Self) -> Result<u128, SketchError> {
         self.compatible(other)?;
-        if self.rule != Update::Plain {
+        if self.rule != UpdateRule::Plain {
             return Err(SketchError::parameter(
                 "update rule",
                 "plain, for an inner product",

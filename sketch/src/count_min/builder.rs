@@ -1,4 +1,4 @@
-//! What a count-min sketch is to be like.
+//! Builder for [`CountMin`].
 
 use core::marker::PhantomData;
 
@@ -7,19 +7,19 @@ use alloc::format;
 use super::bounds::{blocked_error_factor, inverse_power_of_e};
 use super::counter::Counter;
 use super::layout::{Layout, Shape};
-use super::{CountMin, Update};
+use super::{CountMin, UpdateRule};
 use crate::cache_lines::{CacheLines, LINE_BYTES};
 use crate::error::SketchError;
 use crate::rows::{MAX_DEPTH, MAX_WIDTH};
 use crate::simd::Simd;
 
-/// What a count-min sketch is to be like; see [`CountMin::builder`].
+/// Builder for [`CountMin`]; see [`CountMin::builder`].
 #[derive(Clone, Debug)]
 pub struct CountMinBuilder<C> {
     depth: usize,
     size: Size,
     layout: Layout,
-    rule: Update,
+    rule: UpdateRule,
     seed: u64,
     simd: Option<Simd>,
     counter: PhantomData<C>,
@@ -38,42 +38,42 @@ impl<C: Counter> CountMinBuilder<C> {
             depth: 2,
             size: Size::Bytes(1 << 20),
             layout: Layout::RowMajor,
-            rule: Update::Conservative,
+            rule: UpdateRule::Conservative,
             seed: 0,
             simd: None,
             counter: PhantomData,
         }
     }
 
-    /// Rows, from 1 to [`MAX_DEPTH`]. In the blocked layout a power of two, such that a group has
-    /// two counters at least.
+    /// Rows, from 1 to [`MAX_DEPTH`]. In the blocked layout a power of two that leaves at least two
+    /// counters for each group.
     #[must_use]
     pub fn depth(mut self, depth: usize) -> Self {
         self.depth = depth;
         self
     }
 
-    /// Counters in a row, at least 1 and below 2^32. In the blocked layout the counters of one
-    /// group in all lines, rounded up to whole lines.
+    /// Counters in a row, from 1 to 2^32 - 1. In the blocked layout the counters of one group in
+    /// all lines, rounded up to whole lines.
     #[must_use]
     pub fn width(mut self, width: usize) -> Self {
         self.size = Size::Width(width);
         self
     }
 
-    /// As many whole cache lines of counters as fit into this many bytes: at least 64 for each row,
-    /// or 64 in the blocked layout.
+    /// The memory budget in bytes, rounded down to whole cache lines: at least 64 for each row, or
+    /// 64 in the blocked layout.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.size = Size::Bytes(bytes);
         self
     }
 
-    /// Depth and width such that an estimate is too large by more than `epsilon` times the total
-    /// with a probability of at most `delta`: `ln(1 / delta)` rows of `e / epsilon` counters, both
-    /// rounded up (Cormode and Muthukrishnan, theorem 1). It overrides [`depth`](Self::depth). The
-    /// blocked layout takes the next power of two as its depth, and is wider, as
-    /// [`error_bound`](CountMin::error_bound) says.
+    /// Chooses depth and width so that an estimate exceeds the count by more than `epsilon` times
+    /// the total with probability at most `delta`: `ln(1 / delta)` rows of `e / epsilon` counters,
+    /// both rounded up (Cormode and Muthukrishnan, theorem 1). Overrides [`depth`](Self::depth). In
+    /// the blocked layout the depth is the next power of two, and rows are wider by the factor that
+    /// [`error_bound`](CountMin::error_bound) gives.
     #[must_use]
     pub fn error(mut self, epsilon: f64, delta: f64) -> Self {
         self.size = Size::Error { epsilon, delta };
@@ -89,12 +89,12 @@ impl<C: Counter> CountMinBuilder<C> {
 
     /// How an update changes the counters of a key.
     #[must_use]
-    pub fn update_rule(mut self, rule: Update) -> Self {
+    pub fn update_rule(mut self, rule: UpdateRule) -> Self {
         self.rule = rule;
         self
     }
 
-    /// The seed under which keys are hashed. Sketches that are to be merged share it.
+    /// The seed of the hash. Sketches can only be merged if their seeds are equal.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -127,15 +127,15 @@ impl<C: Counter> CountMinBuilder<C> {
         })
     }
 
-    /// The sketch that holds these counters: `depth` times `width` of them, row by row, or with
-    /// blocks line by line, without padding. It is the inverse of `CountMin::cells`.
+    /// The sketch with these counters: `depth` times `width` of them, row by row, or line by line in
+    /// the blocked layout, without padding. The inverse of `CountMin::cells`.
     ///
-    /// Nothing is allocated before the number of counters is known to be right.
+    /// The number of counters is checked before anything is allocated.
     ///
     /// # Errors
     ///
     /// [`SketchError::Parameter`], naming the parameter that is out of its range, or `counters` when
-    /// there are too few or too many of them, or when one is above the total, which no stream does.
+    /// their number is wrong or one exceeds the total, which no stream can cause.
     #[cfg(feature = "std")]
     pub(crate) fn build_from_cells(
         self,
@@ -155,6 +155,7 @@ impl<C: Counter> CountMinBuilder<C> {
         let mut sketch = self.build()?;
         sketch.total = total;
         sketch.saturated = saturated;
+        // Copy run by run: the padding between runs stays zero.
         let mut largest = C::default();
         let mut cells = cells;
         for run in sketch.runs_mut() {
@@ -175,7 +176,7 @@ impl<C: Counter> CountMinBuilder<C> {
 
     /// The update rule.
     #[cfg(feature = "std")]
-    pub(crate) fn chosen_rule(&self) -> Update {
+    pub(crate) fn chosen_rule(&self) -> UpdateRule {
         self.rule
     }
 
@@ -185,17 +186,18 @@ impl<C: Counter> CountMinBuilder<C> {
         self.seed
     }
 
-    /// The vector instructions: those that were asked for, or the widest.
+    /// The vector instructions: the requested set, or the widest available.
     pub(crate) fn chosen_simd(&self) -> Result<Simd, SketchError> {
         self.simd.map_or_else(|| Ok(Simd::detect()), Simd::check)
     }
 
-    /// The measures of the table, and its cache lines.
+    /// The dimensions of the table, and its number of cache lines.
     pub(crate) fn shape(&self) -> Result<(Shape, usize), SketchError> {
         let counter = size_of::<C>();
+        // The depth: as given, or the smallest that reaches `delta`.
         let depth = match self.size {
             Size::Error { epsilon, delta } => {
-                // Not-a-number is in no range.
+                // Negated, so that NaN is refused as well.
                 if !(epsilon > 0.0 && epsilon <= 1.0) {
                     return Err(SketchError::parameter(
                         "epsilon",
@@ -224,12 +226,13 @@ impl<C: Counter> CountMinBuilder<C> {
                 depth,
             ));
         }
+        // Blocked lines are divided into `depth` groups that a few bits of the hash can index.
         let group = (LINE_BYTES / counter) / depth;
         if self.layout == Layout::Blocked && (!depth.is_power_of_two() || group < 2) {
             return Err(SketchError::parameter(
                 "depth",
                 format!(
-                    "a power of two up to {}, because lines of {} {} counters are cut into groups",
+                    "a power of two up to {}, because lines of {} {} counters are divided into groups",
                     LINE_BYTES / counter / 2,
                     LINE_BYTES / counter,
                     C::NAME
@@ -237,19 +240,21 @@ impl<C: Counter> CountMinBuilder<C> {
                 depth,
             ));
         }
+        // Every row needs one cache line, a blocked table one in all.
         if let Size::Bytes(bytes) = self.size {
-            let least = match self.layout {
+            let min = match self.layout {
                 Layout::RowMajor => depth * LINE_BYTES,
                 Layout::Blocked => LINE_BYTES,
             };
-            if bytes < least {
+            if bytes < min {
                 return Err(SketchError::parameter(
                     "bytes",
-                    format!("at least {least}"),
+                    format!("at least {min}"),
                     bytes,
                 ));
             }
         }
+        // The width: as given, as the budget allows, or the smallest that reaches `epsilon`.
         let width = match self.size {
             Size::Width(width) => width,
             Size::Bytes(bytes) => match self.layout {
@@ -275,7 +280,7 @@ impl<C: Counter> CountMinBuilder<C> {
     }
 }
 
-/// The least integer that is not below a positive number; numbers beyond the range give the largest.
+/// The ceiling of a positive number, saturating. (`f64::ceil` needs `std`.)
 fn round_up(number: f64) -> usize {
     let down = number as usize;
     if (down as f64) < number {

@@ -1,27 +1,27 @@
-//! Counters that stop at their largest value.
+//! Saturating unsigned counters.
 
 use core::fmt::Debug;
 
 use crate::cache_lines::Cell;
 
-/// An unsigned integer that counts, and stops at its largest value: `u8`, `u16`, `u32` or `u64`.
+/// A saturating unsigned counter: `u8`, `u16`, `u32` or `u64`.
 #[expect(
     private_bounds,
-    reason = "sealed: the layouts are made for these four types"
+    reason = "sealed: the layouts support these four types"
 )]
 pub trait Counter: Cell + Ord + Debug + Send + Sync {
     /// The largest count.
     const MAX: u64;
     /// The name of the type, as in error messages: `u32`.
     const NAME: &'static str;
-    /// The count, or the largest one.
+    /// The counter of this count, or [`MAX`](Self::MAX) if it is larger.
     fn saturating_from(count: u64) -> Self;
-    /// The count, which the caller knows to be at most [`MAX`](Self::MAX).
+    /// The counter of a count that the caller knows to be at most [`MAX`](Self::MAX).
     #[doc(hidden)]
     fn from_small(count: u64) -> Self;
     /// The count.
     fn get(self) -> u64;
-    /// The counters, when they are of the type that has instructions of its own.
+    /// The counters as `u32`, the type with vector code, if they are of that type.
     #[doc(hidden)]
     fn as_u32(_: &mut [Self]) -> Option<&mut [u32]> {
         None

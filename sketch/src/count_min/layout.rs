@@ -1,4 +1,4 @@
-//! Where the counters of a key lie.
+//! The positions of a key's counters.
 
 use crate::cache_lines::LINE_BYTES;
 use crate::rows::{MAX_WIDTH, choices, offset};
@@ -6,30 +6,31 @@ use crate::rows::{MAX_WIDTH, choices, offset};
 /// How the counters are arranged in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// `depth` rows, one after another; the counters of a key lie in as many cache lines, chosen
-    /// independently. The bound of the count-min sketch holds as in the book.
+    /// `depth` rows, one after another. The counters of a key are in `depth` cache lines, chosen
+    /// independently, so the textbook error bound holds.
     #[default]
     RowMajor,
-    /// All counters of a key lie in one cache line of 64 bytes. The line is cut into `depth` groups
-    /// of equal size, and a key has one counter in each; `depth` is a power of two. An update
-    /// touches one line, so tables larger than the caches are faster to update. Keys that share a
-    /// line share their bad luck: the mean error is about 1.4 to 2 times that of rows, and the tail
-    /// is heavier (see [`error_bound`](super::CountMin::error_bound)).
+    /// All counters of a key are in one cache line of 64 bytes. The line is divided into `depth`
+    /// groups of equal size, and a key has one counter in each; `depth` is a power of two. An update
+    /// touches one line, so tables larger than the caches are updated faster. The rows of a key are
+    /// no longer independent: the mean error is about 1.4 to 2 times that of
+    /// [`RowMajor`](Self::RowMajor), and its tail is heavier (see
+    /// [`error_bound`](super::CountMin::error_bound)).
     Blocked,
 }
 
-/// The measures of a table of counters.
+/// The dimensions of a table of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) layout: Layout,
     pub(crate) depth: usize,
-    /// Counters in a row; with blocks, the counters of one group in all lines.
+    /// Counters in a row; if blocked, the counters of one group in all lines.
     pub(crate) width: usize,
-    /// Counters from the beginning of a row to that of the next; with blocks, counters in a line.
+    /// Counters from the start of a row to the start of the next; if blocked, counters in a line.
     pub(crate) stride: usize,
-    /// What offsets are below: the width, or with blocks the number of lines.
+    /// Exclusive upper bound of offsets: the width, or if blocked the number of lines.
     pub(crate) range: u32,
-    /// With blocks, the binary logarithm of the counters in a group.
+    /// If blocked, the binary logarithm of the counters in a group.
     pub(crate) group_bits: u32,
 }
 
@@ -50,8 +51,8 @@ impl Shape {
         })
     }
 
-    /// So many lines, each cut into `depth` groups. `None` when there is no line, or there are too
-    /// many, or the depth does not cut a line into groups of at least two.
+    /// `lines` cache lines, each divided into `depth` groups. `None` when there are no lines or too
+    /// many, or the depth does not divide a line into groups of at least two counters.
     pub(crate) fn blocked(depth: usize, lines: usize, counter_bytes: usize) -> Option<Self> {
         let per_line = LINE_BYTES / counter_bytes;
         let group = per_line.checked_div(depth)?;
@@ -68,7 +69,7 @@ impl Shape {
         })
     }
 
-    /// Cache lines of the whole table; `None` when their bytes are more than memory can hold.
+    /// Cache lines of the whole table; `None` when their bytes exceed the address space.
     pub(crate) fn lines(&self, counter_bytes: usize) -> Option<usize> {
         let cells = match self.layout {
             Layout::RowMajor => self.stride.checked_mul(self.depth)?,
@@ -78,7 +79,7 @@ impl Shape {
         isize::try_from(bytes).is_ok().then_some(bytes / LINE_BYTES)
     }
 
-    /// Rows in which a key has an offset of its own.
+    /// The number of rows with an offset of their own.
     #[inline(always)]
     pub(crate) fn rows_of_offsets(&self) -> usize {
         match self.layout {
@@ -97,12 +98,13 @@ impl Shape {
         }
     }
 
-    /// The counters of one row: with blocks, one group of each line.
+    /// The counters of one row: if blocked, one group of each line.
     pub(crate) fn cells_of_row<'a, C: Copy>(
         &self,
         row: usize,
         cells: &'a [C],
     ) -> impl Iterator<Item = C> + use<'a, C> {
+        // A row is `runs` runs of `run` counters, `stride` apart.
         let (begin, run, stride, runs) = match self.layout {
             Layout::RowMajor => (row * self.stride, self.width, self.stride, 1),
             Layout::Blocked => {
@@ -115,7 +117,7 @@ impl Shape {
             .copied()
     }
 
-    /// The group of counters `row` of a line, of which `choices` picks one.
+    /// The counter in a line that `choices` selects from group `row`.
     #[inline(always)]
     pub(crate) fn slot(&self, row: usize, choices: u32) -> usize {
         let group = 1_usize << self.group_bits;
@@ -124,9 +126,9 @@ impl Shape {
         row * group + choice
     }
 
-    /// The place of a key's counter of this row.
+    /// The position of a key's counter in this row.
     #[inline(always)]
-    pub(crate) fn place(&self, row: usize, hash: u64) -> usize {
+    pub(crate) fn position(&self, row: usize, hash: u64) -> usize {
         match self.layout {
             Layout::RowMajor => row * self.stride + offset(hash, row, self.range) as usize,
             Layout::Blocked => {

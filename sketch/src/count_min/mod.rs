@@ -1,19 +1,20 @@
-//! The count-min sketch: `depth` counters a key, the least of which is its estimate.
+//! The count-min sketch: `depth` counters for each key, whose minimum is the estimate.
 //!
 //! G. Cormode, S. Muthukrishnan, "An improved data stream summary: the count-min sketch and its
 //! applications" (2005).
 //!
-//! Which to take: [`Update::Conservative`] with depth 2 has the smallest errors on skewed streams,
-//! [`Update::Plain`] adds up exactly over threads and machines, and [`Layout::Blocked`] is the
-//! fastest where the table is larger than the caches.
+//! Which variant to use: [`UpdateRule::Conservative`] with depth 2 has the smallest errors on skewed
+//! streams, [`UpdateRule::Plain`] merges exactly over threads and machines, and [`Layout::Blocked`]
+//! is the fastest where the table is larger than the caches.
 
-pub(crate) mod batch;
+mod batch;
 mod bounds;
 mod builder;
 mod counter;
 mod layout;
 #[cfg(target_arch = "x86_64")]
 mod lines;
+mod sinks;
 
 use core::fmt;
 
@@ -28,21 +29,23 @@ use crate::error::SketchError;
 use crate::frequency::{FrequencySketch, Merge};
 pub use crate::rows::MAX_DEPTH;
 use crate::simd::Simd;
+use sinks::{Discard, Record, SliceWeights, UnitWeights};
 
 /// How an update changes the counters of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Update {
+pub enum UpdateRule {
     /// Adds to every counter of the key. The sketch is linear: sketches of two streams add up,
     /// exactly, to the sketch of both.
     Plain,
     /// Raises only those counters of the key that are below its new estimate (C. Estan,
-    /// G. Varghese, 2002). Estimates are five to twelve times closer on skewed streams. Merging two
-    /// such sketches still never underestimates, but is less close than one sketch of both streams.
+    /// G. Varghese, 2002). Errors are five to twelve times smaller on skewed streams. A merge of two
+    /// such sketches never underestimates either, but has larger errors than one sketch of both
+    /// streams.
     #[default]
     Conservative,
 }
 
-impl fmt::Display for Update {
+impl fmt::Display for UpdateRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "plain",
@@ -60,14 +63,14 @@ impl fmt::Display for Layout {
     }
 }
 
-/// A count-min sketch with counters of type `C`, which stop at their largest value.
+/// A count-min sketch with counters of type `C`, which saturate at their largest value.
 ///
 /// Frequencies only grow: there are no negative updates. Two sketches are equal when they have the
 /// same parameters and counters.
 #[derive(Clone)]
 pub struct CountMin<C: Counter = u32> {
     shape: Shape,
-    rule: Update,
+    rule: UpdateRule,
     seed: u64,
     total: u64,
     saturated: bool,
@@ -102,7 +105,7 @@ impl<C: Counter> CountMin<C> {
 
     /// How an update changes the counters of a key.
     #[must_use]
-    pub fn update_rule(&self) -> Update {
+    pub fn update_rule(&self) -> UpdateRule {
         self.rule
     }
 
@@ -112,8 +115,7 @@ impl<C: Counter> CountMin<C> {
         self.simd
     }
 
-    /// Whether a counter was to pass its largest value and stopped there. Estimates may be too
-    /// small from then on.
+    /// Whether a counter has saturated. From then on estimates may be too small.
     #[must_use]
     pub fn saturated(&self) -> bool {
         self.saturated
@@ -121,15 +123,15 @@ impl<C: Counter> CountMin<C> {
 
     /// Whether two sketches have the same parameters.
     fn compatible(&self, other: &Self) -> Result<(), SketchError> {
-        SketchError::same("depth", &self.shape.depth, &other.shape.depth)?;
-        SketchError::same("width", &self.shape.width, &other.shape.width)?;
-        SketchError::same("layout", &self.shape.layout, &other.shape.layout)?;
-        SketchError::same("update rule", &self.rule, &other.rule)?;
-        SketchError::same("seed", &self.seed, &other.seed)
+        SketchError::ensure_equal("depth", &self.shape.depth, &other.shape.depth)?;
+        SketchError::ensure_equal("width", &self.shape.width, &other.shape.width)?;
+        SketchError::ensure_equal("layout", &self.shape.layout, &other.shape.layout)?;
+        SketchError::ensure_equal("update rule", &self.rule, &other.rule)?;
+        SketchError::ensure_equal("seed", &self.seed, &other.seed)
     }
 
-    /// The counters in the order of storage, without padding: row by row, or with blocks all lines
-    /// in one run.
+    /// The counters in storage order, without padding: one slice for each row, or one slice of all
+    /// lines in the blocked layout.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[C]> {
         let (run, runs) = self.run();
         let strides = self
@@ -149,7 +151,7 @@ impl<C: Counter> CountMin<C> {
             .map(move |stride| &mut stride[..run])
     }
 
-    /// The length of a run of counters without padding, and how many there are.
+    /// The length of a run of counters without padding, and the number of runs.
     fn run(&self) -> (usize, usize) {
         match self.shape.layout {
             Layout::RowMajor => (self.shape.width, self.shape.depth),
@@ -174,46 +176,49 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
         self.total = self.total.saturating_add(by);
         let (shape, cells) = (self.shape, self.cells.as_mut_slice());
         match self.rule {
-            Update::Plain => {
+            UpdateRule::Plain => {
                 for row in 0..shape.depth {
-                    let cell = &mut cells[shape.place(row, hash)];
+                    let cell = &mut cells[shape.position(row, hash)];
                     let count = cell.get().checked_add(by);
                     self.saturated |= count.is_none_or(|count| count > C::MAX);
                     *cell = C::saturating_from(count.unwrap_or(u64::MAX));
                 }
             }
-            Update::Conservative => {
-                let places = (0..shape.depth).map(|row| shape.place(row, hash));
-                let least = places.clone().map(|place| cells[place].get()).min();
-                let raised = least.unwrap_or_default().checked_add(by);
+            UpdateRule::Conservative => {
+                let positions = (0..shape.depth).map(|row| shape.position(row, hash));
+                let min = positions
+                    .clone()
+                    .map(|position| cells[position].get())
+                    .min();
+                let raised = min.unwrap_or_default().checked_add(by);
                 self.saturated |= raised.is_none_or(|count| count > C::MAX);
                 let raised = C::saturating_from(raised.unwrap_or(u64::MAX));
-                for place in places {
-                    cells[place] = cells[place].max(raised);
+                for position in positions {
+                    cells[position] = cells[position].max(raised);
                 }
             }
         }
     }
 
     fn update_hashes(&mut self, hashes: &[u64]) {
-        self.update_all(hashes, batch::Once, &mut batch::Unasked);
+        self.update_all(hashes, UnitWeights, &mut Discard);
     }
 
     fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
-        self.update_all(hashes, batch::Each(by), &mut batch::Unasked);
+        self.update_all(hashes, SliceWeights(by), &mut Discard);
     }
 
     fn update_hashes_and_estimate(&mut self, hashes: &[u64], estimates: &mut [u64]) {
         assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
-        self.update_all(hashes, batch::Once, &mut batch::Asked(estimates));
+        self.update_all(hashes, UnitWeights, &mut Record(estimates));
     }
 
     #[inline]
     fn estimate_hash(&self, hash: u64) -> u64 {
         let cells = self.cells.as_slice();
         (0..self.shape.depth)
-            .map(|row| cells[self.shape.place(row, hash)].get())
+            .map(|row| cells[self.shape.position(row, hash)].get())
             .min()
             .unwrap_or_default()
     }
@@ -243,6 +248,7 @@ impl<C: Counter> Merge for CountMin<C> {
         self.compatible(other)?;
         self.total = self.total.saturating_add(other.total);
         self.saturated |= other.saturated;
+        // Padding is zero on both sides, so the whole table can be added.
         let mut saturated = false;
         let pairs = self
             .cells

@@ -1,4 +1,4 @@
-//! The second moment of a stream, and how far off an estimate is.
+//! The second moment of a stream, and error bounds of estimates.
 
 use super::CountSketch;
 use super::counter::SignedCounter;
@@ -35,11 +35,11 @@ impl<C: SignedCounter> CountSketch<C> {
         self.second_moment().sqrt()
     }
 
-    /// An error that, by the sketch's own counters, is exceeded in either direction with probability
-    /// at most `1 - level`: the quantile of the absolute estimates of keys that never occurred.
+    /// An error that is exceeded in absolute value with probability at most `1 - level`, judged by
+    /// the sketch's own counters: the quantile of the absolute estimates of keys that never occurred.
     /// Takes up to 63 passes over the counters.
     ///
-    /// It is an estimate. For an even depth it is on the safe side.
+    /// It is an estimate; for an even depth it is too large rather than too small.
     ///
     /// # Errors
     ///
@@ -48,6 +48,7 @@ impl<C: SignedCounter> CountSketch<C> {
         if !(level > 0.0 && level < 1.0) {
             return Err(SketchError::parameter("level", "0 < level < 1", level));
         }
+        // Bisection. Both signs are equally likely, hence the factor of two.
         let largest = self.cells().flatten().map(|cell| cell.get().abs()).max();
         let (mut low, mut high) = (0, largest.unwrap_or_default());
         while low < high {
@@ -61,8 +62,8 @@ impl<C: SignedCounter> CountSketch<C> {
         Ok(low as f64)
     }
 
-    /// The interval of one key's frequency: the estimate, and the
-    /// [error quantile](Self::error_quantile) to both sides. Who asks for many keys calls that once.
+    /// The interval of one key's count: the estimate plus and minus the
+    /// [error quantile](Self::error_quantile); for many keys, call that once instead.
     ///
     /// # Errors
     ///
@@ -71,16 +72,16 @@ impl<C: SignedCounter> CountSketch<C> {
         let error = self.error_quantile(level)?;
         let estimate = self.estimate_hash(hash);
         Ok(Interval {
-            low: estimate - error,
+            lower: estimate - error,
             estimate,
-            high: estimate + error,
+            upper: estimate + error,
         })
     }
 
-    /// The probability that a key that never occurred is estimated above `count >= 0`: that half of
-    /// its counters, signed at random, are.
+    /// The probability that the estimate of a key that never occurred exceeds `count >= 0`: that at
+    /// least half of its counters, with random signs, do.
     fn share_above(&self, count: i64) -> f64 {
-        // probabilities[k]: k of the rows so far are above.
+        // The Poisson binomial distribution, row by row: probabilities[k] is that of k rows above.
         let mut probabilities = [0.0; MAX_DEPTH + 1];
         probabilities[0] = 1.0;
         for row in self.cells() {

@@ -1,4 +1,4 @@
-//! What a count-sketch is to be like.
+//! Builder for [`CountSketch`].
 
 use core::marker::PhantomData;
 
@@ -11,7 +11,7 @@ use crate::error::SketchError;
 use crate::rows::{MAX_DEPTH, MAX_WIDTH};
 use crate::simd::Simd;
 
-/// What a count-sketch is to be like; see [`CountSketch::builder`].
+/// Builder for [`CountSketch`]; see [`CountSketch::builder`].
 #[derive(Clone, Debug)]
 pub struct CountSketchBuilder<C> {
     depth: usize,
@@ -45,21 +45,21 @@ impl<C: SignedCounter> CountSketchBuilder<C> {
         self
     }
 
-    /// Counters in a row, at least 1 and below 2^32.
+    /// Counters in a row, from 1 to 2^32 - 1.
     #[must_use]
     pub fn width(mut self, width: usize) -> Self {
         self.size = Size::Width(width);
         self
     }
 
-    /// As many whole cache lines of counters as fit into this many bytes: at least 64 for each row.
+    /// The memory budget in bytes, rounded down to whole cache lines: at least 64 for each row.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.size = Size::Bytes(bytes);
         self
     }
 
-    /// The seed under which keys are hashed. Sketches that are to be merged share it.
+    /// The seed of the hash. Sketches can only be merged if their seeds are equal.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -93,15 +93,15 @@ impl<C: SignedCounter> CountSketchBuilder<C> {
         })
     }
 
-    /// The sketch that holds these counters: `depth` times `width` of them, row by row, without
-    /// padding. It is the inverse of `CountSketch::cells`.
+    /// The sketch with these counters: `depth` times `width` of them, row by row, without padding.
+    /// The inverse of `CountSketch::cells`.
     ///
-    /// Nothing is allocated before the number of counters is known to be right.
+    /// The number of counters is checked before anything is allocated.
     ///
     /// # Errors
     ///
     /// [`SketchError::Parameter`], naming the parameter that is out of its range, or `counters` when
-    /// there are too few or too many of them.
+    /// their number is wrong.
     #[cfg(feature = "std")]
     pub(crate) fn build_from_cells(
         self,
@@ -122,13 +122,14 @@ impl<C: SignedCounter> CountSketchBuilder<C> {
         sketch.saturated = saturated;
         for row in sketch.cells.as_mut_slice().chunks_exact_mut(sketch.stride) {
             for (cell, read) in row[..width].iter_mut().zip(&mut cells) {
-                // The smallest value of the type has no negative.
+                // The range is symmetric: the smallest value of the type is clamped.
                 *cell = C::saturating_from(read.get());
             }
         }
         Ok(sketch)
     }
 
+    /// The width, and the width padded to whole cache lines.
     fn width_and_stride(&self) -> Result<(usize, usize), SketchError> {
         let depth = self.depth;
         let per_line = CacheLines::<C>::PER_LINE;
@@ -142,14 +143,15 @@ impl<C: SignedCounter> CountSketchBuilder<C> {
         let width = match self.size {
             Size::Width(width) => width,
             Size::Bytes(bytes) => {
-                let least = depth * LINE_BYTES;
-                if bytes < least {
-                    let expected = format!("at least {least}");
+                let min = depth * LINE_BYTES;
+                if bytes < min {
+                    let expected = format!("at least {min}");
                     return Err(SketchError::parameter("bytes", expected, bytes));
                 }
-                bytes / least * per_line
+                bytes / min * per_line
             }
         };
+        // The whole table must fit into the address space.
         let stride = width.checked_next_multiple_of(per_line);
         let bytes = stride.and_then(|stride| stride.checked_mul(depth * size_of::<C>()));
         match (stride, bytes) {

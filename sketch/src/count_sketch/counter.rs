@@ -1,21 +1,21 @@
-//! Signed counters that stop at their ends.
+//! Saturating signed counters.
 
 use core::fmt::Debug;
 
 use crate::cache_lines::Cell;
 
-/// A signed integer that counts, and stops at its ends: `i16`, `i32` or `i64`. The ends are
-/// symmetric: the smallest value of the type is not used.
+/// A saturating signed counter: `i16`, `i32` or `i64`. The range is symmetric: the smallest value of
+/// the type is not used.
 #[expect(
     private_bounds,
-    reason = "sealed: the batches are made for these three types"
+    reason = "sealed: batch updates support these three types"
 )]
 pub trait SignedCounter: Cell + Ord + Debug + Send + Sync {
     /// The largest count.
     const MAX: i64;
     /// The name of the type, as in error messages: `i32`.
     const NAME: &'static str;
-    /// The count, or the end that is nearest to it.
+    /// The counter of this count, clamped to the range.
     fn saturating_from(count: i64) -> Self;
     /// The count.
     fn get(self) -> i64;

@@ -1,9 +1,10 @@
 //! The median of a few numbers.
 
-/// The middle one, or the mean of the two in the middle. Sorts the numbers; there is at least one.
+/// The median; of an even number of values the mean of the middle two. Sorts the numbers, of which
+/// there is at least one.
 #[inline]
 pub(super) fn median(numbers: &mut [i64]) -> f64 {
-    // Insertion: the depth is at most 16, and mostly 3 or 5.
+    // Insertion sort: the depth is at most 16, and mostly 3 or 5.
     for end in 1..numbers.len() {
         let mut place = end;
         while place > 0 && numbers[place - 1] > numbers[place] {

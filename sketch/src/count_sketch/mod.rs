@@ -1,10 +1,10 @@
-//! The count-sketch: signed counters, the median of which estimates without bias.
+//! The count-sketch: signed counters, whose median is an unbiased estimate.
 //!
 //! M. Charikar, K. Chen, M. Farach-Colton, "Finding frequent items in data streams" (2002).
 //!
-//! Each row adds a key with a sign of its own, so that other keys cancel instead of adding up. An
-//! estimate errs to both sides, by about the Euclidean norm of the stream over the root of the
-//! width. Frequencies may also fall: updates are signed.
+//! Each row adds a key with a random sign, so that collisions cancel in expectation. Errors have
+//! either sign and are of the order of the Euclidean norm of the stream over the square root of the
+//! width. Updates are signed: counts may also decrease.
 
 mod batch;
 mod bounds;
@@ -23,14 +23,14 @@ use crate::frequency::{FrequencySketch, Merge};
 use crate::rows::{MAX_DEPTH, choices, offset};
 use crate::simd::Simd;
 
-/// A count-sketch with counters of type `C`, which stop at their ends.
+/// A count-sketch with counters of type `C`, which saturate at both ends of their range.
 ///
 /// Two sketches are equal when they have the same parameters and counters.
 #[derive(Clone)]
 pub struct CountSketch<C: SignedCounter = i32> {
     depth: usize,
     width: usize,
-    /// Counters from the beginning of a row to that of the next.
+    /// Counters from the start of a row to the start of the next.
     stride: usize,
     seed: u64,
     total: i64,
@@ -39,7 +39,7 @@ pub struct CountSketch<C: SignedCounter = i32> {
     cells: CacheLines<C>,
 }
 
-/// +1 or -1: the sign with which a row adds a key, one bit of its [`choices`].
+/// +1 or -1: the sign of a key in a row, one bit of its [`choices`].
 #[inline(always)]
 fn sign(choices: u32, row: usize) -> i64 {
     1 - 2 * i64::from((choices >> row) & 1)
@@ -70,20 +70,19 @@ impl<C: SignedCounter> CountSketch<C> {
         self.simd
     }
 
-    /// Whether a counter was to pass an end and stopped there. Estimates may be biased from then
-    /// on.
+    /// Whether a counter has saturated. From then on estimates may be biased.
     #[must_use]
     pub fn saturated(&self) -> bool {
         self.saturated
     }
 
-    /// The sum of all updates, negative ones included; stops at the ends of its type.
+    /// The sum of all updates, negative ones included; saturating.
     #[must_use]
     pub fn net_total(&self) -> i64 {
         self.total
     }
 
-    /// Adds `by`, which may be negative, to the frequency of the key of this hash.
+    /// Adds `by`, which may be negative, to the count of the key with this hash.
     #[inline]
     pub fn add_hash(&mut self, hash: u64, by: i64) {
         self.total = self.total.saturating_add(by);
@@ -91,13 +90,13 @@ impl<C: SignedCounter> CountSketch<C> {
         let cells = self.cells.as_mut_slice();
         let mut saturated = false;
         for row in 0..self.depth {
-            let place = row * self.stride + offset(hash, row, self.width as u32) as usize;
-            saturated |= batch::add(&mut cells[place], sign(signs, row), by);
+            let position = row * self.stride + offset(hash, row, self.width as u32) as usize;
+            saturated |= batch::add(&mut cells[position], sign(signs, row), by);
         }
         self.saturated |= saturated;
     }
 
-    /// Adds `by[i]`, which may be negative, to the frequency of the key of `hashes[i]`.
+    /// Adds `by[i]`, which may be negative, to the count of the key with hash `hashes[i]`.
     ///
     /// # Panics
     ///
@@ -109,24 +108,24 @@ impl<C: SignedCounter> CountSketch<C> {
 
     /// Whether two sketches have the same parameters.
     fn compatible(&self, other: &Self) -> Result<(), SketchError> {
-        SketchError::same("depth", &self.depth, &other.depth)?;
-        SketchError::same("width", &self.width, &other.width)?;
-        SketchError::same("seed", &self.seed, &other.seed)
+        SketchError::ensure_equal("depth", &self.depth, &other.depth)?;
+        SketchError::ensure_equal("width", &self.width, &other.width)?;
+        SketchError::ensure_equal("seed", &self.seed, &other.seed)
     }
 
-    /// The counters row by row, `width` in each. A counter is, up to its sign, what its row says of an
-    /// absent key at that place: together they show the noise of the sketch.
+    /// The counters row by row, `width` in each. Up to its sign, a counter is the estimate by its row
+    /// of a key that never occurred: together they are a sample of the error.
     pub fn cells(&self) -> impl Iterator<Item = &[C]> {
         let strides = self.cells.as_slice().chunks_exact(self.stride);
         strides.map(|stride| &stride[..self.width])
     }
 }
 
-/// The largest weight of an update; more than this is more than every counter holds.
-const LARGEST_WEIGHT: u64 = i64::MAX as u64;
+/// The largest weight of an update; a larger one exceeds every counter.
+const MAX_WEIGHT: u64 = i64::MAX as u64;
 
 fn signed(by: u64) -> i64 {
-    by.min(LARGEST_WEIGHT).cast_signed()
+    by.min(MAX_WEIGHT).cast_signed()
 }
 
 impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
@@ -138,7 +137,7 @@ impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
 
     #[inline]
     fn update_hash(&mut self, hash: u64, by: u64) {
-        self.saturated |= by > LARGEST_WEIGHT;
+        self.saturated |= by > MAX_WEIGHT;
         self.add_hash(hash, signed(by));
     }
 
@@ -148,7 +147,7 @@ impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
 
     fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
-        self.saturated |= by.iter().any(|&by| by > LARGEST_WEIGHT);
+        self.saturated |= by.iter().any(|&by| by > MAX_WEIGHT);
         self.add_all(hashes, |i| signed(by[i]));
     }
 
@@ -158,8 +157,8 @@ impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
         let cells = self.cells.as_slice();
         let mut counts = [0; MAX_DEPTH];
         for (row, count) in counts.iter_mut().enumerate().take(self.depth) {
-            let place = row * self.stride + offset(hash, row, self.width as u32) as usize;
-            *count = sign(signs, row) * cells[place].get();
+            let position = row * self.stride + offset(hash, row, self.width as u32) as usize;
+            *count = sign(signs, row) * cells[position].get();
         }
         median::median(&mut counts[..self.depth])
     }

@@ -1,49 +1,49 @@
-//! Where in an array is the entry of a key?
+//! A hash index over the entries of an array.
 
 use crate::error::SketchError;
 
-/// Places in the index for every two entries: at most two thirds of them are taken.
+/// Places in the index for every two entries: the load factor is at most two thirds.
 const PLACES_FOR_TWO: usize = 3;
 
-/// The position that no entry has.
+/// The word of a free place; positions are stored plus one.
 const EMPTY: u64 = 0;
 
-/// An open-addressed table from hashes to the positions of a fixed number of entries, which live in
-/// arrays of their own.
+/// An open-addressed table from hashes to positions in arrays of the caller, for a bounded number of
+/// entries.
 ///
-/// A place holds the upper half of a hash and a position. The home of a hash is its upper half
-/// scaled to the number of places, so that the places alone suffice to move entries up when one is
-/// removed (linear probing with backward shifts, D. Knuth, TAOCP 3, algorithm 6.4R).
+/// A place stores the upper half of a hash and a position. The home of a hash is its upper half
+/// scaled to the number of places, so the table can be rehashed and entries be moved after a removal
+/// without the keys (linear probing with backward shifts, D. Knuth, TAOCP 3, algorithm 6.4R).
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     places: Vec<u64>,
-    /// Places when there is room for all entries.
-    most_places: usize,
+    /// The number of places at full capacity.
+    max_places: usize,
 }
 
 impl Index {
     /// An empty index for up to `entries` entries.
     pub(super) fn new(argument: &'static str, entries: usize) -> Result<Self, SketchError> {
         let mut index = Self::growing(argument, entries)?;
-        index.places = vec![EMPTY; index.most_places];
+        index.places = vec![EMPTY; index.max_places];
         Ok(index)
     }
 
-    /// An empty index for up to `entries` entries, which takes the memory for them as they come.
+    /// An empty index for up to `entries` entries that allocates as it grows.
     pub(super) fn growing(argument: &'static str, entries: usize) -> Result<Self, SketchError> {
         if entries == 0 || entries > (u32::MAX / 4) as usize {
             return Err(SketchError::parameter(argument, "1 to 1073741823", entries));
         }
         Ok(Self {
             places: vec![EMPTY; places_for(1)],
-            most_places: places_for(entries),
+            max_places: places_for(entries),
         })
     }
 
-    /// Twice as many places, or all.
+    /// Rehashes into places for twice as many entries, or at full capacity.
     #[cold]
     fn grow(&mut self, entries: usize) {
-        let places = (2 * places_for(entries)).min(self.most_places);
+        let places = (2 * places_for(entries)).min(self.max_places);
         let words = std::mem::replace(&mut self.places, vec![EMPTY; places]);
         for word in words {
             if word != EMPTY {
@@ -75,18 +75,19 @@ impl Index {
         }
     }
 
-    /// The position stored under `hash` that `is_it` recognizes.
+    /// The position stored under `hash` for which `matches` is true.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn find(&self, hash: u64, matches: impl Fn(usize) -> bool) -> Option<usize> {
         let mut place = self.home(hash);
         loop {
             let word = self.places[place];
             if word == EMPTY {
                 return None;
             }
+            // Equal upper halves: compare the keys.
             if (word ^ hash) >> 32 == 0 {
                 let position = (word as u32 - 1) as usize;
-                if is_it(position) {
+                if matches(position) {
                     return Some(position);
                 }
             }
@@ -94,17 +95,17 @@ impl Index {
         }
     }
 
-    /// Stores a position under a hash. The caller keeps the number of entries within bounds; there
-    /// are not more than the position is after the first.
+    /// Stores a position under a hash. Positions are assigned in order, so that there are at most
+    /// `position + 1` entries; the caller keeps them within the capacity.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, position: usize) {
-        if self.places.len() < self.most_places && self.places.len() < places_for(position + 1) {
+        if self.places.len() < self.max_places && self.places.len() < places_for(position + 1) {
             self.grow(position + 1);
         }
         self.store((hash >> 32 << 32) | (position as u64 + 1));
     }
 
-    /// Removes the position stored under a hash, if it is there.
+    /// Removes the position stored under a hash, if present.
     #[inline]
     pub(super) fn remove(&mut self, hash: u64, position: usize) {
         let word = (hash >> 32 << 32) | (position as u64 + 1);
@@ -115,6 +116,7 @@ impl Index {
             }
             hole = self.after(hole);
         }
+        // Backward shift: close the hole with later entries of the same run.
         let places = self.places.len();
         let mut place = hole;
         loop {
@@ -123,7 +125,7 @@ impl Index {
             if word == EMPTY {
                 break;
             }
-            // An entry moves up when the hole lies between its home and where it stands.
+            // An entry may move if the hole lies between its home and its place.
             let home = self.home(word);
             let traveled = (place + places - home) % places;
             let to_hole = (place + places - hole) % places;
@@ -135,8 +137,7 @@ impl Index {
         self.places[hole] = EMPTY;
     }
 
-    /// Reads the homes of a batch of hashes, so that they are in the cache when they are asked for:
-    /// loads that do not depend on each other wait for memory together.
+    /// Loads the homes of a batch of hashes into the cache: independent loads overlap their latency.
     #[inline]
     pub(super) fn touch(&self, hashes: &[u64]) {
         let mut read = 0;
@@ -150,13 +151,13 @@ impl Index {
         self.places.fill(EMPTY);
     }
 
-    /// Bytes with room for all entries.
+    /// Bytes at full capacity.
     pub(super) fn size_bytes(&self) -> usize {
-        self.most_places * size_of::<u64>()
+        self.max_places * size_of::<u64>()
     }
 }
 
-/// Places for so many entries.
+/// The number of places for `entries` entries.
 fn places_for(entries: usize) -> usize {
     entries * PLACES_FOR_TWO / 2 + 2
 }

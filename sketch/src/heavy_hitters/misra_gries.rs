@@ -4,35 +4,36 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use super::monitored::Monitored;
-use super::{CountRange, HeavyHitter, KeyHash, largest};
+use super::{CountRange, HeavyHitter, largest};
 use crate::error::SketchError;
 use crate::frequency::{FrequencySketch, Merge};
-use crate::key::Key;
+use crate::key::{Key, KeyHash};
 
-/// How many keys a batch hashes at a time.
+/// Keys that a batch hashes at a time.
 const BATCH: usize = 64;
 
-/// `k` counters. An estimate is at most the frequency `f`, and at least `f - N / (k + 1)`, where
-/// `N` is the length of the stream; every key that occurs more often than that has a counter.
+/// A Misra-Gries summary with `k` counters. An estimate is at most the true count `f`, and at least
+/// `f - N / (k + 1)`, where `N` is the length of the stream; every key with a count above
+/// `N / (k + 1)` has a counter.
 ///
-/// A key without a counter takes an unused one; when there is none, it is thrown away together with
-/// one occurrence of each key that has a counter. The subtraction from all counters is kept as one
-/// number, and a counter that has come down to zero is found as the least one, so that an update
-/// takes constant amortized time. Weights are handled as that many occurrences in a row.
+/// A key without a counter takes a free one. If there is none, the key and one occurrence of every
+/// counted key are discarded. The subtraction from all counters is kept as one number, and a counter
+/// that has reached zero is found as the minimum, so that an update takes constant amortized time.
+/// A weight is handled as that many consecutive occurrences.
 #[derive(Clone, Debug)]
 pub struct MisraGries<K> {
-    /// Counts that include what was subtracted.
+    /// Counts before the subtraction.
     pub(super) monitored: Monitored<K>,
     pub(super) subtracted: u64,
     pub(super) total: u64,
 }
 
 impl<K: Key + Eq + Clone> MisraGries<K> {
-    /// A summary of `counters` counters that hashes keys under `seed`.
+    /// A summary with `counters` counters, 1 to 2^30 - 1, that hashes keys under `seed`.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] when there are no counters, or 2^30 or more.
+    /// [`SketchError::Parameter`] for a number of counters out of range.
     pub fn new(counters: usize, seed: u64) -> Result<Self, SketchError> {
         Ok(Self {
             monitored: Monitored::new("counters", counters, seed)?,
@@ -41,7 +42,7 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
         })
     }
 
-    /// A summary of as many counters as fit into this many bytes.
+    /// A summary with a memory budget in bytes.
     ///
     /// # Errors
     ///
@@ -50,21 +51,21 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
         Self::new(Monitored::<K>::capacity_of_bytes(bytes), seed)
     }
 
-    /// Counters.
+    /// The number of counters.
     #[must_use]
     pub fn counters(&self) -> usize {
         self.monitored.capacity()
     }
 
-    /// Occurrences counted so far, over all keys.
+    /// The total count of all keys.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How much an estimate may fall short: what was subtracted so far, at most `N / (k + 1)`.
+    /// The maximum underestimate: what was subtracted so far, at most `N / (k + 1)`.
     #[must_use]
-    pub fn error(&self) -> u64 {
+    pub fn max_error(&self) -> u64 {
         self.subtracted
     }
 
@@ -115,13 +116,14 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
         self.total = self.total.saturating_add(by);
         match self.monitored.find(hash, key) {
             Some(position) => {
-                // A counter may have come down to zero and still carry its key.
+                // The counter may have reached zero and still hold its key.
                 self.monitored.add(position, by);
             }
             None => self.miss(hash, key, by),
         }
     }
 
+    /// Counts a key without a counter.
     fn miss<Q>(&mut self, hash: u64, key: &Q, by: u64)
     where
         K: Borrow<Q>,
@@ -132,18 +134,20 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
             self.monitored.insert(hash, key.to_owned(), count);
             return;
         }
-        let position = self.monitored.least();
-        let least = self.monitored.counts()[position] - self.subtracted;
-        let thrown_away = least.min(by);
-        self.subtracted += thrown_away;
-        if by > thrown_away {
-            let count = self.subtracted.saturating_add(by - thrown_away);
+        // Subtract from all counters until the smallest is zero, or the weight is used up. In the
+        // first case the key takes over that counter with the rest of its weight.
+        let position = self.monitored.min_position();
+        let min = self.monitored.counts()[position] - self.subtracted;
+        let discarded = min.min(by);
+        self.subtracted += discarded;
+        if by > discarded {
+            let count = self.subtracted.saturating_add(by - discarded);
             self.monitored
                 .replace(position, hash, key.to_owned(), count);
         }
     }
 
-    /// The estimate of a key: never above its number of occurrences.
+    /// The estimated count of a key, never above the true count.
     #[must_use]
     pub fn estimate<Q>(&self, key: &Q) -> u64
     where
@@ -163,7 +167,7 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
         })
     }
 
-    /// Where the number of a key's occurrences lies, with certainty.
+    /// Bounds of a key's true count.
     #[must_use]
     pub fn interval<Q>(&self, key: &Q) -> CountRange
     where
@@ -174,7 +178,7 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
         estimate..=estimate.saturating_add(self.subtracted)
     }
 
-    /// The `k` keys of the largest estimates, the largest first.
+    /// The `k` keys with the largest estimates, in descending order.
     #[must_use]
     pub fn top(&self, k: usize) -> Vec<HeavyHitter<K>> {
         let entries = self.monitored.entries();
@@ -185,13 +189,13 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
         largest(entries, k)
     }
 
-    /// Bytes of the counters, their keys (not what keys point to) and the index over them.
+    /// Memory in bytes of the counters, the keys (without what they point to) and the index.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.monitored.size_bytes()
     }
 
-    /// Forgets everything that was counted.
+    /// Resets the summary to its empty state.
     pub fn clear(&mut self) {
         self.monitored.clear();
         self.subtracted = 0;
@@ -200,9 +204,8 @@ impl<K: Key + Eq + Clone> MisraGries<K> {
 }
 
 impl<K: Key + Eq + Clone + std::hash::Hash> Merge for MisraGries<K> {
-    /// Adds the counters of equal keys and subtracts the largest one that does not fit from all
-    /// (P. Agarwal and others, "Mergeable summaries", 2012): the bound holds for both streams
-    /// together.
+    /// Adds the counters of equal keys, and subtracts the `k + 1`-th largest from all (P. Agarwal and
+    /// others, "Mergeable summaries", 2012): the error bound holds for both streams together.
     fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         compatible(&self.monitored, &other.monitored)?;
         let mut counts: HashMap<&K, u64> = HashMap::new();
@@ -212,12 +215,14 @@ impl<K: Key + Eq + Clone + std::hash::Hash> Merge for MisraGries<K> {
                 *both = both.saturating_add(count - summary.subtracted);
             }
         }
+        // In descending order; ties by hash, so that the result is deterministic.
         let mut counts: Vec<(K, u64)> = counts
             .into_iter()
             .map(|(key, count)| (key.clone(), count))
             .collect();
         let seed = self.monitored.seed();
         counts.sort_by_cached_key(|(key, count)| (std::cmp::Reverse(*count), key.hash64(seed)));
+        // The largest counter that does not fit; what remains of the others is kept.
         let excess = counts
             .get(self.monitored.capacity())
             .map_or(0, |&(_, count)| count);
@@ -237,7 +242,7 @@ impl<K: Key + Eq + Clone + std::hash::Hash> Merge for MisraGries<K> {
     }
 }
 
-/// Whether two summaries have as many counters and hash alike.
+/// Fails unless two summaries have the same number of counters and the same seed.
 pub(super) fn compatible<K: Key + Eq>(
     left: &Monitored<K>,
     right: &Monitored<K>,
@@ -255,7 +260,7 @@ pub(super) fn compatible<K: Key + Eq>(
     Ok(())
 }
 
-/// Counts hashes: what a learned Misra-Gries summary has behind its table.
+/// Counts hashes, for use behind the table of a learned sketch.
 impl FrequencySketch for MisraGries<KeyHash> {
     type Estimate = u64;
 

@@ -6,20 +6,21 @@ use std::collections::HashMap;
 
 use super::misra_gries::compatible;
 use super::monitored::Monitored;
-use super::{CountRange, HeavyHitter, KeyHash, largest};
+use super::{CountRange, HeavyHitter, largest};
 use crate::error::SketchError;
 use crate::frequency::{FrequencySketch, Merge};
-use crate::key::Key;
+use crate::key::{Key, KeyHash};
 
-/// How many keys a batch hashes at a time.
+/// Keys that a batch hashes at a time.
 const BATCH: usize = 64;
 
-/// `k` counters. An estimate is at least the frequency `f`, and at most `f + N / k`, where `N` is
-/// the length of the stream; every key that occurs more often than `N / k` has a counter.
+/// A SpaceSaving summary with `k` counters. An estimate is at least the true count `f`, and at most
+/// `f + N / k`, where `N` is the length of the stream; every key with a count above `N / k` has a
+/// counter.
 ///
-/// A key without a counter takes over the least one and goes on counting from there. A key that has
-/// no counter at the end is estimated by the least count. An update takes constant amortized time,
-/// without the linked lists of the original: see the search for the least count in this module.
+/// A key without a counter takes over the smallest counter and adds to its count. A key without a
+/// counter is estimated by the smallest count. An update takes constant amortized time, without the
+/// linked lists of the original.
 #[derive(Clone, Debug)]
 pub struct SpaceSaving<K> {
     pub(super) monitored: Monitored<K>,
@@ -27,11 +28,11 @@ pub struct SpaceSaving<K> {
 }
 
 impl<K: Key + Eq + Clone> SpaceSaving<K> {
-    /// A summary of `counters` counters that hashes keys under `seed`.
+    /// A summary with `counters` counters, 1 to 2^30 - 1, that hashes keys under `seed`.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] when there are no counters, or 2^30 or more.
+    /// [`SketchError::Parameter`] for a number of counters out of range.
     pub fn new(counters: usize, seed: u64) -> Result<Self, SketchError> {
         Ok(Self {
             monitored: Monitored::new("counters", counters, seed)?,
@@ -39,7 +40,7 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
         })
     }
 
-    /// A summary of as many counters as fit into this many bytes.
+    /// A summary with a memory budget in bytes.
     ///
     /// # Errors
     ///
@@ -48,21 +49,21 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
         Self::new(Monitored::<K>::capacity_of_bytes(bytes), seed)
     }
 
-    /// Counters.
+    /// The number of counters.
     #[must_use]
     pub fn counters(&self) -> usize {
         self.monitored.capacity()
     }
 
-    /// Occurrences counted so far, over all keys.
+    /// The total count of all keys.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How much an estimate may be too large: the least count, at most `N / k`. Time `O(k)`.
+    /// The maximum overestimate: the smallest count, at most `N / k`. Takes `O(k)` time.
     #[must_use]
-    pub fn error(&self) -> u64 {
+    pub fn max_error(&self) -> u64 {
         if self.monitored.is_full() {
             self.monitored.counts().iter().copied().min().unwrap_or(0)
         } else {
@@ -121,6 +122,7 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
         }
     }
 
+    /// Counts a key without a counter.
     fn miss<Q>(&mut self, hash: u64, key: &Q, by: u64)
     where
         K: Borrow<Q>,
@@ -130,14 +132,15 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
             self.monitored.insert(hash, key.to_owned(), by);
             return;
         }
-        let position = self.monitored.least();
+        // The key may have occurred as often as the smallest count before.
+        let position = self.monitored.min_position();
         let count = self.monitored.counts()[position].saturating_add(by);
         self.monitored
             .replace(position, hash, key.to_owned(), count);
     }
 
-    /// The estimate of a key: never below its number of occurrences. Constant time for a key that
-    /// has a counter, `O(k)` for another.
+    /// The estimated count of a key, never below the true count. Takes constant time for a key with a
+    /// counter, else `O(k)`.
     #[must_use]
     pub fn estimate<Q>(&self, key: &Q) -> u64
     where
@@ -154,11 +157,11 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
     {
         match self.monitored.find(hash, key) {
             Some(position) => self.monitored.counts()[position],
-            None => self.error(),
+            None => self.max_error(),
         }
     }
 
-    /// Where the number of a key's occurrences lies, with certainty. Time `O(k)`.
+    /// Bounds of a key's true count. Takes `O(k)` time.
     #[must_use]
     pub fn interval<Q>(&self, key: &Q) -> CountRange
     where
@@ -166,15 +169,15 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
         Q: Key + Eq + ?Sized,
     {
         let estimate = self.estimate(key);
-        estimate.saturating_sub(self.error())..=estimate
+        estimate.saturating_sub(self.max_error())..=estimate
     }
 
-    /// The keys that have a counter and their estimates, in no particular order.
+    /// The keys with a counter and their estimates, in no particular order.
     pub fn entries(&self) -> impl Iterator<Item = (&K, u64)> {
         self.monitored.entries()
     }
 
-    /// The `k` keys of the largest estimates, the largest first.
+    /// The `k` keys with the largest estimates, in descending order.
     #[must_use]
     pub fn top(&self, k: usize) -> Vec<HeavyHitter<K>> {
         let entries = self.monitored.entries();
@@ -184,13 +187,13 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
         )
     }
 
-    /// Bytes of the counters, their keys (not what keys point to) and the index over them.
+    /// Memory in bytes of the counters, the keys (without what they point to) and the index.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.monitored.size_bytes()
     }
 
-    /// Forgets everything that was counted.
+    /// Resets the summary to its empty state.
     pub fn clear(&mut self) {
         self.monitored.clear();
         self.total = 0;
@@ -198,12 +201,12 @@ impl<K: Key + Eq + Clone> SpaceSaving<K> {
 }
 
 impl<K: Key + Eq + Clone + std::hash::Hash> Merge for SpaceSaving<K> {
-    /// Adds the estimates of both and keeps the largest (P. Agarwal and others, "Mergeable
-    /// summaries", 2012): the bound holds for both streams together.
+    /// Adds the estimates of both sides and keeps the `k` largest (P. Agarwal and others, "Mergeable
+    /// summaries", 2012): the error bound holds for both streams together.
     fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         compatible(&self.monitored, &other.monitored)?;
-        // What a key without a counter may have occurred.
-        let (mine, theirs) = (self.error(), other.error());
+        // The estimates of keys without a counter on either side.
+        let (mine, theirs) = (self.max_error(), other.max_error());
         let mut counts: HashMap<&K, (Option<u64>, Option<u64>)> = HashMap::new();
         for (key, count) in self.monitored.entries() {
             counts.entry(key).or_default().0 = Some(count);
@@ -218,6 +221,7 @@ impl<K: Key + Eq + Clone + std::hash::Hash> Merge for SpaceSaving<K> {
                 (key.clone(), count)
             })
             .collect();
+        // In descending order; ties by hash, so that the result is deterministic.
         let seed = self.monitored.seed();
         counts.sort_by_cached_key(|(key, count)| (std::cmp::Reverse(*count), key.hash64(seed)));
         counts.truncate(self.monitored.capacity());
@@ -227,7 +231,7 @@ impl<K: Key + Eq + Clone + std::hash::Hash> Merge for SpaceSaving<K> {
     }
 }
 
-/// Counts hashes: a summary to put behind the table of a learned sketch.
+/// Counts hashes, for use behind the table of a learned sketch.
 impl FrequencySketch for SpaceSaving<KeyHash> {
     type Estimate = u64;
 
@@ -259,12 +263,13 @@ impl FrequencySketch for SpaceSaving<KeyHash> {
 
     fn estimate_hashes(&self, hashes: &[u64], estimates: &mut [u64]) {
         assert_eq!(hashes.len(), estimates.len(), "one estimate for each hash");
-        let least = self.error();
+        // Once for all keys without a counter.
+        let min = self.max_error();
         for (&hash, estimate) in hashes.iter().zip(estimates) {
             *estimate = self
                 .monitored
                 .find(hash, &KeyHash(hash))
-                .map_or(least, |position| self.monitored.counts()[position]);
+                .map_or(min, |position| self.monitored.counts()[position]);
         }
     }
 

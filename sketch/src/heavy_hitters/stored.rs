@@ -1,17 +1,17 @@
 //! Heavy hitters as bytes.
 //!
-//! Misra-Gries: the parameters are the counters (u64) and what was subtracted (u64); SpaceSaving: the
+//! Misra-Gries: the parameters are the counters (u64) and the subtracted count (u64); SpaceSaving: the
 //! counters. The payload is the number of entries, and for each its key and its count. Counts are
-//! numbers of seven bits a byte whatever the encoding, and those of Misra-Gries have the subtracted
-//! number taken off. Keys are written as integers of seven bits a byte, flows of 13 bytes, hashes of
-//! 8, or bytes behind their length.
+//! varints in every encoding, those of Misra-Gries after the subtraction. Keys are integers (varint),
+//! flows (13 bytes), hashes (8 bytes), or bytes preceded by their length (varint).
 //!
-//! Top-k: the parameters are k (u64), the threshold (8 bytes), what merges have lost (f64) and the
-//! type of the estimates (u8: 0 `u64`, 1 `f64`). The payload is the length (u64) and the file of the
-//! sketch, the number of candidates, and for each its key and its estimate (8 bytes).
+//! Top-k: the parameters are k (u64), the threshold (8 bytes), the maximum count of keys lost in
+//! merges (f64) and the type of the estimates (u8: 0 `u64`, 1 `f64`). The payload is the length (u64)
+//! and the file of the sketch, the number of candidates, and for each its key and its estimate (8
+//! bytes).
 //!
-//! Which of several least counts is replaced first is not stored: a summary that was read may go on
-//! with another one of them.
+//! Which of several equal minima is replaced first is not stored: a decoded summary may replace
+//! another one than the original would have.
 
 use super::monitored::Monitored;
 use super::{MisraGries, SpaceSaving, TopK};
@@ -39,11 +39,11 @@ impl<K: StoredKey> Native for MisraGries<K> {
         write_entries(parts, &self.monitored, self.subtracted).to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let mut envelope = Envelope::open(bytes, Kind::MisraGries, memory)?;
         envelope.check_element(0, "none")?;
         let counters = envelope.parameters.u64("number of counters")?;
-        let subtracted = envelope.parameters.u64("subtracted number")?;
+        let subtracted = envelope.parameters.u64("subtracted count")?;
         envelope.parameters.end()?;
         let total = envelope.header.total;
         Ok(Self {
@@ -69,7 +69,7 @@ impl<K: StoredKey> Native for SpaceSaving<K> {
         write_entries(parts, &self.monitored, 0).to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let mut envelope = Envelope::open(bytes, Kind::SpaceSaving, memory)?;
         envelope.check_element(0, "none")?;
         let counters = envelope.parameters.u64("number of counters")?;
@@ -82,6 +82,7 @@ impl<K: StoredKey> Native for SpaceSaving<K> {
     }
 }
 
+/// Adds the entries to the payload, and the code of their keys.
 fn write_entries<K: StoredKey>(mut parts: Parts, from: &Monitored<K>, subtracted: u64) -> Parts {
     parts.keys = K::code(from.entries().map(|(key, _)| key));
     push_varint(&mut parts.payload, from.entries().count() as u64);
@@ -92,6 +93,7 @@ fn write_entries<K: StoredKey>(mut parts: Parts, from: &Monitored<K>, subtracted
     parts
 }
 
+/// Reads what [`write_entries`] has written.
 fn read_entries<K: StoredKey>(
     envelope: &Envelope<'_>,
     counters: u64,
@@ -99,12 +101,13 @@ fn read_entries<K: StoredKey>(
     memory: usize,
 ) -> Result<Monitored<K>, SketchError> {
     let capacity = usize::try_from(counters).unwrap_or(usize::MAX);
-    // As `Monitored::size_bytes`, with room to spare for the queue.
+    // An upper bound of `Monitored::size_bytes` for each entry.
     let entry = 64 + size_of::<K>();
     envelope.check_memory(capacity.checked_mul(entry), memory)?;
     let created = Monitored::growing("counters", capacity, envelope.header.seed);
     let mut monitored = envelope.checked(created)?;
     let mut input = envelope.content();
+    // The table grows with the entries that are read, so a false capacity allocates nothing.
     let entries = number_of_entries(&mut input, counters)?;
     for _ in 0..entries {
         let at = input.offset();
@@ -123,11 +126,11 @@ fn read_entries<K: StoredKey>(
     Ok(monitored)
 }
 
-fn number_of_entries(input: &mut Input<'_>, most: u64) -> Result<u64, SketchError> {
+fn number_of_entries(input: &mut Input<'_>, max: u64) -> Result<u64, SketchError> {
     let at = input.offset();
     let entries = varint(input)?;
-    if entries > most {
-        return Err(input.fault_at(at, format!("at most {most} entries"), format!("{entries}")));
+    if entries > max {
+        return Err(input.fault_at(at, format!("at most {max} entries"), format!("{entries}")));
     }
     Ok(entries)
 }
@@ -136,7 +139,7 @@ fn number_of_entries(input: &mut Input<'_>, most: u64) -> Result<u64, SketchErro
 trait StoredEstimate: Estimate {
     const CODE: u8;
     fn to_bits(self) -> u64;
-    /// `None` for what is no estimate.
+    /// `None` for bits that are not a valid estimate.
     fn from_bits(bits: u64) -> Option<Self>;
 }
 
@@ -174,7 +177,7 @@ where
     fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, SketchError> {
         let mut parameters = (self.k as u64).to_le_bytes().to_vec();
         parameters.extend(StoredEstimate::to_bits(self.threshold).to_le_bytes());
-        parameters.extend(self.lost_in_merges.to_le_bytes());
+        parameters.extend(self.merged_unlisted_count.to_le_bytes());
         parameters.push(S::Estimate::CODE);
         let keys = K::code(self.candidates.iter());
         let sketch = self.sketch.to_bytes(options)?;
@@ -198,13 +201,13 @@ where
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let mut envelope = Envelope::open(bytes, Kind::TopK, memory)?;
         envelope.check_element(0, "none")?;
         let parameters = &mut envelope.parameters;
         let k = parameters.u64("k")?;
         let at = parameters.offset();
-        let (threshold, lost) = (parameters.u64("threshold")?, parameters.u64("lost part")?);
+        let (threshold, lost) = (parameters.u64("threshold")?, parameters.u64("lost count")?);
         let code = parameters.u8("type of estimates")?;
         if code != S::Estimate::CODE {
             return Err(parameters.fault_before("the type of the sketch's estimates", code));
@@ -215,6 +218,7 @@ where
             return Err(parameters.fault_at(at, "finite numbers", "others"));
         };
         parameters.end()?;
+        // An upper bound of the table's memory, before anything is allocated.
         let k = usize::try_from(k).unwrap_or(usize::MAX);
         let table = k.checked_mul(2 * (size_of::<K>() + size_of::<S::Estimate>() + 16));
         envelope.check_memory(table, memory)?;
@@ -224,13 +228,14 @@ where
         let at = input.offset();
         let sketch = input.take(length, "sketch")?;
         let sketch =
-            S::from_bytes_within(sketch, memory).map_err(|error| input.inside(at, error))?;
+            S::from_bytes_with_limit(sketch, memory).map_err(|error| input.inside(at, error))?;
         if sketch.seed() != envelope.header.seed || sketch.total() != envelope.header.total {
             return Err(input.fault_at(at, "the seed and total of the file", "others"));
         }
+        // The candidates; each key must be there once.
         let mut top = envelope.checked(Self::growing(k, sketch))?;
         top.threshold = threshold;
-        top.lost_in_merges = lost;
+        top.merged_unlisted_count = lost;
         let candidates = number_of_entries(&mut input, 2 * k as u64)?;
         for _ in 0..candidates {
             let at = input.offset();

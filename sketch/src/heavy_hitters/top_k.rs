@@ -1,4 +1,4 @@
-//! A table of candidates beside a sketch.
+//! Top-k tracking: a sketch and a table of candidates.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -9,26 +9,26 @@ use crate::error::SketchError;
 use crate::frequency::{Estimate, FrequencySketch, Merge};
 use crate::key::Key;
 
-/// How many keys a batch hashes at a time.
+/// Keys that a batch hashes at a time.
 const BATCH: usize = 64;
 
 /// The `k` keys with the largest estimates of a sketch.
 ///
-/// An update asks the sketch for the new estimate of its key and compares it with a threshold; only
-/// above it the key is looked up among the candidates, and gets its new estimate there. The table
-/// has room for `2 k` candidates. When it is full, the `k` of the largest estimates stay, and the
-/// smallest of these becomes the threshold: constant amortized time an admitted key, and no heap.
+/// An update compares the new estimate of its key with a threshold; only above it the key is looked up
+/// among the candidates and its estimate stored there. The table holds up to `2 k` candidates. When it
+/// is full, the `k` largest estimates stay, and the smallest of these becomes the threshold: constant
+/// amortized time per admitted key, without a heap.
 ///
-/// With a sketch that never underestimates, a key that is not listed occurred at most as often as
-/// the smallest listed estimate says: any later update would have lifted it above the threshold,
-/// which is never above the `k`-th largest estimate. When no estimate is too large by more than
-/// `e`, every key above `N / k + e` is therefore listed.
+/// With a sketch that never underestimates, the count of a key that is not listed is at most the
+/// smallest listed estimate: any later update would have lifted it above the threshold, which never
+/// exceeds the `k`-th largest estimate. If no estimate is too large by more than `e`, every key with
+/// a count above `N / k + e` is therefore listed.
 ///
-/// Choose the sketch for the largest errors, not for the mean one: of a million rare keys some share
-/// all their counters with frequent ones, and each of these takes a frequent key's place in the
-/// list. A count-min sketch of three independent rows leaves hardly any; two rows, or counters in
-/// one cache line, leave one in a hundred and more (10 million updates, Zipf's law, 1.4 MB,
-/// `k` = 1000: 1000, 989 and 896 right ones).
+/// Choose the sketch for its largest errors, not for its mean error: of a million rare keys some share
+/// all their counters with frequent ones, and each of these displaces a frequent key from the list. A
+/// count-min sketch with three independent rows leaves hardly any; two rows, or the blocked layout,
+/// leave one percent or more (10 million updates, Zipf's law, 1.4 MB, `k` = 1000: 1000, 989 and 896
+/// of the keys are correct).
 ///
 /// ```
 /// use septet_sketch::CountMin;
@@ -46,8 +46,8 @@ pub struct TopK<K, S: FrequencySketch> {
     pub(super) k: usize,
     pub(super) sketch: S,
     pub(super) threshold: S::Estimate,
-    /// What keys may have occurred that were candidates of neither side of a merge.
-    pub(super) lost_in_merges: f64,
+    /// The maximum count of keys that were candidates of neither side of a merge.
+    pub(super) merged_unlisted_count: f64,
     index: Index,
     pub(super) candidates: Vec<K>,
     /// The estimate of each candidate as it was after its last update.
@@ -55,7 +55,7 @@ pub struct TopK<K, S: FrequencySketch> {
 }
 
 impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
-    /// Tracks the `k` most frequent keys by the estimates of `sketch`, which is empty.
+    /// Tracks the `k` most frequent keys by the estimates of `sketch`, which must be empty.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         if sketch.total() > 0 {
             return Err(SketchError::parameter(
                 "sketch",
-                "an empty sketch: keys that it has counted cannot be listed",
+                "an empty sketch, because keys that it has counted cannot be listed",
                 format!("{} occurrences", sketch.total()),
             ));
         }
@@ -75,7 +75,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         Ok(top)
     }
 
-    /// An empty table beside a sketch that may have counted; it takes memory as candidates come.
+    /// An empty table beside a sketch that need not be empty; allocates as candidates are added.
     pub(super) fn growing(k: usize, sketch: S) -> Result<Self, SketchError> {
         if k == 0 || k >= 1 << 29 {
             return Err(SketchError::parameter("k", "1 to 536870911", k));
@@ -84,15 +84,15 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
             k,
             sketch,
             threshold: S::Estimate::default(),
-            lost_in_merges: 0.0,
+            merged_unlisted_count: 0.0,
             index: Index::growing("k", 2 * k)?,
             candidates: Vec::new(),
             estimates: Vec::new(),
         })
     }
 
-    /// Bytes that the candidates take beside the sketch: the keys (not what they point to), their
-    /// estimates, and the index over them; `usize::MAX` when that is more.
+    /// Memory in bytes of the candidates, in addition to the sketch: the keys (without what they point
+    /// to), their estimates, and the index. Saturates at `usize::MAX`.
     #[must_use]
     pub fn table_bytes(k: usize) -> usize {
         let candidate = size_of::<K>() + size_of::<S::Estimate>();
@@ -101,7 +101,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
             .saturating_add(places.saturating_mul(size_of::<u64>()))
     }
 
-    /// How many keys are tracked.
+    /// The number of tracked keys.
     #[must_use]
     pub fn k(&self) -> usize {
         self.k
@@ -129,7 +129,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         self.update_by(key, 1);
     }
 
-    /// Counts `by` more occurrences of a key. None changes nothing.
+    /// Counts `by` more occurrences of a key. Does nothing if `by` is 0.
     #[inline]
     pub fn update_by<Q>(&mut self, key: &Q, by: u64)
     where
@@ -162,7 +162,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         }
     }
 
-    /// Makes a key a candidate, or renews its estimate, when that is above the threshold.
+    /// Admits a key as a candidate, or updates its estimate, if the estimate is above the threshold.
     #[inline]
     fn consider<Q>(&mut self, hash: u64, key: &Q, estimate: S::Estimate)
     where
@@ -193,6 +193,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         K: Borrow<Q>,
         Q: Key + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        // Make room first; that raises the threshold, which the key may no longer exceed.
         if self.candidates.len() == 2 * self.k {
             let candidates = std::mem::take(&mut self.candidates);
             let candidates = candidates
@@ -212,7 +213,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         self.estimates.push(estimate);
     }
 
-    /// Keeps the `k` candidates of the largest estimates, and sets the threshold to the smallest of
+    /// Keeps the `k` candidates with the largest estimates, and sets the threshold to the smallest of
     /// these.
     fn keep_largest(&mut self, candidates: Vec<(K, S::Estimate)>) {
         let mut candidates = self.hashed(candidates);
@@ -242,9 +243,9 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
             .collect()
     }
 
-    /// The tracked keys, at most `k`, those of the largest estimates first. An estimate is the one
-    /// after the last update of its key: what has collided with the key since is not in it. Time
-    /// `O(k log k)`.
+    /// The tracked keys, at most `k`, in descending order of their estimates. An estimate is that
+    /// after the last update of its key, so later collisions do not inflate it. Takes `O(k log k)`
+    /// time.
     #[must_use]
     pub fn list(&self) -> Vec<HeavyHitter<K, S::Estimate>> {
         let candidates = self.candidates.iter().cloned();
@@ -258,14 +259,14 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
             .collect()
     }
 
-    /// How often a key that is no candidate may have occurred, when the sketch never
+    /// An upper bound on the count of every key that is not a candidate, if the sketch never
     /// underestimates.
     #[must_use]
-    pub fn unlisted_at_most(&self) -> f64 {
-        self.threshold.to_f64().max(self.lost_in_merges)
+    pub fn max_unlisted_count(&self) -> f64 {
+        self.threshold.to_f64().max(self.merged_unlisted_count)
     }
 
-    /// The estimate of any key.
+    /// The sketch's estimate of any key.
     #[must_use]
     pub fn estimate<Q>(&self, key: &Q) -> S::Estimate
     where
@@ -275,27 +276,27 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
         self.sketch.estimate_hash(key.hash64(self.sketch.seed()))
     }
 
-    /// Occurrences counted so far, over all keys.
+    /// The total count of all keys.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.sketch.total()
     }
 
-    /// Forgets everything that was counted.
+    /// Resets the sketch and the candidates.
     pub fn clear(&mut self) {
         self.sketch.clear();
         self.index.clear();
         self.candidates.clear();
         self.estimates.clear();
         self.threshold = S::Estimate::default();
-        self.lost_in_merges = 0.0;
+        self.merged_unlisted_count = 0.0;
     }
 }
 
 impl<K: Key + Eq + Clone, S: FrequencySketch + Merge> Merge for TopK<K, S> {
-    /// Merges the sketches, and estimates the candidates of both anew. A key that was a candidate
-    /// of neither side is lost, even if its parts together would suffice:
-    /// [`unlisted_at_most`](TopK::unlisted_at_most) then is the sum of both sides.
+    /// Merges the sketches, and re-estimates the candidates of both. A key that was a candidate of
+    /// neither side is lost, even if its total count would suffice:
+    /// [`max_unlisted_count`](TopK::max_unlisted_count) is then the sum of both sides.
     fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         if self.k != other.k {
             return Err(SketchError::Incompatible {
@@ -305,7 +306,8 @@ impl<K: Key + Eq + Clone, S: FrequencySketch + Merge> Merge for TopK<K, S> {
             });
         }
         self.sketch.merge(&other.sketch)?;
-        self.lost_in_merges = self.unlisted_at_most() + other.unlisted_at_most();
+        self.merged_unlisted_count = self.max_unlisted_count() + other.max_unlisted_count();
+        // The union of the candidates; the index still maps those of this side.
         let seed = self.sketch.seed();
         let mut candidates = std::mem::take(&mut self.candidates);
         for key in &other.candidates {
@@ -323,8 +325,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch + Merge> Merge for TopK<K, S> {
     }
 }
 
-/// Larger estimates before smaller ones; equal ones by hash, so that the order of arrival does not
-/// matter.
+/// Descending by estimate; ties by hash, so that the order of arrival does not matter.
 fn larger_first<K, E: Estimate>(left: &(K, E, u64), right: &(K, E, u64)) -> Ordering {
     right
         .1

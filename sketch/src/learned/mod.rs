@@ -1,16 +1,16 @@
-//! A table of exact counts in front of a sketch, filled as an oracle advises.
+//! A table of exact counts in front of a sketch, filled by the advice of an oracle.
 //!
-//! A key that is in the table is counted there, exactly. Every other key is counted by the sketch,
-//! and the less mass is left for the sketch, the smaller its errors: what matters about an oracle
-//! is the *coverage* of the table, the share of the stream that it takes out of the sketch
+//! A key in the table is counted exactly. All other keys are counted by the sketch, whose errors
+//! decrease with the mass that is left to it. The quality of an oracle is therefore the *coverage* of
+//! the table, the fraction of the stream that is counted there
 //! (C.-Y. Hsu and others, "Learning-based frequency estimation algorithms", ICLR 2019; E. Du, F.
 //! Wang, M. Mitzenmacher, "Putting the 'Learning' into Learning-Augmented Algorithms for Frequency
 //! Estimation", ICML 2021).
 //!
-//! A key is looked up in the table first. When it is not there and its place in the table is
-//! taken, the oracle is not asked. Otherwise the oracle says whether the key is worth a slot; keys
-//! that were turned down lately are remembered, so that the oracle is not asked for every
-//! occurrence, and a batch asks for all its new keys together.
+//! A key is looked up in the table first. If it is not there and its bucket has a free slot, the
+//! oracle scores it, and the key is admitted if its score exceeds the threshold. A cache of recently
+//! rejected keys saves the oracle from scoring every occurrence, and a batch scores all its new keys
+//! in one call.
 //!
 //! ```
 //! use septet_sketch::learned::{Learned, Threshold};
@@ -35,10 +35,10 @@
 //!
 //! let mut sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small)
 //!     .bytes(4096)
-//!     .explicit_share(0.25)
+//!     .explicit_fraction(0.25)
 //!     .threshold(Threshold::Fixed(-10.0))
 //!     .build(|bytes| CountMin::builder().bytes(bytes).build())?;
-//! sketch.push_batch(&[1, 2, 1, 900, 1, 700]);
+//! sketch.update_batch(&[1, 2, 1, 900, 1, 700]);
 //! assert_eq!(sketch.estimate(&1).value, 3);
 //! assert!(sketch.estimate(&1).exact);
 //! assert!(!sketch.estimate(&900).exact);
@@ -47,14 +47,16 @@
 //! ```
 
 mod builder;
-mod merge;
+mod cut;
+mod policy;
+mod rejection_cache;
+mod sample;
 mod sketch;
-mod stored;
 mod table;
 mod threshold;
-mod verdicts;
 
-pub use builder::{Admission, LearnedBuilder};
+pub use builder::LearnedBuilder;
+pub use policy::Admission;
 pub use sketch::{Learned, LearnedEstimate, LearnedStats};
 pub use table::{Entry, ExplicitTable, Slot, Slot8, Slot16};
 pub use threshold::Threshold;

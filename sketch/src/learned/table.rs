@@ -1,19 +1,19 @@
-//! The table of keys that are counted one by one.
+//! The table of keys that are counted exactly.
 
 use std::fmt::Debug;
 
 use crate::cache_lines::prefetch;
 
-/// What a slot of an explicit table consists of.
+/// The layout of a slot of an [`ExplicitTable`].
 pub trait Slot: private::Slot {}
 
 /// 8 bytes: 32 bits of the key's hash and a count below 2^30. A key that is not in the table is
-/// taken for one that is with probability `entries of a bucket / 2^32`, at most `2^-28`.
+/// mistaken for one that is with probability `entries in the bucket / 2^32`, at most `2^-28`.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot8;
 
-/// 16 bytes: the whole 64-bit hash and a count below 2^62. Entries can be moved into a sketch, so
-/// that tables of any content can be merged.
+/// 16 bytes: the 64-bit hash and a count below 2^62. Entries can be moved into a sketch, so that any
+/// two tables can be merged.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot16;
 
@@ -34,14 +34,14 @@ mod private {
     }
 }
 
-/// An entry as the table gives it out.
+/// An entry of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Occurrences.
+    /// The count.
     pub count: u64,
-    /// Other occurrences of the key are in the sketch.
+    /// The sketch has counted other occurrences of the key.
     pub partial: bool,
-    /// The count holds an estimate of occurrences before the key was admitted.
+    /// The count includes an estimate of occurrences before the key was admitted.
     pub late: bool,
 }
 
@@ -55,32 +55,32 @@ impl Entry {
     }
 }
 
-/// Two cache lines of slots: the tags in the first, the counts in the second. A key that is not
-/// there costs the first line only.
+/// Two cache lines of slots: the tags in the first, the counts in the second. A lookup of an absent
+/// key reads the first line only. Slots are filled in order.
 pub trait Bucket: Copy + Debug + Send + Sync + 'static {
-    /// No slot is taken.
+    /// An empty bucket.
     const NEW: Self;
-    /// Slots.
+    /// The number of slots.
     const SLOTS: usize;
     /// The largest count of a slot.
     const MAX_COUNT: u64;
-    /// The part of a hash that is stored; no key has the tag 0.
+    /// The part of a hash that is stored. The tag 0 marks a free slot; keys with it are not stored.
     fn tag(hash: u64) -> u64;
-    /// The slot of this tag.
+    /// The slot with this tag.
     fn find(&self, tag: u64) -> Option<usize>;
-    /// The tag in a slot, 0 when it is free.
+    /// The tag in a slot, 0 if it is free.
     fn tag_at(&self, slot: usize) -> u64;
-    /// The hash of the key in a slot, where it is stored.
+    /// The hash of the key in a slot, if the layout stores it.
     fn hash_at(&self, slot: usize) -> Option<u64>;
-    /// Whether no slot is free; slots are taken from the first on.
+    /// Whether no slot is free.
     fn is_full(&self) -> bool;
     /// The entry in a slot.
     fn get(&self, slot: usize) -> Entry;
     /// Stores an entry.
     fn set(&mut self, slot: usize, tag: u64, entry: Entry);
-    /// Counts `by` more; `false` when the count would not fit, which changes nothing.
+    /// Adds `by` to the count; `false`, without a change, if the sum does not fit.
     fn add(&mut self, slot: usize, by: u64) -> bool;
-    /// Asks for both lines, which are needed soon.
+    /// Prefetches both lines.
     fn prefetch(&self);
 }
 
@@ -91,7 +91,7 @@ macro_rules! bucket {
         #[repr(C, align(64))]
         pub struct $name {
             tags: [$word; $slots],
-            /// The count in the lower bits, two flags above.
+            /// The count in the lower bits, two flags in the highest.
             counts: [$word; $slots],
         }
 
@@ -134,6 +134,7 @@ macro_rules! bucket {
 
             #[inline]
             fn is_full(&self) -> bool {
+                // Slots are filled in order.
                 self.tags[$slots - 1] != 0
             }
 
@@ -176,7 +177,7 @@ macro_rules! bucket {
 bucket!(Bucket8, u32, 16, |_| None, equal_of_16);
 bucket!(Bucket16, u64, 8, |tag| Some(tag), equal_one_by_one);
 
-/// A bit for each tag that is equal to this one.
+/// A bit mask of the tags that are equal to `tag`.
 #[inline]
 fn equal_one_by_one<W: Copy + Eq>(tags: &[W], tag: W) -> u32 {
     let bits = tags.iter().enumerate();
@@ -185,7 +186,7 @@ fn equal_one_by_one<W: Copy + Eq>(tags: &[W], tag: W) -> u32 {
     })
 }
 
-/// The same for a line of 32-bit tags. Compilers do not find the instructions by themselves.
+/// The same for a line of 32-bit tags, with SSE2, which compilers do not use by themselves here.
 #[inline]
 fn equal_of_16(tags: &[u32; 16], tag: u32) -> u32 {
     #[cfg(not(target_arch = "x86_64"))]
@@ -193,10 +194,7 @@ fn equal_of_16(tags: &[u32; 16], tag: u32) -> u32 {
         equal_one_by_one(tags, tag)
     }
     #[cfg(target_arch = "x86_64")]
-    #[expect(
-        unsafe_code,
-        reason = "four vector loads: half of the time of a look-up"
-    )]
+    #[expect(unsafe_code, reason = "four vector loads: halves the time of a lookup")]
     {
         use core::arch::x86_64::*;
         // SAFETY: SSE2 is part of x86-64; the four loads cover the 64 bytes of the tags.
@@ -204,6 +202,7 @@ fn equal_of_16(tags: &[u32; 16], tag: u32) -> u32 {
             let line: *const __m128i = tags.as_ptr().cast();
             let tag = _mm_set1_epi32(tag.cast_signed());
             let equal = |quarter| _mm_cmpeq_epi32(_mm_loadu_si128(line.add(quarter)), tag);
+            // Narrow the four masks of four 32-bit lanes to one mask of sixteen bytes.
             let halves = [
                 _mm_packs_epi32(equal(0), equal(1)),
                 _mm_packs_epi32(equal(2), equal(3)),
@@ -213,31 +212,31 @@ fn equal_of_16(tags: &[u32; 16], tag: u32) -> u32 {
     }
 }
 
-/// Where an entry is.
+/// The position of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) bucket: usize,
     pub(super) slot: usize,
 }
 
-/// What a look-up found.
+/// The result of a lookup.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum LookUp {
-    /// The key is here.
+pub(super) enum Lookup {
+    /// The key is in this slot.
     Found(Place),
-    /// The key is not in the table, and could be stored.
-    Room,
+    /// The key is not in the table, and can be stored.
+    Vacant,
     /// The key is not in the table, and cannot be stored.
     Full,
 }
 
-/// A fixed number of slots for keys with counts.
+/// A fixed number of slots for keys with exact counts.
 ///
-/// The upper half of a key's hash chooses one of the buckets of 128 bytes, and the key is stored
-/// there or not at all: a bucket of 16 slots fills to 94 % on average when a tenth more keys than
-/// slots ask for a place. The lower half (or all) of the hash tells the keys of a bucket apart,
-/// so that only the keys of one bucket, and not of the whole table, can be mistaken for each other.
-/// A key whose stored part of the hash is 0 is never stored.
+/// The upper half of a key's hash selects one of the buckets of 128 bytes, and the key is stored there
+/// or not at all: buckets of 16 slots fill to 94 % on average when there are a tenth more keys than
+/// slots. The lower half (or all) of the hash distinguishes the keys of a bucket, so that only keys of
+/// the same bucket can be mistaken for each other. A key whose stored part of the hash is 0 is never
+/// stored.
 #[derive(Clone, Debug)]
 pub struct ExplicitTable<T: Slot = Slot8> {
     buckets: Vec<T::Bucket>,
@@ -251,7 +250,7 @@ impl<T: Slot> ExplicitTable<T> {
     /// Bytes of a bucket.
     pub(super) const BUCKET_BYTES: usize = size_of::<T::Bucket>();
 
-    /// A table of as many slots as fit into this many bytes: whole buckets of 128 bytes.
+    /// A table with a budget of `bytes`, rounded down to whole buckets of 128 bytes.
     #[must_use]
     pub fn with_bytes(bytes: usize) -> Self {
         let buckets = bytes / size_of::<T::Bucket>();
@@ -261,8 +260,8 @@ impl<T: Slot> ExplicitTable<T> {
         }
     }
 
-    /// A table of this many slots, rounded up to whole buckets of 128 bytes; of at most `2^32 - 1`
-    /// buckets. The memory is asked for at once.
+    /// A table of at least `slots` slots, rounded up to whole buckets of 128 bytes, and at most
+    /// `2^32 - 1` buckets. Allocates the whole table.
     #[must_use]
     pub fn with_slots(slots: usize) -> Self {
         Self::with_bytes(Self::bytes_of_slots(slots))
@@ -291,22 +290,20 @@ impl<T: Slot> ExplicitTable<T> {
         self.entries == 0
     }
 
-    /// Bytes of all slots, taken or not.
+    /// Bytes of all slots.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         size_of_val(self.buckets.as_slice())
     }
 
-    /// The entry of the key of this hash.
+    /// The entry of the key with this hash.
     #[must_use]
     pub fn get(&self, hash: u64) -> Option<Entry> {
         self.find(hash).map(|place| self.entry(place))
     }
 
-    /// Stores the key of this hash, which is not in the table yet, with a count; `false` when its
-    /// bucket is full or the hash cannot be stored.
-    ///
-    /// A count above the largest that a slot can hold is not stored either.
+    /// Stores the key with this hash, which must not be in the table yet, with a count. Returns
+    /// `false` if its bucket is full, or the hash or the count cannot be stored.
     #[must_use]
     pub fn insert(&mut self, hash: u64, count: u64) -> bool {
         count <= T::Bucket::MAX_COUNT && self.has_room(hash) && {
@@ -324,12 +321,12 @@ impl<T: Slot> ExplicitTable<T> {
     pub(super) fn find(&self, hash: u64) -> Option<Place> {
         let bucket = self.bucket_of(hash);
         let tag = T::Bucket::tag(hash);
-        // Free slots have the tag 0, which no key in the table has.
+        // Free slots have the tag 0, which no stored key has.
         let slot = self.buckets.get(bucket)?.find(tag)?;
         (tag != 0).then_some(Place { bucket, slot })
     }
 
-    /// Whether the key of this hash could be stored.
+    /// Whether the key with this hash could be stored.
     #[inline]
     pub(super) fn has_room(&self, hash: u64) -> bool {
         let bucket = self.buckets.get(self.bucket_of(hash));
@@ -341,13 +338,13 @@ impl<T: Slot> ExplicitTable<T> {
         self.buckets[place.bucket].get(place.slot)
     }
 
-    /// Counts `by` more; `false` when the count would not fit, which changes nothing.
+    /// Adds `by` to a count; `false`, without a change, if the sum does not fit.
     #[inline]
     pub(super) fn add(&mut self, place: Place, by: u64) -> bool {
         self.buckets[place.bucket].add(place.slot, by)
     }
 
-    /// Fills the count up, marks the entry as partial and gives what did not fit.
+    /// Raises a count to its maximum and marks the entry as partial; returns what did not fit.
     pub(super) fn overflow(&mut self, place: Place, by: u64) -> u64 {
         let bucket = &mut self.buckets[place.bucket];
         let entry = bucket.get(place.slot);
@@ -361,7 +358,7 @@ impl<T: Slot> ExplicitTable<T> {
         by - fits
     }
 
-    /// Stores an entry in the first free slot of its bucket, which is not full.
+    /// Stores an entry in the first free slot of its bucket, which must not be full.
     pub(super) fn store(&mut self, hash: u64, entry: Entry) -> Place {
         let bucket = self.bucket_of(hash);
         let slot = self.store_tag(bucket, T::Bucket::tag(hash), entry);
@@ -376,7 +373,7 @@ impl<T: Slot> ExplicitTable<T> {
         slot
     }
 
-    /// Asks for the lines of a key's bucket, which are needed soon.
+    /// Prefetches the bucket of a key.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
         if let Some(bucket) = self.buckets.get(self.bucket_of(hash)) {
@@ -384,18 +381,18 @@ impl<T: Slot> ExplicitTable<T> {
         }
     }
 
-    /// The place of the key of this hash, or else whether it could be stored.
+    /// Looks up the key with this hash in one pass over its bucket.
     #[inline]
-    pub(super) fn look_up(&self, hash: u64) -> LookUp {
+    pub(super) fn lookup(&self, hash: u64) -> Lookup {
         let bucket = self.bucket_of(hash);
         let tag = T::Bucket::tag(hash);
         let Some(slots) = self.buckets.get(bucket) else {
-            return LookUp::Full;
+            return Lookup::Full;
         };
         match slots.find(tag) {
-            Some(slot) if tag != 0 => LookUp::Found(Place { bucket, slot }),
-            _ if slots.is_full() || tag == 0 => LookUp::Full,
-            _ => LookUp::Room,
+            Some(slot) if tag != 0 => Lookup::Found(Place { bucket, slot }),
+            _ if slots.is_full() || tag == 0 => Lookup::Full,
+            _ => Lookup::Vacant,
         }
     }
 
@@ -408,7 +405,7 @@ impl<T: Slot> ExplicitTable<T> {
         self.buckets.len()
     }
 
-    /// The entries of a bucket: tag, hash if it is stored, entry.
+    /// The entries of a bucket: tag, hash if it is stored, and entry.
     pub(super) fn bucket(
         &self,
         bucket: usize,
@@ -419,13 +416,13 @@ impl<T: Slot> ExplicitTable<T> {
             .take_while(|&(tag, ..)| tag != 0)
     }
 
-    /// Adds a bucket with these entries. A table grows only while it is read from a file.
+    /// Appends a bucket with these entries. A table grows only while it is decoded.
     pub(super) fn push_bucket(&mut self, entries: &[(u64, Entry)]) {
         self.buckets.push(T::Bucket::NEW);
         self.set_bucket(self.buckets.len() - 1, entries);
     }
 
-    /// Gives back what growing has left over.
+    /// Releases spare capacity after growing.
     pub(super) fn shrink(&mut self) {
         self.buckets.shrink_to_fit();
     }
@@ -439,7 +436,7 @@ impl<T: Slot> ExplicitTable<T> {
         }
     }
 
-    pub(super) const fn slots_of_a_bucket() -> usize {
+    pub(super) const fn slots_per_bucket() -> usize {
         T::Bucket::SLOTS
     }
 

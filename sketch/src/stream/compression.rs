@@ -16,7 +16,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    pub(super) fn of(path: &Path) -> Self {
+    pub(super) fn from_path(path: &Path) -> Self {
         match path.extension().and_then(OsStr::to_str) {
             Some("gz") => Self::Gzip,
             Some("zst" | "zstd") => Self::Zstd,
@@ -26,7 +26,7 @@ impl Compression {
 
     /// The path without the suffix of a compression.
     pub(super) fn strip(path: &Path) -> PathBuf {
-        match Self::of(path) {
+        match Self::from_path(path) {
             Self::None => path.to_owned(),
             Self::Gzip | Self::Zstd => path.with_extension(""),
         }

@@ -91,7 +91,7 @@ impl StreamFormat {
     /// The format that the name of a file tells (behind it, `.gz` or `.zst` are passed over); `None`
     /// when it tells none.
     #[must_use]
-    pub fn of(path: &Path) -> Option<Self> {
+    pub fn from_path(path: &Path) -> Option<Self> {
         let path = Compression::strip(path);
         Some(match path.extension().and_then(OsStr::to_str)? {
             "txt" => Self::Lines,

@@ -24,7 +24,7 @@ use super::shuffled;
 use crate::key::FlowKey;
 
 /// The largest flow, in packets.
-const LARGEST: f64 = 2e5;
+const MAX_PACKETS: f64 = 2e5;
 
 /// Networks (the upper 16 bits of an address) where the flows of a class begin.
 const SOURCES: usize = 40;
@@ -130,7 +130,7 @@ const CLASSES: [Class; 6] = [
 pub struct HeteroFlows {
     seed: SeedTree,
     classes: Vec<Networks>,
-    packets_per_unit: u64,
+    packet_scale: u64,
 }
 
 /// The networks of a class.
@@ -241,14 +241,14 @@ impl HeteroFlows {
         Self {
             seed,
             classes,
-            packets_per_unit: 1,
+            packet_scale: 1,
         }
     }
 
     /// The same world with flows of `factor` times as many packets.
     #[must_use]
-    pub fn times(mut self, factor: u64) -> Self {
-        self.packets_per_unit = factor;
+    pub fn scale_packets(mut self, factor: u64) -> Self {
+        self.packet_scale = factor;
         self
     }
 
@@ -286,7 +286,7 @@ impl HeteroFlows {
             let mean = class.mu + source_offset + destination_offset;
             let deviate: f64 = StandardNormal.sample(&mut rng);
             let packets = count_of(mean + class.sigma * deviate) as u64;
-            window.counts.push(packets * self.packets_per_unit);
+            window.counts.push(packets * self.packet_scale);
             window.laws.push((mean, class.sigma));
         }
         window
@@ -338,7 +338,7 @@ fn mean_log_count(mean: f64, deviation: f64) -> f64 {
 
 /// The count of a flow whose size has this logarithm.
 fn count_of(log_size: f64) -> f64 {
-    log_size.exp().ceil().clamp(1.0, LARGEST)
+    log_size.exp().ceil().clamp(1.0, MAX_PACKETS)
 }
 
 /// The flows of a window.
@@ -422,7 +422,9 @@ mod tests {
 
     #[test]
     fn packets_are_the_flows_shuffled() {
-        let window = HeteroFlows::new(&SeedTree::new(1)).times(3).window(0, 2000);
+        let window = HeteroFlows::new(&SeedTree::new(1))
+            .scale_packets(3)
+            .window(0, 2000);
         let packets = window.packets(&SeedTree::new(9));
         let mut counts = vec![0; 2000];
         for &packet in &packets {

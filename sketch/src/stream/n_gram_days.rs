@@ -58,7 +58,7 @@ pub struct Day {
 }
 
 /// A longer line is read as several, which may cut a word.
-const LONGEST_LINE: u64 = 1 << 20;
+const MAX_LINE_BYTES: u64 = 1 << 20;
 
 impl<R: BufRead> NGramDays<R> {
     /// The days of a text: `order` words a key, from 1; `tokens_per_day` keys a day, from 1 and
@@ -93,7 +93,7 @@ impl<R: BufRead> NGramDays<R> {
         loop {
             let Some(word) = self.waiting.pop() else {
                 self.line.clear();
-                let mut text = (&mut self.text).take(LONGEST_LINE);
+                let mut text = (&mut self.text).take(MAX_LINE_BYTES);
                 if text.read_until(b'\n', &mut self.line)? == 0 {
                     return Ok(None);
                 }

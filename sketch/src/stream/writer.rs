@@ -125,7 +125,7 @@ impl WholeFile {
             path: path.to_owned(),
             temporary,
         };
-        whole.encoder = Some(Compression::of(path).encoder(path, file)?);
+        whole.encoder = Some(Compression::from_path(path).encoder(path, file)?);
         Ok(whole)
     }
 

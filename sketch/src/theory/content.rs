@@ -52,11 +52,11 @@ impl Content {
     /// The content of a counter of a count-min sketch: the sum of the counts in it.
     pub(super) fn plain(residual: &Histogram, width: usize) -> Self {
         let transform = Transform::new();
-        let chance = 1.0 / width as f64;
-        let typical = typical(residual, width, |count| count) * chance;
+        let probability = 1.0 / width as f64;
+        let typical = typical(residual, width, |count| count) * probability;
         let total = residual.total();
         Self::in_levels(residual, 4.0 * typical, total, |unit| {
-            transform.plain(residual, chance, unit)
+            transform.plain(residual, probability, unit)
         })
     }
 
@@ -64,11 +64,11 @@ impl Content {
     /// probability. It is symmetric, and this is its upper half.
     pub(super) fn signed(residual: &Histogram, width: usize) -> Self {
         let transform = Transform::new();
-        let chance = 1.0 / width as f64;
-        let typical = (typical(residual, width, |count| count * count) * chance).sqrt();
+        let probability = 1.0 / width as f64;
+        let typical = (typical(residual, width, |count| count * count) * probability).sqrt();
         let total = residual.total();
         let mut content = Self::in_levels(residual, 32.0 * typical, total, |unit| {
-            transform.signed(residual, chance, unit)
+            transform.signed(residual, probability, unit)
         });
         // Only a quarter of the transform is the upper half without what wraps around.
         for level in content.levels.iter_mut().skip(1) {
@@ -127,7 +127,7 @@ impl Content {
         width: usize,
         term: impl Fn(f64) -> f64,
     ) -> f64 {
-        let chance = 1.0 / width as f64;
+        let probability = 1.0 / width as f64;
         let mut sum = 0.0;
         let mut without = Vec::with_capacity(SIZE);
         for level in &self.levels {
@@ -148,7 +148,8 @@ impl Content {
                 } else {
                     without[step - steps]
                 };
-                without.push(((with - chance * shifted) / (1.0 - chance)).clamp(0.0, 1.0));
+                without
+                    .push(((with - probability * shifted) / (1.0 - probability)).clamp(0.0, 1.0));
             }
             sum += level.unit * without[level.first..].iter().map(|s| term(*s)).sum::<f64>();
         }
@@ -201,12 +202,12 @@ impl Transform {
             .expect("the buffers have the sizes of the plan");
     }
 
-    fn plain(&self, residual: &Histogram, chance: f64, unit: f64) -> Vec<f64> {
+    fn plain(&self, residual: &Histogram, probability: f64, unit: f64) -> Vec<f64> {
         let mut constant = 0.0;
         let mut series = vec![0.0; SIZE];
-        let odds = chance / (1.0 - chance);
+        let odds = probability / (1.0 - probability);
         on_steps(residual, unit, |step, keys| {
-            constant += keys * (-chance).ln_1p();
+            constant += keys * (-probability).ln_1p();
             let mut power = keys * odds;
             let mut multiple = 1;
             while multiple * step < SIZE {
@@ -236,14 +237,14 @@ impl Transform {
 
     /// As [`plain`](Self::plain), for counts that are subtracted as often as added. The result has a
     /// quarter of the size.
-    fn signed(&self, residual: &Histogram, chance: f64, unit: f64) -> Vec<f64> {
+    fn signed(&self, residual: &Histogram, probability: f64, unit: f64) -> Vec<f64> {
         const REACH: usize = SIZE / 4;
         let mut log_without_heavy = 0.0;
         let mut constant = 0.0;
         let mut series = vec![0.0; SIZE];
         on_steps(residual, unit, |step, keys| {
             if step >= REACH {
-                log_without_heavy += keys * (-chance).ln_1p();
+                log_without_heavy += keys * (-probability).ln_1p();
                 return;
             }
             // The logarithm of 1 + q (cos - 1) to the second order, a cosine on two places.
@@ -251,9 +252,9 @@ impl Transform {
                 series[place] += term / 2.0;
                 series[SIZE - place] += term / 2.0;
             };
-            constant -= keys * (chance + 0.75 * chance * chance);
-            add(step, keys * (chance + chance * chance));
-            add(2 * step, -keys * chance * chance / 4.0);
+            constant -= keys * (probability + 0.75 * probability * probability);
+            add(step, keys * (probability + probability * probability));
+            add(2 * step, -keys * probability * probability / 4.0);
         });
         self.exponential(constant, &mut series);
         let without_heavy = log_without_heavy.exp();

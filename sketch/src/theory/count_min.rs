@@ -60,7 +60,12 @@ pub fn aafe(
 
 /// [`aafe`] without the care that a key does not meet its own count: a little too large, by about
 /// `depth / width` of the error, and several times faster.
-pub(super) fn aafe_quickly(residual: &Histogram, total: u64, depth: usize, width: usize) -> f64 {
+pub(super) fn approximate_aafe(
+    residual: &Histogram,
+    total: u64,
+    depth: usize,
+    width: usize,
+) -> f64 {
     if depth == 1 || width == 1 {
         let sum = residual.total();
         return (sum * sum - residual.squares()) / (total as f64 * width as f64);

@@ -129,7 +129,7 @@ impl CoverageCurve {
     pub fn residual(&self, slots: usize) -> Histogram {
         match &self.kind {
             Kind::Ranked(counts) => {
-                Histogram::of_counts(counts[slots.min(counts.len())..].iter().copied())
+                Histogram::from_counts(counts[slots.min(counts.len())..].iter().copied())
             }
             Kind::Modeled { histogram, .. } => {
                 thinned(histogram, slots as f64, self.coverage(slots))
@@ -186,7 +186,7 @@ fn thinned(histogram: &Histogram, slots: f64, coverage: f64) -> Histogram {
             < covered
     });
     let left = chosen(intercept_for(slope), slope);
-    Histogram::of_keys(left.map(|(count, keys, taken)| (count, keys - taken)))
+    Histogram::from_keys(left.map(|(count, keys, taken)| (count, keys - taken)))
 }
 
 /// Where `is_below` turns from true to false.
@@ -213,13 +213,13 @@ mod tests {
         assert_eq!(curve.coverage(1), 0.1);
         assert_eq!(curve.coverage(2), 0.5);
         assert_eq!(curve.coverage(9), 1.0);
-        assert_eq!(curve.residual(2), Histogram::of_counts([5]));
+        assert_eq!(curve.residual(2), Histogram::from_counts([5]));
         assert_eq!(CoverageCurve::ideal(&[5, 1, 4]).coverage(1), 0.5);
     }
 
     #[test]
     fn a_modeled_curve_keeps_what_is_known() {
-        let histogram = Histogram::of_keys([(1, 900.0), (10, 90.0), (100, 10.0)]);
+        let histogram = Histogram::from_keys([(1, 900.0), (10, 90.0), (100, 10.0)]);
         let curve = CoverageCurve::modeled(histogram.clone(), &[(0.02, 0.3), (0.1, 0.5)]).unwrap();
         assert_eq!(curve.keys(), 1000);
         assert_eq!(curve.coverage(20), 0.3);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_impossible_coverage_becomes_the_best() {
-        let histogram = Histogram::of_keys([(1, 900.0), (100, 10.0)]);
+        let histogram = Histogram::from_keys([(1, 900.0), (100, 10.0)]);
         let curve = CoverageCurve::modeled(histogram, &[(0.001, 0.9)]).unwrap();
         let residual = curve.residual(1);
         assert!(
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn points_are_checked() {
-        let histogram = Histogram::of_keys([(1, 9.0)]);
+        let histogram = Histogram::from_keys([(1, 9.0)]);
         for points in [[(0.5, 0.4), (0.4, 0.5)], [(0.1, 0.2), (0.2, 1.2)]] {
             assert!(CoverageCurve::modeled(histogram.clone(), &points).is_err());
         }

@@ -14,7 +14,7 @@ impl Histogram {
     /// The histogram of these counts; keys of count zero are left out. `O(n)` time but for the counts
     /// from 2^16, which are sorted.
     #[must_use]
-    pub fn of_counts(counts: impl IntoIterator<Item = u64>) -> Self {
+    pub fn from_counts(counts: impl IntoIterator<Item = u64>) -> Self {
         let mut small = vec![0_u64; 1 << 16];
         let mut large = Vec::new();
         for count in counts {
@@ -43,7 +43,7 @@ impl Histogram {
     /// The histogram with `keys` keys of each `count`; a count can be named repeatedly. Counts of
     /// zero, and numbers of keys that are not finite and above zero, are left out.
     #[must_use]
-    pub fn of_keys(entries: impl IntoIterator<Item = (u64, f64)>) -> Self {
+    pub fn from_keys(entries: impl IntoIterator<Item = (u64, f64)>) -> Self {
         let mut sums = BTreeMap::new();
         for (count, keys) in entries {
             if count > 0 && keys.is_finite() && keys > 0.0 {
@@ -82,7 +82,7 @@ impl Histogram {
     /// The histogram without one key of this count.
     pub(super) fn without_one(&self, count: u64) -> Self {
         let entries = self.entries.iter();
-        Self::of_keys(entries.map(|&(other, keys)| {
+        Self::from_keys(entries.map(|&(other, keys)| {
             let taken = if other == count { 1.0 } else { 0.0 };
             (other, keys - taken)
         }))
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn both_ways_agree() {
-        let counts = Histogram::of_counts([3, 1, 0, 1, 7]);
-        let keys = Histogram::of_keys([(7, 1.0), (1, 2.0), (3, 1.0), (0, 5.0), (9, f64::NAN)]);
+        let counts = Histogram::from_counts([3, 1, 0, 1, 7]);
+        let keys = Histogram::from_keys([(7, 1.0), (1, 2.0), (3, 1.0), (0, 5.0), (9, f64::NAN)]);
         assert_eq!(counts, keys);
         assert_eq!(counts.entries(), [(1, 2.0), (3, 1.0), (7, 1.0)]);
         assert_eq!(

@@ -20,7 +20,7 @@
 //! // million, and 20 000 counters are left for the others.
 //! let counts = Zipf::new(1_000_000, 1.0)?.counts(1_000_000);
 //! let total = counts.iter().sum();
-//! let residual = Histogram::of_counts(counts[10_000..].iter().copied());
+//! let residual = Histogram::from_counts(counts[10_000..].iter().copied());
 //! for (depth, published) in [(1, 62.75), (2, 109.17), (3, 158.90), (4, 210.12)] {
 //!     let predicted = aafe(&residual, total, depth, 20_000 / depth)?;
 //!     assert!((predicted / published - 1.0).abs() < 0.002);

@@ -1,6 +1,6 @@
 //! How to divide a budget between the table of exact counts and the sketch.
 
-use super::count_min::{aafe, aafe_quickly};
+use super::count_min::{aafe, approximate_aafe};
 use super::coverage_curve::CoverageCurve;
 use crate::error::SketchError;
 use crate::rows::MAX_DEPTH;
@@ -21,7 +21,7 @@ pub struct Budget {
     /// Bytes of a counter.
     pub counter_bytes: usize,
     /// The largest depth to consider, from 1.
-    pub deepest: usize,
+    pub max_depth: usize,
 }
 
 impl Budget {
@@ -34,7 +34,7 @@ impl Budget {
             reserved: 0,
             slot_bytes: 8,
             counter_bytes: 4,
-            deepest: 4,
+            max_depth: 4,
         }
     }
 
@@ -76,15 +76,19 @@ pub fn plan(budget: &Budget, curve: &CoverageCurve) -> Result<Plan, SketchError>
     for (argument, value) in [
         ("slot_bytes", budget.slot_bytes),
         ("counter_bytes", budget.counter_bytes),
-        ("deepest", budget.deepest),
+        ("max_depth", budget.max_depth),
     ] {
         if value == 0 {
             return Err(SketchError::parameter(argument, "at least 1", value));
         }
     }
-    if budget.deepest > MAX_DEPTH {
+    if budget.max_depth > MAX_DEPTH {
         let expected = format!("at most {MAX_DEPTH}");
-        return Err(SketchError::parameter("deepest", expected, budget.deepest));
+        return Err(SketchError::parameter(
+            "max_depth",
+            expected,
+            budget.max_depth,
+        ));
     }
     if budget.width(0, 1) == 0 {
         return Err(SketchError::parameter(
@@ -138,7 +142,7 @@ impl Search<'_> {
     /// Tries a size of the table with every depth.
     fn consider(&mut self, explicit_slots: usize) {
         let residual = self.curve.residual(explicit_slots);
-        for depth in 1..=self.budget.deepest {
+        for depth in 1..=self.budget.max_depth {
             let width = self.budget.width(explicit_slots, depth);
             if width == 0 {
                 continue;
@@ -146,7 +150,7 @@ impl Search<'_> {
             let predicted_aafe = if self.curve.total() == 0 {
                 0.0
             } else {
-                aafe_quickly(&residual, self.curve.total(), depth, width)
+                approximate_aafe(&residual, self.curve.total(), depth, width)
             };
             if self
                 .best
@@ -191,7 +195,7 @@ mod tests {
         budget.reserved = 998;
         assert!(plan(&budget, &curve).is_err());
         let mut budget = Budget::new(1000);
-        budget.deepest = 0;
+        budget.max_depth = 0;
         assert!(plan(&budget, &curve).is_err());
         assert!(plan(&Budget::new(1000), &CoverageCurve::ideal(&[])).is_ok());
     }

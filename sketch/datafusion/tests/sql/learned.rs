@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{Float64Type, Int32Type, UInt64Type};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use septet_sketch::codec::native::Options;
-use septet_sketch::count_min::{CountMin, Update};
+use septet_sketch::count_min::{CountMin, UpdateRule};
 use septet_sketch::learned::{Learned, Slot16, Threshold};
 use septet_sketch::oracle::Oracle;
 use septet_sketch::{FlowKey, SketchError};
@@ -100,7 +100,7 @@ async fn one_partition_gives_the_direct_sketch() {
         .threshold(CUT)
         .build(|bytes| {
             let rows = CountMin::builder().bytes(bytes);
-            rows.update_rule(Update::Plain).build()
+            rows.update_rule(UpdateRule::Plain).build()
         })
         .expect("the parameters are in their ranges");
     for key in &keys {

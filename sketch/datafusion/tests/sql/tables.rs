@@ -9,7 +9,7 @@ use datafusion::datasource::MemTable;
 use datafusion::error::Result;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use septet_sketch::codec::native::{Native, Options};
-use septet_sketch::count_min::{CountMin, Update};
+use septet_sketch::count_min::{CountMin, UpdateRule};
 use septet_sketch::{FrequencySketch, Key};
 
 /// The numbers of partitions that results must not depend on.
@@ -94,7 +94,7 @@ pub(crate) fn skewed_keys(length: usize, distinct: u64) -> Vec<u64> {
 pub(crate) fn direct<K: Key>(keys: &[K]) -> CountMin<u64> {
     let mut sketch = CountMin::builder()
         .error(0.001, 1.0 - 0.99)
-        .update_rule(Update::Plain)
+        .update_rule(UpdateRule::Plain)
         .build()
         .expect("the parameters are in their ranges");
     sketch.update_batch(keys);

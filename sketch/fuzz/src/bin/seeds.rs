@@ -138,15 +138,15 @@ fn sketches() -> Result<(), Box<dyn Error>> {
     )?;
     for (name, threshold) in [
         ("fixed", Threshold::Fixed(0.5)),
-        ("adaptive", Threshold::Adaptive { over: 1.1 }),
+        ("adaptive", Threshold::Adaptive { keys_per_slot: 1.1 }),
     ] {
         let mut learned = Learned::<u64, CountMin<u32>, Parity>::builder(Parity)
             .bytes(3000)
             .threshold(threshold)
             .expected_keys(100)
-            .verdict_bits(Some(4))
+            .rejection_cache_bits(Some(4))
             .build(|bytes| CountMin::builder().bytes(bytes.min(512)).build())?;
-        learned.push_batch(&[1, 2, 3, 4, 4, 4, 8, 6]);
+        learned.update_batch(&[1, 2, 3, 4, 4, 4, 8, 6]);
         for encoding in ENCODINGS {
             let bytes = learned.to_bytes(&Options::default().encoding(encoding))?;
             save("learned", &format!("{name}-{encoding:?}"), &bytes)?;

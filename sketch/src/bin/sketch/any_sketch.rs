@@ -129,7 +129,7 @@ impl<C: Counter> AnySketch for CountMin<C> {
     fn answer(&self, key: &AnyKey) -> Result<Answer> {
         let interval = self.interval(key.hash64(self.seed()), LEVEL)?;
         let answer = Answer::of(interval.estimate as f64);
-        Ok(answer.within(interval.low as f64, interval.high as f64))
+        Ok(answer.within(interval.lower as f64, interval.upper as f64))
     }
 
     fn estimates(&self, keys: &[AnyKey]) -> Result<Vec<f64>> {
@@ -173,7 +173,7 @@ impl<C: SignedCounter> AnySketch for CountSketch<C> {
 
     fn answer(&self, key: &AnyKey) -> Result<Answer> {
         let interval = self.interval(key.hash64(self.seed()), LEVEL)?;
-        Ok(Answer::of(interval.estimate).within(interval.low, interval.high))
+        Ok(Answer::of(interval.estimate).within(interval.lower, interval.upper))
     }
 
     fn estimates(&self, keys: &[AnyKey]) -> Result<Vec<f64>> {
@@ -201,7 +201,7 @@ macro_rules! summaries {
                     Row::new("counters", self.counters()),
                     bytes(self.size_bytes()),
                     Row::new("total", self.total()),
-                    Row::new("error bound", self.error()),
+                    Row::new("error bound", self.max_error()),
                 ]
             }
 
@@ -393,7 +393,7 @@ impl Reading {
     /// Reads a sketch of any kind, in the format of this crate or of DataSketches.
     pub(crate) fn open(&self, path: &Path) -> Result<Opened> {
         let bytes = bytes_of(path)?;
-        let opened = if Header::is_at_start_of(&bytes) {
+        let opened = if Header::has_magic(&bytes) {
             self.native(&bytes)
         } else if bytes.starts_with(&[2, 1, 18]) {
             self.datasketches(&bytes).map(|sketch| (sketch, None))
@@ -403,7 +403,7 @@ impl Reading {
             ))
         };
         let (sketch, keys) = opened.with_context(|| path.display().to_string())?;
-        let format = match Header::is_at_start_of(&bytes) {
+        let format = match Header::has_magic(&bytes) {
             true => "LSK1",
             false => "DataSketches",
         };
@@ -417,7 +417,7 @@ impl Reading {
 
     fn native(&self, bytes: &[u8]) -> Result<(Box<dyn AnySketch>, Option<KeyType>)> {
         fn read<S: Native + AnySketch>(bytes: &[u8]) -> Result<Box<dyn AnySketch>> {
-            Ok(Box::new(S::from_bytes_within(bytes, MEMORY)?))
+            Ok(Box::new(S::from_bytes_with_limit(bytes, MEMORY)?))
         }
         let header = Header::read(bytes)?;
         let sketch = match (header.kind, header.element) {
@@ -445,10 +445,10 @@ impl Reading {
                 };
                 let model = Model::load(path)?;
                 let sketch: Box<dyn AnySketch> = match header.element {
-                    8 => Box::new(LearnedSketch::<Slot8>::from_bytes_within(
+                    8 => Box::new(LearnedSketch::<Slot8>::from_bytes_with_limit(
                         bytes, model, MEMORY,
                     )?),
-                    _ => Box::new(LearnedSketch::<Slot16>::from_bytes_within(
+                    _ => Box::new(LearnedSketch::<Slot16>::from_bytes_with_limit(
                         bytes, model, MEMORY,
                     )?),
                 };
@@ -456,7 +456,7 @@ impl Reading {
             }
             (kind, _) => Err(anyhow!("a {kind} is not known to this program")),
         };
-        Ok((sketch?, header.keys))
+        Ok((sketch?, header.key_type))
     }
 
     fn datasketches(&self, bytes: &[u8]) -> Result<Box<dyn AnySketch>> {
@@ -465,7 +465,7 @@ impl Reading {
             Some(CellName::F64) => CellType::F64,
             Some(CellName::U64) => CellType::U64,
             Some(CellName::I64) => CellType::I64,
-            None => CellType::of(bytes)?.unwrap_or(CellType::F64),
+            None => CellType::detect(bytes)?.unwrap_or(CellType::F64),
         };
         Ok(match cells {
             CellType::U64 => Box::new(datasketches::CountMin::<u64>::from_bytes(bytes, seed)?),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use septet_sketch::codec::datasketches;
-use septet_sketch::count_min::{CountMin, CountMinBuilder, Counter, Layout, Update};
+use septet_sketch::count_min::{CountMin, CountMinBuilder, Counter, Layout, UpdateRule};
 use septet_sketch::count_sketch::CountSketch;
 use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
 use septet_sketch::learned::{Learned, Slot, Slot8, Slot16, Threshold};
@@ -141,7 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     })?;
     sketch.count_all(&batch)?;
     let keys = if mixed { None } else { keys };
-    let bytes = sketch.stored(&arguments.output.options().keys(keys))?;
+    let bytes = sketch.stored(&arguments.output.options().key_type(keys))?;
     arguments.output.write(&bytes)?;
 
     let mut rows = vec![
@@ -215,8 +215,8 @@ impl Arguments {
                 false => Layout::RowMajor,
             })
             .update_rule(match self.algo {
-                Algorithm::Cm => Update::Plain,
-                _ => Update::Conservative,
+                Algorithm::Cm => UpdateRule::Plain,
+                _ => UpdateRule::Conservative,
             })
             .seed(self.seed.unwrap_or(0))
     }
@@ -264,10 +264,14 @@ impl Arguments {
         let mut builder = Learned::<AnyKey, CountMin<u32>, Model>::builder(model)
             .slot::<T>()
             .bytes(self.bytes)
-            .explicit_share(learned.share)
+            .explicit_fraction(learned.share)
             .threshold(match scores.is_empty() {
-                true => Threshold::Adaptive { over: 1.10 },
-                false => Threshold::Quantile { over: 1.10 },
+                true => Threshold::Adaptive {
+                    keys_per_slot: 1.10,
+                },
+                false => Threshold::Quantile {
+                    keys_per_slot: 1.10,
+                },
             })
             .validation_scores(scores)
             .charge_model(!learned.free_model);

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let opened = arguments.reading.open(&arguments.sketch)?;
     let sketch = opened.sketch.as_ref();
     let bytes = match arguments.to {
-        Target::Native => sketch.stored(&arguments.output.options().keys(opened.keys))?,
+        Target::Native => sketch.stored(&arguments.output.options().key_type(opened.keys))?,
         Target::DatasketchesCpp => datasketches::<u64>(sketch)?,
         Target::DatasketchesPython => datasketches::<f64>(sketch)?,
     };

@@ -100,7 +100,7 @@ impl Flows {
             true => HeteroFlows::with_cascade(&seed),
             false => HeteroFlows::new(&seed),
         };
-        let world = world.times(self.times);
+        let world = world.scale_packets(self.times);
         let window = world.window(self.window, self.flows);
         let packets = window.packets(&seed.child("order").index(self.window));
         let keys = packets

@@ -33,7 +33,7 @@ pub(crate) fn parse_format(text: &str) -> Result<StreamFormat, SketchError> {
 
 /// The format that is asked for or that the name of the file tells.
 pub(crate) fn format_of(path: &Path, asked: Option<&StreamFormat>) -> Result<StreamFormat> {
-    let format = asked.cloned().or_else(|| StreamFormat::of(path));
+    let format = asked.cloned().or_else(|| StreamFormat::from_path(path));
     format.ok_or_else(|| {
         let path = path.display();
         Usage(format!(

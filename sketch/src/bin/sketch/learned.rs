@@ -47,20 +47,20 @@ impl<T: Slot> AnySketch for LearnedSketch<T> {
             Row::new("saturated", sketch.saturated()),
             Row::new("coverage", self.coverage())
                 .shown(format!("{:.2} % of the stream", 100.0 * self.coverage())),
-            Row::new("questions", stats.questions)
-                .shown(format!("{} put to the oracle", stats.questions)),
+            Row::new("oracle_queries", stats.oracle_queries)
+                .shown(format!("{} put to the oracle", stats.oracle_queries)),
         ]
     }
 
     fn count_all(&mut self, keys: &[AnyKey]) -> Result<()> {
         keys.iter().try_for_each(|key| check(self.oracle(), key))?;
-        self.push_batch(keys);
+        self.update_batch(keys);
         Ok(())
     }
 
     fn count(&mut self, key: &AnyKey, by: u64) -> Result<()> {
         check(self.oracle(), key)?;
-        self.push(key, by);
+        self.update_by(key, by);
         Ok(())
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             merged.keys = None;
         }
     }
-    let options = arguments.output.options().keys(merged.keys);
+    let options = arguments.output.options().key_type(merged.keys);
     arguments.output.write(&merged.sketch.stored(&options)?)?;
     let mut rows = vec![
         Row::new("kind", merged.sketch.kind()),

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     free_model: bool,
     /// The largest depth to consider.
     #[arg(long, default_value_t = 4)]
-    deepest: usize,
+    max_depth: usize,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (keys, counts): (Vec<AnyKey>, Vec<u64>) =
         arguments.input.counts("counting")?.into_iter().unzip();
     let mut budget = Budget::new(arguments.bytes);
-    budget.deepest = arguments.deepest;
+    budget.max_depth = arguments.max_depth;
     let blind = plan(&budget, &CoverageCurve::in_order(Vec::new()));
     // A budget that pays for nothing is refused before anything else is said.
     blind?;

@@ -1,11 +1,11 @@
-//! The three types of cells that DataSketches' programs use.
+//! The three cell types of DataSketches sketches.
 
 use core::fmt;
 
 use super::{EMPTY, Input, SketchError};
 
 mod sealed {
-    /// A weight of any type.
+    /// A weight of any type, for conversions.
     #[derive(Clone, Copy, Debug)]
     pub enum Number {
         Integer(i128),
@@ -13,31 +13,31 @@ mod sealed {
     }
 
     pub trait Sealed: Sized {
-        /// This number, `None` when the type lacks it.
+        /// The value of this number, `None` if the type cannot represent it.
         fn from_number(number: Number) -> Option<Self>;
     }
 }
 use sealed::{Number, Sealed};
 
-/// A type of weights. It cannot be implemented outside this crate.
+/// A type of weights. Sealed.
 pub trait Cell:
     Sealed + Copy + PartialOrd + Default + fmt::Debug + fmt::Display + Send + Sync + 'static
 {
-    /// Which type it is.
+    /// The type.
     const TYPE: CellType;
-    /// The weight of 8 bytes, little endian.
+    /// Decodes a weight from 8 bytes, little endian.
     fn from_bytes(bytes: [u8; 8]) -> Self;
-    /// The 8 bytes of the weight, little endian.
+    /// Encodes the weight as 8 bytes, little endian.
     fn to_bytes(self) -> [u8; 8];
-    /// Whether it is a finite number.
-    fn is_legal(self) -> bool;
-    /// The sum, which stops at the ends of the range.
+    /// Whether it is finite.
+    fn is_finite(self) -> bool;
+    /// The saturating sum.
     #[must_use]
     fn add(self, other: Self) -> Self;
     /// The absolute value.
     #[must_use]
     fn magnitude(self) -> Self;
-    /// The same number in another type, `None` when that type lacks it.
+    /// The same number in another type, `None` if that type cannot represent it.
     fn convert<D: Cell>(self) -> Option<D>;
 }
 
@@ -52,7 +52,7 @@ impl Cell for f64 {
         self.to_le_bytes()
     }
 
-    fn is_legal(self) -> bool {
+    fn is_finite(self) -> bool {
         self.is_finite()
     }
 
@@ -94,7 +94,7 @@ macro_rules! integer_cells {
                 self.to_le_bytes()
             }
 
-            fn is_legal(self) -> bool {
+            fn is_finite(self) -> bool {
                 true
             }
 
@@ -115,7 +115,8 @@ macro_rules! integer_cells {
             fn from_number(number: Number) -> Option<Self> {
                 let integer = match number {
                     Number::Integer(integer) => integer,
-                    // Beyond the range of 128 bits the cast stops at its ends, which differ.
+                    // Fractions, and numbers beyond 128 bits where the cast saturates, differ after a
+                    // round trip.
                     Number::Real(real) if (real as i128) as f64 == real => real as i128,
                     Number::Real(_) => return None,
                 };
@@ -129,15 +130,15 @@ integer_cells! {
     i64 I64 i64::saturating_abs;
 }
 
-/// Which type the cells of a sketch have.
+/// The type of the cells of a sketch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CellType {
-    /// 64-bit floating point, as the Python package has them.
+    /// 64-bit floating point, as in the Python package.
     F64,
-    /// Unsigned integers, the default of many C++ programs.
+    /// Unsigned 64-bit integers, as in many C++ programs.
     U64,
-    /// Signed integers.
+    /// Signed 64-bit integers.
     I64,
 }
 
@@ -152,17 +153,18 @@ impl fmt::Display for CellType {
 }
 
 impl CellType {
-    /// The type of the cells in the bytes of a sketch, told by their values, for the bytes name none.
+    /// Infers the type of the cells from their values, since the bytes do not name it.
     ///
-    /// A total weight below 2^52 would be, as a floating-point number, too small to be a weight
-    /// (subnormal, below 2.3e-308); a floating-point weight would be, as an integer, beyond 2^52.
-    /// So the answer is right unless integer weights add up to 2^52. Signed integers are told from
-    /// unsigned ones when a cell is negative. `None` for an empty sketch, which fits every type.
+    /// The bits of an integer total below 2^52 are, as a floating-point number, subnormal (below
+    /// 2.3e-308) and not a plausible weight; those of a floating-point total are an integer above 2^52.
+    /// So the answer is correct unless integer weights add up to 2^52 or more. Signed integers are
+    /// distinguished from unsigned ones by a negative cell. `None` for an empty sketch, which fits
+    /// every type.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Decode`] when the bytes are not those of a count-min sketch.
-    pub fn of(bytes: &[u8]) -> Result<Option<Self>, SketchError> {
+    /// [`SketchError::Decode`] when the bytes are not a valid count-min sketch.
+    pub fn detect(bytes: &[u8]) -> Result<Option<Self>, SketchError> {
         let mut input = Input::new(super::FORMAT, bytes);
         let header = super::Header::read(&mut input)?;
         debug_assert_eq!(header.empty, bytes[3] == EMPTY);

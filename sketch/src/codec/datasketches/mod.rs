@@ -1,9 +1,8 @@
-//! Count-min sketches of Apache DataSketches, as C++ and Python write them.
+//! Count-min sketches in the format of Apache DataSketches for C++ and Python.
 //!
-//! Such a sketch is read, queried, updated, merged and written again; what another program counted
-//! can be looked at here, and the other way round. Rows hash keys with MurmurHash3 under seeds that
-//! are derived as libstdc++ does, so a sketch belongs to this format from its first key on: the
-//! counters of a [`CountMin`](crate::CountMin) of this crate lie elsewhere and cannot be converted.
+//! Such a sketch can be read, queried, updated, merged and written. Rows hash keys with MurmurHash3
+//! under seeds that are derived as in libstdc++, so the counters of a [`CountMin`](crate::CountMin) of
+//! this crate have other positions and cannot be converted.
 //!
 //! The layout, all little endian: the bytes 2, 1, 18 (length of the preamble in words, version,
 //! family), flags (bit 0: empty), 4 zeros; the buckets of a row (u32), the rows (u8), the hash of
@@ -23,7 +22,7 @@ use super::input::Input;
 use super::murmur3;
 use crate::error::SketchError;
 
-/// The seed that DataSketches uses when none is given.
+/// The default seed of DataSketches.
 pub const DEFAULT_SEED: u64 = 9001;
 
 const FORMAT: &str = "DataSketches count-min";
@@ -32,18 +31,18 @@ const VERSION: u8 = 1;
 const FAMILY: u8 = 18;
 const EMPTY: u8 = 1;
 
-/// The bytes before the total weight.
+/// Bytes before the total weight.
 const PREAMBLE_BYTES: usize = 16;
 
-/// DataSketches makes no sketch of this many cells.
+/// DataSketches requires fewer cells than this.
 const CELLS_LIMIT: u64 = 1 << 30;
 
-/// A key, as DataSketches hashes it: an integer is its 8 bytes, a text its UTF-8.
+/// A key as DataSketches hashes it: an integer as 8 bytes, text as UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// An integer; negative ones are their two's complement.
+    /// An integer; negative ones in two's complement.
     Integer(u64),
-    /// Bytes. Empty ones are ignored, as DataSketches does with empty strings.
+    /// Bytes. Empty ones are ignored, as DataSketches ignores empty strings.
     Bytes(&'a [u8]),
 }
 
@@ -71,8 +70,8 @@ impl<'a> From<&'a [u8]> for Item<'a> {
     }
 }
 
-/// A count-min sketch of Apache DataSketches with cells of type `C`: `f64` as Python has them, `u64`
-/// or `i64` as C++ programs do.
+/// A count-min sketch of Apache DataSketches with cells of type `C`: `f64` as in Python, `u64` or
+/// `i64` as in C++.
 ///
 /// ```
 /// use septet_sketch::codec::datasketches::CountMin;
@@ -90,7 +89,8 @@ pub struct CountMin<C: Cell> {
     row_seeds: Vec<u64>,
     buckets: u32,
     total: C,
-    /// Row by row; none while the sketch is empty, so that 16 hostile bytes cannot ask for memory.
+    /// Row by row; not allocated while the sketch is empty, so that 16 hostile bytes cannot cause a
+    /// large allocation.
     cells: Vec<C>,
 }
 
@@ -99,8 +99,8 @@ impl<C: Cell> CountMin<C> {
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] for a size or a seed that DataSketches does not take: it makes no
-    /// sketch of 2^30 cells, and the 16-bit hash of the seed must not be 0.
+    /// [`SketchError::Parameter`] for a size or a seed that DataSketches does not accept: there must be
+    /// fewer than 2^30 cells, and the 16-bit hash of the seed must not be 0.
     pub fn new(depth: u8, buckets: u32, seed: u64) -> Result<Self, SketchError> {
         if depth == 0 {
             return Err(SketchError::parameter("depth", "1 to 255 rows", depth));
@@ -142,9 +142,9 @@ impl<C: Cell> CountMin<C> {
         }
     }
 
-    /// Reads a sketch that was made with this seed; the bytes hold a hash of the seed only.
+    /// Decodes a sketch with this seed; the bytes contain only a hash of the seed.
     ///
-    /// Nothing in the bytes tells the type of the cells; [`CellType::of`] tells it in practice.
+    /// The bytes do not name the type of the cells; [`CellType::detect`] infers it.
     ///
     /// # Errors
     ///
@@ -164,10 +164,10 @@ impl<C: Cell> CountMin<C> {
         } else {
             let at = input.offset();
             let total = C::from_bytes(input.array("the total weight")?);
-            if !total.is_legal() || total == C::default() || total != total.magnitude() {
+            if !total.is_finite() || total == C::default() || total != total.magnitude() {
                 return Err(input.fault_at(at, "a weight above 0", format!("{total:?}")));
             }
-            // The bytes are here before memory for the cells is asked for.
+            // `take` checks that the bytes exist before memory for the cells is allocated.
             let at = input.offset();
             let count = usize::from(header.depth) * header.buckets as usize;
             let bytes = input.take(count * 8, "cells")?;
@@ -177,7 +177,7 @@ impl<C: Cell> CountMin<C> {
                 .iter()
                 .map(|&bytes| C::from_bytes(bytes))
                 .collect();
-            if let Some(index) = cells.iter().position(|cell| !cell.is_legal()) {
+            if let Some(index) = cells.iter().position(|cell| !cell.is_finite()) {
                 let found = format!("{:?}", cells[index]);
                 return Err(input.fault_at(at + 8 * index, "a weight", found));
             }
@@ -193,7 +193,7 @@ impl<C: Cell> CountMin<C> {
         ))
     }
 
-    /// The bytes that DataSketches writes for this sketch.
+    /// Encodes the sketch as DataSketches does.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let empty = self.is_empty();
@@ -217,7 +217,7 @@ impl<C: Cell> CountMin<C> {
     /// Rows.
     #[must_use]
     pub fn depth(&self) -> u8 {
-        // From 1 to 255, as the constructors check.
+        // 1 to 255, as the constructors have checked.
         self.row_seeds.len() as u8
     }
 
@@ -233,7 +233,7 @@ impl<C: Cell> CountMin<C> {
         self.seed
     }
 
-    /// Sum of the absolute weights so far.
+    /// The sum of the absolute weights.
     #[must_use]
     pub fn total_weight(&self) -> C {
         self.total
@@ -245,11 +245,10 @@ impl<C: Cell> CountMin<C> {
         self.total == C::default()
     }
 
-    /// Adds a weight to a key. Integer cells stop at the ends of their range; a weight that is not
-    /// a finite number is ignored.
+    /// Adds a weight to a key. Integer cells saturate; a weight that is not finite is ignored.
     pub fn update<'a>(&mut self, item: impl Into<Item<'a>>, weight: C) {
         let item = item.into();
-        if item == Item::Bytes(&[]) || !weight.is_legal() || weight == C::default() {
+        if item == Item::Bytes(&[]) || !weight.is_finite() || weight == C::default() {
             return;
         }
         if self.cells.is_empty() {
@@ -263,8 +262,8 @@ impl<C: Cell> CountMin<C> {
         }
     }
 
-    /// The estimated weight of a key: the least of its cells. It is never below the true weight
-    /// when no weight was negative.
+    /// The estimated weight of a key: the minimum of its cells. It is never below the true weight if
+    /// no weight was negative.
     #[must_use]
     pub fn estimate<'a>(&self, item: impl Into<Item<'a>>) -> C {
         let item = item.into();
@@ -273,18 +272,18 @@ impl<C: Cell> CountMin<C> {
         }
         (0..self.row_seeds.len())
             .map(|row| self.cells[self.position(row, item)])
-            .reduce(|least, cell| if cell < least { cell } else { least })
+            .reduce(|min, cell| if cell < min { cell } else { min })
             .unwrap_or_default()
     }
 
-    /// The share of the total weight by which an estimate is too large with probability
-    /// `exp(-depth)` at most: e / buckets.
+    /// The relative error `e / buckets`: an estimate is too large by more than this fraction of the
+    /// total weight with probability at most `exp(-depth)`.
     #[must_use]
     pub fn relative_error(&self) -> f64 {
         core::f64::consts::E / f64::from(self.buckets)
     }
 
-    /// Adds what another sketch counted.
+    /// Adds the weights of another sketch.
     ///
     /// # Errors
     ///
@@ -347,7 +346,7 @@ impl<C: Cell> CountMin<C> {
     }
 }
 
-/// What stands before the weights.
+/// The fields before the weights.
 struct Header {
     buckets: u32,
     depth: u8,
@@ -357,6 +356,7 @@ struct Header {
 
 impl Header {
     fn read(input: &mut Input<'_>) -> Result<Self, SketchError> {
+        // The fixed bytes, checked one by one so that an error names the byte.
         let [words, version, family, flags] = input.array("preamble")?;
         let fixed = [
             (0, words, PREAMBLE_WORDS, "words of preamble"),
@@ -376,6 +376,7 @@ impl Header {
         if unused != 0 {
             return Err(input.fault_at(4, "4 zeros", format!("{unused:#x}")));
         }
+        // The dimensions, checked as `CountMin::new` checks them.
         let buckets = input.u32("the buckets of a row")?;
         let depth = input.u8("the number of rows")?;
         let seed_hash = input.u16("the hash of the seed")?;
@@ -402,7 +403,7 @@ impl Header {
     }
 }
 
-/// The 16 bits that stand for a seed in the bytes.
+/// The 16-bit hash of a seed in the bytes.
 fn seed_hash(seed: u64) -> u16 {
     murmur3::hash(&seed.to_le_bytes(), 0) as u16
 }

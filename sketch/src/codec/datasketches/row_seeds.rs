@@ -1,10 +1,9 @@
-//! The seeds of rows, as C++ with the GNU standard library derives them.
+//! The seeds of rows, derived as in C++ with the GNU standard library.
 //!
-//! The C++ sketch draws one number a row from `std::uniform_int_distribution<uint64_t>` over a
-//! `std::default_random_engine`. The standard leaves both to the library; the wheels and packages of
+//! The C++ sketch draws one number per row from `std::uniform_int_distribution<uint64_t>` over a
+//! `std::default_random_engine`. Both are implementation-defined. The wheels and packages of
 //! DataSketches for Linux are built with libstdc++, where the engine is `minstd_rand0` and the
-//! distribution the algorithm below. Other libraries give other seeds, and sketches that neither
-//! can read.
+//! distribution the algorithm below. Other libraries give other seeds, and incompatible sketches.
 
 use alloc::vec::Vec;
 
@@ -12,7 +11,7 @@ use alloc::vec::Vec;
 const MODULUS: u64 = 0x7fff_ffff;
 const MULTIPLIER: u64 = 16_807;
 
-/// How many values the engine has: 1 to 2^31 - 2.
+/// The number of values of the engine: 1 to 2^31 - 2.
 const VALUES: u64 = MODULUS - 1;
 
 struct Engine(u64);
@@ -22,7 +21,7 @@ impl Engine {
         Self((seed % MODULUS).max(1))
     }
 
-    /// The next value, less the smallest one: 0 to 2^31 - 3.
+    /// The next value minus the smallest one: 0 to 2^31 - 3.
     fn next(&mut self) -> u64 {
         self.0 = self.0 * MULTIPLIER % MODULUS;
         self.0 - 1
@@ -31,6 +30,7 @@ impl Engine {
     /// A number from 0 to `largest`, both included.
     fn uniform(&mut self, largest: u64) -> u64 {
         if largest < VALUES - 1 {
+            // Scale down, rejecting the incomplete last interval.
             let scaling = (VALUES - 1) / (largest + 1);
             let past = (largest + 1) * scaling;
             loop {
@@ -42,6 +42,7 @@ impl Engine {
         } else if largest == VALUES - 1 {
             self.next()
         } else {
+            // Compose from a high part in units of `VALUES` and a low part; reject overflow.
             loop {
                 let high = VALUES.wrapping_mul(self.uniform(largest / VALUES));
                 let value = high.wrapping_add(self.next());

@@ -1,8 +1,8 @@
-//! Runs of numbers.
+//! Encoding of sequences of integers.
 
 use super::{Envelope, Input, SketchError};
 
-/// Writes seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Writes a LEB128 varint: seven bits per byte, the lowest first; the highest bit marks continuation.
 pub(crate) fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
@@ -11,7 +11,7 @@ pub(crate) fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// Integers of a size, with sign or without, as bytes.
+/// The encoding of integers of a given size and signedness.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numbers {
     /// Bytes in memory: 1, 2, 4 or 8.
@@ -20,13 +20,13 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Writes a number; signed ones as the bits of an `i64`.
+    /// Writes a number; signed ones are passed as the bits of an `i64`.
     #[inline]
     pub(crate) fn push(self, bytes: &mut Vec<u8>, raw: bool, number: u64) {
         if raw {
             bytes.extend(&number.to_le_bytes()[..self.size]);
         } else if self.signed {
-            // Small negative numbers become small ones: 0, -1, 1, -2, ..
+            // Zigzag, so that small negative numbers take few bytes: 0, -1, 1, -2, ..
             let number = number.cast_signed();
             push_varint(bytes, ((number << 1) ^ (number >> 63)).cast_unsigned());
         } else {
@@ -34,7 +34,7 @@ impl Numbers {
         }
     }
 
-    /// Reads exactly `count` numbers; signed ones are the bits of an `i64`.
+    /// Reads exactly `count` numbers; signed ones as the bits of an `i64`.
     pub(crate) fn read(
         self,
         envelope: &Envelope<'_>,
@@ -48,7 +48,7 @@ impl Numbers {
             numbers.reserve_exact(count);
             numbers.extend(bytes.chunks_exact(self.size).map(|bytes| self.widen(bytes)));
         } else {
-            // Every number takes a byte at least.
+            // Every number takes at least one byte, so `count` is checked before memory is allocated.
             if input.remaining() < count {
                 return Err(input.fault_at(
                     0,
@@ -76,6 +76,7 @@ impl Numbers {
         Ok(numbers)
     }
 
+    /// Zero- or sign-extends a number of this size.
     fn widen(self, bytes: &[u8]) -> u64 {
         let mut wide = [0; 8];
         wide[..self.size].copy_from_slice(bytes);
@@ -88,19 +89,20 @@ impl Numbers {
         }
     }
 
+    /// Whether a number fits into this size.
     fn holds(self, number: u64) -> bool {
         self.widen(&number.to_le_bytes()[..self.size]) == number
     }
 }
 
-/// Reads a number of seven bits a byte, in its shortest form.
+/// Reads a varint, which must be in its shortest form, so that every number has one encoding.
 pub(crate) fn varint(input: &mut Input<'_>) -> Result<u64, SketchError> {
     let at = input.offset();
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = input.u8("a number")?;
         let bits = u64::from(byte & 0x7f);
-        // The tenth byte holds one bit, and a last byte of zero would be needless.
+        // The tenth byte has one bit left, and a last byte of zero is not the shortest form.
         if (shift == 63 && byte > 1) || (shift > 0 && byte == 0) {
             break;
         }

@@ -1,5 +1,5 @@
-//! Sketches of Apache DataSketches in a file of this crate: with their seed, the type of their cells
-//! and a checksum, and smaller. The payload is what DataSketches writes.
+//! Apache DataSketches sketches in the native format, which adds the seed, the type of the cells, a
+//! checksum and compression. The payload is the DataSketches encoding.
 
 use super::{Envelope, Kind, Native, Options, Parts, SketchError};
 use crate::codec::datasketches::{Cell, CellType, CountMin};
@@ -20,7 +20,7 @@ impl<C: Cell> Native for CountMin<C> {
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
+    fn from_bytes_with_limit(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
         let envelope = Envelope::open(bytes, Kind::DataSketches, memory)?;
         envelope.check_element(element(C::TYPE), &C::TYPE.to_string())?;
         envelope.parameters.end()?;

@@ -1,4 +1,4 @@
-//! What is around the content of every kind.
+//! The common frame of all kinds: header, parameters, payload, checksum.
 
 use std::borrow::Cow;
 
@@ -8,44 +8,45 @@ use super::{
 };
 use crate::any_key::KeyType;
 
-/// The most bytes of parameters.
-const MOST_PARAMETERS: u32 = 4096;
+/// The maximum length of the parameters.
+const MAX_PARAMETER_BYTES: u32 = 4096;
 
-/// The codes for the keys that are hashes, or of several types.
+/// The codes of keys that are hashes, and of keys of several types.
 pub(super) const HASHES: u8 = 4;
 pub(super) const MIXED: u8 = 5;
 
-/// The bit of the flags that says that a counter has stopped.
+/// The flag of a saturated sketch.
 const SATURATED: u16 = 1;
 
-/// What a kind puts into a file.
+/// The content of a file.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) kind: Kind,
     pub(crate) element: u8,
-    /// The code of the keys inside, 0 when there are none: then the options may say it.
+    /// The code of the type of the stored keys; 0 if none are stored, then the options may name it.
     pub(crate) keys: u8,
     pub(crate) saturated: bool,
     pub(crate) seed: u64,
     pub(crate) total: u64,
     pub(crate) parameters: Vec<u8>,
-    /// Not yet compressed.
+    /// Uncompressed.
     pub(crate) payload: Vec<u8>,
 }
 
 impl Parts {
-    /// The whole file.
+    /// Encodes the file; see the table in [`native`](super).
     pub(crate) fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, SketchError> {
         let payload = match options.encoding {
             Encoding::Raw | Encoding::Varint => Cow::Borrowed(&self.payload[..]),
             Encoding::Zstd => Cow::Owned(compress(&self.payload)?),
         };
+        // The length of the payload and the checksum take 12 bytes.
         let capacity = HEADER_BYTES + self.parameters.len() + payload.len() + 12;
         let mut bytes = Vec::with_capacity(capacity);
         bytes.extend(MAGIC);
         bytes.extend([VERSION, self.kind.code(), self.element]);
         bytes.push(match self.keys {
-            0 => options.keys.map_or(0, code_of),
+            0 => options.key_type.map_or(0, code_of),
             code => code,
         });
         bytes.push(HASH_VERSION);
@@ -62,12 +63,13 @@ impl Parts {
         bytes.extend(&self.parameters);
         bytes.extend((payload.len() as u64).to_le_bytes());
         bytes.extend(&*payload);
+        // The checksum covers everything before it.
         bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
         Ok(bytes)
     }
 }
 
-/// The code of a type of keys.
+/// The code of a key type.
 pub(super) fn code_of(keys: KeyType) -> u8 {
     match keys {
         KeyType::Integer => 1,
@@ -76,15 +78,16 @@ pub(super) fn code_of(keys: KeyType) -> u8 {
     }
 }
 
-/// The bytes before the parameters.
-pub(super) struct Front {
+/// The fields before the parameters.
+pub(super) struct FixedHeader {
     pub(super) header: Header,
     key_code: u8,
     saturated: bool,
     parameters: u32,
 }
 
-impl Front {
+impl FixedHeader {
+    /// Reads and checks field by field. The checksum is checked later: these fields decide how.
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, SketchError> {
         let magic: [u8; 4] = input.array("magic number")?;
         if magic != MAGIC {
@@ -102,7 +105,7 @@ impl Front {
         };
         let element = input.u8("element")?;
         let key_code = input.u8("type of keys")?;
-        let keys = match key_code {
+        let key_type = match key_code {
             1 => Some(KeyType::Integer),
             2 => Some(KeyType::Bytes),
             3 => Some(KeyType::Flow),
@@ -125,8 +128,8 @@ impl Front {
             return Err(input.fault_at(10, "flags 0 or 1", format!("{flags}")));
         }
         let parameters = input.u32("length of the parameters")?;
-        if parameters > MOST_PARAMETERS {
-            let expected = format!("at most {MOST_PARAMETERS} bytes of parameters");
+        if parameters > MAX_PARAMETER_BYTES {
+            let expected = format!("at most {MAX_PARAMETER_BYTES} bytes of parameters");
             return Err(input.fault_at(12, expected, format!("{parameters}")));
         }
         let seed = input.u64("seed")?;
@@ -135,7 +138,7 @@ impl Front {
             header: Header {
                 kind,
                 element,
-                keys,
+                key_type,
                 encoding,
                 seed,
                 total,
@@ -147,7 +150,7 @@ impl Front {
     }
 }
 
-/// A file taken apart, its checksum checked.
+/// A decoded frame with a valid checksum.
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
     pub(crate) header: Header,
@@ -160,11 +163,15 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Takes the bytes apart, which hold a sketch of this kind. A compressed payload may take
-    /// `memory` bytes.
-    pub(crate) fn open(bytes: &'a [u8], kind: Kind, memory: usize) -> Result<Self, SketchError> {
+    /// Decodes the frame of a sketch of this kind. A compressed payload may expand to `max_memory`
+    /// bytes.
+    pub(crate) fn open(
+        bytes: &'a [u8],
+        kind: Kind,
+        max_memory: usize,
+    ) -> Result<Self, SketchError> {
         let mut input = Input::new(FORMAT, bytes);
-        let front = Front::read(&mut input)?;
+        let front = FixedHeader::read(&mut input)?;
         let header = front.header;
         if header.kind != kind {
             return Err(input.fault_at(5, format!("a {kind}"), format!("a {}", header.kind)));
@@ -174,6 +181,7 @@ impl<'a> Envelope<'a> {
         let payload_at = input.offset();
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let payload = input.take(length, "payload")?;
+        // Nothing of the payload is interpreted before the checksum is known to match.
         let computed = crc32c::crc32c(&bytes[..input.offset()]);
         let at = input.offset();
         let stored = input.u32("checksum")?;
@@ -185,7 +193,7 @@ impl<'a> Envelope<'a> {
         let payload = match header.encoding {
             Encoding::Raw | Encoding::Varint => Cow::Borrowed(payload),
             Encoding::Zstd => Cow::Owned(
-                decompress(payload, memory)?
+                decompress(payload, max_memory)?
                     .map_err(|(expected, found)| input.fault_at(payload_at, expected, found))?,
             ),
         };
@@ -199,12 +207,12 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether numbers are written as they are in memory.
+    /// Whether numbers are stored with their size in memory.
     pub(crate) fn is_raw(&self) -> bool {
         self.header.encoding == Encoding::Raw
     }
 
-    /// The payload as input; places in a compressed one are told as its beginning.
+    /// A cursor over the payload; errors in a compressed payload are reported at its start.
     pub(crate) fn content(&self) -> Input<'_> {
         match &self.payload {
             Cow::Borrowed(payload) => Input::at(FORMAT, payload, self.payload_at, 1),
@@ -212,7 +220,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Checks the byte that tells the type of counters or slots.
+    /// Checks the byte for the type of counters or slots.
     pub(crate) fn check_element(&self, expected: u8, what: &str) -> Result<(), SketchError> {
         let found = self.header.element;
         if found == expected {
@@ -221,23 +229,26 @@ impl<'a> Envelope<'a> {
         Err(self.fault(6, format!("{expected} ({what})"), format!("{found}")))
     }
 
-    /// Checks that a sketch of so many bytes is within the limit.
+    /// Checks the memory that a sketch needs against the limit; `None` means that it overflows.
     pub(crate) fn check_memory(
         &self,
         needed: Option<usize>,
-        memory: usize,
+        max_memory: usize,
     ) -> Result<(), SketchError> {
         match needed {
-            Some(needed) if needed <= memory => Ok(()),
+            Some(needed) if needed <= max_memory => Ok(()),
             _ => Err(self.fault(
                 HEADER_BYTES,
-                format!("a sketch of at most {memory} bytes of memory"),
-                needed.map_or_else(|| "more than there is".into(), |needed| format!("{needed}")),
+                format!("a sketch of at most {max_memory} bytes of memory"),
+                needed.map_or_else(
+                    || "more than the address space".into(),
+                    |needed| format!("{needed}"),
+                ),
             )),
         }
     }
 
-    /// The error for what stands at `offset` of the file.
+    /// The error for the bytes at `offset` of the file.
     pub(crate) fn fault(
         &self,
         offset: usize,
@@ -248,7 +259,7 @@ impl<'a> Envelope<'a> {
             .fault_at_absolute(offset, expected.into(), found.into())
     }
 
-    /// What a constructor says about parameters, as an error of the file.
+    /// Converts a constructor's error about a parameter to an error of the file.
     pub(crate) fn checked<T>(&self, result: Result<T, SketchError>) -> Result<T, SketchError> {
         result.map_err(|error| match error {
             SketchError::Parameter {
@@ -271,21 +282,22 @@ fn compress(payload: &[u8]) -> Result<Vec<u8>, SketchError> {
     })
 }
 
-/// The payload, or what was expected and found instead.
+/// The payload, or the expected and found values of an error.
 type Decompressed = Result<Vec<u8>, (String, String)>;
 
 #[cfg(feature = "compression")]
-fn decompress(payload: &[u8], memory: usize) -> Result<Decompressed, SketchError> {
+fn decompress(payload: &[u8], max_memory: usize) -> Result<Decompressed, SketchError> {
     use std::io::Read;
 
+    // One byte beyond the limit shows that there is more; the frame's size field is not trusted.
     let mut bytes = Vec::new();
-    let limit = memory as u64;
+    let limit = max_memory as u64;
     let read = zstd::Decoder::with_buffer(payload)
         .and_then(|decoder| decoder.take(limit + 1).read_to_end(&mut bytes));
     Ok(match read {
         Err(error) => Err(("a payload of zstd".to_owned(), error.to_string())),
         Ok(length) if length as u64 > limit => Err((
-            format!("a payload of at most {memory} bytes"),
+            format!("a payload of at most {max_memory} bytes"),
             "a longer one".to_owned(),
         )),
         Ok(_) => Ok(bytes),
@@ -298,7 +310,7 @@ fn compress(_payload: &[u8]) -> Result<Vec<u8>, SketchError> {
 }
 
 #[cfg(not(feature = "compression"))]
-fn decompress(_payload: &[u8], _memory: usize) -> Result<Decompressed, SketchError> {
+fn decompress(_payload: &[u8], _max_memory: usize) -> Result<Decompressed, SketchError> {
     Err(needs_feature())
 }
 

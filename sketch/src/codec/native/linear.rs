@@ -5,7 +5,7 @@
 //! (u64). The payload is the counters, row by row, or in the blocked layout line by line.
 
 use super::{Envelope, Kind, Native, Numbers, Options, Parts, SketchError};
-use crate::count_min::{CountMin, Counter, Layout, Update};
+use crate::count_min::{CountMin, Counter, Layout, UpdateRule};
 use crate::count_sketch::{CountSketch, SignedCounter};
 use crate::frequency::FrequencySketch;
 
@@ -19,8 +19,8 @@ impl<C: Counter> Native for CountMin<C> {
             Layout::Blocked => 1,
         });
         parameters.push(match self.update_rule() {
-            Update::Plain => 0,
-            Update::Conservative => 1,
+            UpdateRule::Plain => 0,
+            UpdateRule::Conservative => 1,
         });
         parameters.push(0);
         parameters.extend((self.width() as u64).to_le_bytes());
@@ -41,8 +41,8 @@ impl<C: Counter> Native for CountMin<C> {
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
-        let mut envelope = Envelope::open(bytes, Kind::CountMin, memory)?;
+    fn from_bytes_with_limit(bytes: &[u8], max_memory: usize) -> Result<Self, SketchError> {
+        let mut envelope = Envelope::open(bytes, Kind::CountMin, max_memory)?;
         let numbers = numbers::<C>(false);
         envelope.check_element(numbers.size as u8, C::NAME)?;
         let parameters = &mut envelope.parameters;
@@ -53,8 +53,8 @@ impl<C: Counter> Native for CountMin<C> {
             other => return Err(parameters.fault_before("layout 0 or 1", other)),
         };
         let rule = match parameters.u8("update rule")? {
-            0 => Update::Plain,
-            1 => Update::Conservative,
+            0 => UpdateRule::Plain,
+            1 => UpdateRule::Conservative,
             other => return Err(parameters.fault_before("update rule 0 or 1", other)),
         };
         match parameters.u8("a zero")? {
@@ -63,7 +63,7 @@ impl<C: Counter> Native for CountMin<C> {
         }
         let width = parameters.u64("width")?;
         parameters.end()?;
-        let cells = cells(&envelope, numbers, depth, width, memory)?;
+        let cells = cells(&envelope, numbers, depth, width, max_memory)?;
         let builder = Self::builder()
             .depth(depth)
             .width(width as usize)
@@ -99,8 +99,8 @@ impl<C: SignedCounter> Native for CountSketch<C> {
         .to_bytes(options)
     }
 
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError> {
-        let mut envelope = Envelope::open(bytes, Kind::CountSketch, memory)?;
+    fn from_bytes_with_limit(bytes: &[u8], max_memory: usize) -> Result<Self, SketchError> {
+        let mut envelope = Envelope::open(bytes, Kind::CountSketch, max_memory)?;
         let numbers = numbers::<C>(true);
         envelope.check_element(numbers.size as u8, C::NAME)?;
         let parameters = &mut envelope.parameters;
@@ -111,14 +111,15 @@ impl<C: SignedCounter> Native for CountSketch<C> {
         }
         let width = parameters.u64("width")?;
         parameters.end()?;
-        let cells = cells(&envelope, numbers, depth, width, memory)?;
+        let cells = cells(&envelope, numbers, depth, width, max_memory)?;
+        // The smallest value of the type is not used; see `SignedCounter`.
         let end = C::MAX.cast_unsigned();
         if let Some(cell) = cells
             .iter()
             .find(|cell| cell.cast_signed().unsigned_abs() > end)
         {
             let found = format!("{}", cell.cast_signed());
-            return Err(envelope.fault(super::HEADER_BYTES, "counters above the least", found));
+            return Err(envelope.fault(super::HEADER_BYTES, "counters above the minimum of the type", found));
         }
         let builder = Self::builder()
             .depth(depth)
@@ -140,19 +141,19 @@ fn numbers<C>(signed: bool) -> Numbers {
     }
 }
 
-/// The counters, when they are within the limit.
+/// Reads the counters if they are within the memory limit.
 fn cells(
     envelope: &Envelope<'_>,
     numbers: Numbers,
     depth: usize,
     width: u64,
-    memory: usize,
+    max_memory: usize,
 ) -> Result<Vec<u64>, SketchError> {
     let count = usize::try_from(width)
         .ok()
         .and_then(|width| width.checked_mul(depth));
-    // The numbers as they are read, and the counters of the sketch.
+    // The decoded numbers and the counters of the sketch exist at the same time.
     let needed = count.and_then(|count| count.checked_mul(size_of::<u64>() + numbers.size));
-    envelope.check_memory(needed, memory)?;
+    envelope.check_memory(needed, max_memory)?;
     numbers.read(envelope, count.unwrap_or_default())
 }

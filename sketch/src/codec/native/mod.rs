@@ -1,7 +1,7 @@
 //! The binary format of this crate.
 //!
-//! A file says everything that is needed to go on counting, and nothing that depends on the machine
-//! that wrote it. All numbers are little endian:
+//! A file contains everything that is needed to continue counting, independently of the machine that
+//! wrote it. All numbers are little endian:
 //!
 //! | byte | | |
 //! | --- | --- | --- |
@@ -9,20 +9,20 @@
 //! | 4 | version | 1 |
 //! | 5 | kind | [`Kind`] |
 //! | 6 | element | bytes of a counter or of a slot; the type of DataSketches' cells |
-//! | 7 | keys | 0 not said, 1 integers, 2 bytes, 3 flows, 4 hashes, 5 mixed |
+//! | 7 | keys | 0 unspecified, 1 integers, 2 bytes, 3 flows, 4 hashes, 5 mixed |
 //! | 8 | hash | [`HASH_VERSION`] |
 //! | 9 | encoding | [`Encoding`] |
-//! | 10 | flags, u16 | bit 0: a counter has stopped at its largest value |
+//! | 10 | flags, u16 | bit 0: a counter has saturated |
 //! | 12 | length of the parameters, u32 | |
 //! | 16 | seed, u64 | |
-//! | 24 | total, u64 | occurrences so far |
+//! | 24 | total, u64 | total count |
 //! | 32 | parameters | depends on the kind |
 //! | | length of the payload, u64 | |
 //! | | payload | counters, entries, a sketch inside another |
 //! | | CRC32C, u32 | of everything before |
 //!
-//! Truncated, damaged and hostile bytes give [`SketchError::Decode`]. Memory is asked for when the
-//! bytes that fill it are there, and a sketch that would take more than a stated limit is refused.
+//! Truncated, damaged and hostile bytes give [`SketchError::Decode`]. Memory is allocated only for
+//! data that is present in the input, and a sketch that would exceed a limit is refused.
 //!
 //! ```
 //! use septet_sketch::codec::native::{Native, Options};
@@ -60,14 +60,14 @@ const VERSION: u8 = 1;
 /// Bytes before the parameters.
 const HEADER_BYTES: usize = 32;
 
-/// Bytes of memory that a sketch takes at most when it is read by [`Native::from_bytes`]: this
-/// many, or [`MEMORY_FACTOR`] times the bytes that are read when that is more.
-pub const MEMORY: usize = 256 << 20;
+/// The memory limit of [`Native::from_bytes`] in bytes; the limit is [`MEMORY_LIMIT_FACTOR`] times the
+/// length of the input if that is more.
+pub const DEFAULT_MEMORY_LIMIT: usize = 256 << 20;
 
-/// See [`MEMORY`].
-pub const MEMORY_FACTOR: usize = 16;
+/// See [`DEFAULT_MEMORY_LIMIT`].
+pub const MEMORY_LIMIT_FACTOR: usize = 16;
 
-/// What a file holds.
+/// The kind of sketch in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -121,108 +121,112 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How numbers are written.
+/// The encoding of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// 0: counters as they are in memory. The fastest, and as large as the sketch.
+    /// 0: counters with their size in memory. The fastest, and as large as the sketch.
     Raw,
-    /// 1: seven bits a byte (LEB128), small numbers in one byte.
+    /// 1: varints (LEB128), small numbers in one byte.
     #[default]
     Varint,
-    /// 2: as `Varint`, and then compressed with zstd (feature `compression`).
+    /// 2: as `Varint`, then compressed with zstd (feature `compression`).
     Zstd,
 }
 
-/// How a sketch is written.
+/// Options of [`Native::to_bytes`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How numbers are written.
+    /// The encoding of numbers.
     pub encoding: Encoding,
-    /// What kind of keys was counted, for sketches that do not hold keys themselves.
-    pub keys: Option<KeyType>,
+    /// The type of the counted keys, for sketches that do not store keys.
+    pub key_type: Option<KeyType>,
 }
 
 impl Options {
-    /// How numbers are written; [`Encoding::Varint`] by default.
+    /// The encoding of numbers; [`Encoding::Varint`] by default.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
         self
     }
 
-    /// What kind of keys was counted, for programs that read keys from people; unsaid by default.
+    /// The type of the counted keys, with which a program can parse the keys of a query; unspecified
+    /// by default.
     #[must_use]
-    pub fn keys(mut self, keys: Option<KeyType>) -> Self {
-        self.keys = keys;
+    pub fn key_type(mut self, key_type: Option<KeyType>) -> Self {
+        self.key_type = key_type;
         self
     }
 }
 
-/// What can be told of a file without reading its payload.
+/// The header of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
-    /// What the file holds.
+    /// The kind of sketch.
     pub kind: Kind,
     /// Bytes of a counter or of a slot; for DataSketches 0 (`f64`), 1 (`u64`) or 2 (`i64`).
     pub element: u8,
-    /// What kind of keys was counted, if the file says so.
-    pub keys: Option<KeyType>,
-    /// How numbers are written.
+    /// The type of the counted keys, if specified.
+    pub key_type: Option<KeyType>,
+    /// The encoding of numbers.
     pub encoding: Encoding,
-    /// The seed under which keys are hashed.
+    /// The seed of the hash.
     pub seed: u64,
-    /// Occurrences so far.
+    /// The total count.
     pub total: u64,
 }
 
 impl Header {
-    /// Whether the bytes begin as those of this format.
+    /// Whether the bytes begin with the magic number of this format.
     #[must_use]
-    pub fn is_at_start_of(bytes: &[u8]) -> bool {
+    pub fn has_magic(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
-    /// Reads the first 32 bytes.
+    /// Decodes the header from the first 32 bytes.
     ///
     /// # Errors
     ///
     /// [`SketchError::Decode`] for bytes that are not of this format or of another version.
     pub fn read(bytes: &[u8]) -> Result<Self, SketchError> {
-        Ok(envelope::Front::read(&mut Input::new(FORMAT, bytes))?.header)
+        Ok(envelope::FixedHeader::read(&mut Input::new(FORMAT, bytes))?.header)
     }
 }
 
-/// A sketch that is written to bytes and read from them.
+/// A sketch that can be encoded in the native format.
 pub trait Native: Sized {
-    /// The bytes of this sketch.
+    /// Encodes the sketch.
     ///
     /// # Errors
     ///
     /// [`SketchError::NeedsFeature`] for [`Encoding::Zstd`] without the feature `compression`.
     fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, SketchError>;
 
-    /// Reads a sketch, which may take [`MEMORY`] bytes or [`MEMORY_FACTOR`] times those that are
-    /// read.
+    /// Decodes a sketch of at most [`DEFAULT_MEMORY_LIMIT`] bytes of memory, or
+    /// [`MEMORY_LIMIT_FACTOR`] times the length of `bytes` if that is more.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Decode`] when the bytes are not those of such a sketch.
+    /// [`SketchError::Decode`] when the bytes are not a valid sketch of this type.
     fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
-        Self::from_bytes_within(bytes, default_memory(bytes))
+        Self::from_bytes_with_limit(bytes, default_memory(bytes))
     }
 
-    /// Reads a sketch that takes at most about `memory` bytes.
+    /// Decodes a sketch of at most about `max_memory` bytes of memory.
     ///
     /// # Errors
     ///
     /// As [`from_bytes`](Self::from_bytes).
-    fn from_bytes_within(bytes: &[u8], memory: usize) -> Result<Self, SketchError>;
+    fn from_bytes_with_limit(bytes: &[u8], max_memory: usize) -> Result<Self, SketchError>;
 }
 
-/// The limit for which [`MEMORY`] stands.
+/// The memory limit of [`Native::from_bytes`].
 pub(crate) fn default_memory(bytes: &[u8]) -> usize {
-    bytes.len().saturating_mul(MEMORY_FACTOR).max(MEMORY)
+    bytes
+        .len()
+        .saturating_mul(MEMORY_LIMIT_FACTOR)
+        .max(DEFAULT_MEMORY_LIMIT)
 }

@@ -1,33 +1,31 @@
-//! Keys inside files.
+//! Encoding of keys.
 
 use super::cells::varint;
 use super::envelope::{HASHES, MIXED, code_of};
 use super::{Input, SketchError, push_varint};
 use crate::any_key::{AnyKey, KeyType};
-use crate::heavy_hitters::KeyHash;
-use crate::key::{FlowKey, Key};
+use crate::key::{FlowKey, Key, KeyHash};
 
-/// The longest key.
-const LONGEST_KEY: u64 = 1 << 20;
+/// The maximum length of a key in bytes.
+const MAX_KEY_BYTES: u64 = 1 << 20;
 
-/// A key that files hold: integers without sign, text, bytes, flows, hashes, and [`AnyKey`]. It
-/// cannot be implemented outside this crate.
-#[expect(private_bounds, reason = "sealed: files hold these types only")]
+/// A key that can be stored: unsigned integers, text, bytes, flows, hashes, and [`AnyKey`]. Sealed.
+#[expect(private_bounds, reason = "sealed: the format has these types only")]
 pub trait StoredKey: Key + Eq + Clone + Stored {}
 
 impl<K: Key + Eq + Clone + Stored> StoredKey for K {}
 
-/// How a key is written.
+/// The encoding of a key type.
 pub(crate) trait Stored: Sized {
-    /// The code of the type that all of these keys have.
+    /// The code of the type of these keys.
     fn code<'a>(keys: impl Iterator<Item = &'a Self>) -> u8
     where
         Self: 'a;
 
-    /// Writes a key in a file of this code.
+    /// Writes a key to a file with this code.
     fn write(&self, code: u8, bytes: &mut Vec<u8>);
 
-    /// Reads a key from a file of this code; `None` when it is of another type.
+    /// Reads a key from a file with this code; `None` if it has another type.
     fn read(code: u8, input: &mut Input<'_>) -> Result<Option<Self>, SketchError>;
 }
 
@@ -74,8 +72,8 @@ impl Stored for Vec<u8> {
         }
         let at = input.offset();
         let length = varint(input)?;
-        if length > LONGEST_KEY {
-            let expected = format!("a key of at most {LONGEST_KEY} bytes");
+        if length > MAX_KEY_BYTES {
+            let expected = format!("a key of at most {MAX_KEY_BYTES} bytes");
             return Err(input.fault_at(at, expected, format!("{length}")));
         }
         Ok(Some(input.take(length as usize, "key")?.to_vec()))
@@ -132,7 +130,7 @@ impl Stored for KeyHash {
     }
 }
 
-/// Keys of one type are written as that type's; before each of several types stands its code.
+/// Keys of one type are encoded as keys of that type; in a mixed file each is preceded by its code.
 impl Stored for AnyKey {
     fn code<'a>(keys: impl Iterator<Item = &'a Self>) -> u8 {
         let mut types: Vec<KeyType> = keys.map(Self::key_type).collect();
@@ -170,9 +168,9 @@ impl Stored for AnyKey {
     }
 }
 
-/// Reads a key, or says that it is of another type.
+/// Reads a key; fails if it has another type.
 pub(crate) fn read_key<K: Stored>(code: u8, input: &mut Input<'_>) -> Result<K, SketchError> {
     let at = input.offset();
     K::read(code, input)?
-        .ok_or_else(|| input.fault_at(at, "a key of the type that is asked for", "another"))
+        .ok_or_else(|| input.fault_at(at, "a key of the requested type", "another type"))
 }

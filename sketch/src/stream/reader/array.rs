@@ -58,13 +58,13 @@ mod numpy {
 
     use super::{Decode, Failure, Input};
     use crate::any_key::AnyKey;
-    use crate::error::Place;
+    use crate::error::Location;
     use crate::key::FlowKey;
     use crate::stream::reader::Record;
     use crate::stream::reader::input::decimal;
 
     /// The longest header; NumPy's own are 128 bytes.
-    const LONGEST_HEADER: usize = 64 * 1024;
+    const MAX_HEADER_BYTES: usize = 64 * 1024;
 
     /// The columns of a table of flows.
     const FLOW_COLUMNS: u64 = 11;
@@ -86,7 +86,7 @@ mod numpy {
         pub(super) fn new(mut input: Input<'a>) -> Result<Self, Failure> {
             let text = header_bytes(&mut input)?;
             let wrong = |expected: &str, found: String| {
-                Failure::at(Place::Byte(0), expected.to_owned(), found)
+                Failure::at(Location::Byte(0), expected.to_owned(), found)
             };
             if !is_tame(&text) {
                 let found = "one of a huge or nested array".to_owned();
@@ -136,7 +136,7 @@ mod numpy {
                 return match end {
                     0 => Ok(None),
                     _ => Err(Failure::at(
-                        Place::Row(self.row),
+                        Location::Row(self.row),
                         "the end",
                         "more bytes than the shape tells",
                     )),
@@ -146,7 +146,7 @@ mod numpy {
             let bytes = &mut bytes[..self.columns as usize * self.size];
             if self.input.fill(bytes)? < bytes.len() {
                 return Err(Failure::at(
-                    Place::Row(self.row),
+                    Location::Row(self.row),
                     format!("{} rows", self.rows),
                     "the end",
                 ));
@@ -154,7 +154,7 @@ mod numpy {
             let mut row = Row {
                 elements: [0; FLOW_COLUMNS as usize],
                 columns: self.columns as usize,
-                place: Place::Row(self.row),
+                location: Location::Row(self.row),
             };
             for (element, bytes) in row.elements.iter_mut().zip(bytes.chunks(self.size)) {
                 let mut wide = [0; 8];
@@ -166,7 +166,7 @@ mod numpy {
                 let unused = 64 - 8 * self.size as u32;
                 if self.signed && integer.cast_signed() << unused < 0 {
                     return Err(Failure::at(
-                        row.place,
+                        row.location,
                         "integers from 0",
                         format!("{}", (integer.cast_signed() << unused) >> unused),
                     ));
@@ -182,7 +182,7 @@ mod numpy {
     struct Row {
         elements: [u64; FLOW_COLUMNS as usize],
         columns: usize,
-        place: Place,
+        location: Location,
     }
 
     impl Row {
@@ -207,7 +207,7 @@ mod numpy {
         fn part<T: TryFrom<u64>>(&self, column: usize) -> Result<T, Failure> {
             T::try_from(self.elements[column]).map_err(|_| {
                 Failure::at(
-                    self.place,
+                    self.location,
                     format!(
                         "an integer of {} bits in column {column}",
                         8 * size_of::<T>()
@@ -233,7 +233,7 @@ mod numpy {
             if let Some(counts) = counts.as_ref().filter(|counts| counts.columns > 1) {
                 let found = format!("{} columns", counts.columns);
                 return Err(Failure::at(
-                    Place::Byte(0),
+                    Location::Byte(0),
                     "counts in one dimension",
                     found,
                 ));
@@ -242,7 +242,7 @@ mod numpy {
                 && keys.rows != counts.rows
             {
                 return Err(Failure::at(
-                    Place::Byte(0),
+                    Location::Byte(0),
                     format!("as many counts as keys ({})", keys.rows),
                     counts.rows.to_string(),
                 ));
@@ -273,7 +273,7 @@ mod numpy {
     /// The magic number, the version and the text of the header. The text is no longer than the
     /// bytes that are there.
     fn header_bytes(input: &mut Input<'_>) -> Result<Vec<u8>, Failure> {
-        let wrong = |expected: &str, found: &str| Failure::at(Place::Byte(0), expected, found);
+        let wrong = |expected: &str, found: &str| Failure::at(Location::Byte(0), expected, found);
         let mut header = vec![0; 8];
         if input.fill(&mut header)? < 8 || !header.starts_with(b"\x93NUMPY") {
             return Err(wrong("an array of NumPy", "something else"));
@@ -285,8 +285,8 @@ mod numpy {
         }
         header.extend(&length[..width]);
         let length = u32::from_le_bytes(length) as usize;
-        if length > LONGEST_HEADER {
-            let expected = format!("a header of at most {LONGEST_HEADER} bytes");
+        if length > MAX_HEADER_BYTES {
+            let expected = format!("a header of at most {MAX_HEADER_BYTES} bytes");
             return Err(wrong(&expected, &length.to_string()));
         }
         let start = header.len();
@@ -300,7 +300,7 @@ mod numpy {
     /// Whether no product of numbers of this header overflows, and no nesting exhausts the stack:
     /// the parser of `npyz` does not look.
     fn is_tame(header: &[u8]) -> bool {
-        const MOST_BRACKETS: usize = 8;
+        const MAX_BRACKETS: usize = 8;
         let brackets = header.iter().filter(|byte| b"([{".contains(byte)).count();
         let mut product = Some(1_u64);
         for digits in header.split(|byte| !byte.is_ascii_digit()) {
@@ -309,7 +309,7 @@ mod numpy {
                 product = product.zip(number).and_then(|(a, b)| a.checked_mul(b));
             }
         }
-        brackets <= MOST_BRACKETS && product.is_some_and(|product| product < 1 << 62)
+        brackets <= MAX_BRACKETS && product.is_some_and(|product| product < 1 << 62)
     }
 
     /// The bytes of an array in an archive. Every array has a file handle of its own, so that two
@@ -318,7 +318,7 @@ mod numpy {
         let mut file = File::open(path)?;
         let wrong = |error: zip::result::ZipError| match error {
             zip::result::ZipError::Io(error) => Failure::Read(error),
-            error => Failure::at(Place::Byte(0), "a zip archive", error.to_string()),
+            error => Failure::at(Location::Byte(0), "a zip archive", error.to_string()),
         };
         let mut archive = zip::ZipArchive::new(&mut file).map_err(wrong)?;
         let index = archive
@@ -332,7 +332,11 @@ mod numpy {
                     .take(SHOWN)
                     .collect();
                 let expected = format!("an array named {name:?}");
-                Failure::at(Place::Byte(0), expected, format!("[{}]", names.join(", ")))
+                Failure::at(
+                    Location::Byte(0),
+                    expected,
+                    format!("[{}]", names.join(", ")),
+                )
             })?;
         let entry = archive.by_index_raw(index).map_err(wrong)?;
         let (start, length) = (entry.data_start(), entry.compressed_size());
@@ -346,7 +350,7 @@ mod numpy {
         let source: Box<dyn Read + Send> = match method {
             _ if encrypted => {
                 return Err(Failure::at(
-                    Place::Byte(start),
+                    Location::Byte(start),
                     "an open file",
                     "an encrypted one",
                 ));
@@ -357,7 +361,7 @@ mod numpy {
             }
             other => {
                 return Err(Failure::at(
-                    Place::Byte(start),
+                    Location::Byte(start),
                     "a stored or deflated file",
                     format!("{other}"),
                 ));

@@ -26,14 +26,14 @@ impl<'a> Blocks<'a> {
 impl Decode for Blocks<'_> {
     fn next(&mut self) -> Result<Option<Record>, Failure> {
         while self.left == 0 {
-            let Some((line, place)) = self.input.line()? else {
+            let Some((line, location)) = self.input.line()? else {
                 return Ok(None);
             };
             if line.trim_ascii().is_empty() {
                 continue;
             }
             (self.next, self.left) =
-                range(line).map_err(|expected| Failure::at(place, expected, shown(line)))?;
+                range(line).map_err(|expected| Failure::at(location, expected, shown(line)))?;
         }
         let block = self.next;
         // Wraps only behind the last block there is, where nothing is left.

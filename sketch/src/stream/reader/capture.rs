@@ -28,7 +28,7 @@ mod packets {
 
     use super::{Decode, Failure, Input};
     use crate::any_key::AnyKey;
-    use crate::error::Place;
+    use crate::error::Location;
     use crate::key::FlowKey;
     use crate::stream::reader::Record;
 
@@ -40,8 +40,8 @@ mod packets {
 
     /// Bytes of the buffer at first, and at most: the longest packet of the formats with its
     /// options.
-    const BUFFER: usize = 128 * 1024;
-    const LARGEST_BUFFER: usize = 4 * 1024 * 1024;
+    const INITIAL_BUFFER_BYTES: usize = 128 * 1024;
+    const MAX_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
     pub(super) struct Packets<'a> {
         reader: Box<dyn PcapReaderIterator + Send + 'a>,
@@ -63,7 +63,7 @@ mod packets {
     }
 
     /// Bytes of the smallest block: its type, and its length twice.
-    const SMALLEST_BLOCK: u32 = 12;
+    const MIN_BLOCK_BYTES: u32 = 12;
 
     /// The first bytes, which were looked at, and all others; fills buffers to the end.
     struct Source<'a> {
@@ -79,8 +79,8 @@ mod packets {
                 Ok(filled) => Ok(first + filled),
                 Err(error) => {
                     let kind = error.kind();
-                    if let Ok(mut place) = self.error.lock() {
-                        *place = Some(error);
+                    if let Ok(mut location) = self.error.lock() {
+                        *location = Some(error);
                     }
                     Err(kind.into())
                 }
@@ -101,14 +101,15 @@ mod packets {
                 error: Arc::clone(&error),
             };
             let reader: Result<Box<dyn PcapReaderIterator + Send + 'a>, _> = if is_pcapng {
-                PcapNGReader::new(BUFFER, source).map(|reader| Box::new(reader) as _)
+                PcapNGReader::new(INITIAL_BUFFER_BYTES, source).map(|reader| Box::new(reader) as _)
             } else {
-                LegacyPcapReader::new(BUFFER, source).map(|reader| Box::new(reader) as _)
+                LegacyPcapReader::new(INITIAL_BUFFER_BYTES, source)
+                    .map(|reader| Box::new(reader) as _)
             };
             let reader = reader.map_err(|_| match take(&error) {
                 Some(error) => Failure::Read(error),
                 None => Failure::at(
-                    Place::Byte(0),
+                    Location::Byte(0),
                     "the header of a pcap or pcapng file",
                     "something else",
                 ),
@@ -118,7 +119,7 @@ mod packets {
                 error,
                 interfaces: Vec::new(),
                 pcapng: is_pcapng.then_some(ByteOrder::Little),
-                buffer: BUFFER,
+                buffer: INITIAL_BUFFER_BYTES,
                 offset: 0,
                 skipped: 0,
             })
@@ -127,7 +128,7 @@ mod packets {
         fn fault(&self, expected: &str, found: &str) -> Failure {
             match take(&self.error) {
                 Some(error) => Failure::Read(error),
-                None => Failure::at(Place::Byte(self.offset), expected, found),
+                None => Failure::at(Location::Byte(self.offset), expected, found),
             }
         }
     }
@@ -151,12 +152,12 @@ mod packets {
                 None => return Ok(()),
             };
             // A section header says only inside which order its numbers have.
-            if kind == SECTION_HEADER || length >= SMALLEST_BLOCK {
+            if kind == SECTION_HEADER || length >= MIN_BLOCK_BYTES {
                 return Ok(());
             }
             let found = format!("one of {length}");
             Err(self.fault(
-                &format!("a block of at least {SMALLEST_BLOCK} bytes"),
+                &format!("a block of at least {MIN_BLOCK_BYTES} bytes"),
                 &found,
             ))
         }
@@ -217,9 +218,9 @@ mod packets {
                     }
                     Err(Trouble::Grow) => {
                         self.buffer *= 2;
-                        if self.buffer > LARGEST_BUFFER || !self.reader.grow(self.buffer) {
+                        if self.buffer > MAX_BUFFER_BYTES || !self.reader.grow(self.buffer) {
                             return Err(self.fault(
-                                &format!("a block of at most {LARGEST_BUFFER} bytes"),
+                                &format!("a block of at most {MAX_BUFFER_BYTES} bytes"),
                                 "a longer one",
                             ));
                         }
@@ -238,7 +239,7 @@ mod packets {
     }
 
     /// Interfaces of a section that are remembered.
-    const MOST_INTERFACES: usize = 65_536;
+    const MAX_INTERFACES: usize = 65_536;
 
     fn step(block: &PcapBlockOwned<'_>, interfaces: &mut Vec<Linktype>) -> Step {
         let (interface, packet) = match block {
@@ -254,7 +255,7 @@ mod packets {
             }
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
                 // Packets of interfaces beyond these are skipped, so that memory stays bounded.
-                if interfaces.len() < MOST_INTERFACES {
+                if interfaces.len() < MAX_INTERFACES {
                     interfaces.push(interface.linktype);
                 }
                 return Step::Nothing;

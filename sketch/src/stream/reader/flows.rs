@@ -3,7 +3,7 @@
 use super::input::{Failure, Input};
 use super::{Decode, Record};
 use crate::any_key::AnyKey;
-use crate::error::Place;
+use crate::error::Location;
 use crate::key::FlowKey;
 
 /// One flow after another.
@@ -17,7 +17,7 @@ impl Decode for Flows<'_> {
             0 => Ok(None),
             13 => Ok(Some(Record::one(AnyKey::Flow(FlowKey::from_bytes(&bytes))))),
             short => Err(Failure::at(
-                Place::Byte(offset),
+                Location::Byte(offset),
                 "a flow of 13 bytes",
                 format!("the end after {short} of them"),
             )),

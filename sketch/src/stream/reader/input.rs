@@ -1,17 +1,17 @@
-//! The bytes that a format decodes, with the place in them.
+//! The bytes that a format decodes, with the location in them.
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::error::{Place, SketchError};
+use crate::error::{Location, SketchError};
 
 /// The longest line that a text format accepts, in bytes. It bounds the memory of a reader.
-pub(super) const LONGEST_LINE: u64 = 64 * 1024;
+pub(super) const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 /// Why a stream cannot be read on; the reader knows its format and its file.
 #[derive(Debug)]
 pub(super) enum Failure {
     Format {
-        place: Place,
+        location: Location,
         expected: String,
         found: String,
     },
@@ -26,11 +26,15 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// What was expected at a place, and what was found in words.
+    /// What was expected at a location, and what was found in words.
     #[cold]
-    pub(super) fn at(place: Place, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(super) fn at(
+        location: Location,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
         Self::Format {
-            place,
+            location,
             expected: expected.into(),
             found: found.into(),
         }
@@ -98,27 +102,27 @@ impl<'a> Input<'a> {
 
     /// The next line without its line end (a line feed, perhaps after a carriage return), `None` at
     /// the end; and its number, from 1.
-    pub(super) fn line(&mut self) -> Result<Option<(&[u8], Place)>, Failure> {
+    pub(super) fn line(&mut self) -> Result<Option<(&[u8], Location)>, Failure> {
         self.line.clear();
         let taken = (&mut self.source)
-            .take(LONGEST_LINE + 2)
+            .take(MAX_LINE_BYTES + 2)
             .read_until(b'\n', &mut self.line)?;
         if taken == 0 {
             return Ok(None);
         }
         self.offset += taken as u64;
         self.lines += 1;
-        let place = Place::Line(self.lines);
+        let location = Location::Line(self.lines);
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.len() as u64 > LONGEST_LINE {
+        if line.len() as u64 > MAX_LINE_BYTES {
             return Err(Failure::at(
-                place,
-                format!("a line of at most {LONGEST_LINE} bytes"),
+                location,
+                format!("a line of at most {MAX_LINE_BYTES} bytes"),
                 "a longer one",
             ));
         }
-        Ok(Some((line, place)))
+        Ok(Some((line, location)))
     }
 }
 

@@ -28,13 +28,14 @@ pub(super) struct Integers<'a>(pub(super) Input<'a>);
 
 impl Decode for Integers<'_> {
     fn next(&mut self) -> Result<Option<Record>, Failure> {
-        while let Some((line, place)) = self.0.line()? {
+        while let Some((line, location)) = self.0.line()? {
             let line = line.trim_ascii();
             if line.is_empty() {
                 continue;
             }
-            let integer = decimal(line)
-                .ok_or_else(|| Failure::at(place, "an integer from 0 below 2^64", shown(line)))?;
+            let integer = decimal(line).ok_or_else(|| {
+                Failure::at(location, "an integer from 0 below 2^64", shown(line))
+            })?;
             return Ok(Some(Record::one(AnyKey::Integer(integer))));
         }
         Ok(None)

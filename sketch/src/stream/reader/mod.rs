@@ -21,7 +21,7 @@ use crate::any_key::AnyKey;
 use crate::error::SketchError;
 use input::{Failure, Input};
 
-/// A key of a stream, with the number of its occurrences in this place.
+/// A key of a stream, with the number of its occurrences in this location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The key.
@@ -107,7 +107,7 @@ impl<'a> Records<'a> {
                 file,
                 position: Arc::clone(&position),
             };
-            let source = Compression::of(path).decoder(path, file)?;
+            let source = Compression::from_path(path).decoder(path, file)?;
             decoder(Input::new(source), format)
         };
         let mut records = Records {
@@ -164,13 +164,13 @@ impl<'a> Records<'a> {
     fn error(&self, failure: Failure) -> SketchError {
         match failure {
             Failure::Format {
-                place,
+                location,
                 expected,
                 found,
             } => SketchError::Stream {
                 path: self.path.clone(),
                 format: self.format,
-                place,
+                location,
                 expected,
                 found,
             },
@@ -195,7 +195,7 @@ pub fn open_text(path: &Path) -> Result<Box<dyn BufRead>, SketchError> {
         path: path.to_owned(),
         source,
     })?;
-    let source = Compression::of(path).decoder(path, file)?;
+    let source = Compression::from_path(path).decoder(path, file)?;
     Ok(Box::new(BufReader::with_capacity(64 * 1024, source)))
 }
 

@@ -35,12 +35,12 @@ mod columns {
 
     use super::{Column, Decode, Failure, Input};
     use crate::any_key::AnyKey;
-    use crate::error::Place;
+    use crate::error::Location;
     use crate::stream::reader::Record;
-    use crate::stream::reader::input::{LONGEST_LINE, decimal, shown};
+    use crate::stream::reader::input::{MAX_LINE_BYTES, decimal, shown};
 
     /// The most columns.
-    const MOST_COLUMNS: usize = 4096;
+    const MAX_COLUMNS: usize = 4096;
 
     /// Takes lines apart in buffers of a fixed size, which the reader of the crate `csv` does not.
     pub(super) struct Columns<'a> {
@@ -53,7 +53,7 @@ mod columns {
         fields: usize,
         /// Line feeds passed.
         lines: u64,
-        place: Place,
+        location: Location,
         key: usize,
         count: Option<usize>,
     }
@@ -68,11 +68,11 @@ mod columns {
             let mut table = Self {
                 input,
                 reader: ReaderBuilder::new().delimiter(delimiter).build(),
-                text: vec![0; LONGEST_LINE as usize],
-                ends: vec![0; MOST_COLUMNS],
+                text: vec![0; MAX_LINE_BYTES as usize],
+                ends: vec![0; MAX_COLUMNS],
                 fields: 0,
                 lines: 0,
-                place: Place::Line(1),
+                location: Location::Line(1),
                 key: 0,
                 count: None,
             };
@@ -100,7 +100,7 @@ mod columns {
                     let names = &self.text[..self.ends[self.fields.max(1) - 1]];
                     let expected = format!("a column named {name:?}");
                     let found = format!("{} names: {}", self.fields, shown(names));
-                    Failure::at(self.place, expected, found)
+                    Failure::at(self.location, expected, found)
                 })
         }
 
@@ -119,7 +119,7 @@ mod columns {
         fn required(&self, index: usize) -> Result<&[u8], Failure> {
             self.field(index).ok_or_else(|| {
                 let expected = format!("{} columns or more", index + 1);
-                Failure::at(self.place, expected, format!("{}", self.fields))
+                Failure::at(self.location, expected, format!("{}", self.fields))
             })
         }
 
@@ -131,7 +131,7 @@ mod columns {
                 self.lines += u64::from(*end == b'\n');
                 self.input.consume(1);
             }
-            self.place = Place::Line(self.lines + 1);
+            self.location = Location::Line(self.lines + 1);
             loop {
                 let window = self.input.window()?;
                 let (result, taken, written, ended) = self.reader.read_record(
@@ -148,14 +148,14 @@ mod columns {
                     ReadRecordResult::InputEmpty => {}
                     ReadRecordResult::OutputFull => {
                         return Err(Failure::at(
-                            self.place,
-                            format!("a line of at most {LONGEST_LINE} bytes"),
+                            self.location,
+                            format!("a line of at most {MAX_LINE_BYTES} bytes"),
                             "a longer one, perhaps behind an open quote",
                         ));
                     }
                     ReadRecordResult::OutputEndsFull => {
-                        let expected = format!("at most {MOST_COLUMNS} columns");
-                        return Err(Failure::at(self.place, expected, "more"));
+                        let expected = format!("at most {MAX_COLUMNS} columns");
+                        return Err(Failure::at(self.location, expected, "more"));
                     }
                     ReadRecordResult::Record => {
                         self.fields = fields;
@@ -178,7 +178,7 @@ mod columns {
                 Some(column) => {
                     let field = self.required(column)?;
                     decimal(field.trim_ascii()).ok_or_else(|| {
-                        Failure::at(self.place, "a count from 0 below 2^64", shown(field))
+                        Failure::at(self.location, "a count from 0 below 2^64", shown(field))
                     })?
                 }
             };

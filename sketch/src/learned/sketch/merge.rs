@@ -1,18 +1,17 @@
-//! Two learned sketches become one.
+//! Merging learned sketches.
 
-use super::sketch::Learned;
-use super::table::{Entry, ExplicitTable, Slot};
-use super::threshold::Threshold;
+use super::Learned;
 use crate::error::SketchError;
 use crate::frequency::{Estimate, FrequencySketch, Merge};
 use crate::key::Key;
+use crate::learned::table::{Entry, ExplicitTable, Slot};
 use crate::oracle::Oracle;
 
-/// What the merged table and the merged sketch will be.
+/// The result of merging two tables.
 struct Union {
-    /// The tags and entries of each bucket.
+    /// The tags and entries of each bucket of the merged table.
     buckets: Vec<Vec<(u64, Entry)>>,
-    /// Hashes and counts that go into the sketch.
+    /// Hashes and counts to be moved into the sketch.
     spilled: Vec<(u64, u64)>,
     /// Occurrences that leave the table.
     uncovered: u64,
@@ -25,25 +24,26 @@ where
     O: Oracle<K>,
     T: Slot,
 {
-    /// Unites the tables and merges the sketches.
+    /// Merges the tables and the sketches.
     ///
-    /// A key that only one table holds may have been counted by the other sketch, unless both sides
-    /// have always had the same threshold and the other table still had room for it.
-    /// With [`Slot16`](super::Slot16) the other sketch's estimate of it is added to the entry. With
-    /// [`Slot8`](super::Slot8) its hash is not known any more: the entry becomes partial, and its
-    /// estimate is its count and what the merged sketch says. So the merged sketch does not
-    /// underestimate where `S` does not.
+    /// A key that is in one table only may have been counted by the other sketch, unless both sides
+    /// have always had the same threshold and the other table still had a free slot for it. With
+    /// [`Slot16`](crate::learned::Slot16) the other sketch's estimate is added to the entry. With
+    /// [`Slot8`](crate::learned::Slot8) the key's hash is no longer known: the entry becomes partial,
+    /// and the key's estimate is the sum of its entry and the estimate of the merged sketch. The
+    /// result never underestimates if `S` does not.
     ///
-    /// When a bucket would hold more entries than it has slots, the smallest ones are moved into
-    /// the sketch (`Slot16`), or nothing is merged and an error is given (`Slot8`).
+    /// When a bucket would have more entries than slots, the smallest ones are moved into the sketch
+    /// (`Slot16`), or the merge fails (`Slot8`).
     ///
     /// # Errors
     ///
     /// [`SketchError::Incompatible`] when tables, sketches, oracles or thresholds differ (adaptive
-    /// thresholds may stand at different scores), [`SketchError::TableOverflow`] as said above.
-    /// Nothing is changed then.
+    /// thresholds may be at different scores), [`SketchError::TableOverflow`] as described above.
+    /// `self` is then unchanged.
     fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         self.compatible(other)?;
+        // Everything that can fail comes before the first change.
         let union = self.union(other)?;
         self.sketch.merge(&other.sketch)?;
         for (bucket, entries) in union.buckets.iter().enumerate() {
@@ -60,13 +60,15 @@ where
             .saturating_sub(union.uncovered);
         mine.admitted = mine.admitted.saturating_add(theirs.admitted);
         mine.late = mine.late.saturating_add(theirs.late);
-        mine.questions = mine.questions.saturating_add(theirs.questions);
-        mine.not_finite = mine.not_finite.saturating_add(theirs.not_finite);
-        mine.panics = mine.panics.saturating_add(theirs.panics);
+        mine.oracle_queries = mine.oracle_queries.saturating_add(theirs.oracle_queries);
+        mine.non_finite_scores = mine
+            .non_finite_scores
+            .saturating_add(theirs.non_finite_scores);
+        mine.oracle_panics = mine.oracle_panics.saturating_add(theirs.oracle_panics);
         let spilled = theirs.spilled.saturating_add(union.spilled.len() as u64);
         mine.spilled = mine.spilled.saturating_add(spilled);
-        // The sketch may have counted keys, on either side, that are admitted from now on.
-        self.late = true;
+        // Either sketch may have counted keys that are admitted from now on.
+        self.admits_counted_keys = true;
         Ok(())
     }
 }
@@ -95,36 +97,32 @@ where
             format!("{:032x}", u128::from_be_bytes(fingerprint))
         };
         same("oracle", oracle(self), oracle(other))?;
-        let threshold = |learned: &Self| match learned.threshold {
-            Threshold::Adaptive { .. } => learned.threshold.kind().to_string(),
-            _ => format!("{} {}", learned.threshold.kind(), learned.cut.score),
-        };
+        let threshold = |learned: &Self| learned.policy.merge_key();
         same("threshold", threshold(self), threshold(other))
     }
 
-    /// Whether each key that one side admitted, the other side would have admitted at any time since
-    /// its window began, as long as there was room.
-    fn admits_as(&self, other: &Self) -> bool {
-        let steady = |learned: &Self| {
-            let adaptive = matches!(learned.threshold, Threshold::Adaptive { .. });
-            !adaptive && !learned.late && !learned.oracle_failed
-        };
-        steady(self) && steady(other) && self.cut == other.cut
+    /// Whether each side would have admitted the other's keys at any time since its window began, if
+    /// it had a free slot.
+    fn has_always_admitted_as(&self, other: &Self) -> bool {
+        let steady = |learned: &Self| !learned.admits_counted_keys && !learned.oracle_failed;
+        steady(self) && steady(other) && self.policy.has_fixed_cut_of(&other.policy)
     }
 
-    /// The union of the tables; nothing is changed yet.
+    /// Merges the tables without changing them.
     fn union(&self, other: &Self) -> Result<Union, SketchError> {
-        let slots = ExplicitTable::<T>::slots_of_a_bucket();
+        let slots = ExplicitTable::<T>::slots_per_bucket();
         let mut union = Union {
             buckets: Vec::with_capacity(self.table.buckets()),
             spilled: Vec::new(),
             uncovered: 0,
         };
-        let alike = self.admits_as(other);
+        let alike = self.has_always_admitted_as(other);
         for bucket in 0..self.table.buckets() {
             let has_room = |learned: &Self| learned.table.bucket(bucket).count() < slots;
-            // A key of this bucket that is in one table only never met the sketch of the other.
+            // With a free slot, a table holds every key of this bucket that it was given: the other's
+            // keys cannot be in its sketch.
             let (left_lacks, right_lacks) = (alike && has_room(self), alike && has_room(other));
+            // Entries of both sides by tag; those in both tables are added up.
             let mut entries: Vec<(u64, Option<u64>, Entry, Sides)> = self
                 .table
                 .bucket(bucket)
@@ -142,6 +140,7 @@ where
                     None => entries.push((tag, hash, entry, Sides::Right)),
                 }
             }
+            // Too many entries: the smallest ones are moved into the sketch, which needs their hashes.
             if entries.len() > slots {
                 entries.sort_by_key(|&(tag, _, entry, _)| (std::cmp::Reverse(entry.count), tag));
                 for (_, hash, entry, _) in entries.drain(slots..).collect::<Vec<_>>() {
@@ -156,6 +155,7 @@ where
                     union.uncovered = union.uncovered.saturating_add(entry.count);
                 }
             }
+            // Add what the other side's sketch may have counted of a key in one table only.
             let mut kept = Vec::with_capacity(entries.len());
             for (tag, hash, mut entry, sides) in entries {
                 match (sides, hash) {
@@ -166,8 +166,9 @@ where
                     (Sides::Left, Some(hash)) => include(&mut entry, &other.sketch, hash),
                     (Sides::Right, Some(hash)) => include(&mut entry, &self.sketch, hash),
                 }
-                let most = ExplicitTable::<T>::max_count();
-                if entry.count > most {
+                // A count that no longer fits is divided between slot and sketch.
+                let max = ExplicitTable::<T>::max_count();
+                if entry.count > max {
                     let Some(hash) = hash else {
                         return Err(SketchError::TableOverflow {
                             bucket,
@@ -175,8 +176,8 @@ where
                             entries: slots,
                         });
                     };
-                    union.spilled.push((hash, entry.count - most));
-                    entry.count = most;
+                    union.spilled.push((hash, entry.count - max));
+                    entry.count = max;
                     entry.partial = true;
                 }
                 kept.push((tag, entry));
@@ -187,7 +188,7 @@ where
     }
 }
 
-/// Which of the tables hold a key.
+/// The tables that hold a key.
 #[derive(Clone, Copy)]
 enum Sides {
     Left,
@@ -195,13 +196,13 @@ enum Sides {
     Both,
 }
 
-/// Adds what the sketch of the other side may have counted of the key.
+/// Adds the other side's sketch estimate to an entry.
 fn include<S: FrequencySketch>(entry: &mut Entry, sketch: &S, hash: u64) {
-    let there = sketch.estimate_hash(hash).to_f64();
-    if there > 0.0 {
-        entry.count = entry.count.saturating_add(there.ceil() as u64);
+    let estimate = sketch.estimate_hash(hash).to_f64();
+    if estimate > 0.0 {
+        entry.count = entry.count.saturating_add(estimate.ceil() as u64);
         entry.late = true;
     }
-    // Another sketch may say 0 of a key that it has counted.
+    // A sketch that can underestimate may estimate 0 for a key that it has counted.
     entry.late |= !sketch.never_underestimates();
 }
