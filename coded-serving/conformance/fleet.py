@@ -54,7 +54,7 @@ class Fleet:
         silent = subprocess.DEVNULL
         subprocess.run([self._binary, *train], check=True, timeout=PATIENCE, stdout=silent)
         workers = [self._worker() for _ in range(3)]
-        slow = self._worker("--service", "500ms")
+        slow = self._worker("--service-time", "500ms")
         over_http = [f"http://{worker['http']}" for worker in workers]
         over_grpc = [f"grpc://{worker['grpc']}" for worker in workers]
         configuration = self._folder / "serve.toml"

@@ -1,6 +1,6 @@
-//! What can go wrong, and where.
+//! Errors of tensors and codes.
 
-/// A tensor that cannot be.
+/// A shape that no tensor can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
@@ -11,18 +11,18 @@ pub enum TensorError {
         shape: Vec<usize>,
         /// Their product.
         expected: usize,
-        /// How many values were given.
+        /// The number of values.
         found: usize,
     },
-    /// The dimensions multiply to more than memory can hold.
-    #[error("a tensor of shape {shape:?} has more values than this machine can address")]
+    /// The product of the dimensions overflows.
+    #[error("a tensor of shape {shape:?} has more values than can be addressed")]
     TooLarge {
         /// The dimensions.
         shape: Vec<usize>,
     },
 }
 
-/// A code that cannot be made, or a group that cannot be coded.
+/// Why a code cannot be built, or a group not be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodeError {
@@ -31,39 +31,41 @@ pub enum CodeError {
     Parameter {
         /// The parameter.
         argument: &'static str,
-        /// What is allowed.
+        /// The allowed range.
         expected: String,
-        /// What was given.
+        /// The value.
         found: String,
     },
     /// The tensors of a group differ in shape.
     #[error("the group has tensors of shape {first:?} and {other:?}")]
     Shapes {
-        /// The shape of the first.
+        /// The shape of the first tensor.
         first: Vec<usize>,
         /// A shape that differs from it.
         other: Vec<usize>,
     },
-    /// A tensor has a value that is not a finite number; a sum with it would spoil the whole group.
+    /// A tensor has a value that is not finite; a sum with it would be useless for the whole group.
     #[error("{what} {index} has a value that is not finite")]
     NotFinite {
         /// `query` or `output`.
         what: &'static str,
-        /// Its place in the group, or its slot.
+        /// The index of the query in the group, or the slot of the output.
         index: usize,
     },
-    /// All tensors are finite, and their weighted sum exceeds the largest number.
-    #[error("a sum of {what} values is too large for a number of 32 bits")]
+    /// All tensors are finite, but their weighted sum is not.
+    #[error("a weighted sum of {what} values overflows 32-bit floats")]
     Overflow {
         /// `query` or `output`.
         what: &'static str,
     },
-    /// Too little has arrived to tell what is missing.
-    #[error("{missing} answers are missing, and {received} outputs that could tell them arrived")]
+    /// Too few outputs arrived to decode the missing answers.
+    #[error(
+        "{missing} answers are missing, and only {received} outputs arrived to decode them from"
+    )]
     Unrecoverable {
-        /// Answers that were asked for and have not arrived.
+        /// Requested answers that have not arrived.
         missing: usize,
-        /// Outputs that arrived and could help.
+        /// Outputs that arrived and help to decode them.
         received: usize,
     },
 }

@@ -1,30 +1,29 @@
-//! Prediction serving that answers although a worker fails or straggles.
+//! Prediction serving that is resilient to failed and straggling workers.
 //!
-//! Queries are spread over workers. Instead of sending each query twice, the system sends one extra
-//! *parity* query for a group of `k`, computed without knowing who will fail; from its answer and
-//! the `k - 1` answers that arrived, the missing answer is reconstructed. How the parity query is
-//! made, and what answers it, is a *code*. T. Dinh, K. Lee, "Coded-InvNet for Resilient Prediction
-//! Serving Systems" (ICML 2021) let the workers' own model, an invertible network, answer a parity
-//! query that a learned encoder makes; this crate holds that code beside its rivals, each with its
-//! cost.
+//! Instead of sending every query twice, a coded system sends one extra *parity* query per group of `k`
+//! queries, computed without knowing which worker will fail. From its output and the `k - 1` outputs that
+//! arrived, the missing one is reconstructed. A *code* defines how the parity query is computed and which
+//! model answers it. In Coded-InvNet (T. Dinh, K. Lee, "Coded-InvNet for Resilient Prediction Serving
+//! Systems", ICML 2021) the served model itself, an invertible network, answers parity queries of a learned
+//! encoder. This crate implements that code and its competitors, each with its cost.
 //!
-//! # The principal types
+//! # Main types
 //!
-//! * A [`Code`](code::Code) turns a group of queries into tasks for workers, and the outputs that
-//!   arrived into answers. Codes are pure mathematics on [`Tensor`]s; [`code`] compares them.
-//! * With the feature `network`, an `InvertibleClassifier` is a base model whose answers can be coded,
-//!   and a `SetEncoder` makes its parity queries; neither needs a tensor library.
-//! * With the feature `train`, `CouplingNetwork` and `EncoderNetwork` become these two.
-//! * With the feature `engine`, an `Engine` serves queries through a code, on any pool of workers; with
-//!   `load`, workers that only take time, and load for them, in virtual time or real.
-//! * With the feature `server`, a `Host` of engines answers over HTTP and gRPC as the Open Inference
-//!   Protocol says, and servers of that protocol are workers of a `Pool`. The tool `coded-serving`
-//!   (feature `cli`) is made of these.
+//! * A [`Code`](code::Code) encodes a group of queries into tasks for workers, and decodes the outputs that
+//!   arrived into answers. Codes are pure functions of [`Tensor`]s; [`code`] compares them.
+//! * Feature `network`: an `InvertibleClassifier` is a base model for Coded-InvNet, a `SetEncoder` computes
+//!   its parity queries. Neither needs a tensor library.
+//! * Feature `train`: `CouplingNetwork` and `EncoderNetwork` train these two.
+//! * Feature `engine`: an `Engine` serves queries through a code on any pool of workers. Feature `load`:
+//!   simulated workers and load generation, in virtual or real time.
+//! * Feature `server`: a `Host` serves engines over HTTP and gRPC with the Open Inference Protocol, and a
+//!   `Pool` uses servers of that protocol as workers. The program `coded-serving` (feature `cli`) combines
+//!   all of these.
 //!
-//! # A first example
+//! # Example
 //!
-//! Any model can be served with `NeRCC`, whose every answer is approximate: six queries become nine
-//! tasks, of which two may be lost.
+//! `NeRCC` works with any model, but every answer is approximate. Here six queries become nine tasks, any
+//! two of which may be lost.
 //!
 //! ```
 //! use septet_coded_serving::Tensor;
@@ -35,7 +34,7 @@
 //! let queries: Vec<Tensor> = (0..6).map(|i| Tensor::vector(vec![0.1 * i as f32])).collect();
 //!
 //! let outputs: Vec<Tensor> = code.encode(&queries)?.iter().map(|task| model(&task.input)).collect();
-//! // Workers 2 and 7 do not answer.
+//! // The outputs of tasks 2 and 7 are lost.
 //! let arrived: Vec<_> = outputs.iter().enumerate().filter(|(slot, _)| ![2, 7].contains(slot)).collect();
 //! for answer in code.decode(6, &arrived, Slots::below(6))? {
 //!     let right = model(&queries[answer.query]);
@@ -44,12 +43,12 @@
 //! # Ok::<(), septet_coded_serving::CodeError>(())
 //! ```
 //!
-//! # Serving answers that are exact as long as nobody is late
+//! # Systematic codes
 //!
-//! Systematic codes send the queries as they are and only reconstruct what is missing. An engine asks
-//! [`decodable`](code::Code::decodable) whenever an output arrives, and
-//! [`decode`](code::Code::decode) for the answers that are worth reconstructing. Too little never gives a
-//! wrong answer, but [`CodeError::Unrecoverable`]; what is not a number is named, to be dropped.
+//! Systematic codes send the queries unchanged and reconstruct only missing answers. Call
+//! [`decodable`](code::Code::decodable) when an output arrives, and [`decode`](code::Code::decode) for the
+//! missing answers. Too few outputs give [`CodeError::Unrecoverable`], never a wrong answer; an output that
+//! is not finite is reported by its slot, so that it can be dropped.
 //!
 //! ```
 //! use septet_coded_serving::code::{Code, Inference, InvNet, MixedQueries, Slots, SumParity};
@@ -67,20 +66,19 @@
 //!     let outputs = [(0, &output), (2, &output), (4, &output)];
 //!     let lost = code.decode(4, &outputs, Slots::EMPTY.with(1));
 //!     assert!(matches!(lost, Err(CodeError::Unrecoverable { missing: 2, received: 1 })));
-//!     // What the redundancy costs, in inferences and in queries sent.
+//!     // The cost of the redundancy, in inferences and in queries sent.
 //!     let cost = code.cost(Inference { operations: 813_000, values: 784 });
 //!     assert!(cost.operations < 2.1 && cost.ingress <= 2.0);
 //! }
 //! # Ok::<(), CodeError>(())
 //! ```
 //!
-//! # What a code can promise
+//! # Limits
 //!
-//! With Coded-InvNet an error of the encoder comes out multiplied by `k`: judge encoders by decoded
-//! answers, never by how much a parity query looks like the exact one. Codes work on what a model gives
-//! before any softmax. A small student beside the base model
-//! ([`ApproximateBackup`](code::ApproximateBackup)) recovers as much for fewer multiply-adds, wherever
-//! one can be trained; the codes send less and need no worker for each query.
+//! Coded-InvNet multiplies errors of the encoder by `k`: evaluate encoders by decoded answers, not by the
+//! distance of a parity query from the exact one. Codes work on outputs before any softmax. Where a small
+//! student model can be trained, [`ApproximateBackup`](code::ApproximateBackup) recovers as much with fewer
+//! multiply-adds; the codes send fewer bytes, and need no second worker per query.
 
 #[cfg(feature = "server")]
 pub mod backend;

@@ -1,8 +1,8 @@
-//! Real numbers with a shape.
+//! The tensor type of queries and outputs.
 
 use crate::error::TensorError;
 
-/// Real numbers with a shape, in row-major order.
+/// A dense tensor of 32-bit floats in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
@@ -39,7 +39,7 @@ impl Tensor {
         }
     }
 
-    /// Values whose number is known to be right.
+    /// A tensor from parts that are known to match.
     pub(crate) fn from_parts(shape: Vec<usize>, values: Vec<f32>) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len());
         Self { shape, values }
@@ -51,23 +51,23 @@ impl Tensor {
         &self.shape
     }
 
-    /// The numbers, row by row.
+    /// The values in row-major order.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Whether all numbers are finite.
+    /// Whether all values are finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
-        // Without a branch, so that the loop is vectorised: all bits of the exponent are set.
+        // No early exit, so that the loop vectorizes. Infinities and NaNs have all exponent bits set.
         const EXPONENT: u32 = 0x7f80_0000;
         !self.values.iter().fold(false, |bad, value| {
             bad | (value.to_bits() & EXPONENT == EXPONENT)
         })
     }
 
-    /// By how much the largest value exceeds the second largest; infinite for fewer than two.
+    /// The largest minus the second-largest value; infinity for fewer than two values.
     #[must_use]
     pub fn margin(&self) -> f32 {
         let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
@@ -85,7 +85,7 @@ impl Tensor {
         }
     }
 
-    /// The index of the largest number, the first of equals; `None` for a tensor without numbers.
+    /// The index of the largest value, the first of equal ones; `None` for an empty tensor.
     #[must_use]
     pub fn argmax(&self) -> Option<usize> {
         let mut best: Option<(usize, f32)> = None;

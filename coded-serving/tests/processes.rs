@@ -182,7 +182,11 @@ async fn ask_all(url: &str, count: usize, gap: Duration, seen: &Arc<Seen>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_killed_under_load_costs_no_answer() {
-    let mut fleet = fleet(11, &[], &["--fill", "50ms", "--grpc", "127.0.0.1:0"]);
+    let mut fleet = fleet(
+        11,
+        &[],
+        &["--max-batch-delay", "50ms", "--grpc", "127.0.0.1:0"],
+    );
     let seen = Arc::new(Seen::default());
     let url = fleet.gateway.http.clone();
     let load = {
@@ -212,8 +216,8 @@ async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
     // Tasks take long enough to be cut off.
     let mut fleet = fleet(
         11,
-        &["--service", "200ms"],
-        &["--fill", "20ms", "--patience", "4s"],
+        &["--service-time", "200ms"],
+        &["--max-batch-delay", "20ms", "--default-timeout", "4s"],
     );
     let seen = Arc::new(Seen::default());
     let url = fleet.gateway.http.clone();
@@ -243,8 +247,15 @@ async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
 async fn a_gateway_told_to_stop_answers_what_it_took() {
     let mut fleet = fleet(
         5,
-        &["--service", "30ms"],
-        &["--group", "4", "--linger", "300ms", "--fill", "20ms"],
+        &["--service-time", "30ms"],
+        &[
+            "--group",
+            "4",
+            "--shutdown-delay",
+            "300ms",
+            "--max-batch-delay",
+            "20ms",
+        ],
     );
     let seen = Arc::new(Seen::default());
     let url = fleet.gateway.http.clone();
@@ -279,8 +290,15 @@ async fn a_gateway_told_to_stop_answers_what_it_took() {
 async fn overload_sheds_parity_first() {
     let fleet = fleet(
         5,
-        &["--service", "40ms"],
-        &["--group", "4", "--fill", "5ms", "--most-waiting", "20"],
+        &["--service-time", "40ms"],
+        &[
+            "--group",
+            "4",
+            "--max-batch-delay",
+            "5ms",
+            "--max-queue-len",
+            "20",
+        ],
     );
     let seen = Arc::new(Seen::default());
     ask_all(&fleet.gateway.http, 300, Duration::from_millis(4), &seen).await;
@@ -299,7 +317,7 @@ async fn overload_sheds_parity_first() {
         let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    let shed = value("coded_serving_parity_shed_total");
+    let shed = value("coded_serving_groups_shed_total");
     let sent = value("coded_serving_redundant_tasks_total");
     assert!(
         shed > 4 * sent,
@@ -359,6 +377,10 @@ fn mistakes_are_named() {
             "expected `first`",
         ),
         (&["simulate", "--rate", "0"], "rate: expected above 0"),
+        (
+            &["simulate", "--flows", "1", "--flow-weight", "nan"],
+            "weight: expected 0 or more",
+        ),
         (
             &["eval", "--base", "nothing.safetensors"],
             "nothing.safetensors",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use septet_coded_serving::Tensor;
 use septet_coded_serving::code::{InvNet, MixedQueries};
 use septet_coded_serving::engine::{Backend, BackendError, Call, Engine, Query};
-use septet_coded_serving::load::{Answered, Arrivals, Delay, Synthetic, open_loop};
+use septet_coded_serving::load::{Arrivals, Delay, Outcome, Synthetic, open_loop};
 use septet_core::seed::SeedTree;
 
 /// Kilobytes that this process holds; none where the system does not tell.
@@ -54,7 +54,7 @@ async fn a_million_requests_leave_nothing_behind() {
     let seed = SeedTree::new(1);
     let service = Delay::log_normal(Duration::from_millis(20), 0.1)
         .unwrap()
-        .or_more(0.05, Duration::from_millis(100))
+        .with_stragglers(0.05, Duration::from_millis(100))
         .unwrap();
     let pool = Failing {
         pool: Synthetic::new(40, service, &seed),
@@ -62,9 +62,10 @@ async fn a_million_requests_leave_nothing_behind() {
     };
     let code = Arc::new(InvNet::new(10, 1, MixedQueries).unwrap());
     let engine = Engine::builder(code, pool)
-        .fill_deadline(Duration::from_millis(50))
-        .rest_after_failure(Duration::from_millis(10))
-        .build();
+        .max_batch_delay(Duration::from_millis(50))
+        .failure_cooldown(Duration::from_millis(10))
+        .build()
+        .unwrap();
     let mut held = Vec::new();
     let mut sent = 0;
     for part in 0..10 {
@@ -74,8 +75,8 @@ async fn a_million_requests_leave_nothing_behind() {
             let engine = of_part.clone();
             let mut query = Query::new(Tensor::vector(vec![number as f32, 1.0]));
             // Some clients leave before they have an answer.
-            query.patience = (number % 50 == 0).then(|| Duration::from_millis(15));
-            async move { Answered::from(&engine.predict(query).await) }
+            query.timeout = (number % 50 == 0).then(|| Duration::from_millis(15));
+            async move { Outcome::from(&engine.predict(query).await) }
         })
         .await;
         sent += summary.sent();
@@ -85,8 +86,8 @@ async fn a_million_requests_leave_nothing_behind() {
     }
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(sent, 1_000_000);
-    assert_eq!(engine.open_groups(), 0);
-    assert_eq!(engine.waiting(), 0);
+    assert_eq!(engine.active_groups(), 0);
+    assert_eq!(engine.queue_len(), 0);
     let counted = engine.statistics();
     let ended = counted.direct + counted.reconstructed + counted.lost + counted.abandoned;
     assert_eq!(counted.accepted + counted.rejected, 1_000_000);

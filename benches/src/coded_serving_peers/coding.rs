@@ -118,7 +118,7 @@ async fn measure_engine(code: Arc<dyn Code>, group: &[Tensor]) -> anyhow::Result
         workers: GROUP + 1,
         output: Tensor::vector(vec![0.5; 10]),
     };
-    let engine = Engine::builder(code, answers).build();
+    let engine = Engine::builder(code, answers).build()?;
     let (mut all, mut without) = (Vec::new(), Vec::new());
     for _ in 0..BATCHES {
         let coding = engine.coding_time();

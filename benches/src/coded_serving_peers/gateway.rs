@@ -8,7 +8,7 @@ use septet_coded_serving::Tensor;
 use septet_coded_serving::backend::{HttpWorker, LocalWorker, ModelNames, Pool};
 use septet_coded_serving::code::{InvNet, MixedQueries, Model, Replication};
 use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
-use septet_coded_serving::load::{Answered, Arrivals, open_loop};
+use septet_coded_serving::load::{Arrivals, Outcome, open_loop};
 use septet_coded_serving::protocol::{DATATYPE, ModelMetadata, TensorMetadata};
 use septet_core::seed::SeedTree;
 use serde::Serialize;
@@ -69,8 +69,8 @@ pub(super) fn measure(
     let code = Arc::new(InvNet::new(GROUP, 1, MixedQueries)?);
     let engine = Engine::builder(code, Pool::new(pool?))
         .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(20)))
-        .fill_deadline(plan.fill)
-        .build();
+        .max_batch_delay(plan.fill)
+        .build()?;
     let counts = engine.clone();
     let gateway = ServerThread::start(all_cores()?, engine, echo_metadata())?;
 
@@ -157,12 +157,12 @@ impl Side {
                 let answer = client.ask(number).await;
                 let time = begin.elapsed();
                 if answer.is_err() {
-                    return Answered::Failed;
+                    return Outcome::Failed;
                 }
                 seen.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(time);
-                Answered::Direct
+                Outcome::Direct
             }
         })
         .await;
@@ -190,7 +190,7 @@ fn echo_server() -> anyhow::Result<ServerThread> {
     let echo = |query: &Tensor| Ok(first_ten(query));
     let worker = LocalWorker::new([(Model::Base, echo)])?;
     let code = Arc::new(Replication::new(1, 0)?);
-    let engine = Engine::builder(code, Pool::new(vec![worker.into()])).build();
+    let engine = Engine::builder(code, Pool::new(vec![worker.into()])).build()?;
     ServerThread::start(one_thread()?, engine, echo_metadata())
 }
 

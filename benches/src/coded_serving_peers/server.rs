@@ -75,7 +75,7 @@ async fn serve_until<B: Backend>(
     let host = Host::new(vec![ServedModel {
         metadata,
         engine,
-        patience: Duration::from_secs(30),
+        default_timeout: Duration::from_secs(30),
     }])?;
     let listeners = Listeners {
         http,
@@ -102,8 +102,8 @@ pub fn serve_file(file: &Path) -> anyhow::Result<()> {
     let worker = LocalWorker::new([(Model::Base, network)])?;
     let code = Arc::new(Replication::new(1, 0)?);
     let engine = Engine::builder(code, Pool::new(vec![worker.into()]))
-        .most_waiting(1024)
-        .build();
+        .max_queue_len(1024)
+        .build()?;
     all_cores()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let mut out = std::io::stdout();

@@ -218,7 +218,7 @@ async fn rounds(setting: Setting, seed: &SeedTree) -> Result<Rounds, ExperimentE
     };
     let engine = Engine::builder(code, backend.clone())
         .policy(policy)
-        .build();
+        .build()?;
     let mut rng = seed.rng();
     let mut times = Vec::with_capacity(rounds);
     let (mut straggling, mut spoiled) = (0, 0);
@@ -254,7 +254,7 @@ async fn rounds(setting: Setting, seed: &SeedTree) -> Result<Rounds, ExperimentE
             return Err(ExperimentError::new("an answer of a worker was changed"));
         }
         // A barrier ends each round, as in the authors' program: stragglers never queue up.
-        while engine.open_groups() > 0 {
+        while engine.active_groups() > 0 {
             sleep(Duration::from_millis(1)).await;
         }
     }

@@ -254,8 +254,8 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
     // Arrivals, times of service and background flows all come from the seed that schemes share.
     let service = Delay::log_normal(SERVICE, 0.1).map_err(impossible)?;
     let arrivals = Arrivals::poisson(setting.load * CAPACITY).map_err(impossible)?;
-    let pool =
-        Synthetic::new(workers, service, seed).shuffled(Shuffle::new(workers, FLOWS, WEIGHT, seed));
+    let shuffle = Shuffle::new(workers, FLOWS, WEIGHT, seed).map_err(impossible)?;
+    let pool = Synthetic::new(workers, service, seed).with_shuffle(shuffle);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -264,15 +264,15 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
     let summary = runtime.block_on(async {
         let mut engine = Engine::builder(code, pool)
             .policy(policy)
-            .fill_deadline(Duration::from_secs(1))
+            .max_batch_delay(Duration::from_secs(1))
             // What overload does has to be seen.
-            .most_waiting(usize::MAX);
+            .max_queue_len(usize::MAX);
         if setting.scheme == Scheme::Stubborn {
             engine = engine.shed_above(usize::MAX);
         }
-        let engine = engine.build();
+        let engine = engine.build()?;
         let wrong = &wrong;
-        open_loop(setting.queries, arrivals, seed, move |number| {
+        let summary = open_loop(setting.queries, arrivals, seed, move |number| {
             let (engine, wrong) = (engine.clone(), Arc::clone(wrong));
             // The model answers what it is asked.
             let query = Query::new(Tensor::vector(vec![number as f32]));
@@ -286,8 +286,9 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
                 Answered::from(&answer)
             }
         })
-        .await
-    });
+        .await;
+        Ok::<_, ExperimentError>(summary)
+    })?;
     // A query without an answer has no latency, and would flatter the percentiles.
     if summary.answered() < setting.queries {
         return Err(ExperimentError::new("a simulated query was not answered"));

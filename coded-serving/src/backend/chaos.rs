@@ -1,4 +1,4 @@
-//! Workers that straggle and fail on purpose.
+//! Fault injection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,28 +9,37 @@ use tokio::time::sleep;
 
 use crate::code::Model;
 use crate::engine::{Backend, BackendError, Call};
-use crate::load::Delay;
+use crate::load::{Delay, LoadError, check_probability};
 use crate::tensor::Tensor;
 
-/// A pool whose workers are delayed, and fail, at random. A worker that is delayed is busy.
+/// Injects random delays and failures into a pool. A delayed worker is busy.
 #[derive(Clone, Debug)]
 pub struct Chaos<B> {
     backend: B,
     delay: Delay,
-    failures: f64,
+    failure_probability: f64,
     rng: Arc<Mutex<ChaCha8Rng>>,
 }
 
 impl<B> Chaos<B> {
-    /// Delays every answer by `delay`, and fails a share of them instead.
-    #[must_use]
-    pub fn new(backend: B, delay: Delay, failures: f64, seed: &SeedTree) -> Self {
-        Self {
+    /// Delays every task by `delay`, and fails it with this probability.
+    ///
+    /// # Errors
+    ///
+    /// When the probability is not between 0 and 1.
+    pub fn new(
+        backend: B,
+        delay: Delay,
+        failure_probability: f64,
+        seed: &SeedTree,
+    ) -> Result<Self, LoadError> {
+        check_probability("failure_probability", failure_probability)?;
+        Ok(Self {
             backend,
             delay,
-            failures,
+            failure_probability,
             rng: Arc::new(Mutex::new(seed.rng())),
-        }
+        })
     }
 }
 
@@ -44,10 +53,11 @@ impl<B: Backend> Backend for Chaos<B> {
     }
 
     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
+        // Both draws are made for every task, so that the failures do not depend on the delays.
         let (delay, fails) = {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             let delay = self.delay.sample(&mut *rng);
-            (delay, rng.random_bool(self.failures.clamp(0.0, 1.0)))
+            (delay, rng.random_bool(self.failure_probability))
         };
         if !delay.is_zero() {
             sleep(delay).await;
@@ -55,7 +65,7 @@ impl<B: Backend> Backend for Chaos<B> {
         if fails {
             return Err(BackendError {
                 worker,
-                reason: "failed on purpose".to_owned(),
+                reason: "injected failure".to_owned(),
                 refused: false,
             });
         }

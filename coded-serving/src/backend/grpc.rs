@@ -1,4 +1,4 @@
-//! A server of the protocol over gRPC.
+//! Workers that are servers of the Open Inference Protocol over gRPC.
 
 use std::collections::HashMap;
 
@@ -17,22 +17,22 @@ use super::{ConnectError, Failure, ModelNames, only_output, row};
 
 type Client = wire::grpc_inference_service_client::GrpcInferenceServiceClient<Channel>;
 
-/// A server of the protocol over gRPC. It need not run yet.
+/// A worker behind gRPC. It connects at the first task: the server need not run yet.
 #[derive(Debug)]
 pub struct GrpcWorker {
     client: Client,
     url: String,
     models: ModelNames,
-    /// The inputs of its models, asked at the first task for each.
+    /// The input of each model, requested at its first task.
     inputs: HashMap<String, OnceCell<TensorMetadata>>,
 }
 
 impl GrpcWorker {
-    /// A server at an address such as `http://127.0.0.1:8001`.
+    /// A worker at an address such as `http://127.0.0.1:8001`.
     ///
     /// # Errors
     ///
-    /// When the address is none.
+    /// When the address is invalid.
     pub fn new(url: &str, models: ModelNames) -> Result<Self, ConnectError> {
         let endpoint = Endpoint::from_shared(url.to_owned());
         let endpoint = endpoint.map_err(|error| ConnectError::Address {
@@ -50,11 +50,11 @@ impl GrpcWorker {
         })
     }
 
-    /// What the server says of its base model, or of the first other one.
+    /// Requests the metadata of the base model, or of the first other one.
     ///
     /// # Errors
     ///
-    /// When it does not say.
+    /// When the server does not answer, or with an error.
     pub async fn metadata(&self) -> Result<ModelMetadata, ConnectError> {
         let name = self.models.all().next().unwrap_or_default();
         self.metadata_of(name)
@@ -77,34 +77,35 @@ impl GrpcWorker {
         let mut client = self.client.clone();
         let answer = client.model_metadata(request).await.map_err(reason)?;
         let answer = answer.into_inner();
-        let read = |side: Vec<wire::model_metadata_response::TensorMetadata>| {
-            let read = side.into_iter().map(|one| TensorMetadata {
+        let convert = |side: Vec<wire::model_metadata_response::TensorMetadata>| {
+            let tensors = side.into_iter().map(|one| TensorMetadata {
                 name: one.name,
                 datatype: one.datatype,
                 shape: one.shape,
             });
-            read.collect()
+            tensors.collect()
         };
         Ok(ModelMetadata {
             name: answer.name,
             versions: answer.versions,
             platform: answer.platform,
-            inputs: read(answer.inputs),
-            outputs: read(answer.outputs),
+            inputs: convert(answer.inputs),
+            outputs: convert(answer.outputs),
         })
     }
 
     pub(super) async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         let name = self.name_of(&call.model);
         let name = name.ok_or_else(|| format!("the server has no {:?}", call.model))?;
-        let ask = || async {
+        // The name and shape of the input are requested once; concurrent tasks wait for the same request.
+        let request_input = || async {
             let inputs = self.metadata_of(name).await?.inputs;
             let first = inputs.into_iter().next();
             first.ok_or_else(|| format!("`{name}` has no input"))
         };
         let input = self.inputs.get(name);
         let input = input.ok_or_else(|| format!("the server has no `{name}`"))?;
-        let input = input.get_or_try_init(ask).await?;
+        let input = input.get_or_try_init(request_input).await?;
         let request = InferRequest {
             inputs: vec![NamedTensor {
                 name: input.name.clone(),
@@ -112,6 +113,7 @@ impl GrpcWorker {
             }],
             ..InferRequest::default()
         };
+        // Pass on the trace context; an invalid one is dropped.
         let mut request = tonic::Request::new(write_request(name, &request));
         if let Some(trace) = &call.trace
             && let Ok(value) = MetadataValue::try_from(trace.as_ref())
@@ -123,6 +125,7 @@ impl GrpcWorker {
             .model_infer(request)
             .await
             .map_err(|status| Failure {
+                // Every other status blames the worker, which then goes into cooldown.
                 refused: status.code() == tonic::Code::InvalidArgument,
                 reason: reason(status),
             })?;

@@ -1,4 +1,4 @@
-//! A server of the protocol over HTTP.
+//! Workers that are servers of the Open Inference Protocol over HTTP.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,29 +17,31 @@ use crate::tensor::Tensor;
 
 use super::{ConnectError, Failure, ModelNames, only_output, row};
 
-/// A server of the protocol over HTTP. It need not run yet.
+/// A worker behind HTTP. It connects at the first task: the server need not run yet.
 #[derive(Debug)]
 pub struct HttpWorker {
     client: Client,
     url: Url,
     models: ModelNames,
-    /// What it says of its models, asked at the first task for each.
-    forms: HashMap<String, OnceCell<Form>>,
+    /// How to query each model, requested at its first task.
+    interfaces: HashMap<String, OnceCell<Interface>>,
 }
 
+/// How to query a model.
 #[derive(Debug)]
-struct Form {
+struct Interface {
+    /// Whether the server supports binary tensors.
     binary: bool,
     input: TensorMetadata,
     output: String,
 }
 
 impl HttpWorker {
-    /// A server at an address such as `http://127.0.0.1:8000`.
+    /// A worker at an address such as `http://127.0.0.1:8000`.
     ///
     /// # Errors
     ///
-    /// When the address is none.
+    /// When the address is invalid.
     pub fn new(url: &str, models: ModelNames) -> Result<Self, ConnectError> {
         let address = |reason: String| ConnectError::Address {
             url: url.to_owned(),
@@ -53,14 +55,14 @@ impl HttpWorker {
             .tcp_nodelay(true)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            // Shorter than servers keep idle connections, so that none is used that is being closed.
+            // Shorter than the keep-alive of common servers (5 s), so that no closing connection is reused.
             .pool_idle_timeout(Duration::from_secs(4))
             .build()
             .map_err(|error| address(error.to_string()))?;
         Ok(Self {
             client,
             url: parsed,
-            forms: models
+            interfaces: models
                 .all()
                 .map(|name| (name.to_owned(), OnceCell::new()))
                 .collect(),
@@ -68,11 +70,11 @@ impl HttpWorker {
         })
     }
 
-    /// What the server says of its base model, or of the first other one.
+    /// Requests the metadata of the base model, or of the first other one.
     ///
     /// # Errors
     ///
-    /// When it does not say.
+    /// When the server does not answer, or with an error.
     pub async fn metadata(&self) -> Result<ModelMetadata, ConnectError> {
         let name = self.models.all().next().unwrap_or_default();
         self.metadata_of(name)
@@ -98,20 +100,23 @@ impl HttpWorker {
 
     async fn metadata_of(&self, model: &str) -> Result<ModelMetadata, String> {
         let url = self.path(&["v2", "models", model])?;
-        let response = ask(self.client.get(url))
+        let response = send(self.client.get(url))
             .await
             .map_err(|failure| failure.reason)?;
         serde_json::from_slice(&response.bytes).map_err(|error| error.to_string())
     }
 
-    async fn form(&self, model: &str) -> Result<&Form, String> {
-        let ask_all = || async {
+    async fn interface(&self, model: &str) -> Result<&Interface, String> {
+        let request_interface = || async {
             let url = self.path(&["v2"])?;
             let server = self.client.get(url).send().await.map_err(reason)?;
             if server.status().is_server_error() {
-                return Err(format!("{}: what it is cannot be asked", server.status()));
+                return Err(format!(
+                    "{}: the server metadata cannot be read",
+                    server.status()
+                ));
             }
-            // A server that says nothing of itself may still answer as JSON.
+            // A server without usable metadata may still answer JSON requests.
             let server: Option<ServerMetadata> = server.json().await.ok();
             let metadata = self.metadata_of(model).await?;
             let input = metadata.inputs.into_iter().next();
@@ -119,30 +124,31 @@ impl HttpWorker {
             let (Some(input), Some(output)) = (input, output) else {
                 return Err(format!("`{model}` has no input or no output"));
             };
-            Ok(Form {
+            Ok(Interface {
                 binary: server.is_some_and(|s| s.extensions.iter().any(|e| e == BINARY_EXTENSION)),
                 input,
                 output: output.name,
             })
         };
-        let form = self.forms.get(model);
-        let form = form.ok_or_else(|| format!("the server has no `{model}`"))?;
-        form.get_or_try_init(ask_all).await
+        let interface = self.interfaces.get(model);
+        let interface = interface.ok_or_else(|| format!("the server has no `{model}`"))?;
+        interface.get_or_try_init(request_interface).await
     }
 
     pub(super) async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         let name = self.name_of(&call.model);
         let name = name.ok_or_else(|| format!("the server has no {:?}", call.model))?;
-        let form = self.form(name).await?;
+        let interface = self.interface(name).await?;
         let request = InferRequest {
             inputs: vec![NamedTensor {
-                name: form.input.name.clone(),
-                tensor: row(&call.input, &form.input.shape).map_err(|error| error.to_string())?,
+                name: interface.input.name.clone(),
+                tensor: row(&call.input, &interface.input.shape)
+                    .map_err(|error| error.to_string())?,
             }],
-            outputs: vec![form.output.clone()],
+            outputs: vec![interface.output.clone()],
             ..InferRequest::default()
         };
-        let body = write_request(&request, form.binary).map_err(|error| error.to_string())?;
+        let body = write_request(&request, interface.binary).map_err(|error| error.to_string())?;
         let url = self.path(&["v2", "models", name, "infer"])?;
         let mut request = self.client.post(url).body(body.bytes);
         request = match body.json_length {
@@ -154,24 +160,24 @@ impl HttpWorker {
         if let Some(trace) = &call.trace {
             request = request.header("traceparent", trace.as_ref());
         }
-        let answer = ask(request).await?;
+        let answer = send(request).await?;
         let response = read_response(&answer.bytes, answer.json_length);
         Ok(only_output(response.map_err(|error| error.to_string())?)?)
     }
 }
 
-/// The body of a successful answer.
-async fn ask(request: RequestBuilder) -> Result<Body, Failure> {
+/// Sends a request. Returns the body of a successful response.
+async fn send(request: RequestBuilder) -> Result<Body, Failure> {
     let response = request.send().await.map_err(reason)?;
     let status = response.status();
     let header = response.headers().get(JSON_LENGTH).cloned();
     let bytes = response.bytes().await.map_err(reason)?;
     if !status.is_success() {
-        let told: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
-        // Anything else, such as a token that has expired, is no fault of the query.
+        let message: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
+        // Only these blame the query; an expired token, for one, does not.
         let refused = matches!(status.as_u16(), 400 | 413 | 415 | 422);
         return Err(Failure {
-            reason: format!("{status}: {told}"),
+            reason: format!("{status}: {message}"),
             refused,
         });
     }
@@ -182,7 +188,7 @@ async fn ask(request: RequestBuilder) -> Result<Body, Failure> {
     })
 }
 
-/// The innermost cause, which is what tells the reader most.
+/// The innermost cause, which is the most specific.
 fn reason(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;

@@ -1,4 +1,4 @@
-//! Models in this process, each worker on a thread of its own.
+//! Workers in this process, each on a thread of its own.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,13 +14,13 @@ use crate::tensor::Tensor;
 
 use super::Failure;
 
-/// A model that answers one query.
+/// A model that answers one query at a time.
 pub trait LocalModel: Send + 'static {
     /// The output, before any softmax.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Why the model has no output.
     fn answer(&self, query: &Tensor) -> Result<Tensor, String>;
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for LocalWorker {
 }
 
 impl LocalWorker {
-    /// Starts a worker with these models. Its thread ends when the worker is dropped.
+    /// Starts a worker that serves these models. Its thread ends when the worker is dropped.
     ///
     /// # Errors
     ///
@@ -64,16 +64,16 @@ impl LocalWorker {
     pub fn new<M: LocalModel>(models: impl IntoIterator<Item = (Model, M)>) -> io::Result<Self> {
         let models: HashMap<Model, M> = models.into_iter().collect();
         let names = models.keys().cloned().collect();
-        let (tasks, given) = mpsc::channel::<Task>();
+        let (tasks, queue) = mpsc::channel::<Task>();
         thread::Builder::new()
             .name("model".to_owned())
             .spawn(move || {
-                for Task { call, reply } in given {
+                for Task { call, reply } in queue {
                     let answer = models
                         .get(&call.model)
                         .ok_or_else(|| format!("the worker has no {:?}", call.model))
                         .and_then(|model| model.answer(&call.input));
-                    // Nobody may wait for it any more.
+                    // The receiver is gone when the task timed out.
                     let _ = reply.send(answer);
                 }
             })?;
@@ -90,12 +90,12 @@ impl LocalWorker {
     pub(super) async fn infer(&self, call: Call) -> Result<Tensor, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone = || "the thread of the worker has ended".to_owned();
-        let row = call.input.shape().first() == Some(&1) && call.input.shape().len() > 1;
+        let is_row = call.input.shape().first() == Some(&1) && call.input.shape().len() > 1;
         let sent = self.tasks.send(Task { call, reply });
         sent.map_err(|_| gone())?;
         let output = answer.await.map_err(|_| gone())??;
-        // Models that know nothing of rows answer with a vector.
-        if row && output.shape().len() == 1 {
+        // Models that ignore shapes answer with a vector: make it a row, as the input was.
+        if is_row && output.shape().len() == 1 {
             let values = output.values().to_vec();
             return Ok(Tensor::from_parts(vec![1, values.len()], values));
         }

@@ -1,5 +1,5 @@
-//! Workers of all kinds behind one [`Pool`]: models in this process, and servers of the Open Inference
-//! Protocol over HTTP or gRPC.
+//! Workers of an engine, in one [`Pool`]: models in this process, and servers of the Open Inference Protocol
+//! over HTTP or gRPC.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -12,7 +12,7 @@
 //! let double = |x: &Tensor| Ok(Tensor::vector(x.values().iter().map(|v| 2.0 * v).collect()));
 //! let workers = (0..3).map(|_| LocalWorker::new([(Model::Base, double)]).map(Into::into));
 //! let pool = Pool::new(workers.collect::<Result<_, _>>()?);
-//! let engine = Engine::builder(Arc::new(Replication::new(1, 1)?), pool).build();
+//! let engine = Engine::builder(Arc::new(Replication::new(1, 1)?), pool).build()?;
 //! let answer = engine.predict(Query::new(Tensor::vector(vec![21.0]))).await?;
 //! assert_eq!(answer.output.values(), [42.0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,24 +42,24 @@ pub use http::HttpWorker;
 pub use local::{LocalModel, LocalWorker};
 pub use network::LocalNetwork;
 
-/// Why a server cannot be asked.
+/// Why a server cannot be used as a worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Its address is none.
-    #[error("`{url}` is no address of a server: {reason}")]
+    /// The address is invalid.
+    #[error("`{url}` is not the address of a server: {reason}")]
     Address {
         /// The address.
         url: String,
         /// What is wrong.
         reason: String,
     },
-    /// It does not answer, or with an error.
+    /// The server does not answer, or with an error.
     #[error("{url}: {reason}")]
     Server {
         /// The address.
         url: String,
-        /// What happened.
+        /// The cause.
         reason: String,
     },
 }
@@ -112,7 +112,7 @@ impl Worker {
     }
 }
 
-/// Why a worker gave no output, and whether the query is to blame.
+/// Why a task failed, and whether its query is to blame.
 struct Failure {
     reason: String,
     refused: bool,
@@ -127,7 +127,7 @@ impl From<String> for Failure {
     }
 }
 
-/// Workers of any kinds. Clones share them.
+/// A pool of workers of any kind. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Pool {
     workers: Arc<Vec<Worker>>,
@@ -135,7 +135,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of these workers, each of which has 30 s for a task.
+    /// A pool of these workers, with a timeout of 30 s per task.
     #[must_use]
     pub fn new(workers: Vec<Worker>) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl Pool {
         }
     }
 
-    /// How long a worker may take for a task before it counts as failed.
+    /// The timeout of a task: a worker that takes longer has failed.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -170,7 +170,7 @@ impl Backend for Pool {
             refused: failure.refused,
         };
         let Some(found) = self.workers.get(worker) else {
-            return Err(failed("there is no such worker".to_owned().into()));
+            return Err(failed("no such worker".to_owned().into()));
         };
         match tokio::time::timeout(self.timeout, found.infer(call)).await {
             Ok(result) => result.map_err(failed),
@@ -181,17 +181,17 @@ impl Backend for Pool {
     }
 }
 
-/// The names under which a server has the model that is served and those made for redundant tasks.
+/// The names of the models on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelNames {
-    /// The base model, unless the server only has others.
+    /// The base model; `None` if the server has only others.
     pub base: Option<String>,
-    /// Models for redundant tasks: their name in the code, and on the server.
+    /// Models for redundant tasks: name in the code, and name on the server.
     pub redundant: Vec<(String, String)>,
 }
 
 impl ModelNames {
-    /// A server that has the base model alone.
+    /// A server with the base model only.
     #[must_use]
     pub fn base(name: impl Into<String>) -> Self {
         Self {
@@ -206,6 +206,7 @@ impl ModelNames {
         self.base.as_deref().into_iter().chain(redundant)
     }
 
+    /// The name of a model on the server.
     fn of(&self, model: &Model) -> Option<&str> {
         match model {
             Model::Base => self.base.as_deref(),
@@ -218,16 +219,16 @@ impl ModelNames {
     }
 }
 
-/// The one output of an answer, with a first dimension of 1.
+/// The only output of a response.
 fn only_output(response: InferResponse) -> Result<Tensor, String> {
     let mut outputs = response.outputs.into_iter();
     match (outputs.next(), outputs.next()) {
         (Some(only), None) => Ok(only.tensor),
-        _ => Err("the server did not answer with one output".to_owned()),
+        _ => Err("expected a response with exactly one output".to_owned()),
     }
 }
 
-/// The input in the form that the server takes.
+/// Reshapes the input to one row of the shape that the server declares, if it declares a fixed one.
 fn row(input: &Tensor, shape: &[i64]) -> Result<Tensor, ProtocolError> {
     let mut row = shape.to_vec();
     if let Some(first) = row.first_mut() {

@@ -1,4 +1,4 @@
-//! Networks from files, as models of workers in this process.
+//! Networks from files, for workers in this process.
 
 use std::path::Path;
 
@@ -8,8 +8,7 @@ use crate::tensor::Tensor;
 
 use super::LocalModel;
 
-/// A network that answers queries, as [`train`](crate::train) or `PyTorch` made it, or any ONNX model
-/// (feature `onnx`).
+/// A network as [`train`](crate::train) or `PyTorch` saves it, or any ONNX model (feature `onnx`).
 #[derive(Clone, Debug)]
 pub struct LocalNetwork(Kind);
 
@@ -34,13 +33,13 @@ impl From<Mlp> for LocalNetwork {
 }
 
 impl LocalNetwork {
-    /// Reads a network: an ONNX model when the name ends in `.onnx`, else tensors in a safetensors file,
-    /// which are those of an [`InvertibleClassifier`] or the layers of an [`Mlp`], named `0.weight`,
-    /// `1.weight`, or as `PyTorch` names them, `nn.0.weight`, `nn.2.weight`.
+    /// Reads a network: an ONNX model if the name ends in `.onnx`, else a safetensors file with the tensors
+    /// of an [`InvertibleClassifier`] or the layers of an [`Mlp`], named `0.weight`, `1.weight`, or as
+    /// `PyTorch` does, `nn.0.weight`, `nn.2.weight`.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or is no such network.
+    /// When the file cannot be read or does not hold such a network.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, NetworkError> {
         let path = path.as_ref();
         if path
@@ -59,6 +58,7 @@ impl LocalNetwork {
         if tensors.contains("head.weight") {
             return Ok(InvertibleClassifier::from_tensors(&tensors)?.into());
         }
+        // PyTorch's `Sequential` numbers the rectifiers too, so its layers are every other module.
         let (prefix, step) = if tensors.contains("nn.0.weight") {
             ("nn.", 2)
         } else {
@@ -67,7 +67,7 @@ impl LocalNetwork {
         Ok(Mlp::from_tensors(&tensors, prefix, step)?.into())
     }
 
-    /// The invertible network, if it is one.
+    /// The invertible network, if this is one.
     #[must_use]
     pub fn invertible(&self) -> Option<&InvertibleClassifier<Coupling>> {
         match &self.0 {
@@ -76,7 +76,7 @@ impl LocalNetwork {
         }
     }
 
-    /// Multiply-adds for one query; none where they are not known.
+    /// Multiply-adds for one query; `None` for ONNX models.
     #[must_use]
     pub fn operations(&self) -> Option<u64> {
         match &self.0 {
@@ -87,19 +87,19 @@ impl LocalNetwork {
         }
     }
 
-    /// What a server says of the model under a name.
+    /// The metadata of the model, under this name.
     #[must_use]
     pub fn metadata(&self, name: &str) -> ModelMetadata {
         let (platform, input, output) = match &self.0 {
             Kind::Invertible(network) => (
                 "septet",
-                plain("input", network.bijection().width()),
-                plain("output", network.head().outputs()),
+                rows_of("input", network.bijection().width()),
+                rows_of("output", network.head().outputs()),
             ),
             Kind::Layers(network) => (
                 "septet",
-                plain("input", network.inputs()),
-                plain("output", network.outputs()),
+                rows_of("input", network.inputs()),
+                rows_of("output", network.outputs()),
             ),
             #[cfg(feature = "onnx")]
             Kind::Onnx(model) => ("onnx", model.input().clone(), model.output().clone()),
@@ -114,7 +114,8 @@ impl LocalNetwork {
     }
 }
 
-fn plain(name: &str, width: usize) -> TensorMetadata {
+/// A tensor of any number of rows of this width.
+fn rows_of(name: &str, width: usize) -> TensorMetadata {
     TensorMetadata {
         name: name.to_owned(),
         datatype: DATATYPE.to_owned(),

@@ -1,4 +1,4 @@
-//! ONNX models, run by `RTen`.
+//! ONNX models, executed by `RTen`.
 
 use std::fmt;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::network::NetworkError;
 use crate::protocol::{DATATYPE, TensorMetadata};
 use crate::tensor::Tensor;
 
-/// An ONNX model with one input and one output of real numbers. Clones share the model.
+/// An ONNX model with one input and one output of type float. Clones share the weights.
 pub(super) struct OnnxModel {
     model: Arc<Model>,
-    /// One thread, which is not shared: a worker answers one query at a time, and others run beside it.
+    /// One thread per worker: parallelism comes from running several workers.
     threads: Arc<ThreadPool>,
     input: TensorMetadata,
     output: TensorMetadata,
@@ -94,17 +94,18 @@ fn load(path: &Path) -> Result<OnnxModel, String> {
         input,
         output,
     };
-    // What the file says of its output may be missing or wrong, and an operation not be known: all of
-    // which a query shows.
+    // The declared output shape may be missing or wrong, and an operator unsupported: a trial query
+    // shows both at start-up.
     let shape = one_row(&loaded.input.shape);
     let zeros = vec![0.0; shape.iter().product()];
     let query = Tensor::new(shape, zeros).map_err(|error| error.to_string())?;
     let answer = loaded.answer(&query);
-    let answer = answer.map_err(|reason| format!("a query of zeros is not answered: {reason}"))?;
+    let answer =
+        answer.map_err(|reason| format!("the model fails on a query of zeros: {reason}"))?;
     if answer.shape().first() != Some(&1) {
         let found = answer.shape();
         return Err(format!(
-            "one query is answered with the shape {found:?}, expected a first dimension of 1"
+            "the output for one query has the shape {found:?}, expected a first dimension of 1"
         ));
     }
     let inner = answer.shape().iter().skip(1).map(|&n| n as i64);
@@ -114,7 +115,9 @@ fn load(path: &Path) -> Result<OnnxModel, String> {
 
 /// The name and, for all dimensions but that of the batch, the shape of an input or output.
 fn described(model: &Model, node: NodeId) -> Result<TensorMetadata, String> {
-    let info = model.node_info(node).ok_or("a graph without its ends")?;
+    let info = model
+        .node_info(node)
+        .ok_or("the graph lacks its input or output")?;
     let name = info.name().unwrap_or_default().to_owned();
     if let Some(kind) = info.dtype()
         && kind != ValueType::Tensor(DataType::Float)
@@ -124,14 +127,14 @@ fn described(model: &Model, node: NodeId) -> Result<TensorMetadata, String> {
     let is_input = model.input_ids().contains(&node);
     let shape = match info.shape() {
         Some(shape) => shape,
-        None if is_input => return Err(format!("the shape of `{name}` is not known")),
+        None if is_input => return Err(format!("the shape of `{name}` is unknown")),
         None => Vec::new(),
     };
     let fixed = |(place, dimension): (usize, &Dimension)| match dimension {
-        // One query at a time, whatever the model allows.
+        // The batch dimension: queries are run one at a time, whatever the model allows.
         Dimension::Symbolic(_) | Dimension::Fixed(1) if place == 0 => Ok(-1),
         Dimension::Fixed(n) if place > 0 && *n > 0 => Ok(i64::try_from(*n).unwrap_or(i64::MAX)),
-        // The answer to a query shows it.
+        // The trial query determines it.
         _ if !is_input => Ok(-1),
         Dimension::Fixed(n) => Err(format!("dimension {place} of `{name}` is {n}, expected 1")),
         Dimension::Symbolic(_) => Err(format!("dimension {place} of `{name}` is not fixed")),

@@ -1,4 +1,4 @@
-//! A small model beside the large one.
+//! A small backup model beside the base model.
 
 use std::sync::Arc;
 
@@ -10,12 +10,11 @@ use super::{
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// The name of the student.
+/// The name of the student model in tasks.
 const STUDENT: &str = "student";
 
-/// Every query also goes to a *student*, a smaller model trained to answer as the base model does; its
-/// answer stands in for one that is missing. No answer depends on another query: nothing has to be
-/// gathered, and every answer may be lost.
+/// Every query also goes to a *student*, a smaller model trained to imitate the base model, whose output
+/// replaces a missing one. No answer depends on another query, so all answers of a group may be lost.
 ///
 /// This is the "cheaper model" baseline of Parity Models. At equal multiply-adds it is the one to beat.
 #[derive(Debug)]
@@ -26,11 +25,11 @@ pub struct ApproximateBackup {
 }
 
 impl ApproximateBackup {
-    /// The code for groups of `queries`, whose student takes so many multiply-adds for a query.
+    /// The code for groups of `queries`, with a student of `operations` multiply-adds per query.
     ///
     /// # Errors
     ///
-    /// When there is no query, or more than half of what a group can have.
+    /// When `queries` is zero or more than half of [`MAX_TASKS`].
     pub fn new(queries: usize, operations: u64) -> Result<Self, CodeError> {
         check_group(queries, MAX_TASKS / 2)?;
         Ok(Self {
@@ -82,7 +81,7 @@ impl Code for ApproximateBackup {
     }
 }
 
-/// Each query once more for each copy: copy `c` of query `i` has the slot `c * k + i`.
+/// `copies` tasks per query: copy `c` of query `i` of `k` has the slot `c * k + i`, and the query itself is copy 0.
 pub(super) fn copies(queries: &[Tensor], copies: usize, model: &Model) -> Vec<Task> {
     (1..=copies)
         .flat_map(|copy| {
@@ -96,13 +95,14 @@ pub(super) fn copies(queries: &[Tensor], copies: usize, model: &Model) -> Vec<Ta
         .collect()
 }
 
+/// The queries of which the output or that of a copy has arrived.
 pub(super) fn decodable_copies(queries: usize, copies: usize, arrived: Slots) -> Slots {
     (0..queries)
         .filter(|query| (0..=copies).any(|copy| arrived.contains(copy * queries + query)))
         .collect()
 }
 
-/// The answer itself, else that of the first copy.
+/// The output of each missing query, or of its first copy that arrived.
 pub(super) fn decode_copies(
     queries: usize,
     copies: usize,
@@ -119,8 +119,9 @@ pub(super) fn decode_copies(
     }
     let mut answers = Vec::with_capacity(missing.len());
     for query in missing.iter() {
-        let places = (0..=copies).map(|copy| copy * queries + query);
-        let found = places
+        // The query's own output is preferred: with a student the copies are only approximate.
+        let slots = (0..=copies).map(|copy| copy * queries + query);
+        let found = slots
             .filter_map(|slot| Some((slot, output_of(outputs, slot)?)))
             .next();
         if let Some((slot, output)) = found {

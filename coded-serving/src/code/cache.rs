@@ -1,4 +1,4 @@
-//! Weights that were worked out once, kept by what arrived.
+//! A cache of weights by the outputs that arrived.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::Slots;
 use crate::error::CodeError;
 
-/// The most entries: patterns of losses repeat, and one that was forgotten is only worked out again.
-const MOST: usize = 4096;
+/// The maximum number of entries. Patterns of lost outputs repeat, and a dropped entry is only recomputed.
+const MAX_ENTRIES: usize = 4096;
 
-/// By the number of queries in the group and the slots that arrived.
+/// Values keyed by the number of queries in the group and the slots that arrived.
 #[derive(Debug)]
 pub(super) struct Cache<T> {
     entries: RwLock<HashMap<(usize, Slots), Arc<T>>>,
@@ -24,7 +24,7 @@ impl<T> Default for Cache<T> {
 }
 
 impl<T> Cache<T> {
-    /// What is kept under the key, or what `make` gives.
+    /// The cached value, or that of `make`. Two threads may compute the same value; errors are not cached.
     pub(super) fn get_or_make(
         &self,
         queries: usize,
@@ -32,7 +32,7 @@ impl<T> Cache<T> {
         make: impl FnOnce() -> Result<T, CodeError>,
     ) -> Result<Arc<T>, CodeError> {
         let key = (queries, slots);
-        // The map is whole whenever the lock is free: a poisoned lock is as good.
+        // No operation on the map panics halfway, so a poisoned lock still guards a valid map.
         let kept = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = kept.get(&key) {
             return Ok(Arc::clone(value));
@@ -40,7 +40,7 @@ impl<T> Cache<T> {
         drop(kept);
         let value = Arc::new(make()?);
         let mut kept = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST {
+        if kept.len() >= MAX_ENTRIES {
             kept.clear();
         }
         kept.insert(key, Arc::clone(&value));

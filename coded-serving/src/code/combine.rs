@@ -6,17 +6,17 @@ use crate::tensor::Tensor;
 
 /// `out = sum_i weights[i] * inputs[i]`, without an allocation.
 ///
-/// Four inputs at a time: the sums stay in registers while they are read.
+/// Reads four inputs per pass over `out`, which saves three of four loads and stores of the sums.
 ///
 /// # Errors
 ///
-/// [`CodeError::Parameter`] when there are more or fewer inputs than weights, or an input is shorter or
-/// longer than `out`.
+/// [`CodeError::Parameter`] when the numbers of weights and inputs differ, or the length of an input differs
+/// from that of `out`.
 pub fn combine(weights: &[f32], inputs: &[&[f32]], out: &mut [f32]) -> Result<(), CodeError> {
     if weights.len() != inputs.len() {
         return Err(CodeError::parameter(
             "inputs",
-            format!("{}, one for each weight", weights.len()),
+            format!("{}, one per weight", weights.len()),
             inputs.len(),
         ));
     }
@@ -37,6 +37,7 @@ pub fn combine(weights: &[f32], inputs: &[&[f32]], out: &mut [f32]) -> Result<()
             *sum += (wa * a + wb * b) + (wc * c + wd * d);
         }
     }
+    // The last one to three inputs.
     let rest = weights.len() / 4 * 4;
     for (weight, input) in weights[rest..].iter().zip(&inputs[rest..]) {
         for (sum, value) in out.iter_mut().zip(*input) {
@@ -48,8 +49,8 @@ pub fn combine(weights: &[f32], inputs: &[&[f32]], out: &mut [f32]) -> Result<()
 
 /// A weighted sum as a tensor of the same shape as its terms.
 ///
-/// A value that is not finite shows in the sum, even with the weight 0: the terms need to be looked
-/// at only when the sum is not finite.
+/// A value that is not finite makes the sum not finite, even with the weight 0, so the terms are checked
+/// only if the sum is not finite.
 pub(super) fn combined(
     what: &'static str,
     weights: &[f32],
@@ -69,7 +70,7 @@ pub(super) fn combined(
     Ok(sum)
 }
 
-/// The shape that all tensors have.
+/// The common shape of all tensors; empty if there are none.
 pub(super) fn same_shape<'a>(
     tensors: impl IntoIterator<Item = &'a Tensor>,
 ) -> Result<Vec<usize>, CodeError> {
@@ -86,7 +87,7 @@ pub(super) fn same_shape<'a>(
     }
 }
 
-/// That all queries have the same shape and are finite.
+/// Checks that all queries have the same shape and are finite.
 pub(super) fn check_queries(queries: &[Tensor]) -> Result<(), CodeError> {
     same_shape(queries)?;
     match queries.iter().position(|query| !query.is_finite()) {
@@ -98,6 +99,7 @@ pub(super) fn check_queries(queries: &[Tensor]) -> Result<(), CodeError> {
     }
 }
 
+/// Weights in the precision of tensors.
 pub(super) fn rounded(weights: impl IntoIterator<Item = f64>) -> Vec<f32> {
     weights.into_iter().map(|weight| weight as f32).collect()
 }

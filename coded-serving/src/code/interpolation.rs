@@ -1,4 +1,4 @@
-//! Codes for any model: queries and answers lie on curves.
+//! Interpolation codes for any model: `ApproxIFER` and `NeRCC`.
 
 use super::byzantine::locate;
 use super::cache::Cache;
@@ -11,14 +11,14 @@ use super::{
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// Which curve is laid through points.
+/// The curve through the queries, and through the outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Smoother {
     /// Berrut's rational interpolant: `ApproxIFER` (M. Soleymani, R. E. Ali, H. Mahdavifar,
     /// A. S. Avestimehr, AAAI 2022).
     Berrut,
     /// Natural cubic smoothing splines: `NeRCC` (P. Moradi, M. A. Maddah-Ali, 2024). The penalties weigh
-    /// the bend against the sum of squares; 0 interpolates.
+    /// the integrated squared second derivative against the sum of squared residuals; 0 interpolates.
     Spline {
         /// The penalty of the curve through the queries.
         encode: f64,
@@ -28,8 +28,8 @@ pub enum Smoother {
 }
 
 impl Smoother {
-    /// Splines with penalties of `1e-6`, which lie between those that are best on groups of 8, 10 and 12
-    /// training images, for the base model of Parity Models on MNIST (`reproduce-coded-serving`, claim Q5).
+    /// Splines with penalties of `1e-6`, between the best ones for groups of 8, 10 and 12 training images with
+    /// the base model of Parity Models on MNIST (`reproduce-coded-serving`, claim Q5).
     pub const SPLINE: Self = Self::Spline {
         encode: 1e-6,
         decode: 1e-6,
@@ -50,9 +50,9 @@ impl Smoother {
     }
 }
 
-/// Every task is a point of a curve through the queries; the base model answers all of them, and the
-/// answers are read off a curve through its outputs. Nothing is trained and any model will do, but
-/// every answer is approximate, and the tasks wait for the group to fill.
+/// Every task is a point on a curve through the queries. The base model answers all tasks, and the answers
+/// are points on a curve through its outputs. Nothing is trained and any model can be used, but every
+/// answer is approximate, and the tasks wait for the group to fill.
 #[derive(Debug)]
 pub struct Interpolation {
     queries: usize,
@@ -66,12 +66,12 @@ pub struct Interpolation {
 }
 
 impl Interpolation {
-    /// The code for groups of `queries`, spread over so many tasks of which so many may be lost.
+    /// The code for groups of `queries`, encoded into `tasks` tasks, any `stragglers` of which may be lost.
     ///
     /// # Errors
     ///
-    /// When there is no query, fewer tasks than queries and stragglers together, more tasks than a
-    /// group can have, or a penalty that is negative or not finite.
+    /// When `queries` is zero, `tasks` is less than `queries + stragglers` or more than [`MAX_TASKS`], or a
+    /// penalty is negative or not finite.
     pub fn new(
         queries: usize,
         tasks: usize,
@@ -79,9 +79,9 @@ impl Interpolation {
         smoother: Smoother,
     ) -> Result<Self, CodeError> {
         check_group(queries, MAX_TASKS)?;
-        let fewest = queries.saturating_add(stragglers);
-        if !(fewest..=MAX_TASKS).contains(&tasks) {
-            let expected = format!("{fewest} to {MAX_TASKS}");
+        let min_tasks = queries.saturating_add(stragglers);
+        if !(min_tasks..=MAX_TASKS).contains(&tasks) {
+            let expected = format!("{min_tasks} to {MAX_TASKS}");
             return Err(CodeError::parameter("tasks", expected, tasks));
         }
         if let Smoother::Spline { encode, decode } = smoother {
@@ -104,57 +104,58 @@ impl Interpolation {
         })
     }
 
-    /// The code that also finds and drops so many wrong outputs. It needs
-    /// `2 queries + 2 byzantine - 1` tasks that are not lost.
+    /// Also locates and drops `byzantine` wrong outputs per group. This takes
+    /// `stragglers + 2 queries + 2 byzantine - 1` tasks.
     ///
     /// # Errors
     ///
-    /// When there are fewer tasks than that.
+    /// When there are fewer tasks.
     pub fn byzantine(mut self, byzantine: usize) -> Result<Self, CodeError> {
         let mixed = self.queries.saturating_add(byzantine).saturating_mul(2);
-        let fewest = self.stragglers.saturating_add(mixed);
-        if byzantine > 0 && self.tasks.saturating_add(1) < fewest {
-            let expected = format!("at least {} for this", fewest - 1);
+        let min_tasks = self.stragglers.saturating_add(mixed);
+        if byzantine > 0 && self.tasks.saturating_add(1) < min_tasks {
+            let expected = format!("at least {}", min_tasks - 1);
             return Err(CodeError::parameter("tasks", expected, self.tasks));
         }
         self.byzantine = byzantine;
         Ok(self)
     }
 
-    /// The code with other points for its tasks.
+    /// Sets the points of the tasks [default: [`Nodes::Released`]].
     #[must_use]
     pub fn nodes(mut self, nodes: Nodes) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// The tasks of a group of so many queries: as much redundancy as a full group has.
+    /// The number of tasks of a group of `queries`: with as much redundancy as a full group.
     fn tasks_of(&self, queries: usize) -> usize {
         self.tasks - (self.queries - queries)
     }
 
-    /// The weights of the queries in each task of a group of so many queries.
+    /// The encoding matrix for a group of `queries`: one row per task, one weight per query.
     ///
     /// # Errors
     ///
-    /// When no group has so many.
+    /// When `queries` is zero or more than in a full group.
     pub fn encoding(&self, queries: usize) -> Result<Vec<Vec<f64>>, CodeError> {
         check_group(queries, self.queries)?;
         let at = self.nodes.of_tasks(self.tasks_of(queries));
         Ok(self.smoother.encoding(&of_queries(queries), &at))
     }
 
-    /// The weights of the outputs of `slots`, in ascending order, in each answer of a group of so many
-    /// queries.
+    /// The decoding matrix for a group of `queries`, from the outputs of `slots`: one row per answer, one
+    /// weight per slot in ascending order.
     ///
     /// # Errors
     ///
-    /// When no group has so many, or such slots; when there is no slot.
+    /// When `queries` is zero or more than in a full group, or `slots` is empty or has a slot that the group
+    /// does not have.
     pub fn decoding(&self, queries: usize, slots: Slots) -> Result<Vec<Vec<f64>>, CodeError> {
         check_group(queries, self.queries)?;
         let all = self.nodes.of_tasks(self.tasks_of(queries));
         if slots.is_empty() || !slots.without(Slots::below(all.len())).is_empty() {
-            let expected = format!("some below {}", all.len());
+            let expected = format!("at least one slot, all below {}", all.len());
             return Err(CodeError::parameter(
                 "slots",
                 expected,
@@ -165,6 +166,7 @@ impl Interpolation {
         Ok(self.smoother.decoding(&nodes, &of_queries(queries)))
     }
 
+    /// The slots without those of the outputs located as wrong.
     fn without_wrong(
         &self,
         queries: usize,
@@ -181,6 +183,7 @@ impl Interpolation {
             .collect();
         let curves: Vec<Vec<f64>> = sorted.iter().map(|(slot, _)| all[*slot].clone()).collect();
         let values: Vec<&[f32]> = sorted.iter().map(|(_, output)| output.values()).collect();
+        // The encoding weights are the curves that the outputs of a linear model would follow.
         let wrong = locate(&curves, &values, self.byzantine);
         let wrong = wrong.into_iter().map(|place| sorted[place].0).collect();
         Ok(slots.without(wrong))
@@ -260,7 +263,7 @@ impl Code for Interpolation {
                 received: slots.len(),
             });
         }
-        // A worker that sends what is no number would otherwise spoil the search for wrong ones.
+        // A value that is not finite would make the search for wrong outputs meaningless.
         if let Some((index, _)) = outputs.iter().find(|(_, output)| !output.is_finite()) {
             return Err(CodeError::NotFinite {
                 what: "output",
@@ -268,6 +271,7 @@ impl Code for Interpolation {
             });
         }
         let slots = self.without_wrong(queries, outputs, slots)?;
+        // The weights depend only on which outputs are used.
         let weights = self.decodings.get_or_make(queries, slots, || {
             let rows = self.decoding(queries, slots)?;
             Ok(rows.into_iter().map(rounded).collect())

@@ -1,4 +1,4 @@
-//! The code of Coded-InvNet.
+//! Coded-InvNet.
 
 use std::fmt;
 
@@ -8,24 +8,22 @@ use super::{Code, Cost, Decoded, Inference, Model, Shape, Slot, Slots, Task, che
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// Makes parity queries: an input whose latent is (nearly) a given mixture of the latents of a group.
+/// Computes parity queries: inputs whose latent is close to a weighted mean of the latents of a group.
 pub trait Encoder: Send + Sync + fmt::Debug {
     /// An input `x` with `f(x)` near `sum_i weights[i] f(queries[i])`, where `f` is the bijection of
     /// the base model. The weights sum to 1.
     ///
     /// # Errors
     ///
-    /// When the encoder does not know queries of this shape, or weights like these.
+    /// When the encoder does not support queries of this shape, or these weights.
     fn encode(&self, queries: &[Tensor], weights: &[f64]) -> Result<Tensor, CodeError>;
 
-    /// Whether it can make a parity query for a group of this size. Groups that it cannot make one
-    /// for go without redundancy.
+    /// Whether the encoder supports groups of this size. Unsupported groups get no redundancy.
     fn supports(&self, _queries: usize) -> bool {
         true
     }
 
-    /// The multiply-adds for one parity query of a group of this size, whose queries have so many
-    /// numbers.
+    /// The multiply-adds for one parity query, for a group of `queries` with `values` values each.
     fn operations(&self, queries: usize, values: usize) -> u64;
 }
 
@@ -43,8 +41,8 @@ impl<E: Encoder + ?Sized> Encoder for Box<E> {
     }
 }
 
-/// The mixture of the queries themselves. With a linear model it is exact; with any other it shows
-/// what an encoder has to learn.
+/// The weighted mean of the queries themselves: exact for a linear model, and the baseline that a learned
+/// encoder has to beat for any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MixedQueries;
 
@@ -59,13 +57,12 @@ impl Encoder for MixedQueries {
     }
 }
 
-/// T. Dinh, K. Lee, "Coded-InvNet for Resilient Prediction Serving Systems" (ICML 2021): the base model
-/// is an invertible network with an affine head, and answers parity queries that an [`Encoder`] makes.
-/// What it gives for them is a mixture of the group's answers, which is solved for those that are
-/// missing.
+/// T. Dinh, K. Lee, "Coded-InvNet for Resilient Prediction Serving Systems" (ICML 2021): the base model is
+/// an invertible network with an affine head, and also answers the parity queries of an [`Encoder`]. Its
+/// outputs for them are weighted means of the group's answers, and are solved for the missing ones.
 ///
-/// With one parity, the mean, a lost answer is `k` times the parity minus the other answers: an error
-/// of the encoder comes out multiplied by `k`. With `r` parities any `r` answers may be lost.
+/// With one parity, the mean, a lost answer is `k` times the parity minus the other answers, so errors of
+/// the encoder are multiplied by `k`. With `r` parities any `r` answers may be lost.
 ///
 /// ```
 /// use septet_coded_serving::Tensor;
@@ -87,19 +84,19 @@ impl Encoder for MixedQueries {
 #[derive(Debug)]
 pub struct InvNet<E> {
     encoder: E,
-    /// For groups of 1 query, of 2, and so on.
+    /// The weights for groups of 1 query, of 2, and so on.
     weights: Vec<Weights>,
     parities: usize,
     decoder: LinearDecoder,
 }
 
 impl<E: Encoder> InvNet<E> {
-    /// The code for groups of up to `queries`, with so many parities.
+    /// The code for groups of up to `queries`, with `parities` parities.
     ///
     /// # Errors
     ///
-    /// When there is no query, no parity, more parities than queries, or more of both than a group
-    /// can have.
+    /// When `queries` or `parities` is zero, there are more parities than queries, or more than
+    /// [`MAX_TASKS`](super::MAX_TASKS) of both together.
     pub fn new(queries: usize, parities: usize, encoder: E) -> Result<Self, CodeError> {
         Weights::cauchy(queries, parities)?;
         Ok(Self {
@@ -154,11 +151,12 @@ impl<E: Encoder> Code for InvNet<E> {
         let weights = &self.weights[queries.len() - 1];
         (0..weights.parities())
             .map(|parity| {
-                // The mixture of one query is the query.
+                // The mean of one query is the query itself.
                 let input = match queries {
                     [only] => only.clone(),
                     _ => self.encoder.encode(queries, &weights.row(parity))?,
                 };
+                // The worker would reject a parity query of another shape, long after the cause.
                 if input.shape() != shape {
                     return Err(CodeError::Shapes {
                         first: shape.clone(),

@@ -1,19 +1,18 @@
-//! Codes: how a group of queries survives the loss of some workers.
+//! Codes: redundancy that protects a group of queries from the loss of outputs.
 //!
-//! A group holds `k` queries. A *systematic* code sends each query to a worker as it is (slots `0`
-//! to `k - 1`) and adds redundant tasks (slots from `k` on); nothing waits for the group to fill.
-//! A code that is not systematic mixes all queries into every task.
+//! A group has `k` queries. A *systematic* code sends each query unchanged (slots `0` to `k - 1`) and adds
+//! redundant tasks (slots from `k`); no query waits for the group to fill. A code that is not systematic
+//! mixes all queries into every task.
 //!
 //! | code | redundant tasks | answered by | a lost answer is |
 //! | --- | --- | --- | --- |
 //! | [`Replication`] | copies of each query | the base model | exact |
 //! | [`ApproximateBackup`] | each query once | a small student | the student's |
 //! | [`SumParity`] (Parity Models) | 1: the sum of the queries | a parity model | parity minus the other answers |
-//! | [`InvNet`] (Coded-InvNet) | r: made by an encoder | the base model | solved from `r` mixtures of latents |
-//! | [`Interpolation`] (`ApproxIFER`, `NeRCC`) | all tasks are mixtures | the base model | read off a curve, as every answer is |
+//! | [`InvNet`] (Coded-InvNet) | `r`, computed by an encoder | the base model | solved from `r` weighted means |
+//! | [`Interpolation`] (`ApproxIFER`, `NeRCC`) | all tasks are mixtures | the base model | interpolated, like every answer |
 //!
-//! Baselines that send no redundant task of their own are [`policy`]: more workers, and a second copy
-//! of late queries.
+//! Baselines without redundant tasks are in [`policy`]: more workers, and hedging of late queries.
 
 mod backup;
 pub mod byzantine;
@@ -44,73 +43,71 @@ use std::sync::Arc;
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// The size of a code.
+/// The size and kind of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Queries in a full group.
     pub queries: usize,
     /// Tasks of a full group, the queries of a systematic code among them.
     pub tasks: usize,
-    /// Lost outputs that a full group survives, whichever they are.
+    /// The number of lost outputs that a full group tolerates, whichever they are.
     pub stragglers: usize,
-    /// Wrong outputs that a full group survives besides.
+    /// The number of wrong outputs that it tolerates in addition.
     pub byzantine: usize,
     /// Whether the queries themselves are tasks.
     pub systematic: bool,
 }
 
-/// Which model has to answer a task.
+/// The model that answers a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Model {
-    /// The model that is being served.
+    /// The served model.
     Base,
-    /// A model made for redundant tasks, by name: a parity model or a student.
+    /// A model for redundant tasks, by name: a parity model or a student.
     Redundant(Arc<str>),
 }
 
-/// Something for a worker to do.
+/// A task for a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
-    /// Its number in the group.
+    /// Its slot in the group.
     pub slot: Slot,
-    /// The model that has to answer it.
+    /// The model to run.
     pub model: Model,
-    /// What the model is asked.
+    /// The input of the model.
     pub input: Tensor,
 }
 
 /// A reconstructed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// The query, as its place in the group.
+    /// The index of the query in the group.
     pub query: usize,
     /// The answer.
     pub output: Tensor,
 }
 
-/// What one inference of the base model takes.
+/// The cost of one inference of the base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inference {
-    /// Multiplications, each with an addition.
+    /// Multiply-adds.
     pub operations: u64,
-    /// Numbers in a query.
+    /// Values in a query.
     pub values: usize,
 }
 
-/// What the redundancy of one full group costs, relative to one inference of the base model.
+/// The cost of the redundancy of a full group, relative to one inference of the base model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Multiply-adds of the encoder and of the models that answer redundant tasks, over those of one
-    /// inference.
+    /// Multiply-adds of the encoder and of the redundant tasks, divided by those of one inference.
     pub operations: f64,
-    /// Bytes that the workers of redundant tasks receive, over those of one query. Encoders run at
-    /// the front end; where one runs on the redundant worker instead, that worker receives all the
-    /// queries of the group.
+    /// Bytes sent for redundant tasks, divided by those of one query. The encoder is assumed to run at the
+    /// front end; on the redundant worker, it would receive all queries of the group.
     pub ingress: f64,
 }
 
 impl Inference {
-    /// The cost of so many multiply-adds and so many numbers sent.
+    /// The cost of `operations` multiply-adds and `values` values sent.
     pub(crate) fn cost(self, operations: u64, values: usize) -> Cost {
         Cost {
             operations: operations as f64 / self.operations.max(1) as f64,
@@ -119,47 +116,45 @@ impl Inference {
     }
 }
 
-/// How a group of queries survives the loss of some workers.
+/// An erasure code for predictions.
 ///
-/// Outputs are what the model gives before any softmax: codes rely on sums of them.
+/// Outputs are those of the model before any softmax: codes decode weighted sums of them.
 ///
-/// The trait does no input or output, and can be made into an object.
+/// Implementations do no I/O. The trait is dyn compatible.
 pub trait Code: Send + Sync + fmt::Debug {
-    /// Its name with its size, such as `coded-invnet(10,1)`.
+    /// The name with the size, such as `coded-invnet(10,1)`.
     fn name(&self) -> String;
 
-    /// Its size.
+    /// The size and kind.
     fn shape(&self) -> Shape;
 
-    /// Whether a reconstructed answer is the one that the model itself would give [default: not].
+    /// Whether reconstructed answers equal the model's own [default: `false`].
     fn is_exact(&self) -> bool {
         false
     }
 
-    /// The redundant tasks of this group; all tasks, when the code is not systematic.
+    /// The redundant tasks of a group; all its tasks if the code is not systematic.
     ///
-    /// A group may have fewer queries than the code has. It gets what protection the code can give
-    /// it, which may be none.
+    /// A group may be smaller than [`Shape::queries`]. It gets the redundancy that the code has for its
+    /// size, possibly none.
     ///
     /// # Errors
     ///
-    /// When the queries differ in shape, are none or too many, or are not finite.
+    /// When there are no queries or too many, or they differ in shape or are not finite.
     fn encode(&self, queries: &[Tensor]) -> Result<Vec<Task>, CodeError>;
 
-    /// Those of the first `queries` queries whose answers [`decode`](Self::decode) can give now,
-    /// when the outputs of the tasks `arrived` are here. Answers that arrived themselves are among
-    /// them.
+    /// The queries of a group of `queries` whose answers [`decode`](Self::decode) can return from the
+    /// outputs in the slots `arrived`, including those that arrived themselves.
     fn decodable(&self, queries: usize, arrived: Slots) -> Slots;
 
-    /// The answers of the queries `missing`.
+    /// The answers to the queries `missing`.
     ///
-    /// `queries` is the number of queries in the group; `outputs` are in no particular order, each
-    /// slot at most once.
+    /// `queries` is the number of queries in the group; `outputs` are in any order, each slot at most once.
     ///
     /// # Errors
     ///
-    /// [`CodeError::Unrecoverable`] when too little arrived: never a wrong answer instead.
-    /// [`CodeError::NotFinite`] names an output to be dropped.
+    /// [`CodeError::Unrecoverable`] when too few outputs arrived, [`CodeError::NotFinite`] with the slot of
+    /// an output that has to be dropped.
     fn decode(
         &self,
         queries: usize,
@@ -167,24 +162,24 @@ pub trait Code: Send + Sync + fmt::Debug {
         missing: Slots,
     ) -> Result<Vec<Decoded>, CodeError>;
 
-    /// What the redundancy of a full group costs.
+    /// The cost of the redundancy of a full group.
     fn cost(&self, base: Inference) -> Cost;
 }
 
-/// That a group has a possible number of queries.
-fn check_group(queries: usize, most: usize) -> Result<(), CodeError> {
-    if (1..=most).contains(&queries) {
+/// Checks the number of queries of a group.
+fn check_group(queries: usize, max: usize) -> Result<(), CodeError> {
+    if (1..=max).contains(&queries) {
         Ok(())
     } else {
         Err(CodeError::parameter(
             "queries",
-            format!("1 to {most}"),
+            format!("1 to {max}"),
             queries,
         ))
     }
 }
 
-/// The slots of outputs: each below `tasks`, and none twice.
+/// The slots of the outputs. Checks that each is below `tasks` and occurs once.
 fn arrived(outputs: &[(Slot, &Tensor)], tasks: usize) -> Result<Slots, CodeError> {
     let mut slots = Slots::EMPTY;
     for (slot, _) in outputs {
@@ -203,8 +198,8 @@ fn output_of<'a>(outputs: &[(Slot, &'a Tensor)], wanted: Slot) -> Option<&'a Ten
     found.map(|(_, output)| *output)
 }
 
-/// The answers to missing queries that are themselves among the outputs, and what is left.
-fn already_here(
+/// The missing answers that are among the outputs, and the slots of the others.
+fn already_arrived(
     outputs: &[(Slot, &Tensor)],
     missing: Slots,
 ) -> Result<(Vec<Decoded>, Slots), CodeError> {

@@ -1,10 +1,10 @@
-//! Baselines that make no task of their own: what an engine does with spare workers or late queries.
+//! Baselines without redundant tasks: more workers, and hedging.
 
 use super::Cost;
 use crate::error::CodeError;
 
-/// The workers that a code would use for redundant tasks serve ordinary queries instead: `Parity
-/// Models` calls it the fair baseline. Nothing is recovered; queues are shorter.
+/// The workers that a code would use for redundant tasks serve queries instead (the "equal resources"
+/// baseline of Parity Models). Nothing is recovered; queues are shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EqualResources {
     queries: usize,
@@ -12,7 +12,7 @@ pub struct EqualResources {
 }
 
 impl EqualResources {
-    /// The counterpart of a code with so many redundant tasks for so many queries.
+    /// The counterpart of a code with `redundant` tasks per group of `queries`.
     ///
     /// # Errors
     ///
@@ -24,22 +24,22 @@ impl EqualResources {
         Ok(Self { queries, redundant })
     }
 
-    /// How many workers are added to a pool of `workers`, rounded down; at most as many as can be counted.
+    /// The number of workers added to a pool of `workers`, rounded down. Saturates at `usize::MAX`.
     #[must_use]
     pub fn extra_workers(self, workers: usize) -> usize {
         let extra = workers as u128 * self.redundant as u128 / self.queries as u128;
         usize::try_from(extra).unwrap_or(usize::MAX)
     }
 
-    /// Nothing is computed or sent twice.
+    /// No cost: nothing is computed or sent twice.
     #[must_use]
     pub fn cost(self) -> Cost {
         Cost::default()
     }
 }
 
-/// A second copy of a query that is late; the first answer wins (J. Dean, L. A. Barroso, "The Tail at
-/// Scale", CACM 2013).
+/// Sends a late query a second time, and takes the first answer (J. Dean, L. A. Barroso, "The Tail at Scale",
+/// CACM 2013).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hedging {
     quantile: f64,
@@ -57,14 +57,14 @@ impl Default for Hedging {
 }
 
 impl Hedging {
-    /// A copy is sent after this quantile of recent latencies, for at most this share of the queries.
+    /// Hedges queries older than this quantile of recent latencies, at most this fraction of all queries.
     ///
     /// # Errors
     ///
-    /// When a number is outside `(0, 1)`; the budget may be 1.
+    /// When the quantile is not in `(0, 1)` or the budget not in `(0, 1]`.
     pub fn new(quantile: f64, budget: f64) -> Result<Self, CodeError> {
         if !(quantile > 0.0 && quantile < 1.0) {
-            let expected = "between 0 and 1, both excluded";
+            let expected = "between 0 and 1, exclusive";
             return Err(CodeError::parameter("quantile", expected, quantile));
         }
         if !(budget > 0.0 && budget <= 1.0) {
@@ -73,19 +73,19 @@ impl Hedging {
         Ok(Self { quantile, budget })
     }
 
-    /// The quantile of recent latencies after which a copy is sent.
+    /// The quantile of recent latencies after which a query is hedged.
     #[must_use]
     pub fn quantile(self) -> f64 {
         self.quantile
     }
 
-    /// The largest share of queries that are sent twice.
+    /// The maximum fraction of queries that are hedged.
     #[must_use]
     pub fn budget(self) -> f64 {
         self.budget
     }
 
-    /// The most that copies cost, for `queries` queries.
+    /// The maximum cost of the hedges, for `queries` queries.
     #[must_use]
     pub fn cost(self, queries: usize) -> Cost {
         let copies = self.budget * queries as f64;

@@ -1,4 +1,4 @@
-//! Every query several times.
+//! Replication.
 
 use super::backup::{copies, decodable_copies, decode_copies};
 use super::combine::check_queries;
@@ -8,8 +8,8 @@ use super::{
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// Every query goes to the base model `copies + 1` times; the first answer is the answer. No copy at
-/// all is serving without redundancy.
+/// Every query goes to the base model `copies + 1` times, and the first answer wins. Zero copies is serving
+/// without redundancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replication {
     queries: usize,
@@ -17,18 +17,18 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// The code for groups of `queries`, each sent `copies` more times.
+    /// The code for groups of `queries`, with `copies` additional copies of each.
     ///
     /// # Errors
     ///
-    /// When there is no query, or a group would have more tasks than it can.
+    /// When `queries` is zero, or a group would have more than [`MAX_TASKS`] tasks.
     pub fn new(queries: usize, copies: usize) -> Result<Self, CodeError> {
         check_group(queries, MAX_TASKS)?;
-        let most = MAX_TASKS / queries - 1;
-        if copies > most {
+        let max = MAX_TASKS / queries - 1;
+        if copies > max {
             return Err(CodeError::parameter(
                 "copies",
-                format!("0 to {most}"),
+                format!("0 to {max}"),
                 copies,
             ));
         }

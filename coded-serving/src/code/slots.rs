@@ -1,14 +1,14 @@
-//! Small sets of small numbers: which tasks of a group have arrived, which answers are missing.
+//! Sets of slots, as bit masks.
 
 use std::fmt;
 
-/// The most tasks that a group can have.
+/// The maximum number of tasks of a group.
 pub const MAX_TASKS: usize = 128;
 
-/// A task of a group: systematic codes number the queries first, then the redundant tasks.
+/// The index of a task in its group: for systematic codes the queries first, then the redundant tasks.
 pub type Slot = usize;
 
-/// A set of numbers below [`MAX_TASKS`]: tasks or queries of a group.
+/// A set of slots below [`MAX_TASKS`], the tasks or queries of a group, as a bit mask.
 ///
 /// ```
 /// use septet_coded_serving::code::Slots;
@@ -21,10 +21,10 @@ pub type Slot = usize;
 pub struct Slots(u128);
 
 impl Slots {
-    /// No number.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
-    /// All numbers below `end`, which counts as [`MAX_TASKS`] when it is larger.
+    /// All slots below `end`, at most [`MAX_TASKS`].
     #[must_use]
     pub fn below(end: usize) -> Self {
         if end >= MAX_TASKS {
@@ -34,13 +34,13 @@ impl Slots {
         }
     }
 
-    /// Whether the number is in the set.
+    /// Whether the slot is in the set.
     #[must_use]
     pub fn contains(self, slot: Slot) -> bool {
         slot < MAX_TASKS && self.0 >> slot & 1 == 1
     }
 
-    /// The set with this number; a number that no set can hold changes nothing.
+    /// The set with this slot added. A slot of [`MAX_TASKS`] or above is ignored.
     #[must_use]
     pub fn with(self, slot: Slot) -> Self {
         if slot < MAX_TASKS {
@@ -50,37 +50,37 @@ impl Slots {
         }
     }
 
-    /// The set without the numbers of another.
+    /// The set difference.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// The numbers that are in both sets.
+    /// The intersection.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The set with each number reduced by `by`; smaller ones are left out.
+    /// Subtracts `by` from each slot, and drops the slots below `by`.
     #[must_use]
     pub fn shifted_down(self, by: usize) -> Self {
         Self(u32::try_from(by).map_or(0, |by| self.0.checked_shr(by).unwrap_or(0)))
     }
 
-    /// How many numbers it has.
+    /// The number of slots.
     #[must_use]
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether it has none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The numbers, in ascending order.
+    /// The slots in ascending order.
     pub fn iter(self) -> impl Iterator<Item = Slot> {
         let mut left = self.0;
         std::iter::from_fn(move || {
@@ -88,6 +88,7 @@ impl Slots {
                 return None;
             }
             let slot = left.trailing_zeros() as usize;
+            // Clears the lowest set bit.
             left &= left - 1;
             Some(slot)
         })

@@ -1,9 +1,9 @@
-//! Ways to draw a curve near given points: each is a matrix of weights.
+//! Interpolants and smoothers as matrices of weights.
 
 use nalgebra::{DMatrix, DVector};
 
-/// Two points nearer than this are the same.
-const SAME: f64 = 1e-12;
+/// Points closer than this coincide.
+const MIN_DISTANCE: f64 = 1e-12;
 
 /// The weights of Berrut's rational interpolant: row `s` gives the value at `at[s]` as a combination
 /// of the values at `nodes`.
@@ -15,11 +15,12 @@ const SAME: f64 = 1e-12;
 pub fn berrut(nodes: &[f64], at: &[f64]) -> Vec<Vec<f64>> {
     at.iter()
         .map(|&s| {
-            if let Some(hit) = nodes.iter().position(|&t| (s - t).abs() < SAME) {
+            if let Some(hit) = nodes.iter().position(|&t| (s - t).abs() < MIN_DISTANCE) {
                 let mut unit = vec![0.0; nodes.len()];
                 unit[hit] = 1.0;
                 return unit;
             }
+            // The signs alternate in the order of the nodes; dividing by the sum makes the weights sum to 1.
             let mut sign = -1.0;
             let mut row: Vec<f64> = nodes
                 .iter()
@@ -35,30 +36,38 @@ pub fn berrut(nodes: &[f64], at: &[f64]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// The weights of the natural cubic smoothing spline: of the curves `u`, the one that makes
-/// `sum_j |u(t_j) - y_j|^2 + penalty * integral |u''|^2` least.
+/// The weights of the natural cubic smoothing spline, the curve `u` that minimizes
+/// `sum_j |u(t_j) - y_j|^2 + penalty * integral |u''|^2`: row `s` gives the value at `at[s]`.
 ///
-/// A penalty of 0 interpolates; a large one gives the straight line of least squares. Outside the
-/// nodes the curve goes on straight. `nodes` may come in any order and should differ from each other:
-/// where some coincide, the value is that of the nearest, or of two the mean.
-/// P. J. Green, B. W. Silverman, "Nonparametric Regression and Generalized Linear Models", chapter 2.
+/// A penalty of 0 interpolates; a large one approaches the least-squares line. Outside the nodes the curve
+/// is linear. `nodes` may be in any order and should be distinct: if some coincide, the value is that of
+/// the nearest node, and for two nodes their mean. `O(n^3)` for `n` nodes.
+///
+/// P. J. Green, B. W. Silverman, "Nonparametric Regression and Generalized Linear Models" (1994),
+/// chapter 2.
 #[must_use]
 pub fn spline(nodes: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
+    // Sort the nodes; the weights are put back into the given order at the end.
     let n = nodes.len();
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| nodes[a].total_cmp(&nodes[b]));
     let t: Vec<f64> = order.iter().map(|&index| nodes[index]).collect();
     if n < 3 {
-        return at.iter().map(|&s| unsort(&order, &line(&t, s))).collect();
+        return at
+            .iter()
+            .map(|&s| restore_order(&order, &line(&t, s)))
+            .collect();
     }
     let h: Vec<f64> = t.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let by_nearest = || {
-        let rows = at.iter().map(|&s| unsort(&order, &nearest(&t, s)));
+        let rows = at.iter().map(|&s| restore_order(&order, &nearest(&t, s)));
         rows.collect()
     };
-    if h.iter().any(|&gap| gap < SAME) {
+    if h.iter().any(|&gap| gap < MIN_DISTANCE) {
         return by_nearest();
     }
+    // The band matrices Q (n x n-2) and R (n-2 x n-2) of Green and Silverman, section 2.1.2: with values g
+    // at the nodes and second derivatives gamma at the inner ones, g is a natural spline iff Q^T g = R gamma.
     let mut q = DMatrix::zeros(n, n - 2);
     let mut r = DMatrix::zeros(n - 2, n - 2);
     for j in 0..n - 2 {
@@ -71,22 +80,25 @@ pub fn spline(nodes: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
             r[(j + 1, j)] = h[j + 1] / 6.0;
         }
     }
-    // Second derivatives at the inner nodes, then values at all nodes, as matrices acting on y.
+    // The Reinsch equations (section 2.3.3): (R + penalty Q^T Q) gamma = Q^T y, then g = y - penalty Q gamma.
+    // Solving for all unit vectors y gives gamma and g as matrices acting on y.
     let system = &r + penalty * q.transpose() * &q;
     let Some(factor) = system.cholesky() else {
-        // Nodes too near to each other for this arithmetic.
+        // Nodes too close to each other for double precision.
         return by_nearest();
     };
-    let bend = factor.solve(&q.transpose());
-    let value = DMatrix::identity(n, n) - penalty * &q * &bend;
+    let curvature = factor.solve(&q.transpose());
+    let value = DMatrix::identity(n, n) - penalty * &q * &curvature;
     let second = |node: usize| -> DVector<f64> {
         if node == 0 || node == n - 1 {
             DVector::zeros(n)
         } else {
-            bend.row(node - 1).transpose()
+            curvature.row(node - 1).transpose()
         }
     };
     let first = |node: usize| -> DVector<f64> { value.row(node).transpose() };
+    // Evaluate the spline from its values and second derivatives: linear with the end slopes outside the
+    // nodes, and the cubic of section 2.4.1 between two nodes.
     at.iter()
         .map(|&s| {
             let weights = if s <= t[0] {
@@ -103,7 +115,7 @@ pub fn spline(nodes: &[f64], penalty: f64, at: &[f64]) -> Vec<Vec<f64>> {
                     - (second(i + 1) * (1.0 + left / h[i]) + second(i) * (1.0 + right / h[i]))
                         * (left * right / 6.0)
             };
-            unsort(&order, weights.as_slice())
+            restore_order(&order, weights.as_slice())
         })
         .collect()
 }
@@ -113,7 +125,7 @@ fn line(t: &[f64], s: f64) -> Vec<f64> {
     match *t {
         [] => Vec::new(),
         [_] => vec![1.0],
-        [a, b, ..] if (b - a).abs() < SAME => vec![0.5; 2],
+        [a, b, ..] if (b - a).abs() < MIN_DISTANCE => vec![0.5; 2],
         [a, b, ..] => {
             let part = (s - a) / (b - a);
             vec![1.0 - part, part]
@@ -121,6 +133,7 @@ fn line(t: &[f64], s: f64) -> Vec<f64> {
     }
 }
 
+/// The value of the nearest node.
 fn nearest(t: &[f64], s: f64) -> Vec<f64> {
     let mut weights = vec![0.0; t.len()];
     let best = (0..t.len()).min_by(|&a, &b| (t[a] - s).abs().total_cmp(&(t[b] - s).abs()));
@@ -130,8 +143,8 @@ fn nearest(t: &[f64], s: f64) -> Vec<f64> {
     weights
 }
 
-/// Back into the order in which the nodes were given.
-fn unsort(order: &[usize], sorted: &[f64]) -> Vec<f64> {
+/// Permutes weights of sorted nodes back to the given order.
+fn restore_order(order: &[usize], sorted: &[f64]) -> Vec<f64> {
     let mut weights = vec![0.0; order.len()];
     for (&index, &weight) in order.iter().zip(sorted) {
         weights[index] = weight;

@@ -1,4 +1,4 @@
-//! The code of Parity Models.
+//! Parity Models.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::{Code, Cost, Decoded, Inference, Model, Shape, Slot, Slots, Task, che
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// The name of the parity model.
+/// The name of the parity model in tasks.
 const PARITY: &str = "parity";
 
-/// J. Kosaian, K. V. Rashmi, S. Venkataraman, "Parity Models" (SOSP 2019): one parity query, the sum
-/// of the `k` queries, is answered by a model trained to give the sum of the `k` answers.
+/// J. Kosaian, K. V. Rashmi, S. Venkataraman, "Parity Models" (SOSP 2019): the parity query is the sum of the
+/// `k` queries, and a parity model is trained to output the sum of the `k` answers.
 ///
-/// The sum is scaled by `1 / sqrt(k)`, so that the parity model sees numbers of the usual size. The
-/// parity model knows groups of exactly `k` queries: smaller groups get no parity.
+/// The sum is scaled by `1 / sqrt(k)`, so that inputs of the parity model have the usual magnitude. The
+/// parity model is trained for exactly `k` queries: smaller groups get no parity.
 #[derive(Debug)]
 pub struct SumParity {
     weights: Weights,
@@ -26,11 +26,11 @@ pub struct SumParity {
 }
 
 impl SumParity {
-    /// The code for groups of `queries`, whose parity model takes so many multiply-adds.
+    /// The code for groups of `queries`, with a parity model of `operations` multiply-adds.
     ///
     /// # Errors
     ///
-    /// When there is no query, or more than a group can have.
+    /// When `queries` is zero or not below [`MAX_TASKS`](super::MAX_TASKS).
     pub fn new(queries: usize, operations: u64) -> Result<Self, CodeError> {
         Ok(Self {
             weights: Weights::sum(queries)?,
@@ -41,7 +41,7 @@ impl SumParity {
         })
     }
 
-    /// What the sum of the queries is multiplied by.
+    /// The factor of the sum of the queries.
     #[must_use]
     pub fn scale(&self) -> f32 {
         self.scale
@@ -94,7 +94,7 @@ impl Code for SumParity {
     ) -> Result<Vec<Decoded>, CodeError> {
         check_group(queries, self.weights.queries())?;
         if queries < self.weights.queries() {
-            // Without a parity there is nothing to solve: only what arrived can be given.
+            // A smaller group has no parity: only answers that arrived can be returned.
             return super::backup::decode_copies(queries, 0, outputs, missing);
         }
         self.decoder.decode(&self.weights, outputs, missing)

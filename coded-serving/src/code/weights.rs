@@ -1,21 +1,21 @@
-//! Parities that are linear combinations of answers, and their solution for what is missing.
+//! Parities that are linear combinations of answers, and decoding by solving for the missing answers.
 
 use nalgebra::DMatrix;
 
 use super::cache::Cache;
 use super::combine::{combined, rounded};
-use super::{Decoded, MAX_TASKS, Slot, Slots, already_here, arrived, output_of};
+use super::{Decoded, MAX_TASKS, Slot, Slots, already_arrived, arrived, output_of};
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// How much a solution may multiply an error of one output. Outputs are 32-bit numbers with errors of
-/// `6e-8`: what multiplies them by more than this is no answer.
-const LARGEST_AMPLIFICATION: f64 = 1e5;
+/// The maximum amplification of errors by a solution. Outputs are 32-bit floats with a relative error of
+/// `6e-8`, of which more amplification would leave about two digits.
+const MAX_AMPLIFICATION: f64 = 1e5;
 
-/// The weights of parities: each row is one linear combination of the answers of a group.
+/// The weights of parities: one linear combination of the answers of a group per row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// One row a parity, one column a query.
+    /// One row per parity, one column per query.
     matrix: DMatrix<f64>,
 }
 
@@ -24,7 +24,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// When there is no query, or more than a group can have.
+    /// When `queries` is zero or not below [`MAX_TASKS`].
     pub fn mean(queries: usize) -> Result<Self, CodeError> {
         check_size(queries, 1)?;
         Ok(Self {
@@ -36,7 +36,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// When there is no query, or more than a group can have.
+    /// When `queries` is zero or not below [`MAX_TASKS`].
     pub fn sum(queries: usize) -> Result<Self, CodeError> {
         check_size(queries, 1)?;
         Ok(Self {
@@ -44,19 +44,19 @@ impl Weights {
         })
     }
 
-    /// Several combinations of which any determine as many answers, whichever are missing: the rows
-    /// of a Cauchy matrix `1 / (x_l - y_i)`, scaled to sum 1. One combination is the
-    /// [`mean`](Self::mean).
+    /// An MDS code: any `r` of the combinations determine any `r` missing answers. The rows are those of a
+    /// Cauchy matrix `1 / (x_l - y_i)`, all of whose square submatrices are invertible, scaled to sum 1.
+    /// A single combination is the [`mean`](Self::mean).
     ///
-    /// The `y_i` are spread over `[0, 1]` and the `x_l` lie beside it, alternating below and above,
-    /// so that all weights are positive: each combination is a mixture. Of distances from 0.02 to 0.5,
-    /// 0.2 multiplies errors least: by at most 122 for two of ten answers, 6 500 for three. What would
-    /// multiply them by more than 10^5 counts as unrecoverable.
+    /// The `y_i` are equidistant in `[0, 1]` and the `x_l` outside, alternating below and above, so that all
+    /// weights of a row have the same sign and each combination is a weighted mean. Of distances from 0.02
+    /// to 0.5, 0.2 amplifies errors least: by at most 122 for two of ten answers, 6 500 for three. Patterns
+    /// with an amplification above 10^5 are unrecoverable.
     ///
     /// # Errors
     ///
-    /// When there is no query, no parity, more parities than queries, or more of both than a group
-    /// can have.
+    /// When `queries` or `parities` is zero, there are more parities than queries, or more than
+    /// [`MAX_TASKS`] of both together.
     pub fn cauchy(queries: usize, parities: usize) -> Result<Self, CodeError> {
         check_size(queries, parities)?;
         if parities == 1 {
@@ -72,20 +72,19 @@ impl Weights {
         Ok(Self { matrix })
     }
 
-    /// How many answers are combined.
+    /// The number of answers that are combined.
     #[must_use]
     pub fn queries(&self) -> usize {
         self.matrix.ncols()
     }
 
-    /// How many combinations there are.
+    /// The number of combinations.
     #[must_use]
     pub fn parities(&self) -> usize {
         self.matrix.nrows()
     }
 
-    /// The weights of one combination, in the order of the queries. Empty for a combination that is
-    /// not there.
+    /// The weights of one combination, in the order of the queries. Empty if there is no such combination.
     #[must_use]
     pub fn row(&self, parity: usize) -> Vec<f64> {
         if parity < self.parities() {
@@ -95,15 +94,16 @@ impl Weights {
         }
     }
 
-    /// How to work out all answers that have not arrived, from slots below
-    /// [`queries`](Self::queries), which are answers, and slots from there on, which are combinations.
+    /// The decoding weights for all answers that have not arrived. Slots below [`queries`](Self::queries)
+    /// are answers, the following ones combinations.
     ///
-    /// Solves as many combinations as answers are missing, by LU decomposition in 64-bit arithmetic.
+    /// Uses as many combinations as answers are missing, by LU decomposition in double precision:
+    /// `O(missing^3 + missing^2 known)`.
     ///
     /// # Errors
     ///
     /// [`CodeError::Unrecoverable`] when fewer combinations arrived than answers are missing, or the
-    /// solution would multiply errors too much.
+    /// solution would amplify errors too much.
     pub fn recovery(&self, arrived: Slots) -> Result<Recovery, CodeError> {
         let queries = self.queries();
         let known: Vec<Slot> = arrived.and(Slots::below(queries)).iter().collect();
@@ -122,6 +122,8 @@ impl Weights {
         if parities.len() < unknown.len() {
             return Err(unrecoverable());
         }
+        // Split the equations p = U u + K v into the columns of the unknown answers u and the known v,
+        // and solve: u = U^-1 p - U^-1 K v.
         let rows: Vec<usize> = parities.iter().take(unknown.len()).collect();
         let system = DMatrix::from_fn(rows.len(), columns.len(), |row, column| {
             self.matrix[(rows[row], columns[column])]
@@ -133,6 +135,7 @@ impl Weights {
         let identity = DMatrix::identity(rows.len(), rows.len());
         let inverse = factors.solve(&identity).ok_or_else(unrecoverable)?;
         let from_known = -(&inverse * rest);
+        // One row of weights per unknown answer, in the order of `sources`: answers, then parities.
         let rows_of_weights: Vec<Vec<f64>> = (0..columns.len())
             .map(|row| {
                 let known = from_known.row(row).iter().copied().collect::<Vec<_>>();
@@ -141,8 +144,8 @@ impl Weights {
             })
             .collect();
         let amplification = |row: &Vec<f64>| row.iter().map(|weight| weight.abs()).sum::<f64>();
-        // Written so that NaN counts as too large.
-        let is_small = |row: &Vec<f64>| amplification(row) <= LARGEST_AMPLIFICATION;
+        // Written so that NaN is rejected too.
+        let is_small = |row: &Vec<f64>| amplification(row) <= MAX_AMPLIFICATION;
         if !rows_of_weights.iter().all(is_small) {
             return Err(unrecoverable());
         }
@@ -162,7 +165,7 @@ impl Weights {
     }
 }
 
-/// How to work out the answers that have not arrived: each is a weighted sum of outputs that have.
+/// Decoding weights: each missing answer as a weighted sum of outputs that arrived.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovery {
     unknown: Vec<usize>,
@@ -172,21 +175,21 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// The outputs that are summed: answers first, then combinations.
+    /// The slots of the outputs in the sums: answers first, then combinations.
     #[must_use]
     pub fn sources(&self) -> &[Slot] {
         &self.sources
     }
 
-    /// The weights of the answer to a query, in the order of [`sources`](Self::sources). `None` for
-    /// an answer that has arrived.
+    /// The weights of the answer to a query, in the order of [`sources`](Self::sources). `None` for an answer
+    /// that arrived.
     #[must_use]
     pub fn weights(&self, query: usize) -> Option<&[f64]> {
-        let place = self.place_of(query)?;
-        Some(&self.weights[place])
+        let index = self.index_of(query)?;
+        Some(&self.weights[index])
     }
 
-    /// By how much errors of outputs are multiplied at most: the largest sum of absolute weights.
+    /// The maximum amplification of output errors: the largest sum of absolute weights.
     #[must_use]
     pub fn amplification(&self) -> f64 {
         let sums = self.weights.iter();
@@ -194,7 +197,7 @@ impl Recovery {
             .fold(0.0, f64::max)
     }
 
-    fn place_of(&self, query: usize) -> Option<usize> {
+    fn index_of(&self, query: usize) -> Option<usize> {
         self.unknown.iter().position(|&other| other == query)
     }
 }
@@ -206,8 +209,8 @@ pub(super) struct LinearDecoder {
 }
 
 impl LinearDecoder {
-    /// The queries whose answers are here, or can be worked out from combinations: what
-    /// [`decode`](Self::decode) gives, which refuses a pattern whose errors it would blow up.
+    /// The queries whose answers arrived or can be solved for: exactly those that [`decode`](Self::decode)
+    /// returns, since a pattern with too much amplification is unrecoverable for both.
     pub(super) fn decodable(&self, weights: &Weights, arrived: Slots) -> Slots {
         let queries = weights.queries();
         let all = Slots::below(queries);
@@ -238,7 +241,7 @@ impl LinearDecoder {
                 format!("{missing:?}"),
             ));
         }
-        let (mut answers, missing) = already_here(outputs, missing)?;
+        let (mut answers, missing) = already_arrived(outputs, missing)?;
         if missing.is_empty() {
             return Ok(answers);
         }
@@ -251,10 +254,10 @@ impl LinearDecoder {
             .filter_map(|&slot| Some((slot, output_of(outputs, slot)?)))
             .collect();
         for query in missing.iter() {
-            if let Some(place) = recovery.place_of(query) {
+            if let Some(index) = recovery.index_of(query) {
                 answers.push(Decoded {
                     query,
-                    output: combined("output", &recovery.rounded[place], &terms)?,
+                    output: combined("output", &recovery.rounded[index], &terms)?,
                 });
             }
         }
@@ -262,28 +265,29 @@ impl LinearDecoder {
     }
 }
 
+/// Checks that a group of this size fits, and that there are no more parities than queries.
 fn check_size(queries: usize, parities: usize) -> Result<(), CodeError> {
     if !(1..MAX_TASKS).contains(&queries) {
         let expected = format!("1 to {}", MAX_TASKS - 1);
         return Err(CodeError::parameter("queries", expected, queries));
     }
-    let most = queries.min(MAX_TASKS - queries);
-    if !(1..=most).contains(&parities) {
+    let max = queries.min(MAX_TASKS - queries);
+    if !(1..=max).contains(&parities) {
         return Err(CodeError::parameter(
             "parities",
-            format!("1 to {most}"),
+            format!("1 to {max}"),
             parities,
         ));
     }
     Ok(())
 }
 
-/// The nodes of the queries.
+/// The node `y_i` of a query.
 fn within(query: usize, queries: usize) -> f64 {
     (query as f64 + 0.5) / queries as f64
 }
 
-/// The nodes of the parities: -0.2, 1.2, -0.4, 1.4, ..
+/// The node `x_l` of a parity: -0.2, 1.2, -0.4, 1.4, and so on.
 fn beside(parity: usize) -> f64 {
     let distance = 0.2 * (1 + parity / 2) as f64;
     if parity.is_multiple_of(2) {

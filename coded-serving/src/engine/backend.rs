@@ -1,4 +1,4 @@
-//! What answers tasks.
+//! The pool of workers behind an engine.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,43 +6,43 @@ use std::sync::Arc;
 use crate::code::Model;
 use crate::tensor::Tensor;
 
-/// Why a worker gave no output.
+/// A failed task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("worker {worker}: {reason}")]
 pub struct BackendError {
     /// The worker, from 0.
     pub worker: usize,
-    /// What happened.
+    /// The cause, for logs and clients.
     pub reason: String,
-    /// Whether the worker is well and only refuses this query: it goes on getting tasks, and the query is
-    /// not sent again.
+    /// Whether the worker is healthy and only rejects this query. The worker keeps getting tasks, and the
+    /// query is not retried.
     pub refused: bool,
 }
 
-/// What a worker is asked.
+/// One inference request to a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// Which model has to answer.
+    /// The model to run.
     pub model: Model,
-    /// What it is asked.
+    /// Its input.
     pub input: Tensor,
-    /// The trace of the query, as in the header `traceparent` of W3C Trace Context; none for a task
-    /// that mixes several queries.
+    /// The trace context of the query, as in the W3C header `traceparent`; `None` for a task that mixes
+    /// several queries.
     pub trace: Option<Arc<str>>,
 }
 
-/// A pool of workers, each of which answers one task at a time.
+/// A pool of workers, each of which runs one task at a time.
 ///
-/// Clones share the pool. An implementation brings the network, or the model itself; the engine
-/// decides what goes where.
+/// Clones share the pool. An implementation supplies the transport or the model; the engine does the
+/// scheduling.
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// How many workers there are, dead ones included.
+    /// The number of workers, failed ones included.
     fn workers(&self) -> usize;
 
-    /// Whether a worker holds a model.
+    /// Whether a worker serves a model.
     fn serves(&self, worker: usize, model: &Model) -> bool;
 
-    /// The output of a model, before any softmax.
+    /// Runs a model on a worker. The output is that before any softmax.
     fn infer(
         &self,
         worker: usize,

@@ -1,32 +1,33 @@
-//! How many extra tasks may be sent.
+//! Token buckets that bound retries and hedges.
 
-/// A budget that grows with the queries: each earns a share of one extra task.
+/// A token bucket filled by queries: each accepted query adds `ratio` tokens, and an extra task takes one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
-    share: f64,
-    saved: f64,
+    ratio: f64,
+    balance: f64,
 }
 
-/// What can be saved up at most, in tasks: what a burst of failures may spend at once.
-const MOST_SAVED: f64 = 10.0;
+/// The capacity of the bucket in tasks: the largest burst after a quiet period.
+const MAX_BALANCE: f64 = 10.0;
 
 impl Budget {
-    /// Begins with a full purse, so that the first failures are not refused; empty when nothing is
-    /// earned.
-    pub(super) fn new(share: f64) -> Self {
-        let saved = if share > 0.0 { MOST_SAVED } else { 0.0 };
-        Self { share, saved }
+    /// Starts full, so that failures right after the start are retried; empty for a ratio of 0.
+    ///
+    /// The builder has checked that `ratio` is finite: `f64::min` would turn NaN into a full bucket.
+    pub(super) fn new(ratio: f64) -> Self {
+        let balance = if ratio > 0.0 { MAX_BALANCE } else { 0.0 };
+        Self { ratio, balance }
     }
 
-    /// A query was let in.
-    pub(super) fn earn(&mut self) {
-        self.saved = (self.saved + self.share).min(MOST_SAVED);
+    /// Accounts for an accepted query.
+    pub(super) fn deposit(&mut self) {
+        self.balance = (self.balance + self.ratio).min(MAX_BALANCE);
     }
 
-    /// Whether an extra task may be sent; it is then paid for.
-    pub(super) fn spend(&mut self) -> bool {
-        let enough = self.saved >= 1.0;
-        self.saved -= f64::from(u8::from(enough));
+    /// Takes a token for one extra task, if there is one.
+    pub(super) fn try_spend(&mut self) -> bool {
+        let enough = self.balance >= 1.0;
+        self.balance -= f64::from(u8::from(enough));
         enough
     }
 }
@@ -36,16 +37,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extra_tasks_stay_within_the_share() {
+    fn extra_tasks_stay_within_the_ratio() {
         let mut budget = Budget::new(0.05);
         let mut spent = 0;
         for _ in 0..10_000 {
-            budget.earn();
-            spent += u32::from(budget.spend());
+            budget.deposit();
+            spent += u32::from(budget.try_spend());
         }
         assert!((500..=511).contains(&spent), "{spent}");
         let mut none = Budget::new(0.0);
-        none.earn();
-        assert!(!none.spend());
+        none.deposit();
+        assert!(!none.try_spend());
     }
 }

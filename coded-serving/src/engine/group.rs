@@ -1,5 +1,5 @@
-//! One group of queries: what was sent, what arrived, who has an answer. No clock, no input or
-//! output.
+//! The state of one group of queries: what was sent, what arrived, which clients have an answer. Reads no
+//! clock and does no I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::tensor::Tensor;
 use super::prediction::{Prediction, Provenance, Query, ServeError};
 use super::statistics::Statistics;
 
-/// How often a failed query is sent again.
-const MOST_COPIES: u32 = 3;
+/// The maximum number of retries of a query.
+pub(super) const MAX_RETRIES: u32 = 3;
 
-/// What a client waits on.
+/// Sends the result to the client.
 pub(super) type Reply = oneshot::Sender<Result<Prediction, ServeError>>;
 
 /// A query of the group.
@@ -25,60 +25,61 @@ pub(super) type Reply = oneshot::Sender<Result<Prediction, ServeError>>;
 struct Member {
     joined: Instant,
     accepts_reconstruction: bool,
-    /// Taken with the answer.
+    /// `None` once answered.
     reply: Option<Reply>,
-    /// The largest output of a reconstructed answer, to be compared with the true one.
-    told: Option<usize>,
-    /// The reconstructed answer was too close a decision to be given out.
-    is_doubtful: bool,
-    /// How often it was sent again after a failure.
-    copies: u32,
-    /// Whether a second copy was sent because it was late.
+    /// The argmax of the reconstructed answer, to compare with the direct output if that still arrives.
+    answered_class: Option<usize>,
+    /// The reconstructed answer was withheld for its margin, or could not be decoded.
+    is_withheld: bool,
+    /// Retries after failures so far.
+    retries: u32,
+    /// Whether a hedge was sent.
     is_hedged: bool,
     trace: Option<Arc<str>>,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl Member {
-    fn waits(&self) -> bool {
+    fn is_waiting(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 
-    /// When the client gives up.
+    /// When the query times out.
     fn deadline(&self) -> Option<Instant> {
-        self.joined.checked_add(self.patience?)
+        self.joined.checked_add(self.timeout?)
     }
 
-    /// The patience of a client whose time is over, though it may not know yet.
-    fn ran_out(&self, now: Instant) -> Option<Duration> {
+    /// The timeout, if it has expired. The client itself may not have noticed yet.
+    fn expired(&self, now: Instant) -> Option<Duration> {
         let is_over = self.deadline().is_some_and(|deadline| deadline <= now);
-        self.patience.filter(|_| is_over)
+        self.timeout.filter(|_| is_over)
     }
 }
 
-/// What a worker has to do with a group.
+/// A worker's task status in this group, in the order in which it disqualifies the worker for another
+/// task of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    /// Nothing.
+pub(super) enum WorkerStatus {
+    /// It had no task.
     None,
-    /// It has answered its tasks: what becomes of it does not matter to them.
-    Answered,
-    /// It works on a task.
+    /// It has answered all its tasks.
+    Outcome,
+    /// It is running a task.
     Running,
     /// It has failed a task.
     Failed,
 }
 
-/// A query that is sent once more.
+/// A query to send again.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct Resend {
     pub(super) input: Tensor,
     pub(super) trace: Option<Arc<str>>,
-    /// When the client gives up.
+    /// When the query times out.
     pub(super) deadline: Option<Instant>,
 }
 
-/// What a worker has answered.
+/// The output of a worker.
 #[derive(Debug)]
 struct Output {
     slot: Slot,
@@ -97,18 +98,18 @@ pub(super) struct Group {
     outputs: Vec<Output>,
     arrived: Slots,
     failed: Slots,
-    /// Tasks of which a copy has failed, whether or not another one is under way.
-    stumbled: Slots,
-    /// What had arrived when the code failed to decode it.
+    /// Tasks that have failed at least once and have no output, whether or not a retry is running.
+    failed_once: Slots,
+    /// The outputs with which decoding failed: trying again with the same ones is pointless.
     undecodable: Option<Slots>,
-    /// The slots of tasks that are queued or running; one twice when a copy was sent.
+    /// The slots of queued and running tasks; a slot appears twice when it was sent twice.
     outstanding: Vec<Slot>,
     closed: bool,
-    /// Redundant tasks are being made.
+    /// Whether the encoder is running.
     encoding: bool,
-    /// What became of the tasks of this group that workers were given.
-    parts: Vec<(usize, Part)>,
-    /// When it will be looked at again.
+    /// The status of each task that was assigned to a worker.
+    statuses: Vec<(usize, WorkerStatus)>,
+    /// The next scheduled wake-up.
     wakes: Option<Instant>,
 }
 
@@ -122,31 +123,31 @@ impl Group {
             outputs: Vec::new(),
             arrived: Slots::EMPTY,
             failed: Slots::EMPTY,
-            stumbled: Slots::EMPTY,
+            failed_once: Slots::EMPTY,
             undecodable: None,
             outstanding: Vec::new(),
             closed: false,
             encoding: false,
-            parts: Vec::new(),
+            statuses: Vec::new(),
             wakes: None,
         }
     }
 
-    /// Adds a query; its slot, and whether the group is full now.
+    /// Adds a query. Returns its slot, and whether the group is now full.
     pub(super) fn join(&mut self, query: Query, joined: Instant, reply: Reply) -> (Slot, bool) {
-        // Nobody shares the inputs of an open group.
+        // The inputs of an open group have one owner, so this never copies.
         Arc::make_mut(&mut self.inputs).push(query.input);
         let slot = self.members.len();
         self.members.push(Member {
             joined,
             accepts_reconstruction: query.accepts_reconstruction,
             reply: Some(reply),
-            told: None,
-            is_doubtful: false,
-            copies: 0,
+            answered_class: None,
+            is_withheld: false,
+            retries: 0,
             is_hedged: false,
             trace: query.trace,
-            patience: query.patience,
+            timeout: query.timeout,
         });
         let shape = self.code.shape();
         if shape.systematic {
@@ -155,8 +156,8 @@ impl Group {
         (slot, self.members.len() >= shape.queries)
     }
 
-    /// Takes no more queries. The inputs to be encoded, when the group was still open and a
-    /// redundant task can be of use.
+    /// Closes the group to further queries. Returns the inputs to encode if it was still open and a client
+    /// is waiting.
     pub(super) fn close(&mut self, statistics: &mut Statistics) -> Option<Arc<Vec<Tensor>>> {
         if std::mem::replace(&mut self.closed, true) {
             return None;
@@ -168,42 +169,44 @@ impl Group {
         useful.then(|| Arc::clone(&self.inputs))
     }
 
-    /// Redundant tasks were made, and these are sent.
+    /// Records that encoding is over, and the redundant tasks that are sent.
     pub(super) fn encoded(&mut self, sent: impl IntoIterator<Item = Slot>) {
         self.encoding = false;
         self.outstanding.extend(sent);
     }
 
-    /// A queued task was taken back.
+    /// Records that a queued task was cancelled.
     pub(super) fn cancelled(&mut self, slot: Slot) {
-        self.no_longer_outstanding(slot);
+        self.remove_outstanding(slot);
         let is_query = self.code.shape().systematic && slot < self.members.len();
         let is_coming = self.arrived.contains(slot) || self.outstanding.contains(&slot);
         if is_query && !is_coming {
-            // A second copy whose first one has failed.
+            // It was a hedge whose original has failed: nothing else will bring this output.
             self.failed = self.failed.with(slot);
         }
     }
 
-    fn no_longer_outstanding(&mut self, slot: Slot) {
+    fn remove_outstanding(&mut self, slot: Slot) {
         if let Some(place) = self.outstanding.iter().position(|&s| s == slot) {
             self.outstanding.swap_remove(place);
         }
     }
 
-    /// A worker is given a task of this group.
-    pub(super) fn given_to(&mut self, worker: usize) {
-        self.parts.push((worker, Part::Running));
+    /// Records that a task of this group was assigned to a worker.
+    pub(super) fn assigned_to(&mut self, worker: usize) {
+        self.statuses.push((worker, WorkerStatus::Running));
     }
 
-    /// The part that a worker has in this group.
-    pub(super) fn part(&self, worker: usize) -> Part {
-        let own = self.parts.iter().filter(|(of, _)| *of == worker);
-        own.map(|(_, part)| *part).max().unwrap_or(Part::None)
+    /// The most disqualifying status among a worker's tasks in this group.
+    pub(super) fn status(&self, worker: usize) -> WorkerStatus {
+        let own = self.statuses.iter().filter(|(owner, _)| *owner == worker);
+        own.map(|(_, status)| *status)
+            .max()
+            .unwrap_or(WorkerStatus::None)
     }
 
-    /// Whether somebody has to look at this group at that time; otherwise it is looked at before.
-    pub(super) fn wakes_at(&mut self, time: Instant, now: Instant) -> bool {
+    /// Schedules a wake-up. `false` if one is already scheduled no later than `time`.
+    pub(super) fn schedule_wake(&mut self, time: Instant, now: Instant) -> bool {
         let pending = self.wakes.filter(|&wakes| wakes > now);
         if pending.is_some_and(|wakes| wakes <= time) {
             return false;
@@ -212,42 +215,48 @@ impl Group {
         true
     }
 
-    /// When the last of its clients gives up, if all do.
+    /// When the last query times out; `None` if one has no timeout.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let deadlines: Option<Vec<Instant>> = self.members.iter().map(Member::deadline).collect();
         deadlines?.into_iter().max()
     }
 
-    /// Whether the output of a task is here.
+    /// Whether the output of a task has arrived.
     pub(super) fn has_arrived(&self, slot: Slot) -> bool {
         self.arrived.contains(slot)
     }
 
-    /// How many clients wait.
+    /// The number of waiting clients.
     pub(super) fn waiting(&self) -> usize {
-        self.members.iter().filter(|member| member.waits()).count()
+        self.members
+            .iter()
+            .filter(|member| member.is_waiting())
+            .count()
     }
 
-    /// Whether somebody waits for this answer.
+    /// Whether a client waits for this answer.
     pub(super) fn is_wanted(&self, slot: Slot) -> bool {
-        self.members.get(slot).is_some_and(Member::waits)
+        self.members.get(slot).is_some_and(Member::is_waiting)
     }
 
-    /// Whether the output of a query is of any use: to its client, to the others of its group, or to
-    /// judge the answer that was given instead.
+    /// Whether the output of a query is still useful: to its client, to reconstruct others of its group, or
+    /// to check the reconstructed answer that was released instead.
     pub(super) fn is_needed(&self, slot: Slot) -> bool {
-        let is_told = self.members.get(slot).is_some_and(|m| m.told.is_some());
+        let is_reconstructed = self
+            .members
+            .get(slot)
+            .is_some_and(|m| m.answered_class.is_some());
         let helps = self.code.shape().stragglers > 0;
         let others = !self.closed || self.encoding || self.waiting() > 0;
-        self.is_wanted(slot) || is_told || (helps && others)
+        self.is_wanted(slot) || is_reconstructed || (helps && others)
     }
 
-    /// Whether a task has failed whose answer somebody waits for.
+    /// Whether a query has failed that a client still waits for.
     pub(super) fn has_failed(&self) -> bool {
-        self.stumbled.iter().any(|slot| self.is_wanted(slot))
+        self.failed_once.iter().any(|slot| self.is_wanted(slot))
     }
 
-    /// A worker, or the model, refuses the query: nobody else is asked.
+    /// Answers a query that a worker has rejected. It is not sent to another worker.
     pub(super) fn refused(&mut self, slot: Slot, reason: String, statistics: &mut Statistics) {
         if let Some(reply) = self.members.get_mut(slot).and_then(|m| m.reply.take()) {
             let lost = &mut statistics.lost;
@@ -256,48 +265,53 @@ impl Group {
         }
     }
 
-    /// Whether nothing more can happen to this group.
+    /// Whether no more outputs can arrive.
     pub(super) fn is_over(&self) -> bool {
         self.closed && !self.encoding && self.outstanding.is_empty()
     }
 
-    /// An output arrived, or failed to.
+    /// Records the end of a task: its output, or `None` when it failed. `worker` is `None` for a task that
+    /// was dropped before a worker got it.
     pub(super) fn arrive(
         &mut self,
         slot: Slot,
-        worker: usize,
+        worker: Option<usize>,
         output: Option<Tensor>,
         statistics: &mut Statistics,
     ) {
-        self.no_longer_outstanding(slot);
+        self.remove_outstanding(slot);
+        // A worker runs one task at a time, so its running task is this one.
         let ended = match &output {
-            Some(_) => Part::Answered,
-            None => Part::Failed,
+            Some(_) => WorkerStatus::Outcome,
+            None => WorkerStatus::Failed,
         };
-        // A worker has one task at a time.
-        let running = |(of, part): &&mut (usize, Part)| *of == worker && *part == Part::Running;
-        for (_, part) in self.parts.iter_mut().filter(running) {
-            *part = ended;
+        let running = |(owner, status): &&mut (usize, WorkerStatus)| {
+            Some(*owner) == worker && *status == WorkerStatus::Running
+        };
+        for (_, status) in self.statuses.iter_mut().filter(running) {
+            *status = ended;
         }
-        // A value that is not finite would spoil every reconstruction.
-        let output = output.filter(Tensor::is_finite);
+        // The first output of a slot counts; that of a hedge or a retry changes nothing.
         if self.arrived.contains(slot) {
             return;
         }
-        let Some(output) = output else {
-            self.stumbled = self.stumbled.with(slot);
+        // A value that is not finite would make every reconstruction from it infinite or NaN.
+        let (Some(worker), Some(output)) = (worker, output.filter(Tensor::is_finite)) else {
+            self.failed_once = self.failed_once.with(slot);
+            // A second copy that is still outstanding may bring the output.
             if !self.outstanding.contains(&slot) {
                 self.failed = self.failed.with(slot);
             }
             return;
         };
         self.failed = self.failed.without(Slots::EMPTY.with(slot));
-        self.stumbled = self.stumbled.without(Slots::EMPTY.with(slot));
+        self.failed_once = self.failed_once.without(Slots::EMPTY.with(slot));
         if self.code.shape().systematic
             && let Some(member) = self.members.get_mut(slot)
         {
-            if let Some(told) = member.told {
-                let same = output.argmax() == Some(told);
+            // The client was given a reconstructed answer: measure how good it was.
+            if let Some(answered_class) = member.answered_class {
+                let same = output.argmax() == Some(answered_class);
                 statistics.agreed += u64::from(same);
                 statistics.disagreed += u64::from(!same);
             }
@@ -322,15 +336,15 @@ impl Group {
         });
     }
 
-    /// Gives out the answers that can be reconstructed and that the policy allows now. How long until
-    /// it will allow the next one, if that is only a matter of time.
+    /// Releases the reconstructed answers that the policy allows now. Returns the time until the policy
+    /// allows the next one, if it is only a matter of time.
     ///
-    /// `delay` is how long a query has to wait for it, when it is given out at all; answers with a
-    /// smaller margin than `least_margin` are not.
+    /// `delay` is the minimum age of a query before its reconstructed answer is released, `None` for never.
+    /// Answers with a margin below `min_margin` are withheld.
     pub(super) fn recover(
         &mut self,
         delay: Option<Duration>,
-        least_margin: f32,
+        min_margin: f32,
         now: Instant,
         statistics: &mut Statistics,
     ) -> Option<Duration> {
@@ -338,16 +352,18 @@ impl Group {
         if self.undecodable == Some(self.arrived) {
             return None;
         }
+        // Split the reconstructible answers into those due now and those due later.
         let decodable = self.code.decodable(self.members.len(), self.arrived);
         let mut due = Slots::EMPTY;
         let mut next: Option<Duration> = None;
         for (slot, member) in self.members.iter().enumerate() {
             let possible = self.closed && decodable.contains(slot) && member.reply.is_some();
-            // Answers of a code that mixes all queries are what its clients asked for.
+            // A code that is not systematic has no other answers, and its clients have accepted that.
             let accepted = member.accepts_reconstruction || !systematic || is_exact;
-            if !(possible && accepted) || member.is_doubtful {
+            if !(possible && accepted) || member.is_withheld {
                 continue;
             }
+            // Waiting only helps where a better answer may still come.
             let lost = self.failed.contains(slot) || !systematic || is_exact;
             let left = match delay {
                 _ if lost => Duration::ZERO,
@@ -367,41 +383,42 @@ impl Group {
             return None;
         }
         if !due.is_empty() {
-            self.reconstruct(due, least_margin, statistics);
+            self.reconstruct(due, min_margin, statistics);
         }
         next
     }
 
-    /// Queries that should be sent once more: those that failed and that the code cannot make up
-    /// for, and late ones. How long until the next one is late.
-    pub(super) fn copies(
+    /// The queries to send again, with whether it is a retry (a failed query that the code cannot
+    /// reconstruct) or a hedge (a late one), and the time until the next query is late.
+    pub(super) fn resends(
         &mut self,
         hedge: Option<Duration>,
         reconstructs: bool,
         now: Instant,
     ) -> (Vec<(Slot, bool)>, Option<Duration>) {
-        let mut wanted = Vec::new();
+        let mut resends = Vec::new();
         let mut next: Option<Duration> = None;
         if !self.code.shape().systematic {
-            return (wanted, next);
+            return (resends, next);
         }
+        // What the code will be able to decode if all outstanding outputs arrive.
         let expected: Slots = self
             .arrived
             .iter()
             .chain(self.outstanding.iter().copied())
             .collect();
-        // An open group may still get redundant tasks.
-        let hopeful = (!self.closed || self.encoding) && self.code.shape().stragglers > 0;
+        // The redundant tasks of an open group are not outstanding yet.
+        let parities_pending = (!self.closed || self.encoding) && self.code.shape().stragglers > 0;
         let queries = self.members.len();
         let decodable = self.code.decodable(queries, expected);
         for (slot, member) in self.members.iter_mut().enumerate() {
-            if !member.waits() || member.ran_out(now).is_some() {
+            if !member.is_waiting() || member.expired(now).is_some() {
                 continue;
             }
             let recoverable = reconstructs
                 && (member.accepts_reconstruction || self.code.is_exact())
-                && !member.is_doubtful
-                && (hopeful || decodable.contains(slot));
+                && !member.is_withheld
+                && (parities_pending || decodable.contains(slot));
             let is_retry = self.failed.contains(slot);
             let late = !is_retry
                 && !member.is_hedged
@@ -412,65 +429,67 @@ impl Group {
                     }
                     left.is_zero()
                 });
-            let again = is_retry && !recoverable && member.copies < MOST_COPIES;
+            let again = is_retry && !recoverable && member.retries < MAX_RETRIES;
             if late || again {
-                wanted.push((slot, is_retry));
+                resends.push((slot, is_retry));
             }
         }
-        (wanted, next)
+        (resends, next)
     }
 
-    /// A query is sent once more: its input, its trace, and when its client gives up.
-    pub(super) fn send_again(&mut self, slot: Slot, is_retry: bool) -> Option<Copy> {
+    /// Records that a query is sent again, and returns what to send.
+    pub(super) fn resend(&mut self, slot: Slot, is_retry: bool) -> Option<Resend> {
         let member = self.members.get_mut(slot)?;
-        member.copies += u32::from(is_retry);
+        member.retries += u32::from(is_retry);
         member.is_hedged |= !is_retry;
-        let copy = Copy {
+        let resend = Resend {
             input: self.inputs.get(slot)?.clone(),
             trace: member.trace.clone(),
             deadline: member.deadline(),
         };
         self.failed = self.failed.without(Slots::EMPTY.with(slot));
         self.outstanding.push(slot);
-        Some(copy)
+        Some(resend)
     }
 
-    /// How long ago a query joined.
+    /// The time since a query joined.
     pub(super) fn age(&self, slot: Slot, now: Instant) -> Option<Duration> {
         self.members
             .get(slot)
             .map(|member| now.saturating_duration_since(member.joined))
     }
 
-    fn reconstruct(&mut self, due: Slots, least_margin: f32, statistics: &mut Statistics) {
+    /// Decodes the answers `due` and releases those with a sufficient margin.
+    fn reconstruct(&mut self, due: Slots, min_margin: f32, statistics: &mut Statistics) {
         let outputs = self.outputs.iter();
         let outputs: Vec<(Slot, &Tensor)> = outputs.map(|o| (o.slot, &o.tensor)).collect();
         let decode = || self.code.decode(self.members.len(), &outputs, due);
         let systematic = self.code.shape().systematic;
-        let Some(Ok(decoded)) = unless_it_panics(decode) else {
-            // It will not be better when it is tried again with the same; what has failed may be sent
-            // again.
-            statistics.uncoded += u64::from(self.undecodable.is_none());
+        let Some(Ok(decoded)) = catch_panic(decode) else {
+            // Decoding fails again with the same outputs, so it is not repeated. Withholding the answers
+            // makes failed queries eligible for a retry.
+            statistics.coding_failures += u64::from(self.undecodable.is_none());
             self.undecodable = Some(self.arrived);
             for slot in due.iter().filter(|_| systematic) {
                 if let Some(member) = self.members.get_mut(slot) {
-                    member.is_doubtful = true;
+                    member.is_withheld = true;
                 }
             }
             return;
         };
         let group = self.members.len();
-        // Exact answers, and those of a code that gives no others, are not doubted.
+        // The margin only matters where a direct answer is possible and would be better.
         let is_exact = self.code.is_exact();
-        let doubts = systematic && !is_exact;
+        let checks_margin = systematic && !is_exact;
         for decoded in decoded {
             let Some(member) = self.members.get_mut(decoded.query) else {
                 continue;
             };
             if !decoded.output.is_finite() {
-                member.is_doubtful |= systematic;
+                member.is_withheld |= systematic;
                 continue;
             }
+            // The answer of an exact code is the output of some worker, and is reported as direct.
             let mut outputs = self.outputs.iter();
             if is_exact
                 && let Some(from) = outputs.find(|output| output.tensor == decoded.output)
@@ -487,13 +506,13 @@ impl Group {
                 continue;
             }
             let margin = decoded.output.margin();
-            if doubts && margin < least_margin {
-                member.is_doubtful = true;
-                statistics.doubtful += 1;
+            if checks_margin && margin < min_margin {
+                member.is_withheld = true;
+                statistics.withheld += 1;
                 continue;
             }
             if let Some(reply) = member.reply.take() {
-                member.told = decoded.output.argmax();
+                member.answered_class = decoded.output.argmax();
                 let prediction = Prediction {
                     output: decoded.output,
                     provenance: Provenance::Reconstructed {
@@ -508,14 +527,14 @@ impl Group {
         }
     }
 
-    /// Tells the clients that are left that their answers are lost: nothing more will arrive.
+    /// Fails the remaining queries: no more outputs will arrive.
     pub(super) fn give_up(&mut self, now: Instant, statistics: &mut Statistics) {
         for member in &mut self.members {
-            if let Some(patience) = member.ran_out(now)
+            if let Some(timeout) = member.expired(now)
                 && let Some(reply) = member.reply.take()
             {
-                // It gave up, or is about to.
-                let _ = reply.send(Err(ServeError::DeadlineExceeded(patience)));
+                // The client has timed out, or is about to: the send may fail.
+                let _ = reply.send(Err(ServeError::DeadlineExceeded(timeout)));
                 statistics.abandoned += 1;
             }
         }
@@ -526,7 +545,7 @@ impl Group {
         self.fail(&error, statistics);
     }
 
-    /// Tells the clients that are left that the group cannot be coded.
+    /// Fails the remaining queries: the group cannot be encoded.
     pub(super) fn refuse(&mut self, error: CodeError, statistics: &mut Statistics) {
         self.fail(&ServeError::InvalidInput(error), statistics);
     }
@@ -541,13 +560,13 @@ impl Group {
     }
 }
 
-/// What a code makes, when it does not panic: its bug costs a group its redundancy, and no more.
-pub(super) fn unless_it_panics<T>(code: impl FnOnce() -> T) -> Option<T> {
-    // Codes hold nothing that they change.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(code)).ok()
+/// Runs user code (a code or a backend), `None` if it panics: its bug must not poison the engine's lock.
+pub(super) fn catch_panic<T>(run: impl FnOnce() -> T) -> Option<T> {
+    // The engine drops whatever a panic has left half-changed, so unwind safety is not needed.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok()
 }
 
-/// Answers, and counts under `answered`, or as abandoned when the client is gone.
+/// Sends a result to the client, and counts it in `answered`, or in `abandoned` if the client is gone.
 fn answer(
     reply: Reply,
     result: Result<Prediction, ServeError>,

@@ -1,60 +1,63 @@
-//! Quantiles of the times that the last answers took.
+//! Quantiles of recent latencies.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many answers are looked back upon.
+/// The number of latencies kept.
 const WINDOW: usize = 512;
-/// How many there must be before a quantile is told, and how many come between two looks.
-const LEAST: usize = 64;
-const EVERY: usize = 16;
+/// Latencies needed before a quantile is known, and between two updates of the quantiles.
+const MIN_SAMPLES: usize = 64;
+const REFRESH_INTERVAL: usize = 16;
 
-/// The last latencies, and the quantiles that somebody waits for.
+/// A sliding window of latencies and the requested quantiles of it.
 #[derive(Debug)]
 pub(super) struct Latencies {
-    asked: [Option<f64>; 2],
-    known: [Option<Duration>; 2],
-    recent: VecDeque<Duration>,
-    since: usize,
+    requested: [Option<f64>; 2],
+    current: [Option<Duration>; 2],
+    window: VecDeque<Duration>,
+    /// Latencies since the last update.
+    since_update: usize,
 }
 
 impl Latencies {
-    pub(super) fn new(asked: [Option<f64>; 2]) -> Self {
+    pub(super) fn new(requested: [Option<f64>; 2]) -> Self {
         Self {
-            asked,
-            known: [None; 2],
-            recent: VecDeque::new(),
-            since: 0,
+            requested,
+            current: [None; 2],
+            window: VecDeque::new(),
+            since_update: 0,
         }
     }
 
-    /// An answer took so long.
+    /// Records the latency of an answer.
     pub(super) fn add(&mut self, latency: Duration) {
-        if self.asked == [None; 2] {
+        if self.requested == [None; 2] {
             return;
         }
-        if self.recent.len() == WINDOW {
-            self.recent.pop_front();
+        if self.window.len() == WINDOW {
+            self.window.pop_front();
         }
-        self.recent.push_back(latency);
-        self.since += 1;
-        if self.recent.len() < LEAST || self.since < EVERY {
+        self.window.push_back(latency);
+        // Sorting 512 values takes microseconds; doing it every 16th time keeps that out of the way.
+        self.since_update += 1;
+        if self.window.len() < MIN_SAMPLES || self.since_update < REFRESH_INTERVAL {
             return;
         }
-        self.since = 0;
-        let mut sorted: Vec<Duration> = self.recent.iter().copied().collect();
+        self.since_update = 0;
+        let mut sorted: Vec<Duration> = self.window.iter().copied().collect();
         sorted.sort_unstable();
-        for (known, asked) in self.known.iter_mut().zip(self.asked) {
-            *known = asked.and_then(|quantile| {
-                let place = (quantile.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
-                sorted.get(place.clamp(1, sorted.len()) - 1).copied()
+        for (current, requested) in self.current.iter_mut().zip(self.requested) {
+            *current = requested.and_then(|quantile| {
+                // The smallest value that a share `quantile` of the window does not exceed.
+                let rank = (quantile.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
+                sorted.get(rank.clamp(1, sorted.len()) - 1).copied()
             });
         }
     }
 
-    /// A quantile that was asked for, once enough answers are known.
+    /// A requested quantile, once the window holds enough latencies.
     pub(super) fn quantile(&self, which: usize) -> Option<Duration> {
-        self.known.get(which).copied().flatten()
+        self.current.get(which).copied().flatten()
     }
 }
 

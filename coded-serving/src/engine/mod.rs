@@ -1,14 +1,16 @@
-//! The engine: queries in, answers out, with a code between them and workers that fail.
+//! The serving engine: schedules the queries of clients, and the redundant tasks of a code, on a pool of
+//! workers.
 //!
-//! Queries of a systematic code go to a worker at once; nothing waits for a group to fill. A full
-//! group, or one whose first query has waited for the fill deadline, is encoded, and its redundant
-//! tasks are queued behind all queries, for workers that have no open task of the group, those
-//! without any before others. When enough
-//! outputs are here, missing answers are reconstructed as the [`ReconstructionPolicy`] allows, and
-//! flagged. True answers that come later are compared with them: [`Statistics::agreed`].
+//! The queries of a systematic code are dispatched at once; none waits for a group to fill. A group is
+//! closed and encoded when it is full, or when its first query is as old as
+//! [`max_batch_delay`](EngineBuilder::max_batch_delay). Redundant tasks wait behind all queries. They go
+//! only to workers with no running task of the group, preferring workers that never had one. As soon as
+//! enough outputs have arrived, missing answers are reconstructed, released as the
+//! [`ReconstructionPolicy`] allows, and marked as reconstructed. A direct output that still arrives is
+//! compared with the released answer: [`Statistics::agreed`].
 //!
-//! A deadline of a client keeps a task that has not begun from beginning, and is not handed to
-//! workers: what one has begun to answer helps its group even when the client is gone.
+//! A client deadline drops tasks that have not started. It is not passed to workers: a running task may
+//! still help its group.
 //!
 //! Time is tokio's: with a paused clock the same engine runs in virtual time.
 //!
@@ -35,7 +37,7 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //! let code = Arc::new(Replication::new(1, 1)?);
-//! let engine = Engine::builder(code, Doubling).build();
+//! let engine = Engine::builder(code, Doubling).build()?;
 //! // The query goes to the dead worker, its copy to another one.
 //! let answer = engine.predict(Query::new(Tensor::vector(vec![21.0]))).await?;
 //! assert_eq!(answer.output.values(), [42.0]);
@@ -50,6 +52,7 @@ mod group;
 mod latencies;
 mod prediction;
 mod queue;
+mod settings;
 mod statistics;
 mod tasks;
 
@@ -62,6 +65,7 @@ use tokio::time::{Instant, sleep};
 
 pub use backend::{Backend, BackendError, Call};
 pub use prediction::{Prediction, Provenance, Query, ReconstructionPolicy, ServeError};
+pub use settings::BuildError;
 pub use statistics::{CodingTime, Statistics};
 
 use crate::code::policy::Hedging;
@@ -72,21 +76,20 @@ use budget::Budget;
 use group::Group;
 use latencies::Latencies;
 use queue::{GroupId, Job, Queue};
+use settings::Settings;
 
-/// In place of a worker, for tasks that none was given.
-const NOBODY: usize = usize::MAX;
+/// The maximum cooldown of a worker after consecutive failures.
+const MAX_COOLDOWN: Duration = Duration::from_secs(10);
 
-/// The longest that a worker rests after failures.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// The largest absolute value in a query that a code may sum with others: `f32::MAX / 2^20` leaves room for
+/// the weighted sums of a group.
+const MAX_VALUE: f32 = f32::MAX / 1_048_576.0;
 
-/// The largest value of a query that codes mix with others: a millionth of the largest number.
-const LARGEST: f32 = f32::MAX / 1_048_576.0;
-
-/// The places of the two quantiles of latency.
+/// Indices of the two latency quantiles.
 const POLICY: usize = 0;
 const HEDGING: usize = 1;
 
-/// Settings of an [`Engine`].
+/// Builder for [`Engine`].
 #[derive(Debug)]
 pub struct EngineBuilder<B> {
     code: Arc<dyn Code>,
@@ -94,91 +97,82 @@ pub struct EngineBuilder<B> {
     settings: Settings,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    policy: ReconstructionPolicy,
-    fill: Duration,
-    most_waiting: usize,
-    shed_above: usize,
-    rest: Duration,
-    least_margin: f32,
-    retries: f64,
-    hedging: Option<Hedging>,
-}
-
 impl<B: Backend> EngineBuilder<B> {
-    /// When reconstructed answers are given out [default: as soon as they can be made].
+    /// When reconstructed answers are released [default: as soon as they can be reconstructed].
     #[must_use]
     pub fn policy(mut self, policy: ReconstructionPolicy) -> Self {
         self.settings.policy = policy;
         self
     }
 
-    /// How long a group stays open after its first query [default: 2 ms].
+    /// The maximum time that a group stays open after its first query [default: 2 ms]. With a systematic
+    /// code it delays only the redundant tasks.
     #[must_use]
-    pub fn fill_deadline(mut self, deadline: Duration) -> Self {
-        self.settings.fill = deadline;
+    pub fn max_batch_delay(mut self, delay: Duration) -> Self {
+        self.settings.max_batch_delay = delay;
         self
     }
 
-    /// How many queries may wait for a worker before more are turned away [default: 16 for each
-    /// worker].
+    /// The maximum number of queued queries; more are rejected [default: 16 per worker]. At least 1.
     #[must_use]
-    pub fn most_waiting(mut self, queries: usize) -> Self {
-        self.settings.most_waiting = queries;
+    pub fn max_queue_len(mut self, queries: usize) -> Self {
+        self.settings.max_queue_len = queries;
         self
     }
 
-    /// With more waiting queries than this no redundant tasks are made [default: half of the number
-    /// of workers].
+    /// With more than this many queued queries, groups get no redundant tasks [default: half the number of
+    /// workers].
     #[must_use]
     pub fn shed_above(mut self, queries: usize) -> Self {
         self.settings.shed_above = queries;
         self
     }
 
-    /// How long a worker gets no task after it failed one; twice as long after each further failure
-    /// in a row, up to 10 s [default: 100 ms].
+    /// How long a worker gets no task after a failure. Doubles with each consecutive failure, up to 10 s
+    /// [default: 100 ms].
     #[must_use]
-    pub fn rest_after_failure(mut self, rest: Duration) -> Self {
-        self.settings.rest = rest;
+    pub fn failure_cooldown(mut self, cooldown: Duration) -> Self {
+        self.settings.failure_cooldown = cooldown;
         self
     }
 
-    /// Holds back reconstructed answers of which the largest output exceeds the second largest by less
-    /// than this [default: 0, none is held back].
+    /// Withholds reconstructed answers whose largest output exceeds the second largest by less than this
+    /// [default: 0, none]. A finite number, at least 0.
     ///
-    /// A query whose reconstruction is held back waits for its worker, and is sent again when that
-    /// fails.
+    /// The query then waits for its worker, and is retried if that fails.
     #[must_use]
-    pub fn least_margin(mut self, margin: f32) -> Self {
-        self.settings.least_margin = margin;
+    pub fn min_margin(mut self, margin: f32) -> Self {
+        self.settings.min_margin = margin;
         self
     }
 
-    /// How many failed queries are sent again, as a share of all queries [default: a tenth].
+    /// The maximum number of retries per query, on average [default: 0.1]. From 0 to 3.
     ///
-    /// Only what the code cannot make up for is sent again, each query three times at most. The
-    /// share is what keeps a pool that is half dead from being flooded.
+    /// Only failed queries that the code cannot reconstruct are retried, each at most three times. The
+    /// budget keeps a half-dead pool from being flooded.
     #[must_use]
-    pub fn retries(mut self, share: f64) -> Self {
-        self.settings.retries = share;
+    pub fn retry_budget(mut self, ratio: f64) -> Self {
+        self.settings.retry_budget = ratio;
         self
     }
 
-    /// Sends late queries a second time, within the budget of `hedging` [default: none].
+    /// Sends late queries a second time, within a budget [default: off].
     #[must_use]
     pub fn hedging(mut self, hedging: Hedging) -> Self {
         self.settings.hedging = Some(hedging);
         self
     }
 
-    /// The engine.
-    #[must_use]
-    pub fn build(self) -> Engine<B> {
+    /// Builds the engine.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn build(self) -> Result<Engine<B>, BuildError> {
+        self.settings.check()?;
         let workers = self.backend.workers();
         let has_other_workers = (0..workers).any(|w| !self.backend.serves(w, &Model::Base));
-        Engine(Arc::new(Inner {
+        Ok(Engine(Arc::new(Inner {
             has_other_workers,
             name: self.code.name().into(),
             code: self.code,
@@ -186,7 +180,7 @@ impl<B: Backend> EngineBuilder<B> {
             state: Mutex::new(State {
                 queue: Queue::new(workers),
                 failures: vec![0; workers],
-                resting: vec![false; workers],
+                cooling_down: vec![false; workers],
                 groups: HashMap::new(),
                 open: HashMap::new(),
                 next: 0,
@@ -195,15 +189,15 @@ impl<B: Backend> EngineBuilder<B> {
                 statistics: Statistics::default(),
                 coding: CodingTime::default(),
                 latencies: Latencies::new(self.settings.quantiles()),
-                retries: Budget::new(self.settings.retries),
+                retries: Budget::new(self.settings.retry_budget),
                 hedges: Budget::new(self.settings.hedging.map_or(0.0, Hedging::budget)),
             }),
             backend: self.backend,
-        }))
+        })))
     }
 }
 
-/// Serves queries through a code. Clones share the engine. Needs a tokio runtime with time.
+/// Serves queries through a code. Clones share the engine. Needs a tokio runtime with timers.
 #[derive(Clone, Debug)]
 pub struct Engine<B>(Arc<Inner<B>>);
 
@@ -213,25 +207,25 @@ struct Inner<B> {
     name: Arc<str>,
     backend: B,
     settings: Settings,
-    /// Whether some workers take redundant tasks alone.
+    /// Whether some workers serve only redundant tasks.
     has_other_workers: bool,
     state: Mutex<State>,
 }
 
-/// What a client waits for.
+/// Receives the result of a query.
 type Answer = oneshot::Receiver<Result<Prediction, ServeError>>;
 
-/// A client that waits. When it goes, its group may have nobody left to work for.
-struct Leaving<B: Backend> {
+/// The answer to an admitted query. Cancels the query when dropped.
+struct PendingAnswer<B: Backend> {
     answer: Option<Answer>,
     inner: Arc<Inner<B>>,
     group: GroupId,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     deadline: Option<Instant>,
 }
 
-impl<B: Backend> Leaving<B> {
-    /// The answer, while the client has patience.
+impl<B: Backend> PendingAnswer<B> {
+    /// Waits for the answer until the deadline.
     async fn answer(mut self) -> Result<Prediction, ServeError> {
         let Some(answer) = &mut self.answer else {
             return Err(ServeError::ShuttingDown);
@@ -243,18 +237,18 @@ impl<B: Backend> Leaving<B> {
         match answer {
             Ok(answer) => answer.unwrap_or(Err(ServeError::ShuttingDown)),
             Err(_) => Err(ServeError::DeadlineExceeded(
-                self.patience.unwrap_or_default(),
+                self.timeout.unwrap_or_default(),
             )),
         }
     }
 }
 
-impl<B: Backend> Drop for Leaving<B> {
+impl<B: Backend> Drop for PendingAnswer<B> {
     fn drop(&mut self) {
         let Some(mut answer) = self.answer.take() else {
             return;
         };
-        // An answer that has come changes nothing for the group.
+        // Settling matters only if the group has not answered yet: it may have lost its last client.
         let is_answered = !matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         drop(answer);
         if !is_answered {
@@ -264,16 +258,16 @@ impl<B: Backend> Drop for Leaving<B> {
     }
 }
 
-/// All that changes. Held for microseconds, never across an await.
+/// The mutable state. Its lock is held for microseconds, never across an await.
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    /// Failures in a row, by worker.
+    /// Consecutive failures, by worker.
     failures: Vec<u32>,
-    /// Which workers get no tasks for a while.
-    resting: Vec<bool>,
+    /// Whether a worker is in cooldown, by worker.
+    cooling_down: Vec<bool>,
     groups: HashMap<GroupId, Group>,
-    /// The group that takes queries, by the shape of its queries.
+    /// The group that accepts queries of a shape: only tensors of one shape can be summed.
     open: HashMap<Vec<usize>, GroupId>,
     next: GroupId,
     draining: bool,
@@ -285,69 +279,50 @@ struct State {
     hedges: Budget,
 }
 
-impl Settings {
-    /// The quantiles of latency that reconstruction and hedging wait for.
-    fn quantiles(&self) -> [Option<f64>; 2] {
-        let policy = match self.policy {
-            ReconstructionPolicy::AfterQuantile(quantile) => Some(quantile),
-            _ => None,
-        };
-        [policy, self.hedging.map(Hedging::quantile)]
-    }
-}
-
 impl<B: Backend> Engine<B> {
-    /// An engine with default settings, to be changed and built.
+    /// A builder with default settings.
     #[must_use]
     pub fn builder(code: Arc<dyn Code>, backend: B) -> EngineBuilder<B> {
         let workers = backend.workers();
         EngineBuilder {
             code,
             backend,
-            settings: Settings {
-                policy: ReconstructionPolicy::default(),
-                fill: Duration::from_millis(2),
-                most_waiting: 16 * workers.max(1),
-                shed_above: workers / 2,
-                rest: Duration::from_millis(100),
-                least_margin: 0.0,
-                retries: 0.1,
-                hedging: None,
-            },
+            settings: Settings::new(workers),
         }
     }
 
     /// Answers a query.
     ///
-    /// A client that drops the future gives up its answer; the output still serves its group.
+    /// Dropping the future cancels the query; if a worker is already running it, its output still helps its
+    /// group.
     ///
     /// # Errors
     ///
-    /// When the input is not finite, too many queries wait, the engine is draining, the client's
-    /// patience runs out, or too many workers of the group fail.
+    /// When the input is not finite, the queue is full, the engine is draining, the timeout expires, or too
+    /// many workers of the group fail.
     pub async fn predict(&self, query: Query) -> Result<Prediction, ServeError> {
-        self.check(&query)?;
+        self.validate(&query)?;
         let waiting = {
             let mut state = self.0.lock();
-            self.make_room(&mut state, 1)?;
+            self.check_capacity(&mut state, 1)?;
             self.admit(&mut state, query)
         };
         waiting.answer().await
     }
 
-    /// Answers several queries, or none: they are let in together or turned away together, and the first
-    /// that fails fails all. Answers come in the order of the queries.
+    /// Answers several queries, in their order. Admits all queries or none; the first error fails the whole
+    /// call.
     ///
     /// # Errors
     ///
     /// As [`predict`](Self::predict).
     pub async fn predict_all(&self, queries: Vec<Query>) -> Result<Vec<Prediction>, ServeError> {
-        queries.iter().try_for_each(|query| self.check(query))?;
-        // Outlives the lock, which those that leave take.
-        let mut waiting: Vec<Leaving<B>> = Vec::with_capacity(queries.len());
+        queries.iter().try_for_each(|query| self.validate(query))?;
+        // Declared before the lock is taken: dropping a pending answer takes the lock.
+        let mut waiting: Vec<PendingAnswer<B>> = Vec::with_capacity(queries.len());
         {
             let mut state = self.0.lock();
-            self.make_room(&mut state, queries.len())?;
+            self.check_capacity(&mut state, queries.len())?;
             for query in queries {
                 waiting.push(self.admit(&mut state, query));
             }
@@ -359,8 +334,8 @@ impl<B: Backend> Engine<B> {
         Ok(answers)
     }
 
-    /// That a query can be answered at all.
-    fn check(&self, query: &Query) -> Result<(), ServeError> {
+    /// Rejects queries that no output could answer.
+    fn validate(&self, query: &Query) -> Result<(), ServeError> {
         if !query.input.is_finite() {
             return Err(ServeError::InvalidInput(CodeError::NotFinite {
                 what: "query",
@@ -368,10 +343,10 @@ impl<B: Backend> Engine<B> {
             }));
         }
         let (shape, is_exact) = (self.0.code.shape(), self.0.code.is_exact());
-        // A sum of such queries may be infinite, at the cost of all others in the group.
+        // An overflowing sum would cost the other queries of the group their redundancy.
         let is_summed = shape.tasks > shape.queries && !is_exact;
-        // Without a branch, so that the loop is vectorised.
-        let is_huge = |huge: bool, x: &f32| huge | (x.abs() > LARGEST);
+        // No early exit, so that the loop vectorizes.
+        let is_huge = |huge: bool, x: &f32| huge | (x.abs() > MAX_VALUE);
         if is_summed && query.input.values().iter().fold(false, is_huge) {
             return Err(ServeError::InvalidInput(CodeError::Overflow {
                 what: "query",
@@ -383,22 +358,23 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// That so many queries can be let in.
-    fn make_room(&self, state: &mut State, queries: usize) -> Result<(), ServeError> {
+    /// Checks capacity for `queries` more.
+    fn check_capacity(&self, state: &mut State, queries: usize) -> Result<(), ServeError> {
         let inner = &self.0;
         if state.draining {
             state.statistics.rejected += queries as u64;
             return Err(ServeError::ShuttingDown);
         }
-        let most = inner.settings.most_waiting;
+        let max = inner.settings.max_queue_len;
         let has_room = |state: &State| {
             let waiting = state.queue.queries.len();
-            // Some of several begin at once.
+            // Of several queries, those that idle workers start at once need no place in the queue.
             let takes_queries = |worker: usize| inner.backend.serves(worker, &Model::Base);
             let idle = state.queue.idle.iter().filter(|&&w| takes_queries(w));
-            let begin = if queries > 1 { idle.count() } else { 0 };
-            waiting < most && queries <= (most - waiting).saturating_add(begin)
+            let starting = if queries > 1 { idle.count() } else { 0 };
+            waiting < max && queries <= (max - waiting).saturating_add(starting)
         };
+        // Queries whose clients are gone may be blocking the queue.
         if !has_room(state) {
             inner.purge(state);
         }
@@ -410,13 +386,14 @@ impl<B: Backend> Engine<B> {
         Err(ServeError::Overloaded { waiting })
     }
 
-    /// Lets a query into a group.
-    fn admit(&self, state: &mut State, query: Query) -> Leaving<B> {
+    /// Adds a query to the open group of its shape and dispatches it.
+    fn admit(&self, state: &mut State, query: Query) -> PendingAnswer<B> {
         let inner = &self.0;
         let now = Instant::now();
         state.statistics.accepted += 1;
-        state.retries.earn();
-        state.hedges.earn();
+        state.retries.deposit();
+        state.hedges.deposit();
+        // Find the open group, or open one.
         let shape = query.input.shape().to_vec();
         let (id, is_new) = match state.open.get(&shape) {
             Some(&id) => (id, false),
@@ -426,9 +403,8 @@ impl<B: Backend> Engine<B> {
             state.next += 1;
             state.open.insert(shape.clone(), id);
         }
-        let deadline = query
-            .patience
-            .and_then(|patience| now.checked_add(patience));
+        let deadline = query.timeout.and_then(|timeout| now.checked_add(timeout));
+        // A systematic code sends the query itself; others wait for the mixtures of the whole group.
         let systematic = inner.code.shape().systematic;
         let call = systematic.then(|| Call {
             model: Model::Base,
@@ -436,7 +412,7 @@ impl<B: Backend> Engine<B> {
             trace: query.trace.clone(),
         });
         let (reply, answer) = oneshot::channel();
-        let patience = query.patience;
+        let timeout = query.timeout;
         let group = state
             .groups
             .entry(id)
@@ -456,40 +432,41 @@ impl<B: Backend> Engine<B> {
             state.open.remove(&shape);
         }
         inner.dispatch(state);
+        // The query becomes late after the hedging delay, unless an earlier wake-up sees to the group.
         if systematic
             && let Some(hedge) = state.latencies.quantile(HEDGING)
             && let Some(group) = state.groups.get_mut(&id)
-            && group.wakes_at(now + hedge, now)
+            && group.schedule_wake(now + hedge, now)
         {
             inner.settle_after(hedge, id);
         }
-        let fill = if state.flushing {
+        let delay = if state.flushing {
             Duration::ZERO
         } else {
-            inner.settings.fill
+            inner.settings.max_batch_delay
         };
         if is_full || is_new {
-            // The client whose query filled the group does not wait for the encoder.
+            // In a task of its own: the client that fills the group must not wait for the encoder.
             let inner = Arc::clone(inner);
             tokio::spawn(async move {
                 if !is_full {
-                    sleep(fill).await;
+                    sleep(delay).await;
                     inner.lock().open.retain(|_, open| *open != id);
                 }
                 inner.close(id);
             });
         }
-        Leaving {
+        PendingAnswer {
             answer: Some(answer),
             inner: Arc::clone(inner),
             group: id,
-            patience,
+            timeout,
             deadline,
         }
     }
 
-    /// Closes open groups at once, and from now on every group after its first query: before an end, no
-    /// query waits for others. Queries are still taken.
+    /// Closes open groups, and from now on every group after its first query, so that no group waits for
+    /// more queries before a shutdown. Queries are still accepted.
     pub fn flush(&self) {
         let open: Vec<GroupId> = {
             let mut state = self.0.lock();
@@ -501,8 +478,8 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Takes no more queries, closes open groups at once, and waits until no client does or the time is
-    /// up. How many clients still waited then.
+    /// Stops accepting queries, closes open groups, and waits for the pending answers, at most for `grace`.
+    /// Returns the number of clients that are still waiting.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.0.lock().draining = true;
         self.flush();
@@ -516,13 +493,13 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// What was counted so far.
+    /// The counters.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.0.lock().statistics
     }
 
-    /// How much time encoding and decoding took so far.
+    /// The time spent encoding and decoding.
     #[must_use]
     pub fn coding_time(&self) -> CodingTime {
         self.0.lock().coding
@@ -540,41 +517,41 @@ impl<B: Backend> Engine<B> {
         &self.0.backend
     }
 
-    /// Groups with a client that waits or a task that runs.
+    /// The number of groups with a waiting client or an outstanding task.
     #[must_use]
-    pub fn open_groups(&self) -> usize {
+    pub fn active_groups(&self) -> usize {
         self.0.lock().groups.len()
     }
 
-    /// Queries that wait for a worker.
+    /// The number of queued queries.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn queue_len(&self) -> usize {
         self.0.lock().queue.queries.len()
     }
 
-    /// Workers with a task.
+    /// The number of workers that are running a task.
     #[must_use]
     pub fn busy_workers(&self) -> usize {
         let state = self.0.lock();
-        let resting = state.resting.iter().filter(|rests| **rests).count();
-        let free = state.queue.idle.len() + resting;
+        let cooling_down = state.cooling_down.iter().filter(|cools| **cools).count();
+        let free = state.queue.idle.len() + cooling_down;
         self.0.backend.workers().saturating_sub(free)
     }
 
-    /// Workers that get no task for a while, because they have failed one.
+    /// The number of workers that get no task because of recent failures.
     #[must_use]
-    pub fn resting_workers(&self) -> usize {
+    pub fn workers_in_cooldown(&self) -> usize {
         let state = self.0.lock();
-        state.resting.iter().filter(|rests| **rests).count()
+        state.cooling_down.iter().filter(|cools| **cools).count()
     }
 
-    /// How many queries are let in at most, when nothing is to be done: as many as may wait, and as many
-    /// as can begin.
+    /// The maximum number of queries that an idle engine accepts at once: those that workers start, and a
+    /// full queue.
     #[must_use]
     pub fn capacity(&self) -> usize {
         let inner = &self.0;
         let takes_queries = |&worker: &usize| inner.backend.serves(worker, &Model::Base);
-        let begin = (0..inner.backend.workers()).filter(takes_queries).count();
-        inner.settings.most_waiting.saturating_add(begin)
+        let starting = (0..inner.backend.workers()).filter(takes_queries).count();
+        inner.settings.max_queue_len.saturating_add(starting)
     }
 }

@@ -1,4 +1,4 @@
-//! What clients ask and get.
+//! Queries, predictions and the reasons for having none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,27 +6,26 @@ use std::time::Duration;
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// A question of a client.
+/// A query of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// What the model is asked.
+    /// The input of the model.
     pub input: Tensor,
-    /// How long the client waits, from now.
-    pub patience: Option<Duration>,
-    /// Whether a reconstructed answer will do.
+    /// How long the client waits from now; `None` for without limit.
+    pub timeout: Option<Duration>,
+    /// Whether the client accepts a reconstructed answer.
     pub accepts_reconstruction: bool,
-    /// Handed to the worker with the query: the trace that the query belongs to, as in the header
-    /// `traceparent` of W3C Trace Context.
+    /// The trace context, as in the W3C header `traceparent`. It is passed on to the worker.
     pub trace: Option<Arc<str>>,
 }
 
 impl Query {
-    /// A query without a trace that waits for ever and takes reconstructed answers.
+    /// A query without timeout or trace context that accepts reconstructed answers.
     #[must_use]
     pub fn new(input: Tensor) -> Self {
         Self {
             input,
-            patience: None,
+            timeout: None,
             accepts_reconstruction: true,
             trace: None,
         }
@@ -36,24 +35,25 @@ impl Query {
 /// Where an answer comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Provenance {
-    /// From a worker that was asked this query.
+    /// From a worker that ran the model on this query.
     Direct {
         /// The worker.
         worker: usize,
     },
-    /// From the outputs of other tasks of the group. Exact or approximate, as the code is.
+    /// Reconstructed from the outputs of other tasks of the group. Exact or approximate, depending on the
+    /// code.
     Reconstructed {
         /// The name of the code.
         code: Arc<str>,
-        /// How many queries the group had.
+        /// The number of queries in the group.
         group: usize,
-        /// By how much the largest output exceeds the second largest: the smaller, the likelier the
-        /// true answer is another one.
+        /// The difference between the largest and the second-largest output: the smaller, the likelier
+        /// that the model's own answer has another argmax.
         margin: f32,
     },
 }
 
-/// An answer.
+/// The answer to a query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The model's output, before any softmax.
@@ -62,53 +62,53 @@ pub struct Prediction {
     pub provenance: Provenance,
 }
 
-/// Why there is no answer.
+/// Why a query has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// The query cannot be coded.
     #[error("the query is not valid: {0}")]
     InvalidInput(CodeError),
-    /// Too many queries wait already.
-    #[error("{waiting} queries are waiting, the most that are let in")]
+    /// The queue is full.
+    #[error("queue is full: {waiting} queries are waiting")]
     Overloaded {
-        /// How many wait.
+        /// The length of the queue.
         waiting: usize,
     },
-    /// The client's patience ran out.
+    /// The timeout of the query expired.
     #[error("no answer within {0:?}")]
     DeadlineExceeded(Duration),
-    /// Workers failed, and what arrived does not tell the answer.
-    #[error("{missing} answers of a group are lost, and {received} outputs arrived")]
+    /// Workers failed, and the outputs that arrived do not determine the answer.
+    #[error("{missing} answers of the group are lost: only {received} outputs arrived")]
     Unrecoverable {
         /// Lost answers of the group.
         missing: usize,
         /// Outputs that arrived.
         received: usize,
     },
-    /// A worker refuses the query, or the model has no finite answer to it.
+    /// A worker rejected the query, or the model's output is not finite.
     #[error("the query is refused: {0}")]
     Refused(String),
-    /// The client refuses reconstructed answers, and the code gives no others.
-    #[error("every answer of the code {0} is approximate, and the client refuses such")]
+    /// The client accepts no approximate answers, and the code gives no others.
+    #[error("every answer of the code {0} is approximate, and the client accepts only exact ones")]
     OnlyApproximate(Arc<str>),
-    /// The engine takes no more queries.
+    /// The engine accepts no more queries.
     #[error("the engine is shutting down")]
     ShuttingDown,
 }
 
-/// When a reconstructed answer is given out.
+/// When a reconstructed answer is released to the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ReconstructionPolicy {
-    /// As soon as it can be made.
+    /// As soon as it can be reconstructed.
     #[default]
     FirstWins,
-    /// Once a query has waited so long, or its worker has failed. Fewer answers are approximate.
+    /// When the query has waited for this long, or its worker has failed. Fewer answers are approximate.
     AfterDelay(Duration),
     /// As [`AfterDelay`](Self::AfterDelay), with a delay that follows the load: this quantile, between
-    /// 0 and 1, of the times that the last few hundred direct answers took. Until 64 are known, as
+    /// 0 and 1, of the last few hundred latencies. Until 64 are known, as
     /// [`FirstWins`](Self::FirstWins).
     AfterQuantile(f64),
-    /// Not at all.
+    /// Never: reconstruction is off.
     Never,
 }

@@ -1,4 +1,4 @@
-//! Which task goes to which worker next.
+//! The task queues, and the choice of the next task and its worker.
 
 use std::collections::VecDeque;
 
@@ -7,32 +7,33 @@ use tokio::time::Instant;
 use crate::code::{Model, Slot};
 
 use super::backend::Call;
-use super::group::Part;
+use super::group::WorkerStatus;
 
-/// The number of a group.
+/// Identifies a group.
 pub(super) type GroupId = u64;
 
-/// A task that waits for a worker.
+/// A queued task.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) group: GroupId,
     pub(super) slot: Slot,
     pub(super) call: Call,
-    /// Whether it is none of the group's own queries.
+    /// Whether it is a parity, copy or hedge rather than a query itself.
     pub(super) is_redundant: bool,
-    /// Whether a task of its group has failed: it does not wait behind queries then.
+    /// Whether a task of its group has failed: it then overtakes queries.
     pub(super) is_urgent: bool,
-    /// When the client gives up.
+    /// When the last client that it serves times out.
     pub(super) deadline: Option<Instant>,
 }
 
-/// The workers without a task, and the tasks without a worker.
+/// Idle workers and waiting tasks.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// Longest idle first.
+    /// Idle workers, longest idle first.
     pub(super) idle: VecDeque<usize>,
+    /// Queries; the mixtures of a code that is not systematic.
     pub(super) queries: VecDeque<Job>,
-    /// Looked at when no query waits, but for workers that take none.
+    /// Served when no query waits, or by workers that serve no queries.
     pub(super) redundant: VecDeque<Job>,
 }
 
@@ -45,7 +46,7 @@ impl Queue {
         }
     }
 
-    /// The next query for a worker that serves it.
+    /// The oldest query, with the longest idle worker that serves its model.
     pub(super) fn next_query(
         &mut self,
         serves: impl Fn(usize, &Model) -> bool,
@@ -56,15 +57,16 @@ impl Queue {
         Some((worker, self.queries.pop_front()?))
     }
 
-    /// The next redundant task for a worker that serves it and works on no task of its group, and
-    /// has failed none: what slows a member of a group must not slow its parity. Workers without any part
-    /// in the group come before those that have answered theirs. Tasks that no idle worker may take are
-    /// passed over.
+    /// The next redundant task, with a worker that serves its model.
+    ///
+    /// A worker that is running a task of the group, or has failed one, is not eligible: what slows a
+    /// query must not slow its parity too. Workers with no task in the group are preferred to those that
+    /// have answered one. Tasks without an eligible idle worker are skipped.
     pub(super) fn next_redundant(
         &mut self,
         only_urgent: bool,
         serves: impl Fn(usize, &Model) -> bool,
-        part: impl Fn(usize, GroupId) -> Part,
+        status: impl Fn(usize, GroupId) -> WorkerStatus,
     ) -> Option<(usize, Job)> {
         let is_busy = !only_urgent && !self.queries.is_empty();
         for index in 0..self.redundant.len() {
@@ -72,17 +74,17 @@ impl Queue {
             if only_urgent && !job.is_urgent {
                 continue;
             }
-            // Workers that take no queries have nothing better to do.
+            // While queries wait, only workers that do not serve the base model may take parities.
             let is_free = |w| !(is_busy && serves(w, &Model::Base));
             let fits = |w| is_free(w) && serves(w, &job.call.model);
-            // Longest idle first among those with the least part in the group.
+            // Least involved in the group first, then longest idle.
             let best = self
                 .idle
                 .iter()
                 .enumerate()
                 .filter(|(_, worker)| fits(**worker))
-                .map(|(place, worker)| (part(*worker, job.group), place))
-                .filter(|(part, _)| *part < Part::Running)
+                .map(|(place, worker)| (status(*worker, job.group), place))
+                .filter(|(status, _)| *status < WorkerStatus::Running)
                 .min();
             if let Some((_, place)) = best {
                 let worker = self.idle.remove(place)?;
@@ -92,40 +94,40 @@ impl Queue {
         None
     }
 
-    /// A task of a group has failed: what makes up for it goes first.
-    pub(super) fn hurry(&mut self, group: GroupId) {
+    /// Moves the redundant tasks of a group ahead of queries, after one of its tasks has failed.
+    pub(super) fn prioritize(&mut self, group: GroupId) {
         let of_group = |job: &&mut Job| job.group == group;
         let jobs = self.redundant.iter_mut().filter(of_group);
         jobs.for_each(|job| job.is_urgent = true);
     }
 
-    /// Takes back all queries of a group, which are the mixtures of a code that is not systematic; their
-    /// slots.
+    /// Removes all tasks of a group from the query queue (the mixtures of a code that is not systematic).
+    /// Returns their slots.
     pub(super) fn cancel_queries(&mut self, group: GroupId) -> Vec<Slot> {
         let mut slots = Vec::new();
         self.queries.retain(|job| {
-            let goes = job.group == group;
-            if goes {
+            let remove = job.group == group;
+            if remove {
                 slots.push(job.slot);
             }
-            !goes
+            !remove
         });
         slots
     }
 
-    /// Takes back those redundant tasks of a group that `is_needless`; their slots.
+    /// Removes those redundant tasks of a group for which `is_useless` holds. Returns their slots.
     pub(super) fn cancel(
         &mut self,
         group: GroupId,
-        is_needless: impl Fn(&Job) -> bool,
+        is_useless: impl Fn(&Job) -> bool,
     ) -> Vec<Slot> {
         let mut slots = Vec::new();
         self.redundant.retain(|job| {
-            let goes = job.group == group && is_needless(job);
-            if goes {
+            let remove = job.group == group && is_useless(job);
+            if remove {
                 slots.push(job.slot);
             }
-            !goes
+            !remove
         });
         slots
     }

@@ -1,62 +1,61 @@
-//! What the engine counts.
+//! Counters of an engine.
 
 use std::time::Duration;
 
-/// Counts since the engine was made.
+/// Counts since the engine was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Queries that were let in.
+    /// Accepted queries.
     pub accepted: u64,
-    /// Queries that were turned away because too many waited, or the engine was closing.
+    /// Queries rejected because the queue was full or the engine was draining.
     pub rejected: u64,
-    /// Answers from the worker that was asked.
+    /// Answers computed by the worker that the query was sent to.
     pub direct: u64,
-    /// Answers from other tasks of the group.
+    /// Answers reconstructed from other tasks of the group.
     pub reconstructed: u64,
-    /// Queries whose answer was lost with too much else.
+    /// Queries that ended with an error because too many outputs of their group were lost.
     pub lost: u64,
-    /// Queries whose client gave up first.
+    /// Queries whose client timed out or disconnected first.
     pub abandoned: u64,
-    /// Groups that take no more queries.
+    /// Closed groups.
     pub groups: u64,
-    /// Queries in those groups.
+    /// Queries in closed groups.
     pub grouped: u64,
-    /// Tasks that workers were given, of all kinds.
+    /// Tasks sent to workers, of all kinds.
     pub tasks: u64,
-    /// Redundant tasks that workers were given, hedges among them.
+    /// Redundant tasks sent to workers, hedges included.
     pub redundant: u64,
-    /// Groups that got no redundant tasks because queries were waiting.
+    /// Groups that were sent without redundant tasks because of load.
     pub shed: u64,
-    /// Redundant tasks that were taken back before a worker began.
+    /// Redundant tasks cancelled before a worker started them.
     pub cancelled: u64,
-    /// Queries that were sent again because their worker had failed and the code could not help.
+    /// Failed queries sent again because the code could not reconstruct them.
     pub retries: u64,
-    /// Late queries that were sent a second time.
+    /// Late queries sent a second time.
     pub hedges: u64,
-    /// Reconstructed answers that were held back because their margin was too small.
-    pub doubtful: u64,
-    /// Tasks that a worker failed; not those that it refused for the query.
+    /// Reconstructed answers withheld because of their small margin.
+    pub withheld: u64,
+    /// Tasks that failed on a worker; queries that a worker rejected are not counted.
     pub failures: u64,
-    /// Groups that the code failed to encode, or outputs to decode: an encoder that does not fit the
-    /// model, or sums that are too large.
-    pub uncoded: u64,
-    /// True answers that came after a reconstructed one and had the same largest output.
+    /// Groups that the code failed to encode or decode: an encoder for another model, or an overflow.
+    pub coding_failures: u64,
+    /// Direct outputs that arrived after a reconstructed answer and had the same argmax.
     pub agreed: u64,
-    /// Those that had another.
+    /// Direct outputs that arrived after a reconstructed answer and had another argmax.
     pub disagreed: u64,
 }
 
-/// Time that coding took since the engine was made, by the clock of the machine also where
-/// tokio's clock is paused.
+/// Time spent coding since the engine was built. This is wall-clock time, also when tokio's clock is
+/// paused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CodingTime {
-    /// Groups that were encoded.
+    /// Encoded groups.
     pub encoded: u64,
-    /// How long that took.
+    /// Time spent encoding them.
     pub encoding: Duration,
-    /// Answers that were reconstructed.
+    /// Reconstructed answers.
     pub decoded: u64,
-    /// How long that took.
+    /// Time spent decoding them.
     pub decoding: Duration,
 }

@@ -1,37 +1,37 @@
-//! The IDX format of MNIST.
+//! The IDX format of MNIST and related data sets.
 
 use super::{Images, ImagesError};
 
-/// What is wrong with an IDX file.
+/// Why IDX files are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxError {
-    /// The first four bytes are others.
+    /// The magic number is wrong.
     #[error("{file}: expected the magic number {expected:#010x}, found {found:#010x}")]
     Magic {
         /// `images` or `labels`.
         file: &'static str,
-        /// The right one.
+        /// The expected number.
         expected: u32,
-        /// What stands there.
+        /// The first four bytes.
         found: u32,
     },
     /// The file has more or fewer bytes than its header says.
-    #[error("{file}: the header asks for {expected} bytes, found {found}")]
+    #[error("{file}: expected {expected} bytes by the header, found {found}")]
     Length {
         /// `images` or `labels`.
         file: &'static str,
-        /// From the header.
+        /// The length by the header.
         expected: u64,
-        /// What is there.
+        /// The length of the file.
         found: usize,
     },
-    /// There are more or fewer labels than images.
-    #[error("{images} images and {labels} labels")]
+    /// The numbers of images and labels differ.
+    #[error("expected one label per image, found {images} images and {labels} labels")]
     Count {
-        /// Images.
+        /// The number of images.
         images: usize,
-        /// Labels.
+        /// The number of labels.
         labels: usize,
     },
     /// The images have no pixels.
@@ -39,7 +39,7 @@ pub enum IdxError {
     Images(#[from] ImagesError),
 }
 
-/// Images and labels from the bytes of their two files, uncompressed.
+/// Reads images and labels from the uncompressed contents of their two files.
 ///
 /// # Errors
 ///
@@ -56,12 +56,12 @@ pub fn from_idx(images: &[u8], labels: &[u8]) -> Result<Images, IdxError> {
     }
     let pixels = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0);
     let labels = labels.iter().map(|&label| label.into());
-    // Larger than memory only if there is no image at all.
+    // Saturates only for huge dimensions without any image, which `Images::new` accepts as empty.
     let width = (height as usize).saturating_mul(width as usize);
     Ok(Images::new(width, pixels.collect(), labels.collect())?)
 }
 
-/// The dimensions and the bytes behind them.
+/// The dimensions in the header, and the data after it.
 fn body<'a, const N: usize>(
     file: &'static str,
     magic: u32,
@@ -83,6 +83,7 @@ fn body<'a, const N: usize>(
             found,
         });
     }
+    // The file has to be exactly as long as the header says; dimensions may overflow any integer.
     let dimensions: [u32; N] = std::array::from_fn(|i| u32_at(bytes, 4 + 4 * i));
     let product = dimensions
         .iter()
@@ -100,7 +101,7 @@ fn body<'a, const N: usize>(
     Ok((dimensions, &bytes[header..]))
 }
 
-/// Four bytes that the caller knows to be there.
+/// A big-endian integer. The caller has checked the length.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

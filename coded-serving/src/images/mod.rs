@@ -1,4 +1,4 @@
-//! Small grey images with labels: a reader for the files of MNIST and its relatives, and a generator.
+//! Labeled grayscale images: a reader for MNIST and related data sets, and a generator.
 
 mod idx;
 mod strokes;
@@ -11,19 +11,19 @@ pub use strokes::Strokes;
 
 use crate::network::Batch;
 
-/// Pixels and labels that do not belong together.
+/// The number of pixels does not match the number of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{labels} images of {width} pixels are expected, found {pixels} pixels")]
+#[error("expected {labels} images of {width} pixels, found {pixels} pixels")]
 pub struct ImagesError {
-    /// Pixels of an image.
+    /// Pixels per image.
     pub width: usize,
-    /// How many labels were given.
+    /// The number of labels.
     pub labels: usize,
-    /// How many pixels were given.
+    /// The number of pixels.
     pub pixels: usize,
 }
 
-/// Images of one size with a label each; pixels from 0 to 1, row by row.
+/// Labeled images of the same size. Pixels are from 0 to 1, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Images {
     width: usize,
@@ -32,12 +32,11 @@ pub struct Images {
 }
 
 impl Images {
-    /// From the pixels of images of so many each, one after another, and their labels.
+    /// Images from their consecutive pixels, `width` per image, and their labels.
     ///
     /// # Errors
     ///
-    /// [`ImagesError`] when the pixels are not those of as many images as there are labels, or an image
-    /// has none.
+    /// [`ImagesError`] when `width` is zero, or there are not `width` pixels per label.
     pub fn new(width: usize, pixels: Vec<f32>, labels: Vec<usize>) -> Result<Self, ImagesError> {
         if width == 0 || width.checked_mul(labels.len()) != Some(pixels.len()) {
             return Err(ImagesError {
@@ -53,19 +52,19 @@ impl Images {
         })
     }
 
-    /// How many there are.
+    /// The number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// The pixels of an image.
+    /// The number of pixels per image.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
@@ -77,14 +76,14 @@ impl Images {
         &self.labels
     }
 
-    /// The pixels of one image; none for an image that is not there.
+    /// The pixels of an image; empty if there is no such image.
     #[must_use]
     pub fn image(&self, index: usize) -> &[f32] {
         let start = index * self.width;
         self.pixels.get(start..start + self.width).unwrap_or(&[])
     }
 
-    /// The pixels of these images, one after another.
+    /// The pixels of these images, concatenated.
     #[must_use]
     pub fn gather(&self, indices: &[usize]) -> Vec<f32> {
         let mut pixels = Vec::with_capacity(indices.len() * self.width);
@@ -102,7 +101,7 @@ impl Images {
         Batch::from_vec(self.width, count, pixels)
     }
 
-    /// The first `count` images, or all.
+    /// The first `count` images, or all if there are fewer.
     #[must_use]
     pub fn first(&self, count: usize) -> Self {
         let count = count.min(self.len());
@@ -113,7 +112,7 @@ impl Images {
         }
     }
 
-    /// All images in a random order, cut into groups of `size`; what is left over is dropped.
+    /// The indices of all images in random order, in groups of `size`. An incomplete last group is dropped.
     #[must_use]
     pub fn groups(&self, size: usize, seed: &SeedTree) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..self.len()).collect();

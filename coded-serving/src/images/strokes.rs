@@ -1,4 +1,4 @@
-//! Images made of strokes, for where no real ones are.
+//! Generated images, for use without a data set.
 
 use rand::Rng;
 use rand_distr::StandardNormal;
@@ -6,26 +6,26 @@ use septet_core::seed::SeedTree;
 
 use super::Images;
 
-/// A generator of ten classes of images: each class is a drawing of six blurred strokes, and each image
-/// a slightly bent, turned, shifted and scaled copy of one with noise. A linear classifier is right for
-/// nine in ten.
+/// A generator of ten classes of images: each class is a drawing of six blurred strokes, and each image is a
+/// slightly deformed, rotated, shifted and scaled copy with noise. A linear classifier reaches an accuracy
+/// of about 90 %.
 #[derive(Clone, Debug)]
 pub struct Strokes {
     side: usize,
-    /// For each class, strokes as the ends of a line, in units of the side around the middle.
+    /// The strokes of each class as `[x0, y0, x1, y1]`, in units of the side, from the center.
     classes: Vec<Vec<[f32; 4]>>,
 }
 
 const CLASSES: usize = 10;
 const STROKES: usize = 6;
 
-/// The width of a stroke, in units of the side.
+/// The standard deviation of the blur, in units of the side.
 const BLUR: f32 = 0.05;
-/// How far an image is turned (in radians), shifted (in units of the side) and scaled at most.
-const TURN: f32 = 20.0 * std::f32::consts::PI / 180.0;
+/// The maximum rotation (radians), shift (units of the side) and relative change of scale of an image.
+const ROTATION: f32 = 20.0 * std::f32::consts::PI / 180.0;
 const SHIFT: f32 = 2.0 / 28.0;
 const SCALE: f32 = 0.1;
-/// The deviation of the ends of strokes from those of the class, in units of the side, and of pixels.
+/// The standard deviations of the ends of strokes (units of the side) and of pixels.
 const JITTER: f32 = 0.04;
 const NOISE: f32 = 0.2;
 
@@ -41,7 +41,7 @@ impl Strokes {
         Self { side, classes }
     }
 
-    /// So many images, of the classes in turn.
+    /// Generates `count` images, cycling through the classes.
     #[must_use]
     pub fn images(&self, count: usize, seed: &SeedTree) -> Images {
         let mut rng = seed.child("images of strokes").rng();
@@ -57,10 +57,12 @@ impl Strokes {
         }
     }
 
+    /// Draws one image, and appends its pixels.
     fn draw(&self, strokes: &[[f32; 4]], rng: &mut impl Rng, pixels: &mut Vec<f32>) {
-        let (sin, cos) = rng.random_range(-TURN..TURN).sin_cos();
+        let (sin, cos) = rng.random_range(-ROTATION..ROTATION).sin_cos();
         let scale = rng.random_range(1.0 - SCALE..1.0 + SCALE);
         let shift = [(); 2].map(|()| rng.random_range(-SHIFT..SHIFT));
+        // Move the ends of each stroke, then apply the common rotation, scale and shift.
         let moved: Vec<[f32; 4]> = strokes
             .iter()
             .map(|ends| {
@@ -78,6 +80,7 @@ impl Strokes {
                 [x0, y0, x1, y1]
             })
             .collect();
+        // The ink of a pixel is a Gaussian of its distance to each stroke, plus noise.
         let side = self.side as f32;
         for row in 0..self.side {
             for column in 0..self.side {
@@ -94,7 +97,7 @@ impl Strokes {
     }
 }
 
-/// From a point to a line between two ends.
+/// The squared distance of a point from a line segment.
 fn square_distance(&[x0, y0, x1, y1]: &[f32; 4], x: f32, y: f32) -> f32 {
     let (dx, dy) = (x1 - x0, y1 - y0);
     let along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).max(1e-12);

@@ -1,4 +1,4 @@
-//! When queries are due.
+//! Arrival processes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rand_distr::{Distribution, Exp};
 
 use super::{LoadError, check};
 
-/// A stream of queries.
+/// An arrival process.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrivals {
     rate: f64,
@@ -15,11 +15,11 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// Queries that come independently of each other, so many a second on average.
+    /// A Poisson process with `rate` queries per second.
     ///
     /// # Errors
     ///
-    /// When the rate is not positive.
+    /// When the rate is not positive and finite.
     pub fn poisson(rate: f64) -> Result<Self, LoadError> {
         check("rate", "above 0", rate, rate > 0.0)?;
         Ok(Self {
@@ -28,11 +28,11 @@ impl Arrivals {
         })
     }
 
-    /// Queries at equal intervals.
+    /// Equal intervals, `rate` queries per second.
     ///
     /// # Errors
     ///
-    /// When the rate is not positive.
+    /// When the rate is not positive and finite.
     pub fn constant(rate: f64) -> Result<Self, LoadError> {
         let poisson = Self::poisson(rate)?;
         Ok(Self {
@@ -41,13 +41,14 @@ impl Arrivals {
         })
     }
 
-    /// How long until the next query.
+    /// The time until the next query.
     pub(super) fn gap<R: Rng>(self, rng: &mut R) -> Duration {
         let mean = 1.0 / self.rate;
         let seconds = match Exp::new(self.rate) {
             Ok(distribution) if self.is_random => distribution.sample(rng),
             _ => mean,
         };
+        // Bounded, so that a tiny rate cannot overflow the clock.
         Duration::from_secs_f64(seconds.min(1e6))
     }
 }

@@ -1,45 +1,45 @@
-//! How long a task takes.
+//! Service times and straggler delays.
 
 use std::time::Duration;
 
 use rand::Rng;
-use rand_distr::{Distribution, LogNormal, Pareto};
+use rand_distr::{Distribution, LogNormal};
 
-use super::{LoadError, check};
+use super::{LoadError, check, check_probability};
 
-/// The longest single delay, so that a heavy tail cannot overflow a clock.
-const LONGEST: f64 = 3600.0;
+/// The maximum sample of a distribution in seconds, so that a heavy tail cannot overflow a clock.
+const MAX_SECONDS: f64 = 3600.0;
 
 #[derive(Clone, Copy, Debug)]
-enum Usual {
+enum Base {
     Constant(Duration),
     LogNormal(LogNormal<f64>),
-    Pareto(Pareto<f64>),
 }
 
-/// A random time: usual, and with some probability so much more.
+/// A random delay: a base distribution, plus a constant with some probability.
 #[derive(Clone, Copy, Debug)]
 pub struct Delay {
-    usual: Usual,
+    base: Base,
     probability: f64,
-    more: Duration,
+    extra: Duration,
 }
 
 impl Delay {
-    /// No time at all.
+    /// No delay.
     pub const NONE: Self = Self::constant(Duration::ZERO);
 
-    /// Always the same.
+    /// A constant delay.
     #[must_use]
     pub const fn constant(time: Duration) -> Self {
         Self {
-            usual: Usual::Constant(time),
+            base: Base::Constant(time),
             probability: 0.0,
-            more: Duration::ZERO,
+            extra: Duration::ZERO,
         }
     }
 
-    /// Of which the logarithm is normal with the standard deviation `sigma`, such as 0.1.
+    /// A log-normal distribution: the logarithm has the standard deviation `sigma`, such as 0.1. Samples
+    /// are at most one hour.
     ///
     /// # Errors
     ///
@@ -54,60 +54,38 @@ impl Delay {
             found: sigma,
         })?;
         Ok(Self {
-            usual: Usual::LogNormal(distribution),
+            base: Base::LogNormal(distribution),
             ..Self::NONE
         })
     }
 
-    /// At least `least`; longer than `x` times that with probability `x` to the power of `-shape`.
-    /// Below a shape of 2 the variance is infinite. At most an hour.
+    /// Adds `extra` with this probability: the straggler model of the Coded-InvNet experiment.
     ///
     /// # Errors
     ///
-    /// When `least` is zero, or the shape not positive.
-    pub fn pareto(least: Duration, shape: f64) -> Result<Self, LoadError> {
-        let seconds = least.as_secs_f64();
-        check("least", "a positive time", seconds, seconds > 0.0)?;
-        check("shape", "above 0", shape, shape > 0.0)?;
-        let distribution = Pareto::new(seconds, shape).map_err(|_| LoadError {
-            parameter: "shape",
-            expected: "above 0",
-            found: shape,
-        })?;
-        Ok(Self {
-            usual: Usual::Pareto(distribution),
-            ..Self::NONE
-        })
-    }
-
-    /// With this probability `more` is added: the sleep of the paper's experiment.
-    ///
-    /// # Errors
-    ///
-    /// When the probability is none.
-    pub fn or_more(self, probability: f64, more: Duration) -> Result<Self, LoadError> {
-        let is_one = (0.0..=1.0).contains(&probability);
-        check("probability", "0 to 1", probability, is_one)?;
+    /// When the probability is not between 0 and 1.
+    pub fn with_stragglers(self, probability: f64, extra: Duration) -> Result<Self, LoadError> {
+        check_probability("probability", probability)?;
         Ok(Self {
             probability,
-            more,
+            extra,
             ..self
         })
     }
 
-    /// A random time.
+    /// Draws a delay.
     pub fn sample<R: Rng>(&self, rng: &mut R) -> Duration {
-        let seconds = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST));
-        let usual = match &self.usual {
-            Usual::Constant(time) => *time,
-            Usual::LogNormal(distribution) => seconds(distribution.sample(rng)),
-            Usual::Pareto(distribution) => seconds(distribution.sample(rng)),
+        let base = match &self.base {
+            Base::Constant(time) => *time,
+            Base::LogNormal(distribution) => {
+                Duration::from_secs_f64(distribution.sample(rng).clamp(0.0, MAX_SECONDS))
+            }
         };
-        // No number is drawn where none is needed, so that two runs differ in nothing else.
+        // Draws nothing without stragglers, so that base delays are the same with and without them.
         if self.probability > 0.0 && rng.random_bool(self.probability) {
-            usual + self.more
+            base.saturating_add(self.extra)
         } else {
-            usual
+            base
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Queries that are sent when they are due.
+//! An open-loop load generator.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use super::Arrivals;
 /// How a query ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Answered {
-    /// By the worker that was asked.
+pub enum Outcome {
+    /// Answered by the worker that the query was sent to.
     Direct,
-    /// From other outputs.
+    /// Answered by reconstruction.
     Reconstructed,
-    /// Turned away.
+    /// Rejected: overload or shutdown.
     Rejected,
-    /// With an error.
+    /// Failed.
     Failed,
 }
 
-impl From<&Result<Prediction, ServeError>> for Answered {
+impl From<&Result<Prediction, ServeError>> for Outcome {
     fn from(result: &Result<Prediction, ServeError>) -> Self {
         match result {
             Ok(prediction) => match prediction.provenance {
@@ -39,18 +39,18 @@ impl From<&Result<Prediction, ServeError>> for Answered {
     }
 }
 
-/// What came of all queries. Latency counts from when a query was due, for those that were answered.
+/// The outcomes of all queries, and the latencies of those that were answered, from their scheduled time.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Answers from the worker that was asked.
+    /// Direct answers.
     pub direct: u64,
     /// Reconstructed answers.
     pub reconstructed: u64,
-    /// Queries that were turned away.
+    /// Rejected queries.
     pub rejected: u64,
-    /// Queries that ended with an error.
+    /// Failed queries.
     pub failed: u64,
-    /// From the first query due to the last one ended.
+    /// From the first scheduled query to the end of the last one.
     pub elapsed: Duration,
     /// In microseconds, to three significant digits.
     latencies: Histogram<u64>,
@@ -64,39 +64,38 @@ impl Summary {
             rejected: 0,
             failed: 0,
             elapsed: Duration::ZERO,
-            // From 1 microsecond to an hour; three digits are a number that it knows.
+            // From 1 microsecond to an hour.
             latencies: Histogram::new_with_bounds(1, 3_600_000_000, 3)
-                .unwrap_or_else(|_| unreachable!("the bounds are possible")),
+                .unwrap_or_else(|_| unreachable!("the bounds are valid")),
         }
     }
 
-    fn count(&mut self, answered: Answered, latency: Duration) {
-        match answered {
-            Answered::Direct => self.direct += 1,
-            Answered::Reconstructed => self.reconstructed += 1,
-            Answered::Rejected => self.rejected += 1,
-            Answered::Failed => self.failed += 1,
+    fn count(&mut self, outcome: Outcome, latency: Duration) {
+        match outcome {
+            Outcome::Direct => self.direct += 1,
+            Outcome::Reconstructed => self.reconstructed += 1,
+            Outcome::Rejected => self.rejected += 1,
+            Outcome::Failed => self.failed += 1,
         }
-        if matches!(answered, Answered::Direct | Answered::Reconstructed) {
+        if matches!(outcome, Outcome::Direct | Outcome::Reconstructed) {
             let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
             self.latencies.saturating_record(microseconds);
         }
     }
 
-    /// Queries that were answered.
+    /// The number of answered queries.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.direct + self.reconstructed
     }
 
-    /// All queries.
+    /// The number of queries sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.answered() + self.rejected + self.failed
     }
 
-    /// The latency that this share of the answers did not exceed, to three digits; zero when there
-    /// was no answer.
+    /// A quantile of the latencies, from 0 to 1, to three significant digits; zero without answers.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.latencies.value_at_quantile(quantile))
@@ -108,30 +107,29 @@ impl Summary {
         Duration::from_secs_f64(self.latencies.mean() / 1e6)
     }
 
-    /// The longest latency.
+    /// The maximum latency.
     #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_micros(self.latencies.max())
     }
 
-    /// The share of the answers that were reconstructed.
+    /// The fraction of the answers that were reconstructed.
     #[must_use]
     pub fn approximate(&self) -> f64 {
         self.reconstructed as f64 / self.answered().max(1) as f64
     }
 
-    /// Answers a second.
+    /// Answers per second.
     #[must_use]
     pub fn goodput(&self) -> f64 {
         self.answered() as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-/// Sends `count` queries when they are due, and waits for the last. `send` is given the number of the
-/// query.
+/// Sends `count` queries on schedule, and waits until all have ended. `send` gets the index of the query.
 ///
-/// As many queries are under way as the target lets wait: bound it there. With tokio's clock paused
-/// the time is virtual.
+/// The number of concurrent queries is not limited: the target has to limit its queue. With tokio's clock
+/// paused the time is virtual.
 pub async fn open_loop<F>(
     count: u64,
     arrivals: Arrivals,
@@ -139,7 +137,7 @@ pub async fn open_loop<F>(
     send: impl Fn(u64) -> F,
 ) -> Summary
 where
-    F: Future<Output = Answered> + Send + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
 {
     let mut rng = seed.child("arrivals").rng();
     let mut summary = Summary::new();
@@ -152,23 +150,25 @@ where
         }
         sleep_until(due).await;
         let sent = send(number);
+        // Latency counts from the scheduled time, so that a late generator shows up as latency.
         running.spawn(async move {
-            let answered = sent.await;
-            (answered, due.elapsed())
+            let outcome = sent.await;
+            (outcome, due.elapsed())
         });
+        // Collect finished queries as they come, to keep the set small.
         while let Some(done) = running.try_join_next() {
-            take(&mut summary, done.ok());
+            record(&mut summary, done.ok());
         }
     }
     while let Some(done) = running.join_next().await {
-        take(&mut summary, done.ok());
+        record(&mut summary, done.ok());
     }
     summary.elapsed = begin.elapsed();
     summary
 }
 
-/// Counts a query; one that panicked as failed.
-fn take(summary: &mut Summary, done: Option<(Answered, Duration)>) {
-    let (answered, latency) = done.unwrap_or((Answered::Failed, Duration::ZERO));
-    summary.count(answered, latency);
+/// Counts a query; one that panicked counts as failed.
+fn record(summary: &mut Summary, done: Option<(Outcome, Duration)>) {
+    let (outcome, latency) = done.unwrap_or((Outcome::Failed, Duration::ZERO));
+    summary.count(outcome, latency);
 }

@@ -1,4 +1,4 @@
-//! Transfers in the background that slow pairs of workers.
+//! Background transfers that slow pairs of workers.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
 use tokio::time::Instant;
 
-/// Flows between random pairs of workers, as in the evaluation of Parity Models: each flow moves 128 to
-/// 256 MB over a link of 1.25 Gb/s, 0.8 to 1.6 s, then picks another pair. A worker that `m` flows
-/// touch takes `1 + m * weight` times as long.
+use super::{LoadError, check};
+
+/// Network flows between random pairs of workers, as in the evaluation of Parity Models: each flow transfers
+/// 128 to 256 MB over a link of 1.25 Gb/s (0.8 to 1.6 s), then moves to another pair. The service time of
+/// a worker with `m` flows is multiplied by `1 + m * weight`.
 #[derive(Clone, Debug)]
 pub struct Shuffle {
     workers: usize,
@@ -24,35 +26,47 @@ struct Flow {
     end: Option<Instant>,
 }
 
-/// What a flow moves, in megabytes, and how fast, in megabytes a second.
+/// The size of a transfer, in megabytes.
 const SIZE: std::ops::RangeInclusive<f64> = 128.0..=256.0;
-const SPEED: f64 = 1250.0 / 8.0;
+/// The bandwidth of a link, in megabytes per second.
+const BANDWIDTH: f64 = 1250.0 / 8.0;
 
 impl Shuffle {
-    /// So many flows among so many workers.
-    #[must_use]
-    pub fn new(workers: usize, flows: usize, weight: f64, seed: &SeedTree) -> Self {
+    /// `flows` concurrent flows among `workers` workers.
+    ///
+    /// # Errors
+    ///
+    /// When the weight is negative or not finite.
+    pub fn new(
+        workers: usize,
+        flows: usize,
+        weight: f64,
+        seed: &SeedTree,
+    ) -> Result<Self, LoadError> {
+        check("weight", "0 or more", weight, weight >= 0.0)?;
         let idle = Flow {
             pair: [0; 2],
             end: None,
         };
-        Self {
+        Ok(Self {
             workers,
             weight,
             flows: vec![idle; flows],
             rng: seed.child("shuffle").rng(),
-        }
+        })
     }
 
-    /// By how much a worker is slowed now.
+    /// The current slowdown of a worker, as a factor.
     pub(super) fn slowdown(&mut self, worker: usize) -> f64 {
         let now = Instant::now();
+        // Advance every flow to the present: finished transfers are followed by new ones.
         for flow in &mut self.flows {
             let mut end = flow.end.unwrap_or(now);
             while end <= now {
-                let seconds = self.rng.random_range(SIZE) / SPEED;
+                let seconds = self.rng.random_range(SIZE) / BANDWIDTH;
                 end += Duration::from_secs_f64(seconds);
                 if self.workers > 1 {
+                    // Two different workers, all pairs equally likely.
                     let first = self.rng.random_range(0..self.workers);
                     let other = self.rng.random_range(0..self.workers - 1);
                     flow.pair = [first, other + usize::from(other >= first)];

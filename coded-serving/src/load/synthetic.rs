@@ -1,6 +1,7 @@
-//! Workers that only take time.
+//! Simulated workers.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
@@ -12,8 +13,8 @@ use crate::tensor::Tensor;
 
 use super::{Delay, Shuffle};
 
-/// A pool of workers that give their input back after some time: a linear model, for which any sum is
-/// an exact parity. Each has every model.
+/// A pool of workers that return their input after a service time: a linear model, for which any weighted sum
+/// of queries is an exact parity. Every worker serves every model.
 #[derive(Clone, Debug)]
 pub struct Synthetic {
     workers: usize,
@@ -23,7 +24,7 @@ pub struct Synthetic {
 }
 
 impl Synthetic {
-    /// Workers that take this time for a task.
+    /// A pool of `workers` with this service time.
     #[must_use]
     pub fn new(workers: usize, service: Delay, seed: &SeedTree) -> Self {
         Self {
@@ -34,9 +35,9 @@ impl Synthetic {
         }
     }
 
-    /// Slows the workers in pairs besides.
+    /// Adds background transfers.
     #[must_use]
-    pub fn shuffled(mut self, shuffle: Shuffle) -> Self {
+    pub fn with_shuffle(mut self, shuffle: Shuffle) -> Self {
         self.shuffle = Some(Arc::new(Mutex::new(shuffle)));
         self
     }
@@ -60,7 +61,8 @@ impl Backend for Synthetic {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             self.service.sample(&mut *rng)
         };
-        sleep(time.mul_f64(slowdown)).await;
+        let time = Duration::try_from_secs_f64(time.as_secs_f64() * slowdown);
+        sleep(time.unwrap_or(Duration::MAX)).await;
         Ok(call.input)
     }
 }

@@ -1,46 +1,48 @@
-//! Maps with an inverse.
+//! Invertible maps.
 
 use std::fmt;
 
 use super::{Batch, NetworkError};
 
-/// A map of `R^d` onto itself that can be undone.
+/// An invertible map of `R^d` onto itself.
 pub trait Bijection: Send + Sync + fmt::Debug {
-    /// The number `d`.
+    /// The dimension `d`.
     fn width(&self) -> usize;
 
-    /// The latents of a batch.
+    /// Maps a batch to its latents.
     ///
     /// # Errors
     ///
     /// [`NetworkError::Width`].
     fn forward(&self, x: &Batch) -> Result<Batch, NetworkError>;
 
-    /// The inputs that have these latents.
+    /// Maps latents back to inputs.
     ///
     /// # Errors
     ///
     /// [`NetworkError::Width`]; [`NetworkError::NotConverged`] where the inverse is an iteration.
     fn inverse(&self, latents: &Batch) -> Result<Batch, NetworkError>;
 
-    /// Upper bounds of how much the map, and its inverse, stretch a difference. They are worked out at
-    /// every call, by products of matrices.
+    /// Upper bounds of the Lipschitz constants of the map and of its inverse. Computed at every call, by
+    /// matrix products.
     fn lipschitz_bounds(&self) -> (f64, f64);
 
-    /// Multiply-adds of the map for one example.
+    /// Multiply-adds of the forward map for one example.
     fn operations(&self) -> u64;
 
-    /// Multiply-adds of the inverse for one example; at most, where it is an iteration.
+    /// Multiply-adds of the inverse for one example; the maximum, where it is an iteration.
     fn inverse_operations(&self) -> u64;
 }
 
-/// Squarings in [`spectral_bound`].
+/// The number of squarings in [`spectral_bound`].
 const SQUARINGS: i32 = 9;
 
-/// Not less than the largest singular value of a matrix, and for 1000 rows or columns not 0.7 % more.
+/// An upper bound of the largest singular value `sigma` of a matrix, less than 0.7 % too large for up to
+/// 1000 rows or columns.
 ///
-/// For the smaller of `W^T W` and `W W^T`, its `2^p`th power has the norm `sigma^(2^(p + 1))`, of which
-/// Frobenius' norm is a bound; it exceeds it by a factor of the root of the size at most.
+/// The `2^p`th power of the smaller of `W^T W` and `W W^T` has the spectral norm `sigma^(2^(p + 1))`. Its
+/// Frobenius norm is at most the square root of its size larger, a factor that the root of order
+/// `2^(p + 1)` brings close to 1.
 pub(super) fn spectral_bound(matrix: &nalgebra::DMatrix<f32>) -> f64 {
     let matrix = matrix.map(f64::from);
     let mut power = if matrix.nrows() < matrix.ncols() {
@@ -48,7 +50,7 @@ pub(super) fn spectral_bound(matrix: &nalgebra::DMatrix<f32>) -> f64 {
     } else {
         matrix.tr_mul(&matrix)
     };
-    // Of sigma^2: each power is kept near 1, and what it was divided by goes into the logarithm.
+    // Each power is normalized to avoid overflow; the logarithm of sigma^2 collects the factors.
     let mut logarithm = 0.0;
     for squaring in 0..=SQUARINGS {
         let norm = power.norm();
@@ -61,7 +63,7 @@ pub(super) fn spectral_bound(matrix: &nalgebra::DMatrix<f32>) -> f64 {
             power = &power * &power;
         }
     }
-    // Rounding is far below a billionth.
+    // A margin for rounding errors, which are far below 1e-9.
     (0.5 * logarithm).exp() * (1.0 + 1e-9)
 }
 

@@ -1,12 +1,12 @@
-//! A bijection with an affine head.
+//! Invertible networks with an affine head.
 
 use super::{Batch, Bijection, Coupling, Dense, NetworkError, Tensors};
 use crate::tensor::Tensor;
 
-/// A bijection `f` and an affine head `g`: the answers are `g(f(x))`.
+/// A bijection `f` with an affine head `g`: the outputs are `g(f(x))`.
 ///
-/// Because the head is affine and the weights of a parity sum to 1, decoding may be done on answers
-/// instead of latents: workers send a number for each class, not for each input.
+/// Since the head is affine and the weights of a parity sum to 1, outputs can be decoded instead of latents:
+/// workers return one value per class, not one per input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InvertibleClassifier<F> {
     bijection: F,
@@ -14,11 +14,11 @@ pub struct InvertibleClassifier<F> {
 }
 
 impl<F: Bijection> InvertibleClassifier<F> {
-    /// From its parts.
+    /// A classifier from its parts.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Width`] when the head does not take what the bijection gives.
+    /// [`NetworkError::Width`] when the inputs of the head differ in number from the latents.
     pub fn new(bijection: F, head: Dense) -> Result<Self, NetworkError> {
         if head.inputs() != bijection.width() {
             return Err(NetworkError::Width {
@@ -51,7 +51,7 @@ impl<F: Bijection> InvertibleClassifier<F> {
         self.bijection.forward(x)
     }
 
-    /// The answers that belong to latents.
+    /// The outputs for latents.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl<F: Bijection> InvertibleClassifier<F> {
         self.head.forward("head", latents)
     }
 
-    /// The answers to a batch.
+    /// The outputs for a batch.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl<F: Bijection> InvertibleClassifier<F> {
         self.answers_of(&self.latents(x)?)
     }
 
-    /// The answer to one query, whose values are taken whatever its shape.
+    /// The output for one query. Its shape is ignored.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl<F: Bijection> InvertibleClassifier<F> {
 }
 
 impl InvertibleClassifier<Coupling> {
-    /// From the tensors that [`to_tensors`](Self::to_tensors) gives.
+    /// Reads the tensors that [`to_tensors`](Self::to_tensors) returns.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl InvertibleClassifier<Coupling> {
         Self::new(bijection, Dense::from_tensors(tensors, "head")?)
     }
 
-    /// All of its numbers by name.
+    /// The parameters by name.
     #[must_use]
     pub fn to_tensors(&self) -> Tensors {
         let mut tensors = Tensors::default();

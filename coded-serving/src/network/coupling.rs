@@ -3,23 +3,23 @@
 use super::bijection::spectral_bound;
 use super::{Array, Batch, Bijection, Mlp, NetworkError, Tensors};
 
-/// Additive coupling: the values are split into halves `a` and `b` in a fixed order, and each block
-/// maps `(a, b)` to `(b, a + m(b))` with a network `m`. The inverse takes one pass and is exact but for
-/// rounding, whatever `m` is (L. Dinh, D. Krueger, Y. Bengio, "NICE", 2015; J.-H. Jacobsen,
-/// A. Smeulders, E. Oyallon, "i-RevNet", ICLR 2018).
+/// Additive coupling: the values are permuted and split into halves `a` and `b`, and each block maps
+/// `(a, b)` to `(b, a + m(b))` with a network `m`. The inverse takes one pass and is exact up to rounding,
+/// for any `m` (L. Dinh, D. Krueger, Y. Bengio, "NICE", 2015; J.-H. Jacobsen, A. Smeulders, E. Oyallon,
+/// "i-RevNet", ICLR 2018).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coupling {
-    /// Which input stands at each place of the halves, one after the other.
+    /// The permutation: the input at each position of the first half, then of the second.
     order: Vec<usize>,
     blocks: Vec<Mlp>,
 }
 
 impl Coupling {
-    /// From the order of the inputs and the networks of the blocks.
+    /// Coupling blocks from the permutation of the inputs and the networks of the blocks.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Tensor`] when the order is no permutation of an even number of inputs,
+    /// [`NetworkError::Tensor`] when `order` is not a permutation of an even number of inputs,
     /// [`NetworkError::Width`] when a network does not map halves to halves.
     pub fn new(order: Vec<usize>, blocks: Vec<Mlp>) -> Result<Self, NetworkError> {
         let mut seen = vec![false; order.len()];
@@ -50,14 +50,14 @@ impl Coupling {
         Ok(Self { order, blocks })
     }
 
-    /// From tensors `<prefix>order` and `<prefix>block.<n>.<layer>.weight` and `.bias`.
+    /// Reads the tensors `<prefix>order` and `<prefix>block.<n>.<layer>.weight` and `.bias`.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new), and when a tensor is missing or has the wrong shape.
     pub fn from_tensors(tensors: &Tensors, prefix: &str) -> Result<Self, NetworkError> {
         let order = tensors.get(&format!("{prefix}order"))?;
-        // Whole numbers of this size are exact; what is none makes no permutation.
+        // Integers below 2^24 are exact in 32-bit floats; anything else fails the check for a permutation.
         let whole = |&place: &f32| {
             if place >= 0.0 && place.fract() == 0.0 {
                 place as usize
@@ -103,12 +103,14 @@ impl Coupling {
         })
     }
 
+    /// Permutes and splits a batch into its halves.
     fn split(&self, x: &Batch) -> (Batch, Batch) {
         let half = self.order.len() / 2;
         let of = |order: &[usize]| Batch::from_fn(half, x.ncols(), |i, j| x[(order[i], j)]);
         (of(&self.order[..half]), of(&self.order[half..]))
     }
 
+    /// The inverse of [`split`](Self::split).
     fn join(&self, a: &Batch, b: &Batch) -> Batch {
         let half = self.order.len() / 2;
         let mut x = Batch::zeros(self.order.len(), a.ncols());
@@ -124,20 +126,22 @@ impl Coupling {
         x
     }
 
-    /// The gradient in the input, from that in the latents.
+    /// The gradient with respect to the input, from that with respect to the latents.
     #[cfg(feature = "train")]
     pub(crate) fn pull_back(&self, x: &Batch, gradient: &Batch) -> Result<Batch, NetworkError> {
+        // Forward pass, keeping the input of each block's network.
         let (mut a, mut b) = self.split(x);
         let mut seconds = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let next = &a + block.forward(&b)?;
             a = std::mem::replace(&mut b, next);
-            // What the block's network saw is its first output now.
+            // The input of the block's network is now the first half.
             seconds.push(a.clone());
         }
         let half = self.order.len() / 2;
         let mut to_a = gradient.rows(0, half).into_owned();
         let mut to_b = gradient.rows(half, half).into_owned();
+        // Backward through (a, b) -> (b, a + m(b)): the gradients (g, h) become (h, g + J_m^T h).
         for (block, seen) in self.blocks.iter().zip(&seconds).rev() {
             let to_seen = to_a + block.pull_back(seen, &to_b)?;
             to_a = std::mem::replace(&mut to_b, to_seen);
@@ -153,6 +157,7 @@ impl Bijection for Coupling {
 
     fn forward(&self, x: &Batch) -> Result<Batch, NetworkError> {
         self.check("coupling", x)?;
+        // (a, b) <- (b, a + m(b)) for each block.
         let (mut a, mut b) = self.split(x);
         for block in &self.blocks {
             let next = &a + block.forward(&b)?;
@@ -170,6 +175,7 @@ impl Bijection for Coupling {
         let half = self.order.len() / 2;
         let mut a = latents.rows(0, half).into_owned();
         let mut b = latents.rows(half, half).into_owned();
+        // (a, b) <- (b - m(a), a) for each block, from the last.
         for block in self.blocks.iter().rev() {
             let before = &b - block.forward(&a)?;
             b = std::mem::replace(&mut a, before);
@@ -178,7 +184,7 @@ impl Bijection for Coupling {
     }
 
     fn lipschitz_bounds(&self) -> (f64, f64) {
-        let bound = self.blocks.iter().map(stretch_of_block).product();
+        let bound = self.blocks.iter().map(lipschitz_of_block).product();
         (bound, bound)
     }
 
@@ -191,9 +197,10 @@ impl Bijection for Coupling {
     }
 }
 
-/// A block whose network stretches by `l` changes differences `(p, q)` to `(q, p + l q)` at most: the
-/// norm of that matrix is `(l + sqrt(l^2 + 4)) / 2`, and its inverse has the same.
-fn stretch_of_block(block: &Mlp) -> f64 {
+/// A bound of the Lipschitz constant of a block and of its inverse. If the network has the constant `l`, a
+/// block maps the norms `(p, q)` of differences to at most `(q, p + l q)`; that matrix has the spectral norm
+/// `(l + sqrt(l^2 + 4)) / 2`, and so has its inverse.
+fn lipschitz_of_block(block: &Mlp) -> f64 {
     let l: f64 = block
         .layers()
         .iter()
@@ -202,8 +209,8 @@ fn stretch_of_block(block: &Mlp) -> f64 {
     0.5 * (l + (l * l + 4.0).sqrt())
 }
 
-/// The order of the pixels of an image, row by row, in which those of one color of a chessboard come
-/// first.
+/// The indices of the pixels of an image in row-major order: first those of one color of a checkerboard, then
+/// the others.
 #[must_use]
 pub fn checkerboard(height: usize, width: usize) -> Vec<usize> {
     let pixels = || 0..height * width;

@@ -1,24 +1,24 @@
-//! The affine map of a fully connected layer.
+//! Fully connected layers.
 
 use nalgebra::{DMatrix, DVector};
 
 use super::{Array, Batch, NetworkError, Tensors};
 
-/// `W x + b`.
+/// The affine map `W x + b` of a fully connected layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
-    /// One row an output, one column an input.
+    /// One row per output, one column per input.
     weight: DMatrix<f32>,
     bias: DVector<f32>,
 }
 
 impl Dense {
-    /// From a weight of shape `[outputs, inputs]` in row-major order, and a bias of `outputs`.
+    /// A layer from a weight of shape `[outputs, inputs]` in row-major order and a bias of shape `[outputs]`.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Tensor`] when the weight does not fill a matrix with as many rows as the bias
-    /// has numbers.
+    /// [`NetworkError::Tensor`] when the weight is not a matrix, has no values, or has another number of rows
+    /// than the bias has values.
     pub fn new(name: &str, weight: &Array, bias: &Array) -> Result<Self, NetworkError> {
         let &[outputs, inputs] = weight.shape.as_slice() else {
             return Err(wrong(name, "weight", "two dimensions", weight));
@@ -55,19 +55,19 @@ impl Dense {
         tensors.insert(format!("{name}.bias"), bias);
     }
 
-    /// The width of an example.
+    /// The number of inputs.
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.weight.ncols()
     }
 
-    /// The width of a result.
+    /// The number of outputs.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.weight.nrows()
     }
 
-    /// The weight, one row an output.
+    /// The weight, one row per output.
     #[must_use]
     pub fn weight(&self) -> &DMatrix<f32> {
         &self.weight
@@ -85,7 +85,7 @@ impl Dense {
         (self.inputs() * self.outputs()) as u64
     }
 
-    /// The layer that gives `factor` times the result.
+    /// The layer with `factor` times the output.
     #[must_use]
     pub fn scaled(&self, factor: f32) -> Self {
         Self {
@@ -104,12 +104,13 @@ impl Dense {
         }
         #[cfg(test)]
         counting::add(self.operations() * x.ncols() as u64);
+        // Start from the bias, so that one GEMM computes `W x + b`.
         let mut result = Batch::from_fn(self.outputs(), x.ncols(), |row, _| self.bias[row]);
         result.gemm(1.0, &self.weight, x, 1.0);
         Ok(result)
     }
 
-    /// The gradient in the input, from that in the result: `W^T g`.
+    /// The gradient with respect to the input, from that with respect to the output: `W^T g`.
     #[cfg(feature = "train")]
     pub(super) fn pull_back(&self, gradient: &Batch) -> Batch {
         self.weight.transpose() * gradient
@@ -124,7 +125,7 @@ fn wrong(name: &str, part: &str, expected: &str, found: &Array) -> NetworkError 
     }
 }
 
-/// Counts multiply-adds, to hold the stated costs against.
+/// Counts multiply-adds, to compare with the stated costs.
 #[cfg(test)]
 pub(super) mod counting {
     use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! Networks that make parity queries.
+//! Encoders for parity queries.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::code::{Encoder, combine};
 use crate::error::CodeError;
 use crate::tensor::Tensor;
 
-/// The trained encoder: `E(X) = mean(x_i) + rho(mean(phi(x_i)), mean(x_i))`, where both means are
-/// weighed as the parity is.
+/// A learned encoder: `E(X) = mean(x_i) + rho(mean(phi(x_i)), mean(x_i))`, with the weights of the parity in
+/// all means.
 ///
-/// The order of the queries does not matter, and their number may be any; it is trained for one number,
-/// and good near it.
+/// It is invariant to the order of the queries and accepts any number of them; it is trained for one group
+/// size, and accurate near it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetEncoder {
     phi: Mlp,
@@ -20,12 +20,12 @@ pub struct SetEncoder {
 }
 
 impl SetEncoder {
-    /// From its networks; a rectifier follows `phi`.
+    /// An encoder from its networks; a rectifier follows `phi`.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Width`] when `rho` does not map the output of `phi` together with a query to
-    /// a query.
+    /// [`NetworkError::Width`] when `rho` does not map the output of `phi`, concatenated with a query, to a
+    /// query.
     pub fn new(phi: Mlp, rho: Mlp) -> Result<Self, NetworkError> {
         let width = phi.inputs();
         for (layer, expected, found) in [
@@ -43,7 +43,7 @@ impl SetEncoder {
         Ok(Self { phi, rho })
     }
 
-    /// From the tensors that [`to_tensors`](Self::to_tensors) gives.
+    /// Reads the tensors that [`to_tensors`](Self::to_tensors) returns.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl SetEncoder {
         Self::new(phi, Mlp::from_tensors(tensors, "rho.", 1)?)
     }
 
-    /// All of its numbers by name.
+    /// The parameters by name.
     #[must_use]
     pub fn to_tensors(&self) -> Tensors {
         let mut tensors = Tensors::default();
@@ -62,8 +62,8 @@ impl SetEncoder {
         tensors
     }
 
-    /// The parity queries of several groups: `groups` has the queries of one group after another, as
-    /// many as there are weights.
+    /// The parity queries of several groups. `groups` holds the queries of one group after another, one query
+    /// per weight.
     ///
     /// # Errors
     ///
@@ -77,35 +77,38 @@ impl SetEncoder {
                 found: groups.ncols(),
             });
         }
+        // The features of all queries at once, as one matrix product.
         let mut features = self.phi.forward(groups)?;
         features.apply(rectify);
         let (width, hidden) = (self.phi.inputs(), self.phi.outputs());
-        let mut seen = Batch::zeros(hidden + width, groups.ncols() / size);
-        for (group, mut column) in seen.column_iter_mut().enumerate() {
+        // One column per group: the weighted means of its features and of its queries.
+        let mut means = Batch::zeros(hidden + width, groups.ncols() / size);
+        for (group, mut column) in means.column_iter_mut().enumerate() {
             let (feature, input) = column.as_mut_slice().split_at_mut(hidden);
-            let of = |batch: &'_ Batch| group * size * batch.nrows();
-            sum(&features.as_slice()[of(&features)..], weights, feature);
-            sum(&groups.as_slice()[of(groups)..], weights, input);
+            let start = |batch: &'_ Batch| group * size * batch.nrows();
+            sum(&features.as_slice()[start(&features)..], weights, feature);
+            sum(&groups.as_slice()[start(groups)..], weights, input);
         }
-        let mut result = self.rho.forward(&seen)?;
-        result += seen.rows(hidden, width);
+        // `rho` learns the correction to the mean query.
+        let mut result = self.rho.forward(&means)?;
+        result += means.rows(hidden, width);
         Ok(result)
     }
 }
 
-/// The weighted sum of what follows one after another.
+/// The weighted sum of consecutive vectors of the length of `out`.
 fn sum(values: &[f32], weights: &[f32], out: &mut [f32]) {
     let width = out.len();
     if width == 0 {
         return;
     }
     let terms: Vec<&[f32]> = values.chunks_exact(width).take(weights.len()).collect();
-    // As many terms as weights, each as long as `out`: the caller has checked it.
+    // The callers pass as many vectors as weights, so this cannot fail.
     let combined = combine(weights, &terms, out);
     debug_assert!(combined.is_ok());
 }
 
-/// The queries of a group side by side.
+/// The queries of a group as the columns of a matrix.
 fn side_by_side(queries: &[Tensor], width: usize) -> Result<Batch, CodeError> {
     let mut values = Vec::with_capacity(queries.len() * width);
     for query in queries {
@@ -119,15 +122,16 @@ fn side_by_side(queries: &[Tensor], width: usize) -> Result<Batch, CodeError> {
     Ok(Batch::from_column_slice(width, queries.len(), &values))
 }
 
-fn one_weight_each(queries: &[Tensor], weights: &[f64]) -> Result<(), CodeError> {
+/// Checks that there is one weight per query, and at least one query.
+fn check_weights(queries: &[Tensor], weights: &[f64]) -> Result<(), CodeError> {
     if queries.len() == weights.len() && !queries.is_empty() {
         return Ok(());
     }
-    let expected = format!("{}, one for each query", queries.len());
+    let expected = format!("{}, one per query", queries.len());
     Err(CodeError::parameter("weights", expected, weights.len()))
 }
 
-/// The query made from one column, with the shape of the queries.
+/// The parity query in one column, with the shape of the queries.
 fn as_query(column: &Batch, queries: &[Tensor]) -> Result<Tensor, CodeError> {
     let made = Tensor::from_parts(queries[0].shape().to_vec(), column.as_slice().to_vec());
     if made.is_finite() {
@@ -146,7 +150,7 @@ fn as_code_error(error: &NetworkError) -> CodeError {
 
 impl Encoder for SetEncoder {
     fn encode(&self, queries: &[Tensor], weights: &[f64]) -> Result<Tensor, CodeError> {
-        one_weight_each(queries, weights)?;
+        check_weights(queries, weights)?;
         let group = side_by_side(queries, self.phi.inputs())?;
         let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
         let made = self.encode_groups(&group, &weights);
@@ -159,16 +163,16 @@ impl Encoder for SetEncoder {
     }
 }
 
-/// The encoder that inverts the mixture of the latents: `f^-1(sum_i w_i f(x_i))`.
+/// The exact encoder: `f^-1(sum_i w_i f(x_i))`, the inverse of the mean latent.
 ///
-/// It costs more than answering all queries again, and is what a learned encoder is held against.
+/// It costs more than answering all queries again; it is the reference for learned encoders.
 #[derive(Clone, Debug)]
 pub struct ExactInverse<F> {
     bijection: Arc<F>,
 }
 
 impl<F: Bijection> ExactInverse<F> {
-    /// For the bijection of a base model.
+    /// The encoder for the bijection of a base model.
     #[must_use]
     pub fn new(bijection: Arc<F>) -> Self {
         Self { bijection }
@@ -177,7 +181,7 @@ impl<F: Bijection> ExactInverse<F> {
 
 impl<F: Bijection> Encoder for ExactInverse<F> {
     fn encode(&self, queries: &[Tensor], weights: &[f64]) -> Result<Tensor, CodeError> {
-        one_weight_each(queries, weights)?;
+        check_weights(queries, weights)?;
         let group = side_by_side(queries, self.bijection.width())?;
         let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
         let invert = || {

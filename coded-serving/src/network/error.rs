@@ -1,45 +1,45 @@
-//! What can go wrong with a network and its file.
+//! Errors of networks and their files.
 
 use std::path::PathBuf;
 
-/// A network that cannot be made, read or inverted.
+/// Why a network cannot be built, read, written or inverted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// An example, or the output of the layer before, has another width than the layer takes.
+    /// An example, or the output of the previous layer, has another width than the layer.
     #[error("{layer}: expected a width of {expected}, found {found}")]
     Width {
         /// The layer.
         layer: String,
-        /// The width that it takes.
+        /// The width of its input.
         expected: usize,
-        /// The width that it got.
+        /// The width found.
         found: usize,
     },
-    /// A tensor has another shape than its network needs.
+    /// A tensor has the wrong shape.
     #[error("the tensor `{name}`: expected {expected}, found the shape {found:?}")]
     Tensor {
         /// Its name.
         name: String,
-        /// What the network needs.
+        /// The required shape.
         expected: String,
         /// Its dimensions.
         found: Vec<usize>,
     },
-    /// A tensor is not there.
+    /// A tensor is missing.
     #[error("the tensor `{name}` is missing")]
     Missing {
         /// Its name.
         name: String,
     },
-    /// The iteration for the inverse of a residual block did not settle.
+    /// The fixed-point iteration for the inverse of a residual block did not converge.
     #[error(
-        "block {block} is not inverted after {iterations} iterations: its last step was {step:.1e} of the value"
+        "inverse of block {block}: no convergence after {iterations} iterations, relative step {step:.1e}"
     )]
     NotConverged {
         /// The block, from 0.
         block: usize,
-        /// Iterations made.
+        /// The number of iterations.
         iterations: usize,
         /// The length of the last step, relative to the value.
         step: f32,
@@ -49,10 +49,10 @@ pub enum NetworkError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// An ONNX model cannot be read, or is of no use here.
+    /// An ONNX model cannot be read or is not supported.
     #[error("{}: the ONNX model cannot be used: {reason}", path.display())]
     Onnx {
         /// The file.

@@ -1,4 +1,4 @@
-//! Networks as named tensors in safetensors files.
+//! Named tensors in safetensors files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use safetensors::{SafeTensors, serialize};
 
 use super::NetworkError;
 
-/// Numbers with a shape, in row-major order.
+/// The values of a tensor in row-major order, with its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// The dimensions.
@@ -42,17 +42,16 @@ impl Tensors {
         self.arrays.contains_key(name)
     }
 
-    /// Adds an array, in place of any of the same name.
+    /// Adds an array, replacing one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, array: Array) {
         self.arrays.insert(name.into(), array);
     }
 
-    /// The numbered parts `<prefix><n * step>` that have the tensor `<part><tensor>`, from 0 on.
+    /// The numbered parts `<prefix><n * step>` with a tensor `<part><tensor>`, from `n = 0`.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Missing`] when a number is left out: a part of a later number is there. A
-    /// network with a hole would be another network.
+    /// [`NetworkError::Missing`] when a number is skipped: without that part it would be another network.
     pub(super) fn numbered(
         &self,
         prefix: &str,
@@ -65,12 +64,17 @@ impl Tensors {
             .map(part)
             .take_while(|part| self.contains(&format!("{part}{tensor}")))
             .collect();
-        let number = |name: &str| -> Option<usize> {
+        let number_of = |name: &str| -> Option<usize> {
             let rest = name.strip_prefix(prefix)?;
             rest.split('.').next()?.parse().ok()
         };
+        // Any tensor of this prefix with a higher number means that a part is missing.
         let next = parts.len() * step;
-        if self.names().filter_map(number).any(|found| found >= next) {
+        if self
+            .names()
+            .filter_map(number_of)
+            .any(|found| found >= next)
+        {
             return Err(NetworkError::Missing {
                 name: format!("{}{tensor}", part(parts.len())),
             });
@@ -170,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_is_left_out_is_missed() {
+    fn a_skipped_part_is_an_error() {
         let mut tensors = Tensors::default();
         let array = Array {
             shape: vec![1],

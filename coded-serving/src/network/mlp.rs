@@ -1,21 +1,21 @@
-//! Fully connected layers with rectifiers between them.
+//! Multilayer perceptrons.
 
 use super::{Batch, Dense, NetworkError, Tensors};
 use crate::tensor::Tensor;
 
-/// Fully connected layers with `max(0, x)` between them: parity models, students, base models without
-/// an inverse.
+/// A multilayer perceptron: fully connected layers with rectifiers `max(0, x)` between them. Used for parity
+/// models, students and base models without an inverse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     layers: Vec<Dense>,
 }
 
 impl Mlp {
-    /// From its layers, the first one first.
+    /// A network from its layers, in order.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Width`] when a layer does not take what the one before gives,
+    /// [`NetworkError::Width`] when a layer has another number of inputs than the previous one has outputs,
     /// [`NetworkError::Missing`] when there is none.
     pub fn new(layers: Vec<Dense>) -> Result<Self, NetworkError> {
         if layers.is_empty() {
@@ -35,9 +35,8 @@ impl Mlp {
         Ok(Self { layers })
     }
 
-    /// From tensors `<prefix><n>.weight` and `<prefix><n>.bias`, with `n` from 0 in steps of `step`:
-    /// 1 as this crate writes them, 2 where the rectifiers between them are counted too, as `PyTorch`
-    /// does.
+    /// Reads the tensors `<prefix><n>.weight` and `<prefix><n>.bias`, with `n` from 0 in steps of `step`: 1 for
+    /// files of this crate, 2 for those of `PyTorch`'s `Sequential`, which numbers the rectifiers too.
     ///
     /// # Errors
     ///
@@ -68,13 +67,13 @@ impl Mlp {
         &self.layers
     }
 
-    /// The width of an example.
+    /// The number of inputs.
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.layers[0].inputs()
     }
 
-    /// The width of a result.
+    /// The number of outputs.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.layers[self.layers.len() - 1].outputs()
@@ -86,7 +85,7 @@ impl Mlp {
         self.layers.iter().map(Dense::operations).sum()
     }
 
-    /// The network that gives `factor` times the result.
+    /// The network with `factor` times the output.
     #[must_use]
     pub fn scaled(mut self, factor: f32) -> Self {
         if let Some(last) = self.layers.last_mut() {
@@ -95,7 +94,7 @@ impl Mlp {
         self
     }
 
-    /// The results for a batch.
+    /// The outputs for a batch.
     ///
     /// # Errors
     ///
@@ -109,7 +108,7 @@ impl Mlp {
         Ok(values)
     }
 
-    /// The answer to one query, whose values are taken whatever its shape.
+    /// The output for one query. Its shape is ignored.
     ///
     /// # Errors
     ///
@@ -119,9 +118,10 @@ impl Mlp {
         Ok(Tensor::vector(self.forward(&x)?.as_slice().to_vec()))
     }
 
-    /// The gradient in the input, from that in the result.
+    /// The gradient with respect to the input, from that with respect to the output.
     #[cfg(feature = "train")]
     pub(super) fn pull_back(&self, x: &Batch, gradient: &Batch) -> Result<Batch, NetworkError> {
+        // Forward pass, keeping the rectified input of each layer.
         let mut inputs = Vec::with_capacity(self.layers.len() - 1);
         let mut values = x.clone();
         for layer in &self.layers[..self.layers.len() - 1] {
@@ -129,11 +129,12 @@ impl Mlp {
             values.apply(rectify);
             inputs.push(values.clone());
         }
+        // Backward pass: a rectifier blocks the gradient where its output is 0.
         let mut gradient = self.layers[self.layers.len() - 1].pull_back(gradient);
         for (layer, values) in self.layers.iter().zip(&inputs).rev() {
-            gradient.zip_apply(values, |slope, value| {
+            gradient.zip_apply(values, |grad, value| {
                 if value <= 0.0 {
-                    *slope = 0.0;
+                    *grad = 0.0;
                 }
             });
             gradient = layer.pull_back(&gradient);
@@ -142,6 +143,7 @@ impl Mlp {
     }
 }
 
+/// The rectifier `max(0, x)`.
 pub(super) fn rectify(value: &mut f32) {
     *value = value.max(0.0);
 }

@@ -1,12 +1,11 @@
-//! Inference of trained networks, without a tensor library: what a worker and a front end run.
+//! Inference of trained networks without a tensor library, for workers and front ends.
 //!
 //! - [`InvertibleClassifier`] is a base model: a [`Bijection`] and an affine head.
 //!   [`Coupling`] is inverted exactly, [`Residual`] by iteration.
 //! - [`Mlp`] is any other model: a parity model, a student, a base model without an inverse.
-//! - [`SetEncoder`] and [`ExactInverse`] make parity queries.
+//! - [`SetEncoder`] and [`ExactInverse`] compute parity queries.
 //!
-//! Each tells its multiply-adds. Networks are read from and written to safetensors files by way of
-//! [`Tensors`].
+//! Each reports its multiply-adds. [`Tensors`] reads and writes them as safetensors files.
 
 mod bijection;
 mod classifier;
@@ -28,14 +27,14 @@ pub use file::{Array, Tensors};
 pub use mlp::Mlp;
 pub use residual::Residual;
 
-/// Examples side by side: one column an example.
+/// A batch of examples: one column per example.
 pub type Batch = nalgebra::DMatrix<f32>;
 
-/// Examples of `width` numbers, one after another, as a batch.
+/// A batch from consecutive examples of `width` values.
 ///
 /// # Errors
 ///
-/// [`NetworkError::Width`] when the numbers are not a multiple of the width.
+/// [`NetworkError::Width`] when the number of values is not a multiple of the width.
 pub fn batch(values: &[f32], width: usize) -> Result<Batch, NetworkError> {
     if width == 0 || !values.len().is_multiple_of(width) {
         return Err(NetworkError::Width {

@@ -3,17 +3,17 @@
 use super::bijection::spectral_bound;
 use super::{Batch, Bijection, Mlp, NetworkError, Tensors};
 
-/// The iteration stops when a step is shorter than this, relative to the value.
+/// The relative step length at which the iteration stops.
 const TOLERANCE: f32 = 1e-6;
 
-/// The most iterations for a block: 0.9 to this power is 3e-9.
-const MOST_ITERATIONS: usize = 186;
+/// The maximum number of iterations per block: enough for a contraction by 0.9, as 0.9^186 = 3e-9.
+const MAX_ITERATIONS: usize = 186;
 
-/// Residual blocks `y = x + F(x)` whose networks `F` shrink differences, so that `x <- y - F(x)`
-/// converges to the inverse (J. Behrmann, W. Grathwohl, R. Chen, D. Duvenaud, J.-H. Jacobsen,
-/// "Invertible Residual Networks", ICML 2019).
+/// Residual blocks `y = x + F(x)` with contractive networks `F`, so that the iteration `x <- y - F(x)` converges
+/// to the inverse (J. Behrmann, W. Grathwohl, R. Chen, D. Duvenaud, J.-H. Jacobsen, "Invertible Residual
+/// Networks", ICML 2019).
 ///
-/// The networks here are fully connected; the convolutional ones of the paper are not.
+/// The networks here are fully connected; those of the paper are convolutional.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Residual {
     width: usize,
@@ -21,12 +21,12 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// From the networks of the blocks. That they shrink differences is not required here: an
-    /// inverse that does not converge is an error.
+    /// Residual blocks from their networks. They are not checked to be contractive: an inverse that does not
+    /// converge is an error.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Width`] when a network does not map the values onto as many.
+    /// [`NetworkError::Width`] when a network does not have `width` inputs and outputs.
     pub fn new(width: usize, blocks: Vec<Mlp>) -> Result<Self, NetworkError> {
         for (index, block) in blocks.iter().enumerate() {
             for found in [block.inputs(), block.outputs()] {
@@ -42,7 +42,7 @@ impl Residual {
         Ok(Self { width, blocks })
     }
 
-    /// From tensors `<prefix>block.<n>.<layer>.weight` and `.bias`.
+    /// Reads the tensors `<prefix>block.<n>.<layer>.weight` and `.bias`.
     ///
     /// # Errors
     ///
@@ -97,11 +97,12 @@ impl Bijection for Residual {
         self.check("inverse of residual blocks", latents)?;
         let mut values = latents.clone();
         for (index, block) in self.blocks.iter().enumerate().rev() {
+            // Fixed-point iteration for x = y - F(x), started at y.
             let target = values.clone();
             let mut step = f32::INFINITY;
-            for _ in 0..MOST_ITERATIONS {
+            for _ in 0..MAX_ITERATIONS {
                 let next = &target - block.forward(&values)?;
-                // Each example has to settle, not only the longest.
+                // The maximum over the examples: each has to converge.
                 step = next
                     .column_iter()
                     .zip(values.column_iter())
@@ -121,7 +122,7 @@ impl Bijection for Residual {
             if step > TOLERANCE {
                 return Err(NetworkError::NotConverged {
                     block: index,
-                    iterations: MOST_ITERATIONS,
+                    iterations: MAX_ITERATIONS,
                     step,
                 });
             }
@@ -130,7 +131,8 @@ impl Bijection for Residual {
     }
 
     fn lipschitz_bounds(&self) -> (f64, f64) {
-        let stretches: Vec<f64> = self
+        // A block with Lip(F) = l has the constants 1 + l and, if l < 1, 1 / (1 - l) for its inverse.
+        let constants: Vec<f64> = self
             .blocks
             .iter()
             .map(|block| {
@@ -138,12 +140,12 @@ impl Bijection for Residual {
                 layers.map(|layer| spectral_bound(layer.weight())).product()
             })
             .collect();
-        let forward = stretches.iter().map(|stretch| 1.0 + stretch).product();
-        let inverse = stretches
+        let forward = constants.iter().map(|l| 1.0 + l).product();
+        let inverse = constants
             .iter()
-            .map(|stretch| {
-                if *stretch < 1.0 {
-                    1.0 / (1.0 - stretch)
+            .map(|l| {
+                if *l < 1.0 {
+                    1.0 / (1.0 - l)
                 } else {
                     f64::INFINITY
                 }
@@ -157,6 +159,6 @@ impl Bijection for Residual {
     }
 
     fn inverse_operations(&self) -> u64 {
-        MOST_ITERATIONS as u64 * self.operations()
+        MAX_ITERATIONS as u64 * self.operations()
     }
 }

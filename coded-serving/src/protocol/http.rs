@@ -1,24 +1,24 @@
-//! Requests and responses as bodies of HTTP messages.
+//! Requests and responses as HTTP bodies.
 //!
-//! A body is JSON, or JSON followed by tensors as little-endian bytes (the binary tensor data
-//! extension); then the header [`JSON_LENGTH`] tells where the JSON ends.
+//! A body is JSON, or JSON followed by tensors as little-endian bytes (binary tensor data extension). The
+//! header [`JSON_LENGTH`] then gives the length of the JSON.
 
 use serde::{Deserialize, Serialize};
 
-use super::numbers::{Few, Numbers};
+use super::numbers::{Numbers, ShortList};
 use super::{
     DATATYPE, InferRequest, InferResponse, NamedTensor, Parameter, Parameters, ProtocolError,
     bytes, floats, tensor,
 };
 
-/// The header with the length of the JSON, when tensors follow it.
+/// The header with the length of the JSON, if tensors follow it.
 pub const JSON_LENGTH: &str = "inference-header-content-length";
 
 const BINARY_SIZE: &str = "binary_data_size";
 const BINARY: &str = "binary_data";
 const BINARY_OUTPUT: &str = "binary_data_output";
 
-/// A body, and the length of its JSON when tensors follow.
+/// A body, and the length of its JSON if tensors follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// The bytes.
@@ -27,10 +27,12 @@ pub struct Body {
     pub json_length: Option<usize>,
 }
 
-/// The outputs that a client wants as bytes.
+/// The outputs that a client requests as binary data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BinaryOutputs {
+    /// The default for outputs.
     all: bool,
+    /// The outputs that differ from the default.
     except: Vec<String>,
 }
 
@@ -40,6 +42,7 @@ impl BinaryOutputs {
     }
 }
 
+/// The JSON of requests and responses. Lists are limited in length, see [`ShortList`].
 #[derive(Serialize, Deserialize)]
 struct Message {
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -50,17 +53,18 @@ struct Message {
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parameters: Option<Parameters>,
-    #[serde(default, skip_serializing_if = "Few::is_empty")]
-    inputs: Few<Described>,
+    #[serde(default, skip_serializing_if = "ShortList::is_empty")]
+    inputs: ShortList<TensorJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    outputs: Option<Few<Described>>,
+    outputs: Option<ShortList<TensorJson>>,
 }
 
+/// The JSON of a tensor, or of a requested output.
 #[derive(Serialize, Deserialize)]
-struct Described {
+struct TensorJson {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    shape: Option<Few<i64>>,
+    shape: Option<ShortList<i64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     datatype: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,11 +79,11 @@ impl Serialize for Numbers {
     }
 }
 
-/// The length of the JSON that a header tells, if there is one.
+/// The length of the JSON from the header, if there is one.
 ///
 /// # Errors
 ///
-/// When it is no number, or larger than the body.
+/// When the header is not a number, or larger than the body.
 pub fn json_length(header: Option<&[u8]>, body: usize) -> Result<Option<usize>, ProtocolError> {
     let Some(header) = header else {
         return Ok(None);
@@ -96,13 +100,14 @@ pub fn json_length(header: Option<&[u8]>, body: usize) -> Result<Option<usize>, 
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the message.
+/// When the message is malformed.
 pub fn read_request(
     body: &[u8],
     json_length: Option<usize>,
 ) -> Result<(InferRequest, BinaryOutputs), ProtocolError> {
     let (message, mut rest) = split(body, json_length)?;
     let mut parameters = message.parameters.unwrap_or_default();
+    // `binary_data_output` sets the default for all outputs, `binary_data` that of one output.
     let mut binary = BinaryOutputs {
         all: is_true(&parameters, BINARY_OUTPUT),
         except: Vec::new(),
@@ -111,8 +116,8 @@ pub fn read_request(
     let mut outputs = Vec::new();
     for output in message.outputs.unwrap_or_default().0 {
         let own = output.parameters.as_ref();
-        let strange = own.and_then(|own| own.keys().find(|name| *name != BINARY));
-        if let Some(parameter) = strange {
+        let unsupported = own.and_then(|own| own.keys().find(|name| *name != BINARY));
+        if let Some(parameter) = unsupported {
             return Err(ProtocolError::Parameter {
                 output: output.name,
                 parameter: parameter.clone(),
@@ -135,7 +140,7 @@ pub fn read_request(
     Ok((request, binary))
 }
 
-/// Writes a request; as bytes, its tensors and those of the answer follow the JSON.
+/// Writes a request; if `binary`, with its tensors and those of the response as binary data.
 ///
 /// # Errors
 ///
@@ -145,10 +150,10 @@ pub fn write_request(request: &InferRequest, binary: bool) -> Result<Body, Proto
     if binary {
         parameters.insert(BINARY_OUTPUT.to_owned(), Parameter::Bool(true));
     }
-    let outputs: Vec<Described> = request
+    let outputs: Vec<TensorJson> = request
         .outputs
         .iter()
-        .map(|name| Described {
+        .map(|name| TensorJson {
             name: name.clone(),
             shape: None,
             datatype: None,
@@ -169,8 +174,8 @@ pub fn write_request(request: &InferRequest, binary: bool) -> Result<Body, Proto
         model_version: None,
         id: request.id.clone(),
         parameters: (!parameters.is_empty()).then_some(parameters),
-        inputs: Few(described(&request.inputs, &all)),
-        outputs: (!outputs.is_empty()).then_some(Few(outputs)),
+        inputs: ShortList(to_json(&request.inputs, &all)),
+        outputs: (!outputs.is_empty()).then_some(ShortList(outputs)),
     };
     write(&message, &request.inputs, &all)
 }
@@ -179,7 +184,7 @@ pub fn write_request(request: &InferRequest, binary: bool) -> Result<Body, Proto
 ///
 /// # Errors
 ///
-/// Whatever is wrong with the message.
+/// When the message is malformed.
 pub fn read_response(
     body: &[u8],
     json_length: Option<usize>,
@@ -194,7 +199,7 @@ pub fn read_response(
     })
 }
 
-/// Writes a response, with those outputs as bytes that the client wants so.
+/// Writes a response, with the requested outputs as binary data.
 ///
 /// # Errors
 ///
@@ -208,8 +213,8 @@ pub fn write_response(
         model_version: (!response.model_version.is_empty()).then(|| response.model_version.clone()),
         id: response.id.clone(),
         parameters: (!response.parameters.is_empty()).then(|| response.parameters.clone()),
-        inputs: Few::default(),
-        outputs: Some(Few(described(&response.outputs, binary))),
+        inputs: ShortList::default(),
+        outputs: Some(ShortList(to_json(&response.outputs, binary))),
     };
     write(&message, &response.outputs, binary)
 }
@@ -218,7 +223,7 @@ fn is_true(parameters: &Parameters, name: &str) -> bool {
     matches!(parameters.get(name), Some(Parameter::Bool(true)))
 }
 
-/// The JSON, and the bytes behind it.
+/// Parses the JSON. Returns it with the bytes after it.
 fn split(body: &[u8], json_length: Option<usize>) -> Result<(Message, &[u8]), ProtocolError> {
     let (json, rest) = body
         .split_at_checked(json_length.unwrap_or(body.len()))
@@ -232,8 +237,11 @@ fn split(body: &[u8], json_length: Option<usize>) -> Result<(Message, &[u8]), Pr
     Ok((message, rest))
 }
 
-/// The tensors of a message, which use up the bytes behind the JSON.
-fn tensors(described: Vec<Described>, rest: &mut &[u8]) -> Result<Vec<NamedTensor>, ProtocolError> {
+/// The tensors of a message. Binary tensors follow the JSON in order, and have to use up the body.
+fn tensors(
+    described: Vec<TensorJson>,
+    rest: &mut &[u8],
+) -> Result<Vec<NamedTensor>, ProtocolError> {
     let mut read = Vec::new();
     for one in described {
         let name = one.name;
@@ -246,6 +254,7 @@ fn tensors(described: Vec<Described>, rest: &mut &[u8]) -> Result<Vec<NamedTenso
         }
         let shape = one.shape.unwrap_or_default();
         let size = one.parameters.as_ref().and_then(|own| own.get(BINARY_SIZE));
+        // A tensor has either JSON data or a size in the binary part, never both.
         let values = match (size, one.data) {
             (None, Some(Numbers(values))) => values,
             (Some(Parameter::Integer(size)), None) => take(&name, *size, rest)?,
@@ -275,14 +284,17 @@ fn take(name: &str, size: i64, rest: &mut &[u8]) -> Result<Vec<f32>, ProtocolErr
     floats(taken).ok_or_else(|| error(found))
 }
 
-fn described(tensors: &[NamedTensor], binary: &BinaryOutputs) -> Vec<Described> {
+/// The JSON of tensors; binary ones only have their size in it.
+fn to_json(tensors: &[NamedTensor], binary: &BinaryOutputs) -> Vec<TensorJson> {
     let describe = |one: &NamedTensor| {
         let as_bytes = binary.contains(&one.name);
         let size = 4 * one.tensor.values().len();
         let size = Parameter::Integer(i64::try_from(size).unwrap_or(i64::MAX));
-        Described {
+        TensorJson {
             name: one.name.clone(),
-            shape: Some(Few(one.tensor.shape().iter().map(|&n| n as i64).collect())),
+            shape: Some(ShortList(
+                one.tensor.shape().iter().map(|&n| n as i64).collect(),
+            )),
             datatype: Some(DATATYPE.to_owned()),
             parameters: as_bytes.then(|| [(BINARY_SIZE.to_owned(), size)].into_iter().collect()),
             data: (!as_bytes).then(|| Numbers(one.tensor.values().to_vec())),
@@ -291,22 +303,23 @@ fn described(tensors: &[NamedTensor], binary: &BinaryOutputs) -> Vec<Described> 
     tensors.iter().map(describe).collect()
 }
 
+/// The body of a message: JSON, then the binary tensors in the same order.
 fn write(
     message: &Message,
     tensors: &[NamedTensor],
     binary: &BinaryOutputs,
 ) -> Result<Body, ProtocolError> {
-    let mut whole = serde_json::to_vec(message).map_err(|error| ProtocolError::Json {
+    let mut body = serde_json::to_vec(message).map_err(|error| ProtocolError::Json {
         reason: error.to_string(),
     })?;
-    let json = whole.len();
+    let json_length = body.len();
     let mut any = false;
     for one in tensors.iter().filter(|one| binary.contains(&one.name)) {
         any = true;
-        whole.extend(bytes(one.tensor.values()));
+        body.extend(bytes(one.tensor.values()));
     }
     Ok(Body {
-        bytes: whole,
-        json_length: any.then_some(json),
+        bytes: body,
+        json_length: any.then_some(json_length),
     })
 }

@@ -1,7 +1,7 @@
-//! Messages of the Open Inference Protocol (version 2 of `KServe`), and how they look over HTTP.
+//! Messages of the Open Inference Protocol (version 2 of `KServe`), and their HTTP encoding.
 //!
-//! Tensors are of the type FP32: what a code can add up. Over HTTP a tensor is JSON, flat or nested, or
-//! binary behind the JSON ([`http`]).
+//! Tensors have the datatype FP32: codes compute weighted sums. Over HTTP a tensor is JSON, flat or nested, or
+//! binary data after the JSON ([`http`]).
 
 pub mod http;
 mod numbers;
@@ -16,7 +16,7 @@ pub use trace::TraceParent;
 use crate::error::TensorError;
 use crate::tensor::Tensor;
 
-/// The name of the only datatype that is served.
+/// The only supported datatype.
 pub const DATATYPE: &str = "FP32";
 
 /// A parameter of a request, a response or a tensor.
@@ -25,11 +25,11 @@ pub const DATATYPE: &str = "FP32";
 pub enum Parameter {
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
     /// Any other number.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(String),
 }
 
@@ -41,24 +41,24 @@ pub type Parameters = BTreeMap<String, Parameter>;
 pub struct NamedTensor {
     /// The name of the model's input or output.
     pub name: String,
-    /// The numbers.
+    /// The tensor.
     pub tensor: Tensor,
 }
 
-/// A question to a model.
+/// An inference request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferRequest {
-    /// Chosen by the client, and given back with the answer.
+    /// Chosen by the client, and returned with the response.
     pub id: Option<String>,
     /// Such as `timeout` in microseconds, and `approximate`: `allow` or `deny`.
     pub parameters: Parameters,
     /// The inputs.
     pub inputs: Vec<NamedTensor>,
-    /// The names of the outputs that are asked for; all when there is none.
+    /// The names of the requested outputs; all if empty.
     pub outputs: Vec<String>,
 }
 
-/// An answer.
+/// An inference response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferResponse {
     /// The model.
@@ -73,18 +73,18 @@ pub struct InferResponse {
     pub outputs: Vec<NamedTensor>,
 }
 
-/// The name and form of an input or output.
+/// The metadata of an input or output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorMetadata {
     /// Its name.
     pub name: String,
     /// Its datatype, such as `FP32`.
     pub datatype: String,
-    /// Its shape; -1 for a dimension of any size.
+    /// Its shape; -1 for a variable dimension.
     pub shape: Vec<i64>,
 }
 
-/// What a model is.
+/// The metadata of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelMetadata {
     /// Its name.
@@ -92,7 +92,7 @@ pub struct ModelMetadata {
     /// Its versions.
     #[serde(default)]
     pub versions: Vec<String>,
-    /// What runs it.
+    /// Its runtime.
     #[serde(default)]
     pub platform: String,
     /// Its inputs.
@@ -101,7 +101,7 @@ pub struct ModelMetadata {
     pub outputs: Vec<TensorMetadata>,
 }
 
-/// What a server is.
+/// The metadata of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerMetadata {
     /// Its name.
@@ -110,60 +110,60 @@ pub struct ServerMetadata {
     /// Its version.
     #[serde(default)]
     pub version: String,
-    /// The extensions of the protocol that it speaks.
+    /// The supported extensions of the protocol.
     #[serde(default)]
     pub extensions: Vec<String>,
 }
 
-/// The extension by which tensors follow the JSON as little-endian bytes.
+/// The extension for tensors as little-endian bytes after the JSON.
 pub const BINARY_EXTENSION: &str = "binary_tensor_data";
 
-/// Why a message cannot be read.
+/// Why a message is malformed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// The JSON is none, or not this message.
-    #[error("the JSON cannot be read: {reason}")]
+    /// The body is not valid JSON, or not this message.
+    #[error("invalid JSON: {reason}")]
     Json {
         /// What is wrong, with line and column.
         reason: String,
     },
     /// A dimension is negative.
-    #[error("`{tensor}` has the shape {shape:?}, expected no negative dimension")]
+    #[error("`{tensor}`: expected no negative dimension, found the shape {shape:?}")]
     Shape {
         /// The tensor.
         tensor: String,
         /// The dimensions.
         shape: Vec<i64>,
     },
-    /// The bytes are no message of gRPC.
-    #[error("the message cannot be read: {reason}")]
+    /// The gRPC message is invalid.
+    #[error("invalid message: {reason}")]
     Message {
         /// What is wrong.
         reason: String,
     },
-    /// The JSON is said to be longer than the body.
+    /// The length of the JSON in the header is invalid.
     #[error("Inference-Header-Content-Length is {length}, but the body has {found} bytes")]
     HeaderLength {
-        /// What the header says.
+        /// The value of the header.
         length: String,
         /// The bytes of the body.
         found: usize,
     },
-    /// A tensor of a type that is not served.
-    #[error("`{tensor}` has the datatype {found}, expected FP32")]
+    /// A tensor has an unsupported datatype.
+    #[error("`{tensor}`: expected the datatype FP32, found {found}")]
     Datatype {
         /// The tensor.
         tensor: String,
-        /// What it has.
+        /// Its datatype.
         found: String,
     },
-    /// The bytes or numbers of a tensor do not fill its shape.
+    /// The number of values of a tensor does not match its shape.
     #[error("`{tensor}`: {problem}")]
     Tensor {
         /// The tensor.
         tensor: String,
-        /// How.
+        /// The mismatch.
         problem: TensorError,
     },
     /// A tensor has neither data nor bytes.
@@ -172,35 +172,33 @@ pub enum ProtocolError {
         /// The tensor.
         tensor: String,
     },
-    /// Binary data are not of the size that they are said to be.
-    #[error("`{tensor}`: {expected} bytes expected, {found} are left")]
+    /// Binary data do not have the stated size.
+    #[error("`{tensor}`: expected {expected} bytes of binary data, found {found}")]
     Bytes {
         /// The tensor.
         tensor: String,
-        /// How many the shape or the parameter asks for.
+        /// The size in the parameter, or the next multiple of four.
         expected: u64,
-        /// How many there are.
+        /// The remaining bytes.
         found: usize,
     },
-    /// An output is asked for in a way that is not known here, such as `classification`.
-    #[error(
-        "`{output}` is asked for with the parameter `{parameter}`, expected `binary_data` or none"
-    )]
+    /// An output is requested with an unsupported parameter, such as `classification`.
+    #[error("`{output}`: expected the parameter `binary_data` or none, found `{parameter}`")]
     Parameter {
         /// The output.
         output: String,
-        /// What is not known.
+        /// The parameter.
         parameter: String,
     },
-    /// Bytes that belong to no tensor.
+    /// Bytes follow the last tensor.
     #[error("{found} bytes follow the last tensor")]
     Trailing {
-        /// How many.
+        /// The number of bytes.
         found: usize,
     },
 }
 
-/// The values of little-endian bytes; none when they are no multiple of four.
+/// The values of little-endian bytes; `None` if their number is not a multiple of four.
 #[must_use]
 pub fn floats(bytes: &[u8]) -> Option<Vec<f32>> {
     let (numbers, left) = bytes.as_chunks::<4>();
@@ -217,11 +215,11 @@ pub fn bytes(values: &[f32]) -> Vec<u8> {
         .collect()
 }
 
-/// A tensor of a shape that came over the network.
+/// A tensor from a shape and values of a message.
 ///
 /// # Errors
 ///
-/// When a dimension is negative or the values do not fill the shape.
+/// When a dimension is negative, or the number of values does not match the shape.
 pub fn tensor(name: &str, shape: &[i64], values: Vec<f32>) -> Result<Tensor, ProtocolError> {
     let dimensions: Result<Vec<usize>, _> = shape.iter().map(|&n| usize::try_from(n)).collect();
     let error = |problem| ProtocolError::Tensor {

@@ -1,4 +1,4 @@
-//! Nested arrays of numbers, read without a tree in between.
+//! Nested JSON arrays of numbers, deserialized without an intermediate tree.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,55 +6,55 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How deep the data of a tensor may be nested.
-const DEEPEST: usize = 16;
+/// The maximum nesting depth of tensor data.
+const MAX_DEPTH: usize = 16;
 
-/// How many tensors a message may have, and dimensions a tensor: a message of commas must not become
-/// gigabytes.
-const MOST: usize = 32;
+/// The maximum number of tensors of a message, and of dimensions of a tensor. Small elements such as `{}` take
+/// far more memory than text, so that an unlimited list could exhaust it.
+const MAX_LEN: usize = 32;
 
-/// A short list.
+/// A list of at most [`MAX_LEN`] elements.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Few<T>(pub(super) Vec<T>);
+pub(super) struct ShortList<T>(pub(super) Vec<T>);
 
-impl<T> Few<T> {
+impl<T> ShortList<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl<T> Default for Few<T> {
+impl<T> Default for ShortList<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T: Serialize> Serialize for Few<T> {
+impl<T: Serialize> Serialize for ShortList<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ShortList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List<T>(PhantomData<T>);
 
         impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-            type Value = Few<T>;
+            type Value = ShortList<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an array of at most {MOST}")
+                write!(f, "an array of at most {MAX_LEN}")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Few<T>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<ShortList<T>, A::Error> {
                 let mut list = Vec::new();
                 while let Some(next) = array.next_element()? {
-                    if list.len() == MOST {
-                        return Err(A::Error::invalid_length(MOST + 1, &self));
+                    if list.len() == MAX_LEN {
+                        return Err(A::Error::invalid_length(MAX_LEN + 1, &self));
                     }
                     list.push(next);
                 }
-                Ok(Few(list))
+                Ok(ShortList(list))
             }
         }
 
@@ -62,7 +62,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
     }
 }
 
-/// The numbers of a nested array, one after another.
+/// The numbers of a nested array, flattened.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Numbers(pub(super) Vec<f32>);
 
@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Numbers {
     }
 }
 
-/// A number, or an array of such at some depth.
+/// Deserializes a number or a nested array into `numbers`.
 struct Nested<'a> {
     numbers: &'a mut Vec<f32>,
     depth: usize,
@@ -114,12 +114,13 @@ impl<'de> Visitor<'de> for Nested<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        if self.depth == DEEPEST {
+        if self.depth == MAX_DEPTH {
             return Err(A::Error::custom(format!(
-                "data nested deeper than {DEEPEST}"
+                "data nested deeper than {MAX_DEPTH}"
             )));
         }
         let Self { numbers, depth } = self;
+        // One visitor per element: scalars append themselves, arrays recurse.
         loop {
             let next = Nested {
                 numbers: &mut *numbers,

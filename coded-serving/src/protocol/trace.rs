@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The header `traceparent`: which trace a request belongs to, and which span asks.
+/// The header `traceparent`: the trace of a request, and the span that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace: u128,
@@ -13,23 +13,23 @@ pub struct TraceParent {
     flags: u8,
 }
 
-/// That a text is no `traceparent`. Such a header is ignored, as the standard wants it.
+/// A string is not a valid `traceparent`. Such a header is ignored, as the standard requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected `00-<32 hexadecimal digits>-<16>-<2>`, neither number zero")]
+#[error("expected `00-<32 hexadecimal digits>-<16>-<2>`, with non-zero ids")]
 pub struct TraceError;
 
 impl TraceParent {
-    /// The parent of what is asked further on: the same trace, a new span.
+    /// The header for an outgoing request: the same trace, a new span.
     #[must_use]
     pub fn child(self) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        // Unique, not secret; the standard forbids zero.
+        // Span ids need to be unique, not unpredictable; zero is invalid.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let span = RandomState::new().hash_one((self.span, number)).max(1);
         Self { span, ..self }
     }
 
-    /// The number of the trace.
+    /// The trace id.
     #[must_use]
     pub fn trace(self) -> u128 {
         self.trace
@@ -49,7 +49,7 @@ impl FromStr for TraceParent {
         let [version, trace, span, flags, rest @ ..] = parts.as_slice() else {
             return Err(TraceError);
         };
-        // A later version may have more parts.
+        // Later versions may append fields; version 255 is invalid (section "Versioning").
         let known = hexadecimal(version, 2).filter(|&v| v < 255 && (v > 0 || rest.is_empty()));
         let (Some(_), Some(trace), Some(span), Some(flags)) = (
             known,

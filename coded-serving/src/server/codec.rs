@@ -1,4 +1,4 @@
-//! The gRPC messages, read with a bound on what they unpack to.
+//! A codec for gRPC messages that bounds the memory of decoded messages.
 
 use std::marker::PhantomData;
 
@@ -10,12 +10,12 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 
 use crate::protocol::ProtocolError;
 
-/// The most fields of a message itself, each tensor of a list counted. An empty tensor takes two bytes on
-/// the wire and some hundred in memory: without a bound, a message of 4 MiB would take most of a gigabyte.
-/// With it, what is inside of tensors takes some ten times the bytes on the wire at most.
-const MOST_FIELDS: usize = 4096;
+/// The maximum number of top-level fields of a message; each tensor of a list is one. An empty tensor takes
+/// two bytes on the wire and about a hundred in memory: without a limit, a message of 4 MiB would take
+/// most of a gigabyte. With it, decoded messages take at most about ten times their size on the wire.
+const MAX_FIELDS: usize = 4096;
 
-/// As that of prost, for messages of not too many fields.
+/// The codec of prost, with the limit on fields.
 #[derive(Debug)]
 pub(crate) struct BoundedCodec<T, U>(PhantomData<(T, U)>);
 
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// Counts the fields of a message before it is read.
+/// Counts the fields of a message before decoding it.
 #[derive(Debug)]
 pub(crate) struct BoundedDecoder<U>(ProstDecoder<U>);
 
@@ -59,9 +59,9 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
     }
 }
 
-/// Checks that a message has not too many fields. One that cannot be read at all passes.
+/// Checks the number of fields. A malformed message passes: prost reports what is wrong with it.
 pub(super) fn check_fields(mut message: &[u8]) -> Result<(), ProtocolError> {
-    for _ in 0..MOST_FIELDS {
+    for _ in 0..MAX_FIELDS {
         if message.is_empty() {
             return Ok(());
         }
@@ -75,6 +75,6 @@ pub(super) fn check_fields(mut message: &[u8]) -> Result<(), ProtocolError> {
         return Ok(());
     }
     Err(ProtocolError::Message {
-        reason: format!("it has more than {MOST_FIELDS} fields"),
+        reason: format!("it has more than {MAX_FIELDS} fields"),
     })
 }

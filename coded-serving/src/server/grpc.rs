@@ -1,4 +1,4 @@
-//! The protocol over gRPC.
+//! The Open Inference Protocol over gRPC.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::protocol::{
 };
 
 use super::codec::check_fields;
+use super::error::ServerError;
 use super::host::{Host, ModelCounts};
-use super::refusal::Refusal;
 
-/// The messages and services of the protocol, as compiled from its definition.
+/// The generated messages and services of the protocol.
 #[expect(
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
@@ -28,7 +28,7 @@ pub(crate) mod open_inference {
     tonic::include_proto!("inference");
 }
 
-/// The definition of the protocol, for reflection.
+/// The file descriptor set of the protocol, for server reflection.
 pub(crate) const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("open_inference");
 
 use open_inference as wire;
@@ -36,16 +36,16 @@ use wire::grpc_inference_service_server::GrpcInferenceService;
 use wire::infer_parameter::ParameterChoice;
 use wire::model_infer_response::InferOutputTensor;
 
-/// The most bytes of a message that are read.
-pub(super) const MOST_BYTES: usize = 4 << 20;
+/// The maximum size of a request message in bytes.
+pub(super) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.grpc_code(), refusal.to_string())
+impl From<ServerError> for Status {
+    fn from(error: ServerError) -> Self {
+        Self::new(error.grpc_code(), error.to_string())
     }
 }
 
-/// Answers for a host.
+/// The gRPC service of a host.
 #[derive(Debug)]
 pub(super) struct Service<B>(pub(super) Host<B>);
 
@@ -71,7 +71,7 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
         request: Request<wire::ModelReadyRequest>,
     ) -> Result<Response<wire::ModelReadyResponse>, Status> {
         let request = request.into_inner();
-        // As Triton answers, whose clients take an error for a failure of the server.
+        // Like Triton: its clients take an error status for a failure of the server.
         let is_known = self.0.model(&request.name, Some(&request.version)).is_ok();
         let ready = is_known && self.0.is_ready();
         Ok(Response::new(wire::ModelReadyResponse { ready }))
@@ -123,12 +123,13 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
             .metadata()
             .get("traceparent")
             .and_then(|value| value.to_str().ok()?.parse().ok());
+        // The client's timeout is the shorter of the call's deadline and the request parameter.
         let deadline = deadline(request.metadata());
         let message = request.into_inner();
         let is_raw = !message.raw_input_contents.is_empty();
         let name = message.model_name.clone();
         let version = message.model_version.clone();
-        let mut request = read_request(message).map_err(Refusal::from)?;
+        let mut request = read_request(message).map_err(ServerError::from)?;
         if let Some(microseconds) = deadline {
             let named = request.parameters.get("timeout");
             let is_shorter = match named {
@@ -155,7 +156,7 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
         }
         let total = |(count, ns): (u64, u64)| Some(wire::StatisticDuration { count, ns });
         let only = Some(request.name.as_str()).filter(|name| !name.is_empty());
-        let told = |model: ModelCounts| wire::ModelStatistics {
+        let statistics = |model: ModelCounts| wire::ModelStatistics {
             name: model.name,
             version: model.version,
             last_inference: model.last,
@@ -166,13 +167,13 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
                 fail: total(model.failed),
             }),
         };
-        let model_stats = self.0.counts(only).into_iter().map(told).collect();
+        let model_stats = self.0.counts(only).into_iter().map(statistics).collect();
         Ok(Response::new(wire::ModelStatisticsResponse { model_stats }))
     }
 }
 
-/// How many microseconds the client waits, as its library tells in `grpc-timeout`: up to eight digits and
-/// a unit.
+/// The deadline of the call in microseconds, from the header `grpc-timeout`: up to eight digits and a unit
+/// (gRPC over HTTP/2, "Requests").
 fn deadline(metadata: &MetadataMap) -> Option<i64> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -189,19 +190,19 @@ fn deadline(metadata: &MetadataMap) -> Option<i64> {
         "n" => number / 1_000,
         _ => return None,
     };
-    // The library of the server cuts the call off at the client's time, without telling why: the engine
-    // gives up a little earlier. Zero would mean that none was named.
+    // tonic cancels the call at the client's deadline with a status of its own. Ending 5 % earlier (2 to
+    // 50 ms) lets the engine answer DEADLINE_EXCEEDED. At least 1: the parameter value 0 means no timeout.
     let earlier = (microseconds / 20)
         .clamp(2_000, 50_000)
         .min(microseconds / 2);
     Some((microseconds - earlier).max(1))
 }
 
-/// Reads a request from the bytes of its message, as a server does.
+/// Reads a request from the bytes of its gRPC message, as the server does.
 ///
 /// # Errors
 ///
-/// When they are no such message, or as for a request over HTTP.
+/// When the bytes are no such message, or a tensor is invalid.
 pub fn request_from_bytes(bytes: &[u8]) -> Result<InferRequest, ProtocolError> {
     check_fields(bytes)?;
     let message = prost::Message::decode(bytes).map_err(|error: prost::DecodeError| {
@@ -212,14 +213,15 @@ pub fn request_from_bytes(bytes: &[u8]) -> Result<InferRequest, ProtocolError> {
     read_request(message)
 }
 
-/// The request of a message.
+/// Converts a message into a request.
 ///
 /// # Errors
 ///
-/// When tensors are missing, of another type, or do not fill their shapes.
+/// When a tensor has no data, a datatype other than FP32, or a wrong number of values.
 pub(crate) fn read_request(
     message: wire::ModelInferRequest,
 ) -> Result<InferRequest, ProtocolError> {
+    // Data come either as raw bytes, one entry per input, or inside the tensors; mixtures are invalid.
     let raw = message.raw_input_contents;
     if !raw.is_empty() && raw.len() != message.inputs.len() {
         let (raw, inputs) = (raw.len(), message.inputs.len());
@@ -245,7 +247,7 @@ pub(crate) fn read_request(
     })
 }
 
-/// The response of a message.
+/// Converts a message into a response.
 ///
 /// # Errors
 ///
@@ -272,7 +274,7 @@ pub(crate) fn read_response(
     })
 }
 
-/// A request as a message, its tensors as raw bytes.
+/// Converts a request into a message, with tensors as raw bytes.
 pub(crate) fn write_request(model: &str, request: &InferRequest) -> wire::ModelInferRequest {
     let mut message = wire::ModelInferRequest {
         model_name: model.to_owned(),
@@ -294,6 +296,7 @@ pub(crate) fn write_request(model: &str, request: &InferRequest) -> wire::ModelI
     message
 }
 
+/// Converts a response into a message, with tensors in the form in which the client sent its own.
 fn write_response(response: InferResponse, is_raw: bool) -> wire::ModelInferResponse {
     let mut message = wire::ModelInferResponse {
         model_name: response.model_name,
@@ -322,6 +325,7 @@ fn write_response(response: InferResponse, is_raw: bool) -> wire::ModelInferResp
     message
 }
 
+/// The values of a tensor from its raw bytes or its contents, whichever is present.
 fn values_of(
     name: &str,
     datatype: &str,
@@ -342,7 +346,7 @@ fn values_of(
         }),
         (None, Some(values)) => Ok(values),
         (Some(_), Some(_)) => Err(ProtocolError::Message {
-            reason: format!("`{name}` is there twice: raw and in `fp32_contents`"),
+            reason: format!("`{name}` has both raw contents and `fp32_contents`"),
         }),
         (None, None) => Err(ProtocolError::NoData {
             tensor: name.to_owned(),
@@ -357,6 +361,7 @@ fn read_parameters(parameters: HashMap<String, wire::InferParameter>) -> Paramet
             ParameterChoice::Int64Param(value) => Parameter::Integer(value),
             ParameterChoice::Uint64Param(value) => match i64::try_from(value) {
                 Ok(value) => Parameter::Integer(value),
+                // Beyond `i64` only the magnitude matters to any parameter.
                 Err(_) => Parameter::Number(value as f64),
             },
             ParameterChoice::DoubleParam(value) => Parameter::Number(value),

@@ -1,4 +1,4 @@
-//! Models with their engines, as HTTP and gRPC both see them.
+//! Served models and their engines, independent of HTTP and gRPC.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,83 +12,83 @@ use crate::protocol::{
 };
 use crate::tensor::Tensor;
 
+use super::error::ServerError;
 use super::metrics::Metrics;
-use super::refusal::Refusal;
 
-/// The most rows of one request.
-const MOST_ROWS: usize = 256;
+/// The maximum number of rows of a request.
+const MAX_ROWS: usize = 256;
 
-/// The longest that a client may ask to wait.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(3600);
+/// The maximum timeout that a client can request.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// A model and the engine that answers for it.
+/// A model and its engine.
 #[derive(Debug)]
 pub struct ServedModel<B> {
-    /// Its name, and the form of its one input and one output. The first dimension of both is the
-    /// batch.
+    /// Its name, its one input and its one output. The first dimension of both is the batch.
     pub metadata: ModelMetadata,
-    /// What answers. Each row of a request is one query.
+    /// The engine. Each row of a request is one query.
     pub engine: Engine<B>,
-    /// How long a query waits whose client names no `timeout`.
-    pub patience: Duration,
+    /// The timeout of requests without a parameter `timeout`.
+    pub default_timeout: Duration,
 }
 
-/// How often and how long a model was asked.
+/// Request counts and durations of a model.
 #[derive(Debug, Default)]
-struct Asked {
+struct RequestStats {
     succeeded: Total,
     failed: Total,
-    /// Milliseconds since 1970.
+    /// When the last request succeeded, in milliseconds since 1970.
     last: AtomicU64,
-    /// Rows that were answered.
+    /// Outcome rows.
     rows: AtomicU64,
 }
 
-/// A count and a sum.
+/// The number of requests and their total duration.
 #[derive(Debug, Default)]
 struct Total {
     count: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
-/// Counts a request when it is over, however it ends.
-struct Counting<'a> {
+/// Records a request when dropped, however it ends.
+struct RecordOnDrop<'a> {
     metrics: &'a Metrics,
     name: &'a str,
-    asked: &'a Asked,
+    stats: &'a RequestStats,
     begin: Instant,
     outcome: &'static str,
-    /// How many rows were answered, if they were.
+    /// The number of rows, once the request has succeeded.
     rows: Option<usize>,
 }
 
-impl Drop for Counting<'_> {
+impl Drop for RecordOnDrop<'_> {
     fn drop(&mut self) {
         let time = self.begin.elapsed();
         self.metrics.count(self.name, self.outcome, time);
         let Some(rows) = self.rows else {
-            self.asked.failed.add(time);
+            self.stats.failed.add(time);
             return;
         };
-        self.asked.succeeded.add(time);
-        self.asked.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.stats.succeeded.add(time);
+        self.stats.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let milliseconds = since.map_or(0, |since| since.as_millis());
         let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
-        self.asked.last.store(milliseconds, Ordering::Relaxed);
+        self.stats.last.store(milliseconds, Ordering::Relaxed);
     }
 }
 
-/// What the statistics extension tells of a model.
+/// The statistics of a model, for the statistics extension of the protocol.
 pub(super) struct ModelCounts {
     pub(super) name: String,
     pub(super) version: String,
-    /// When it was last asked, in milliseconds since 1970.
+    /// When the last request succeeded, in milliseconds since 1970.
     pub(super) last: u64,
-    /// Rows that were answered.
+    /// Outcome rows.
     pub(super) rows: u64,
-    /// Requests, and the nanoseconds that they took together.
+    /// The number of successful requests, and their total duration in nanoseconds.
     pub(super) succeeded: (u64, u64),
+    /// The number of failed requests, and their total duration in nanoseconds.
     pub(super) failed: (u64, u64),
     pub(super) code: String,
     pub(super) engine: Statistics,
@@ -113,7 +113,7 @@ pub struct Host<B>(Arc<Inner<B>>);
 
 #[derive(Debug)]
 struct Inner<B> {
-    models: BTreeMap<String, (ServedModel<B>, Asked)>,
+    models: BTreeMap<String, (ServedModel<B>, RequestStats)>,
     draining: AtomicBool,
     metrics: Metrics,
 }
@@ -124,27 +124,27 @@ impl<B> Clone for Host<B> {
     }
 }
 
-/// That a model cannot be served.
+/// A model cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model `{model}` cannot be served: {what}: expected {expected}, found {found}")]
 pub struct HostError {
     /// The model.
     pub model: String,
-    /// What stands in the way.
+    /// The unsupported property.
     pub what: &'static str,
-    /// What is served.
+    /// What is supported.
     pub expected: &'static str,
-    /// What it has.
+    /// What the model has.
     pub found: String,
 }
 
 impl<B: Backend> Host<B> {
-    /// A server of these models.
+    /// A host of these models.
     ///
     /// # Errors
     ///
-    /// When a model has not one input and one output of the type FP32 with a first dimension for the
-    /// batch, or two have the same name.
+    /// When a model does not have exactly one input and one output, of datatype FP32 and with the batch as
+    /// first dimension, or two models have the same name.
     pub fn new(models: Vec<ServedModel<B>>) -> Result<Self, HostError> {
         let metrics = Metrics::default();
         let mut by_name = BTreeMap::new();
@@ -161,7 +161,7 @@ impl<B: Backend> Host<B> {
                 ("the outputs", &metadata.outputs),
             ] {
                 let [tensor] = side.as_slice() else {
-                    return Err(error(what, "one", side.len().to_string()));
+                    return Err(error(what, "exactly one", side.len().to_string()));
                 };
                 if tensor.datatype != DATATYPE {
                     return Err(error(what, "FP32", tensor.datatype.clone()));
@@ -173,10 +173,10 @@ impl<B: Backend> Host<B> {
             }
             let name = metadata.name.clone();
             if by_name.contains_key(&name) {
-                return Err(error("its name", "another than of all others", name));
+                return Err(error("the name", "a unique name", name));
             }
             metrics.watch(&name, &model);
-            by_name.insert(name, (model, Asked::default()));
+            by_name.insert(name, (model, RequestStats::default()));
         }
         Ok(Self(Arc::new(Inner {
             models: by_name,
@@ -185,7 +185,7 @@ impl<B: Backend> Host<B> {
         })))
     }
 
-    /// What this server is.
+    /// The metadata of the server.
     #[must_use]
     pub fn metadata(&self) -> ServerMetadata {
         ServerMetadata {
@@ -195,14 +195,14 @@ impl<B: Backend> Host<B> {
         }
     }
 
-    /// Whether queries are taken.
+    /// Whether the server reports that it is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.0.draining.load(Ordering::Relaxed)
     }
 
-    /// Says that it is not ready, while queries are still answered.
-    pub fn stop_being_ready(&self) {
+    /// Reports that it is not ready from now on. Queries are still answered.
+    pub fn set_not_ready(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
@@ -211,35 +211,35 @@ impl<B: Backend> Host<B> {
         self.0.models.values().map(|(model, _)| model)
     }
 
-    /// What was counted for each model, or for one.
+    /// The statistics of all models, or of one.
     pub(super) fn counts(&self, only: Option<&str>) -> Vec<ModelCounts> {
         let all = self.0.models.iter();
         all.filter(|(name, _)| only.is_none_or(|only| only == *name))
-            .map(|(name, (model, asked))| ModelCounts {
+            .map(|(name, (model, stats))| ModelCounts {
                 name: name.clone(),
                 version: model.metadata.versions.last().cloned().unwrap_or_default(),
-                last: asked.last.load(Ordering::Relaxed),
-                rows: asked.rows.load(Ordering::Relaxed),
-                succeeded: asked.succeeded.read(),
-                failed: asked.failed.read(),
+                last: stats.last.load(Ordering::Relaxed),
+                rows: stats.rows.load(Ordering::Relaxed),
+                succeeded: stats.succeeded.read(),
+                failed: stats.failed.read(),
                 code: model.engine.code().name(),
                 engine: model.engine.statistics(),
             })
             .collect()
     }
 
-    /// The metrics as Prometheus reads them.
+    /// The metrics in the OpenMetrics text format.
     #[must_use]
     pub fn metrics(&self) -> String {
         self.0.metrics.text()
     }
 
-    /// A model.
+    /// A model by name, and by version unless that is empty.
     ///
     /// # Errors
     ///
-    /// [`Refusal::NoModel`].
-    pub fn model(&self, name: &str, version: Option<&str>) -> Result<&ServedModel<B>, Refusal> {
+    /// [`ServerError::ModelNotFound`].
+    pub fn model(&self, name: &str, version: Option<&str>) -> Result<&ServedModel<B>, ServerError> {
         self.find(name, version).map(|(model, _)| model)
     }
 
@@ -247,15 +247,16 @@ impl<B: Backend> Host<B> {
         &self,
         name: &str,
         version: Option<&str>,
-    ) -> Result<(&ServedModel<B>, &Asked), Refusal> {
+    ) -> Result<(&ServedModel<B>, &RequestStats), ServerError> {
         let version = version.filter(|version| !version.is_empty());
-        let of_version = |(model, _): &&(ServedModel<B>, Asked)| {
+        let of_version = |(model, _): &&(ServedModel<B>, RequestStats)| {
             version.is_none_or(|v| model.metadata.versions.iter().any(|known| known == v))
         };
         let found = self.0.models.get(name).filter(of_version);
         found
-            .map(|(model, asked)| (model, asked))
-            .ok_or_else(|| Refusal::NoModel {
+            .map(|(model, stats)| (model, stats))
+            // The names come from the client: do not echo them at any length.
+            .ok_or_else(|| ServerError::ModelNotFound {
                 name: name.chars().take(200).collect(),
                 version: version.map(|version| version.chars().take(50).collect()),
             })
@@ -265,22 +266,22 @@ impl<B: Backend> Host<B> {
     ///
     /// # Errors
     ///
-    /// Why there is no answer.
+    /// Why the request has no answer.
     pub async fn infer(
         &self,
         name: &str,
         version: Option<&str>,
         request: InferRequest,
         trace: Option<TraceParent>,
-    ) -> Result<InferResponse, Refusal> {
-        // That of gRPC when none is asked for.
+    ) -> Result<InferResponse, ServerError> {
+        // gRPC sends an empty version for none.
         let version = version.filter(|version| !version.is_empty());
-        let (model, asked) = self.find(name, version)?;
-        // Counts also when the client goes, and with it this future.
-        let mut counting = Counting {
+        let (model, stats) = self.find(name, version)?;
+        // Also records a request whose client disconnects, which drops this future.
+        let mut record = RecordOnDrop {
             metrics: &self.0.metrics,
             name,
-            asked,
+            stats,
             begin: Instant::now(),
             outcome: "cancelled",
             rows: None,
@@ -288,30 +289,30 @@ impl<B: Backend> Host<B> {
         let result = model.answer(request, version, trace).await;
         match &result {
             Ok((response, rows)) => {
-                counting.rows = Some(*rows);
-                counting.outcome = match response.parameters.get("reconstructed") {
+                record.rows = Some(*rows);
+                record.outcome = match response.parameters.get("reconstructed") {
                     Some(Parameter::Bool(true)) => "reconstructed",
                     _ => "direct",
                 };
             }
-            Err(refusal) => counting.outcome = refusal.outcome(),
+            Err(error) => record.outcome = error.outcome(),
         }
         result.map(|(response, _)| response)
     }
 
-    /// Has no query wait for others any more: see [`Engine::flush`].
+    /// Closes open groups and stops grouping: see [`Engine::flush`].
     pub fn flush(&self) {
         self.models().for_each(|model| model.engine.flush());
     }
 
-    /// Takes no more queries and lets the groups come to their end. How many clients still waited
-    /// after `grace`.
+    /// Stops accepting queries and waits for the pending answers, at most for `grace` in all. Returns the
+    /// number of clients that are still waiting.
     pub async fn drain(&self, grace: Duration) -> usize {
-        self.stop_being_ready();
-        let end = tokio::time::Instant::now() + grace;
+        self.set_not_ready();
+        let begin = tokio::time::Instant::now();
         let mut waiting = 0;
         for model in self.models() {
-            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let left = grace.saturating_sub(begin.elapsed());
             waiting += model.engine.drain(left).await;
         }
         waiting
@@ -319,29 +320,35 @@ impl<B: Backend> Host<B> {
 }
 
 impl<B: Backend> ServedModel<B> {
-    /// The response, and how many rows it answers.
+    /// The response, and the number of its rows.
     async fn answer(
         &self,
         request: InferRequest,
         version: Option<&str>,
         trace: Option<TraceParent>,
-    ) -> Result<(InferResponse, usize), Refusal> {
+    ) -> Result<(InferResponse, usize), ServerError> {
         let output = self.check_names(&request)?;
-        let asked = self.wishes(&request)?;
+        let options = self.request_options(&request)?;
+        // One query per row; a request that even an idle engine would reject is an error of the client.
         let rows = self.rows(request.inputs)?;
         let count = rows.len();
-        let most = self.engine.capacity();
-        if count > most {
-            let expected = format!("at most {most}, as many as may wait and be worked on");
-            return Err(Refusal::unfit("the rows of a request", expected, count));
+        let max = self.engine.capacity();
+        if count > max {
+            let expected = format!("at most {max}, the capacity of the queue and the workers");
+            return Err(ServerError::mismatch(
+                "the rows of a request",
+                expected,
+                count,
+            ));
         }
         let query = |input: Tensor| Query {
             input,
-            patience: Some(asked.patience),
-            accepts_reconstruction: asked.accepts_reconstruction,
+            timeout: Some(options.timeout),
+            accepts_reconstruction: options.accepts_reconstruction,
             trace: trace.map(|trace| trace.child().to_string().into()),
         };
         let queries = rows.into_iter().map(query).collect();
+        // The rows succeed or fail together, and their outputs become one tensor again.
         let predictions = self.engine.predict_all(queries).await?;
         let mut response = InferResponse {
             model_name: self.metadata.name.clone(),
@@ -360,8 +367,8 @@ impl<B: Backend> ServedModel<B> {
         Ok((response, count))
     }
 
-    /// The name of the output.
-    fn check_names(&self, request: &InferRequest) -> Result<String, Refusal> {
+    /// Checks the names of inputs and outputs. Returns the name of the output.
+    fn check_names(&self, request: &InferRequest) -> Result<String, ServerError> {
         let name = |side: &[crate::protocol::TensorMetadata]| {
             side.first().map(|one| one.name.clone()).unwrap_or_default()
         };
@@ -369,23 +376,33 @@ impl<B: Backend> ServedModel<B> {
         let names: Vec<&str> = request.inputs.iter().map(|one| one.name.as_str()).collect();
         if names != [input.as_str()] {
             let expected = format!("`{input}` alone");
-            return Err(Refusal::unfit("the inputs", expected, format!("{names:?}")));
+            return Err(ServerError::mismatch(
+                "the inputs",
+                expected,
+                format!("{names:?}"),
+            ));
         }
         if let Some(other) = request.outputs.iter().find(|name| **name != output) {
-            return Err(Refusal::unfit("the outputs", format!("`{output}`"), other));
+            return Err(ServerError::mismatch(
+                "the outputs",
+                format!("`{output}`"),
+                other,
+            ));
         }
         Ok(output)
     }
 
-    fn wishes(&self, request: &InferRequest) -> Result<Wishes, Refusal> {
-        let patience = match request.parameters.get("timeout") {
-            None | Some(Parameter::Integer(0)) => self.patience,
+    /// Reads the request parameters `timeout` and `approximate`.
+    fn request_options(&self, request: &InferRequest) -> Result<RequestOptions, ServerError> {
+        let timeout = match request.parameters.get("timeout") {
+            None | Some(Parameter::Integer(0)) => self.default_timeout,
             Some(Parameter::Integer(microseconds)) if *microseconds > 0 => {
-                Duration::from_micros(microseconds.unsigned_abs()).min(LONGEST_PATIENCE)
+                Duration::from_micros(microseconds.unsigned_abs()).min(MAX_TIMEOUT)
             }
             Some(other) => {
                 let found = format!("{other:?}");
-                return Err(Refusal::unfit("`timeout`", "microseconds", found));
+                let expected = "a number of microseconds, at least 0";
+                return Err(ServerError::mismatch("`timeout`", expected, found));
             }
         };
         let accepts_reconstruction = match request.parameters.get("approximate") {
@@ -394,20 +411,24 @@ impl<B: Backend> ServedModel<B> {
             Some(Parameter::Text(text)) if text == "deny" => false,
             Some(other) => {
                 let found = format!("{other:?}");
-                return Err(Refusal::unfit("`approximate`", "`allow` or `deny`", found));
+                return Err(ServerError::mismatch(
+                    "`approximate`",
+                    "`allow` or `deny`",
+                    found,
+                ));
             }
         };
-        Ok(Wishes {
-            patience,
+        Ok(RequestOptions {
+            timeout,
             accepts_reconstruction,
         })
     }
 
-    /// The rows of the input, each with a first dimension of 1.
-    fn rows(&self, inputs: Vec<NamedTensor>) -> Result<Vec<Tensor>, Refusal> {
+    /// Splits the input into rows, each with a first dimension of 1.
+    fn rows(&self, inputs: Vec<NamedTensor>) -> Result<Vec<Tensor>, ServerError> {
         let Some((input, described)) = inputs.into_iter().next().zip(self.metadata.inputs.first())
         else {
-            return Err(Refusal::unfit("the inputs", "one", 0));
+            return Err(ServerError::mismatch("the inputs", "one", 0));
         };
         let shape = input.tensor.shape();
         let fits = shape.len() == described.shape.len()
@@ -419,12 +440,17 @@ impl<B: Backend> ServedModel<B> {
         if !fits || rows == 0 || input.tensor.values().is_empty() {
             let expected = format!("{:?}, -1 for any positive number", described.shape);
             let what = format!("the shape of `{}`", input.name);
-            return Err(Refusal::unfit(what, expected, format!("{shape:?}")));
+            return Err(ServerError::mismatch(what, expected, format!("{shape:?}")));
         }
-        if rows > MOST_ROWS {
-            let expected = format!("at most {MOST_ROWS}");
-            return Err(Refusal::unfit("the rows of a request", expected, rows));
+        if rows > MAX_ROWS {
+            let expected = format!("at most {MAX_ROWS}");
+            return Err(ServerError::mismatch(
+                "the rows of a request",
+                expected,
+                rows,
+            ));
         }
+        // The common case needs no copy.
         if rows == 1 {
             return Ok(vec![input.tensor]);
         }
@@ -440,17 +466,17 @@ impl<B: Backend> ServedModel<B> {
     }
 }
 
-/// What a client wishes.
-struct Wishes {
-    patience: Duration,
+/// The options of a request.
+struct RequestOptions {
+    timeout: Duration,
     accepts_reconstruction: bool,
 }
 
-/// What the client is told about where its answer comes from.
+/// The response parameters about reconstructed rows. `margin` is the smallest of all reconstructed rows.
 fn provenance(predictions: &[Prediction]) -> crate::protocol::Parameters {
     let mut parameters = crate::protocol::Parameters::new();
     let mut rows = Vec::new();
-    let mut least = f32::INFINITY;
+    let mut min_margin = f32::INFINITY;
     for (row, prediction) in predictions.iter().enumerate() {
         if let Provenance::Reconstructed {
             code,
@@ -462,11 +488,15 @@ fn provenance(predictions: &[Prediction]) -> crate::protocol::Parameters {
             let fill = i64::try_from(*group).unwrap_or(i64::MAX);
             parameters.insert("code".to_owned(), Parameter::Text(code.to_string()));
             parameters.insert("group_fill".to_owned(), Parameter::Integer(fill));
-            least = least.min(*margin);
+            min_margin = min_margin.min(*margin);
         }
     }
-    if least.is_finite() {
-        parameters.insert("margin".to_owned(), Parameter::Number(f64::from(least)));
+    // JSON has no infinity, which is the margin of a model with a single output.
+    if min_margin.is_finite() {
+        parameters.insert(
+            "margin".to_owned(),
+            Parameter::Number(f64::from(min_margin)),
+        );
     }
     let any = !rows.is_empty();
     parameters.insert("reconstructed".to_owned(), Parameter::Bool(any));
@@ -477,8 +507,8 @@ fn provenance(predictions: &[Prediction]) -> crate::protocol::Parameters {
     parameters
 }
 
-/// The outputs of the rows as one tensor.
-fn stacked(mut predictions: Vec<Prediction>) -> Result<Tensor, Refusal> {
+/// Concatenates the outputs of the rows along the first dimension.
+fn stacked(mut predictions: Vec<Prediction>) -> Result<Tensor, ServerError> {
     if predictions.len() == 1
         && let Some(prediction) = predictions.pop()
     {
@@ -489,8 +519,8 @@ fn stacked(mut predictions: Vec<Prediction>) -> Result<Tensor, Refusal> {
         .map(|first| first.output.shape().to_vec())
         .unwrap_or_default();
     if predictions.iter().any(|one| one.output.shape() != shape) || shape.is_empty() {
-        return Err(Refusal::Output {
-            reason: "the workers answer the rows in several shapes".to_owned(),
+        return Err(ServerError::Output {
+            reason: "the outputs of the rows differ in shape".to_owned(),
         });
     }
     shape[0] = predictions.len();
@@ -498,7 +528,7 @@ fn stacked(mut predictions: Vec<Prediction>) -> Result<Tensor, Refusal> {
         .iter()
         .flat_map(|one| one.output.values().iter().copied())
         .collect();
-    Tensor::new(shape, values).map_err(|source| Refusal::Output {
+    Tensor::new(shape, values).map_err(|source| ServerError::Output {
         reason: source.to_string(),
     })
 }

@@ -1,4 +1,4 @@
-//! The protocol over HTTP.
+//! The Open Inference Protocol over HTTP.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use crate::protocol::http::{
 };
 use crate::protocol::{InferRequest, NamedTensor, ProtocolError, TraceParent, floats, tensor};
 
+use super::error::ServerError;
 use super::host::{Host, ModelCounts, ServedModel};
-use super::refusal::Refusal;
 
-/// The most bytes of a body that are read, after decompression.
-pub const MOST_BYTES: usize = 16 << 20;
+/// The maximum size of a request body in bytes, after decompression.
+pub const MAX_BODY_BYTES: usize = 16 << 20;
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ServerError {
     fn into_response(self) -> Response {
         let mut response =
             (self.status(), Json(json!({ "error": self.to_string() }))).into_response();
@@ -38,11 +38,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// How long a body may take to come: a client that hangs must not keep a server from stopping.
-const BODY_TIME: Duration = Duration::from_secs(30);
+/// The timeout for receiving a body: a client that hangs must not keep a server from stopping.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All routes of the protocol, with the metrics under `/metrics`.
 pub fn router<B: Backend>(host: Host<B>) -> Router {
+    // Each model has its routes twice, with and without a version.
     let of_model = |router: Router<Host<B>>, prefix: &str| {
         router
             .route(prefix, get(model))
@@ -60,29 +61,29 @@ pub fn router<B: Backend>(host: Host<B>) -> Router {
         .route("/metrics", get(metrics));
     let router = of_model(router, "/v2/models/{model}");
     of_model(router, "/v2/models/{model}/versions/{version}")
-        .fallback(nothing)
+        .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(RequestDecompressionLayer::new())
         .with_state(host)
 }
 
-/// Compresses answers for clients that take that. Anything else stays plain: Triton's asynchronous client
-/// asks for compression at every path, and unpacks answers alone.
+/// Compresses successful responses for clients that accept it. Errors stay plain: Triton's asynchronous
+/// client requests compression everywhere, but decompresses successful responses only.
 fn compression() -> CompressionLayer<impl Predicate> {
     let is_answer =
         |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
     CompressionLayer::new().compress_when(SizeAbove::default().and(is_answer))
 }
 
-/// Only the metrics, for a port of their own.
+/// A router for the metrics only, for a port of their own.
 pub fn metrics_router<B: Backend>(host: Host<B>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .with_state(host)
 }
 
-/// The parts of the path that name a model.
-type OfModel = Path<Vec<(String, String)>>;
+/// The path parameters `model` and `version`.
+type ModelPath = Path<Vec<(String, String)>>;
 
 fn named(path: &[(String, String)]) -> (&str, Option<&str>) {
     let part = |name: &str| {
@@ -92,13 +93,13 @@ fn named(path: &[(String, String)]) -> (&str, Option<&str>) {
     (part("model").unwrap_or_default(), part("version"))
 }
 
-async fn nothing() -> Response {
-    let error = json!({ "error": "there is nothing at this path" });
+async fn not_found() -> Response {
+    let error = json!({ "error": "no such path" });
     (StatusCode::NOT_FOUND, Json(error)).into_response()
 }
 
 async fn wrong_method() -> Response {
-    let error = json!({ "error": "this path takes another method" });
+    let error = json!({ "error": "method not allowed for this path" });
     (StatusCode::METHOD_NOT_ALLOWED, Json(error)).into_response()
 }
 
@@ -125,8 +126,8 @@ async fn ready<B: Backend>(State(host): State<Host<B>>) -> Response {
 
 async fn model_ready<B: Backend>(
     State(host): State<Host<B>>,
-    Path(path): OfModel,
-) -> Result<Response, Refusal> {
+    Path(path): ModelPath,
+) -> Result<Response, ServerError> {
     let (name, version) = named(&path);
     host.model(name, version)?;
     Ok(readiness(host.is_ready()))
@@ -134,8 +135,8 @@ async fn model_ready<B: Backend>(
 
 async fn model<B: Backend>(
     State(host): State<Host<B>>,
-    Path(path): OfModel,
-) -> Result<Response, Refusal> {
+    Path(path): ModelPath,
+) -> Result<Response, ServerError> {
     let (name, version) = named(&path);
     let model = host.model(name, version)?;
     Ok(Json(&model.metadata).into_response())
@@ -160,21 +161,21 @@ async fn metrics<B: Backend>(State(host): State<Host<B>>) -> Response {
 }
 
 async fn statistics<B: Backend>(State(host): State<Host<B>>) -> Response {
-    told(host.counts(None))
+    statistics_json(host.counts(None))
 }
 
 async fn model_statistics<B: Backend>(
     State(host): State<Host<B>>,
-    Path(path): OfModel,
-) -> Result<Response, Refusal> {
+    Path(path): ModelPath,
+) -> Result<Response, ServerError> {
     let (name, version) = named(&path);
     host.model(name, version)?;
-    Ok(told(host.counts(Some(name))))
+    Ok(statistics_json(host.counts(Some(name))))
 }
 
-fn told(counts: Vec<ModelCounts>) -> Response {
+fn statistics_json(counts: Vec<ModelCounts>) -> Response {
     let total = |(count, nanoseconds): (u64, u64)| json!({ "count": count, "ns": nanoseconds });
-    let told: Vec<_> = counts
+    let models: Vec<_> = counts
         .into_iter()
         .map(|model| {
             json!({
@@ -198,19 +199,20 @@ fn told(counts: Vec<ModelCounts>) -> Response {
             })
         })
         .collect();
-    Json(json!({ "model_stats": told })).into_response()
+    Json(json!({ "model_stats": models })).into_response()
 }
 
 async fn infer<B: Backend>(
     State(host): State<Host<B>>,
-    Path(path): OfModel,
+    Path(path): ModelPath,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ServerError> {
     let (name, version) = named(&path);
     let served = host.model(name, version)?;
     let (parts, body) = request.into_parts();
     let trace = traceparent(&parts.headers);
-    let bytes = read_whole(body).await?;
+    let bytes = read_body(body).await?;
+    // A JSON length of 0 marks a raw body (binary tensor data extension).
     let length = parts.headers.get(JSON_LENGTH).map(HeaderValue::as_bytes);
     let length = json_length(length, bytes.len())?;
     let (request, binary) = if length == Some(0) {
@@ -218,6 +220,7 @@ async fn infer<B: Backend>(
     } else {
         read_request(&bytes, length)?
     };
+    // Answer in the encoding that the client asked for.
     let response = host.infer(name, version, request, trace).await?;
     let body = write_response(&response, &binary)?;
     let kind = match body.json_length {
@@ -234,23 +237,24 @@ async fn infer<B: Backend>(
     Ok(response)
 }
 
-/// A body of nothing but the numbers of the one input; the answer is as JSON.
+/// Reads a body that holds only the values of the one input. The response is JSON.
 fn raw<B: Backend>(
     served: &ServedModel<B>,
     bytes: &[u8],
-) -> Result<(InferRequest, BinaryOutputs), Refusal> {
+) -> Result<(InferRequest, BinaryOutputs), ServerError> {
     let input = served.metadata.inputs.first();
     let (name, shape) = input.map_or(("", &[][..]), |input| (&input.name, &input.shape));
     let values = floats(bytes).ok_or_else(|| {
-        Refusal::unfit(
+        ServerError::mismatch(
             "the raw body",
             "a multiple of 4 bytes",
             format!("{} bytes", bytes.len()),
         )
     })?;
+    // The number of rows follows from the size of the body, if all other dimensions are fixed.
     let inner: i64 = shape.iter().skip(1).product();
     if inner <= 0 || shape.iter().skip(1).any(|&n| n < 0) {
-        return Err(Refusal::unfit(
+        return Err(ServerError::mismatch(
             "the raw body",
             "a model of fixed shape",
             format!("{shape:?}"),
@@ -271,16 +275,20 @@ fn raw<B: Backend>(
     Ok((request, BinaryOutputs::default()))
 }
 
-async fn read_whole(body: Body) -> Result<axum::body::Bytes, Refusal> {
-    let whole = tokio::time::timeout(BODY_TIME, to_bytes(body, MOST_BYTES)).await;
-    let whole = whole.map_err(|_| Refusal::TooSlow(BODY_TIME))?;
+/// Reads a whole body, within the limits on size and time.
+async fn read_body(body: Body) -> Result<axum::body::Bytes, ServerError> {
+    let whole = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await;
+    let whole = whole.map_err(|_| ServerError::BodyTimeout(BODY_TIMEOUT))?;
     whole.map_err(|error| {
+        // axum does not expose the type of the limit error.
         let too_large = std::error::Error::source(&error)
             .is_some_and(|source| source.to_string().contains("length limit"));
         if too_large {
-            Refusal::TooLarge { most: MOST_BYTES }
+            ServerError::TooLarge {
+                limit: MAX_BODY_BYTES,
+            }
         } else {
-            Refusal::Protocol(ProtocolError::Json {
+            ServerError::Protocol(ProtocolError::Json {
                 reason: format!("the body cannot be read: {error}"),
             })
         }

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! The Prometheus metrics of a server.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,15 +41,15 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("coded_serving");
         let requests = Family::default();
-        registry.register("requests", "Requests by how they ended", requests.clone());
-        // From a tenth of a millisecond to some ten seconds.
+        registry.register("requests", "Requests by outcome", requests.clone());
+        // Exponential buckets from 0.1 ms to 6.6 s.
         let seconds: Family<Labels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| {
                 Histogram::new((0..17).map(|power| 1e-4 * f64::from(1 << power)))
             });
         registry.register_with_unit(
             "request",
-            "Time from a request read to its answer",
+            "Time from receiving a request to its response",
             Unit::Seconds,
             seconds.clone(),
         );
@@ -76,16 +76,16 @@ impl Metrics {
             .observe(time.as_secs_f64());
     }
 
-    /// Has the counts of a model's engine read whenever the metrics are.
+    /// Exports the counters of a model's engine.
     pub(super) fn watch<B: Backend>(&self, name: &str, model: &ServedModel<B>) {
         let engine = model.engine.clone();
         let read = move || EngineCounts {
             statistics: engine.statistics(),
             coding: engine.coding_time(),
-            open_groups: engine.open_groups(),
-            waiting: engine.waiting(),
+            active_groups: engine.active_groups(),
+            queue_len: engine.queue_len(),
             busy_workers: engine.busy_workers(),
-            resting_workers: engine.resting_workers(),
+            workers_in_cooldown: engine.workers_in_cooldown(),
         };
         let mut engines = self
             .engines
@@ -104,20 +104,20 @@ impl Metrics {
     }
 }
 
-/// What an engine has counted.
+/// A snapshot of an engine's counters.
 #[derive(Clone, Copy)]
 struct EngineCounts {
     statistics: Statistics,
     coding: CodingTime,
-    open_groups: usize,
-    waiting: usize,
+    active_groups: usize,
+    queue_len: usize,
     busy_workers: usize,
-    resting_workers: usize,
+    workers_in_cooldown: usize,
 }
 
 type Read = Box<dyn Fn() -> EngineCounts + Send + Sync>;
 
-/// Reads the counts of all engines, each metric told once with a line for every model.
+/// Collects the counters of all engines: one family per metric, one line per model.
 #[derive(Clone, Default)]
 struct Engines(Arc<Mutex<Vec<(String, Read)>>>);
 
@@ -127,93 +127,94 @@ impl fmt::Debug for Engines {
     }
 }
 
-/// Name, explanation, and value.
-type Counted<T> = (&'static str, &'static str, fn(&EngineCounts) -> T);
+/// Name, help text and value of a metric.
+type Metric<T> = (&'static str, &'static str, fn(&EngineCounts) -> T);
 
-const COUNTERS: [Counted<u64>; 19] = [
-    ("queries_accepted", "Queries that were let in", |c| {
+const COUNTERS: [Metric<u64>; 19] = [
+    ("queries_accepted", "Accepted queries", |c| {
         c.statistics.accepted
     }),
-    ("queries_rejected", "Queries that were turned away", |c| {
-        c.statistics.rejected
-    }),
     (
-        "answers_direct",
-        "Answers from the worker that was asked",
+        "queries_rejected",
+        "Queries rejected for overload or draining",
+        |c| c.statistics.rejected,
+    ),
+    (
+        "predictions_direct",
+        "Predictions computed by the worker that the query was sent to",
         |c| c.statistics.direct,
     ),
     (
-        "reconstructed",
-        "Answers from other tasks of the group",
+        "predictions_reconstructed",
+        "Predictions reconstructed from other tasks of the group",
         |c| c.statistics.reconstructed,
     ),
-    ("answers_lost", "Queries whose answer was lost", |c| {
-        c.statistics.lost
-    }),
     (
-        "answers_abandoned",
-        "Queries whose client gave up first",
+        "queries_lost",
+        "Queries that failed because too many outputs were lost",
+        |c| c.statistics.lost,
+    ),
+    (
+        "queries_abandoned",
+        "Queries whose client timed out or disconnected first",
         |c| c.statistics.abandoned,
     ),
     (
         "reconstruction_agreed",
-        "Late true answers with the class of the reconstructed one",
+        "Late direct outputs with the argmax of the reconstructed prediction",
         |c| c.statistics.agreed,
     ),
     (
         "reconstruction_disagreed",
-        "Late true answers with another class",
+        "Late direct outputs with another argmax",
         |c| c.statistics.disagreed,
     ),
     (
-        "reconstruction_doubtful",
-        "Reconstructed answers held back for their margin",
-        |c| c.statistics.doubtful,
+        "reconstruction_withheld",
+        "Reconstructed predictions withheld for their small margin",
+        |c| c.statistics.withheld,
     ),
-    ("groups", "Groups that take no more queries", |c| {
-        c.statistics.groups
-    }),
+    ("groups_closed", "Closed groups", |c| c.statistics.groups),
     (
         "grouped_queries",
-        "Queries in those groups: over their number, how full they are",
+        "Queries in closed groups; divided by groups_closed, the mean group size",
         |c| c.statistics.grouped,
     ),
     (
         "redundant_tasks",
-        "Redundant tasks that were sent, hedges among them",
+        "Redundant tasks sent to workers, hedges included",
         |c| c.statistics.redundant,
     ),
     (
-        "parity_shed",
-        "Groups that went without redundant tasks under load",
+        "groups_shed",
+        "Groups sent without redundant tasks because of load",
         |c| c.statistics.shed,
     ),
     (
-        "parity_cancelled",
-        "Redundant tasks that were taken back",
+        "redundant_tasks_cancelled",
+        "Redundant tasks cancelled before a worker started them",
         |c| c.statistics.cancelled,
     ),
-    ("retries", "Queries sent again after a failure", |c| {
+    ("retries", "Failed queries sent again", |c| {
         c.statistics.retries
     }),
     ("hedges", "Late queries sent a second time", |c| {
         c.statistics.hedges
     }),
-    ("tasks", "Tasks that workers were given", |c| {
-        c.statistics.tasks
-    }),
+    ("tasks", "Tasks sent to workers", |c| c.statistics.tasks),
     (
-        "uncoded",
-        "Groups that the code failed to encode, or outputs to decode",
-        |c| c.statistics.uncoded,
+        "coding_failures",
+        "Groups that the code failed to encode or decode",
+        |c| c.statistics.coding_failures,
     ),
-    ("worker_failures", "Tasks that a worker failed", |c| {
+    ("worker_failures", "Tasks that failed on a worker", |c| {
         c.statistics.failures
     }),
 ];
 
 impl Collector for Engines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        // One snapshot per engine, so that the metrics of a model are consistent with each other.
         let counts: Vec<([(&str, String); 1], EngineCounts)> = {
             let engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let read = engines
@@ -227,7 +228,8 @@ impl Collector for Engines {
                 ConstCounter::new(value(counts)).encode(family.encode_family(label)?)?;
             }
         }
-        let times: [Counted<Duration>; 2] = [
+        // Durations are counters of seconds.
+        let times: [Metric<Duration>; 2] = [
             ("encode", "Time spent encoding", |c| c.coding.encoding),
             ("decode", "Time spent decoding", |c| c.coding.decoding),
         ];
@@ -239,20 +241,19 @@ impl Collector for Engines {
                 ConstCounter::new(seconds).encode(family.encode_family(label)?)?;
             }
         }
-        let gauges: [Counted<usize>; 4] = [
+        // Gauges: what is true at this moment.
+        let gauges: [Metric<usize>; 4] = [
             (
-                "open_groups",
-                "Groups with a client that waits or a task that runs",
-                |c| c.open_groups,
+                "active_groups",
+                "Groups with a waiting client or an outstanding task",
+                |c| c.active_groups,
             ),
-            ("queue_depth", "Queries that wait for a worker", |c| {
-                c.waiting
-            }),
-            ("workers_busy", "Workers with a task", |c| c.busy_workers),
+            ("queue_depth", "Queued queries", |c| c.queue_len),
+            ("workers_busy", "Workers running a task", |c| c.busy_workers),
             (
-                "workers_resting",
-                "Workers that get no task for a while, because they have failed one",
-                |c| c.resting_workers,
+                "workers_in_cooldown",
+                "Workers that get no tasks because of recent failures",
+                |c| c.workers_in_cooldown,
             ),
         ];
         for (name, help, value) in gauges {

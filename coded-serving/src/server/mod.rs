@@ -1,42 +1,42 @@
 //! Servers of the Open Inference Protocol around engines.
 //!
-//! A [`Host`] holds models with their engines; [`serve`] answers for it over HTTP and gRPC until it is
-//! told to stop, and then drains: it stops being ready at once, goes on answering for a while, so that
-//! load balancers see it, finishes what it has, and closes.
+//! A [`Host`] holds models and their engines; [`serve`] serves it over HTTP and gRPC until a signal, then
+//! drains: it reports not ready at once, keeps answering for a while so that load balancers notice,
+//! finishes the pending requests and closes.
 //!
 //! The workers may be in this process or be servers of the same protocol: see
 //! [`backend`](crate::backend).
 //!
-//! # What clients may ask, and are told
+//! # Parameters and status codes
 //!
-//! | parameter of a request | |
+//! | request parameter | |
 //! | --- | --- |
-//! | `timeout` | how many microseconds the client waits; over gRPC also its own deadline |
+//! | `timeout` | the timeout in microseconds; over gRPC also the deadline of the call |
 //! | `approximate` | `deny`: no reconstructed answers; `allow` (default) |
 //!
-//! | parameter of a response | |
+//! | response parameter | |
 //! | --- | --- |
 //! | `reconstructed` | whether any row was reconstructed |
-//! | `code`, `group_fill` | by which code, from a group of how many queries |
-//! | `margin` | by how much the largest output exceeds the second (the least of all reconstructed rows) |
-//! | `reconstructed_rows` | which rows, of a request with several |
+//! | `code`, `group_fill` | the code, and the number of queries in the group |
+//! | `margin` | largest minus second-largest output, the minimum over reconstructed rows |
+//! | `reconstructed_rows` | the reconstructed rows, for a request with several rows |
 //!
 //! | status | gRPC | |
 //! | --- | --- | --- |
-//! | 400, 413 | `INVALID_ARGUMENT` | the request cannot be read or does not fit the model |
-//! | 408 | | the body did not come within half a minute |
+//! | 400, 413 | `INVALID_ARGUMENT` | the request is malformed or does not match the model |
+//! | 408 | | the body was not received within 30 s |
 //! | 404 | `NOT_FOUND` | no such model or version |
-//! | 429 | `RESOURCE_EXHAUSTED` | too many queries wait; `Retry-After` |
-//! | 502 | `UNAVAILABLE` | too many workers failed, or gave what cannot be told |
+//! | 429 | `RESOURCE_EXHAUSTED` | the queue is full; `Retry-After` |
+//! | 502 | `UNAVAILABLE` | too many workers failed, or their outputs are invalid |
 //! | 503 | `UNAVAILABLE` | shutting down; `Retry-After` |
-//! | 504 | `DEADLINE_EXCEEDED` | the client's patience ran out |
+//! | 504 | `DEADLINE_EXCEEDED` | the timeout expired |
 
 pub(crate) mod codec;
+mod error;
 pub(crate) mod grpc;
 mod host;
 pub mod http;
 mod metrics;
-mod refusal;
 
 use std::future::Future;
 use std::io;
@@ -49,44 +49,45 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 use tracing::{info, warn};
 
+pub use error::ServerError;
 pub use grpc::request_from_bytes;
 pub use host::{Host, HostError, ServedModel};
-pub use refusal::Refusal;
 
 use crate::engine::Backend;
 
 use grpc::open_inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 
-/// Where a server listens.
+/// The sockets of a server.
 #[derive(Debug)]
 pub struct Listeners {
     /// For HTTP, with `/metrics`.
     pub http: TcpListener,
     /// For gRPC.
     pub grpc: Option<TcpListener>,
-    /// For `/metrics` alone.
+    /// For `/metrics` only.
     pub metrics: Option<TcpListener>,
 }
 
-/// How a server stops.
+/// How a server shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// How long it goes on answering after it said that it is not ready any more.
-    pub linger: Duration,
-    /// How long requests that were begun may take after that.
-    pub grace: Duration,
+    /// How long requests are still accepted while the server reports not ready, so that load balancers
+    /// take it out of rotation.
+    pub delay: Duration,
+    /// How long pending requests may take after that.
+    pub grace_period: Duration,
 }
 
 impl Default for Drain {
     fn default() -> Self {
         Self {
-            linger: Duration::ZERO,
-            grace: Duration::from_secs(10),
+            delay: Duration::ZERO,
+            grace_period: Duration::from_secs(10),
         }
     }
 }
 
-/// Serves until `stop` is over, then drains. How many clients still waited at the end.
+/// Serves until `stop` resolves, then drains. Returns the number of clients that are still waiting at the end.
 ///
 /// # Errors
 ///
@@ -99,12 +100,13 @@ pub async fn serve<B: Backend>(
 ) -> io::Result<usize> {
     let (closing, closed) = watch::channel(false);
     let wait = move |mut closed: watch::Receiver<bool>| async move {
-        // An error means that the sender is gone, which closes as well.
+        // An error means that the sender was dropped: the server has failed, and everything closes.
         let _ = closed.wait_for(|closed| *closed).await;
     };
+    // The HTTP, metrics and gRPC servers run as tasks, and close together.
     let listener = listeners.http.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
-            warn!(%error, "answers may be delayed");
+            warn!(%error, "TCP_NODELAY not set: responses may be delayed");
         }
     });
     let http = axum::serve(listener, http::router(host.clone()))
@@ -122,7 +124,7 @@ pub async fn serve<B: Backend>(
         .await;
     if let Some(listener) = listeners.grpc {
         let service = GrpcInferenceServiceServer::new(grpc::Service(host.clone()))
-            .max_decoding_message_size(grpc::MOST_BYTES)
+            .max_decoding_message_size(grpc::MAX_MESSAGE_BYTES)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Deflate)
             .send_compressed(CompressionEncoding::Gzip)
@@ -135,7 +137,7 @@ pub async fn serve<B: Backend>(
         running.spawn(async move {
             tonic::transport::Server::builder()
                 .tcp_nodelay(true)
-                // Clients that are gone without a word.
+                // Detects clients that are gone without closing the connection.
                 .http2_keepalive_interval(Some(Duration::from_secs(30)))
                 .add_service(service)
                 .add_service(health_service)
@@ -146,22 +148,23 @@ pub async fn serve<B: Backend>(
         });
     }
     drop(closed);
+    // Serve until the signal; a server that ends before has failed.
     tokio::select! {
         () = stop => {}
         Some(ended) = running.join_next() => {
             ended.map_err(io::Error::other)??;
         }
     }
-    host.stop_being_ready();
+    host.set_not_ready();
     health
         .set_service_status("", tonic_health::ServingStatus::NotServing)
         .await;
     health
         .set_not_serving::<GrpcInferenceServiceServer<grpc::Service<B>>>()
         .await;
-    info!(linger = ?drain.linger, "no longer ready, draining");
-    tokio::time::sleep(drain.linger).await;
-    // No new connections and requests; those that were begun are answered.
+    info!(delay = ?drain.delay, "no longer ready, draining");
+    tokio::time::sleep(drain.delay).await;
+    // Accept no new connections and requests; pending ones are answered.
     closing.send_replace(true);
     host.flush();
     let finish = async {
@@ -171,11 +174,11 @@ pub async fn serve<B: Backend>(
         io::Result::Ok(())
     };
     let begin = tokio::time::Instant::now();
-    match tokio::time::timeout(drain.grace, finish).await {
+    match tokio::time::timeout(drain.grace_period, finish).await {
         Ok(finished) => finished?,
-        Err(_) => warn!("requests were cut off after {:?}", drain.grace),
+        Err(_) => warn!("pending requests aborted after {:?}", drain.grace_period),
     }
-    let left = drain.grace.saturating_sub(begin.elapsed());
+    let left = drain.grace_period.saturating_sub(begin.elapsed());
     let waiting = host.drain(left).await;
     info!(waiting, "drained");
     Ok(waiting)

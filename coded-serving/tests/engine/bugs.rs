@@ -26,7 +26,7 @@ impl Backend for Panicking {
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_panics_costs_its_query_and_nothing_else() {
     let code = Arc::new(Replication::new(1, 0).unwrap());
-    let engine = Engine::builder(code, Panicking).build();
+    let engine = Engine::builder(code, Panicking).build().unwrap();
     let bad = engine.predict(query(-1.0)).await;
     assert!(
         matches!(bad, Err(ServeError::Unrecoverable { .. })),
@@ -38,7 +38,7 @@ async fn a_backend_that_panics_costs_its_query_and_nothing_else() {
         assert_eq!(answer.output.values()[0], 2.0 * number as f32);
     }
     settle().await;
-    assert_eq!((engine.open_groups(), engine.busy_workers()), (0, 0));
+    assert_eq!((engine.active_groups(), engine.busy_workers()), (0, 0));
 }
 
 /// A code with a bug.
@@ -85,14 +85,14 @@ async fn a_code_that_panics_costs_its_redundancy_and_nothing_else() {
         let pool = Pool::new(6, |worker, _| {
             Fate::Answers(SERVICE * if worker == 0 { 10 } else { 1 })
         });
-        let engine = Engine::builder(Arc::new(code), pool).build();
+        let engine = Engine::builder(Arc::new(code), pool).build().unwrap();
         let answers = all(&engine, (0..8).map(|i| query(i as f32)).collect()).await;
         for answer in answers {
             let provenance = answer.unwrap().provenance;
             assert!(matches!(provenance, Provenance::Direct { .. }));
         }
         settle().await;
-        assert_eq!((engine.open_groups(), engine.busy_workers()), (0, 0));
+        assert_eq!((engine.active_groups(), engine.busy_workers()), (0, 0));
     }
 }
 
@@ -102,7 +102,9 @@ async fn a_huge_query_is_refused_and_its_group_is_not() {
         parity(3),
         Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap()),
     ] {
-        let engine = Engine::builder(code, Pool::new(5, |_, _| Fate::Answers(SERVICE))).build();
+        let engine = Engine::builder(code, Pool::new(5, |_, _| Fate::Answers(SERVICE)))
+            .build()
+            .unwrap();
         let queries = [1.0, 3e38, 2.0, 3.0].map(query);
         let answers = all(&engine, queries.to_vec()).await;
         assert!(matches!(answers[1], Err(ServeError::InvalidInput(_))));
@@ -110,7 +112,7 @@ async fn a_huge_query_is_refused_and_its_group_is_not() {
             assert!(answers[place].is_ok(), "{:?}", answers[place]);
         }
         settle().await;
-        assert_eq!(engine.statistics().uncoded, 0);
+        assert_eq!(engine.statistics().coding_failures, 0);
     }
 }
 
@@ -124,7 +126,7 @@ async fn what_cannot_be_decoded_is_sent_again() {
             Fate::Answers(SERVICE)
         }
     });
-    let engine = Engine::builder(Arc::new(code), pool).build();
+    let engine = Engine::builder(Arc::new(code), pool).build().unwrap();
     let answers = all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
     for answer in answers {
         assert!(matches!(
@@ -134,5 +136,5 @@ async fn what_cannot_be_decoded_is_sent_again() {
     }
     let counted = engine.statistics();
     assert_eq!((counted.retries, counted.lost), (1, 0), "{counted:?}");
-    assert_eq!(counted.uncoded, 1);
+    assert_eq!(counted.coding_failures, 1);
 }

@@ -5,7 +5,9 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn clients_can_refuse_and_policies_can_wait() {
     let slow = |worker: usize, _| Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE });
-    let engine = Engine::builder(parity(3), Pool::new(4, slow)).build();
+    let engine = Engine::builder(parity(3), Pool::new(4, slow))
+        .build()
+        .unwrap();
     let mut queries: Vec<Query> = (0..3).map(|i| query(i as f32)).collect();
     queries[0].accepts_reconstruction = false;
     let start = Instant::now();
@@ -31,7 +33,8 @@ async fn clients_can_refuse_and_policies_can_wait() {
     ] {
         let engine = Engine::builder(parity(3), Pool::new(4, slow))
             .policy(policy)
-            .build();
+            .build()
+            .unwrap();
         let start = Instant::now();
         all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
         assert!(
@@ -51,9 +54,10 @@ async fn clients_can_refuse_and_policies_can_wait() {
 async fn too_many_are_turned_away_and_parity_goes_first() {
     let pool = Pool::new(3, |_, _| Fate::Answers(SERVICE));
     let engine = Engine::builder(parity(2), pool.clone())
-        .most_waiting(10)
+        .max_queue_len(10)
         .shed_above(1)
-        .build();
+        .build()
+        .unwrap();
     let answers = all(&engine, (0..30).map(|i| query(i as f32)).collect()).await;
     let turned: usize = answers
         .iter()
@@ -65,15 +69,15 @@ async fn too_many_are_turned_away_and_parity_goes_first() {
     assert_eq!((counted.accepted, counted.rejected), (13, 17));
     assert!(counted.shed >= 4, "{counted:?}");
     settle().await;
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn patience_ends_and_draining_loses_nothing() {
     let pool = Pool::new(3, |_, _| Fate::Answers(SERVICE));
-    let engine = Engine::builder(parity(8), pool).build();
+    let engine = Engine::builder(parity(8), pool).build().unwrap();
     let mut hasty = query(1.0);
-    hasty.patience = Some(SERVICE / 2);
+    hasty.timeout = Some(SERVICE / 2);
     assert_eq!(
         engine.predict(hasty).await,
         Err(ServeError::DeadlineExceeded(SERVICE / 2))
@@ -104,9 +108,12 @@ async fn patience_ends_and_draining_loses_nothing() {
 async fn clients_that_have_gone_hold_nothing() {
     // One worker that takes for ever, and clients that do not wait.
     let pool = Pool::new(1, |_, _| Fate::Answers(1000 * SERVICE));
-    let engine = Engine::builder(parity(4), pool).most_waiting(8).build();
+    let engine = Engine::builder(parity(4), pool)
+        .max_queue_len(8)
+        .build()
+        .unwrap();
     let hasty = |i| Query {
-        patience: Some(SERVICE),
+        timeout: Some(SERVICE),
         ..query(i as f32)
     };
     for answer in all(&engine, (0..9).map(hasty).collect()).await {
@@ -120,14 +127,14 @@ async fn clients_that_have_gone_hold_nothing() {
     );
     assert_eq!(engine.statistics().rejected, 0);
     tokio::time::sleep(3000 * SERVICE).await;
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_refuses_approximate_answers_is_told_when_there_are_no_others() {
     let code = Interpolation::new(3, 5, 1, Smoother::Berrut).unwrap();
     let pool = Pool::new(5, |_, _| Fate::Answers(SERVICE));
-    let engine = Engine::builder(Arc::new(code), pool).build();
+    let engine = Engine::builder(Arc::new(code), pool).build().unwrap();
     let strict = Query {
         accepts_reconstruction: false,
         ..query(1.0)
@@ -141,15 +148,15 @@ async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
     // One worker, busy for 20 ms; the second query has 10 ms.
     let pool = Pool::new(1, |_, _| Fate::Answers(SERVICE));
     let code = Arc::new(Replication::new(1, 0).unwrap());
-    let engine = Engine::builder(code, pool.clone()).build();
+    let engine = Engine::builder(code, pool.clone()).build().unwrap();
     let hasty = Query {
-        patience: Some(SERVICE / 2),
+        timeout: Some(SERVICE / 2),
         ..query(2.0)
     };
     // Its own timer runs at the same time as the worker's; both orders must end so.
     for wait in [SERVICE / 2, SERVICE] {
         let hasty = Query {
-            patience: Some(wait),
+            timeout: Some(wait),
             ..hasty.clone()
         };
         let answers = all(&engine, vec![query(1.0), hasty]).await;
@@ -163,7 +170,7 @@ async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
     }
     let counted = engine.statistics();
     assert_eq!((counted.retries, counted.lost), (0, 0));
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,8 +181,9 @@ async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
         let pool = Pool::new(4, |_, _| Fate::Answers(Duration::from_secs(1)));
         let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
         let engine = Engine::builder(code, pool.clone())
-            .most_waiting(1000)
-            .build();
+            .max_queue_len(1000)
+            .build()
+            .unwrap();
         let tasks: Vec<_> = (0..30_u8)
             .map(|i| {
                 let engine = engine.clone();
@@ -189,7 +197,7 @@ async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
         sleep(Duration::from_millis(600)).await;
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         settle().await;
-        assert_eq!(engine.open_groups(), 0);
+        assert_eq!(engine.active_groups(), 0);
         // The first group was begun, and none after that.
         assert_eq!(engine.statistics().tasks, 4);
     }
@@ -200,9 +208,10 @@ async fn the_longest_patience_and_delay_are_for_ever() {
     let pool = Pool::new(5, |_, _| Fate::Answers(SERVICE));
     let engine = Engine::builder(parity(3), pool)
         .policy(ReconstructionPolicy::AfterDelay(Duration::MAX))
-        .build();
+        .build()
+        .unwrap();
     let patient = Query {
-        patience: Some(Duration::MAX),
+        timeout: Some(Duration::MAX),
         ..query(1.0)
     };
     let answers = all(&engine, vec![patient; 3]).await;
@@ -214,8 +223,9 @@ async fn a_flushed_engine_waits_for_no_group() {
     let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
     let pool = Pool::new(4, |_, _| Fate::Answers(SERVICE));
     let engine = Engine::builder(code, pool)
-        .fill_deadline(Duration::from_secs(3600))
-        .build();
+        .max_batch_delay(Duration::from_secs(3600))
+        .build()
+        .unwrap();
     let start = Instant::now();
     let first = tokio::spawn({
         let engine = engine.clone();
@@ -233,7 +243,10 @@ async fn a_flushed_engine_waits_for_no_group() {
 async fn several_queries_are_let_in_together_or_not_at_all() {
     let pool = Pool::new(2, |_, _| Fate::Answers(SERVICE));
     let code = Arc::new(Replication::new(1, 0).unwrap());
-    let engine = Engine::builder(code, pool).most_waiting(10).build();
+    let engine = Engine::builder(code, pool)
+        .max_queue_len(10)
+        .build()
+        .unwrap();
     assert_eq!(engine.capacity(), 12);
     let eight = || (0..8).map(|i| query(i as f32)).collect();
     let (first, second) = tokio::join!(engine.predict_all(eight()), engine.predict_all(eight()));
@@ -250,16 +263,16 @@ async fn several_queries_are_let_in_together_or_not_at_all() {
         engine.predict_all(mixed).await,
         Err(ServeError::InvalidInput(_))
     ));
-    assert_eq!((engine.open_groups(), engine.waiting()), (0, 0));
+    assert_eq!((engine.active_groups(), engine.queue_len()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_done_for_groups_whose_clients_have_gone() {
     // Two busy workers; four queries of two groups wait when all clients go.
     let pool = Pool::new(2, |_, _| Fate::Answers(Duration::from_secs(1)));
-    let engine = Engine::builder(parity(2), pool).build();
+    let engine = Engine::builder(parity(2), pool).build().unwrap();
     let hasty = |i: u8| Query {
-        patience: Some(Duration::from_secs(100)),
+        timeout: Some(Duration::from_secs(100)),
         ..query(f32::from(i))
     };
     let tasks: Vec<_> = (0..6)
@@ -272,6 +285,33 @@ async fn nothing_is_done_for_groups_whose_clients_have_gone() {
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     settle().await;
     let counted = engine.statistics();
-    assert_eq!((counted.tasks, engine.open_groups()), (2, 0), "{counted:?}");
+    assert_eq!(
+        (counted.tasks, engine.active_groups()),
+        (2, 0),
+        "{counted:?}"
+    );
     assert_eq!(counted.abandoned, 6);
+}
+
+#[test]
+fn settings_outside_their_ranges_are_errors() {
+    let builder = || Engine::builder(parity(2), Pool::new(3, |_, _| Fate::Fails));
+    let quantile = ReconstructionPolicy::AfterQuantile;
+    for (setting, builder) in [
+        ("retry_budget", builder().retry_budget(f64::NAN)),
+        ("retry_budget", builder().retry_budget(f64::INFINITY)),
+        ("retry_budget", builder().retry_budget(-0.1)),
+        ("retry_budget", builder().retry_budget(3.1)),
+        ("min_margin", builder().min_margin(f32::NAN)),
+        ("min_margin", builder().min_margin(f32::INFINITY)),
+        ("min_margin", builder().min_margin(-1.0)),
+        ("policy", builder().policy(quantile(f64::NAN))),
+        ("policy", builder().policy(quantile(1.5))),
+        ("max_queue_len", builder().max_queue_len(0)),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.setting, setting, "{error}");
+    }
+    let limits = builder().retry_budget(3.0).policy(quantile(1.0));
+    assert!(limits.max_queue_len(1).build().is_ok());
 }

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn nobody_slow_means_direct_answers_bit_for_bit() {
     let pool = Pool::new(6, |_, _| Fate::Answers(SERVICE));
-    let engine = Engine::builder(parity(4), pool).build();
+    let engine = Engine::builder(parity(4), pool).build().unwrap();
     let answers = all(&engine, (0..40).map(|i| query(i as f32 * 0.1)).collect()).await;
     for (i, answer) in answers.into_iter().enumerate() {
         let answer = answer.unwrap();
@@ -15,7 +15,7 @@ async fn nobody_slow_means_direct_answers_bit_for_bit() {
         }
     }
     settle().await;
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
     let counted = engine.statistics();
     assert_eq!(counted.direct + counted.reconstructed, 40);
 }
@@ -25,7 +25,7 @@ async fn a_straggler_is_reconstructed_and_its_late_answer_compared() {
     let pool = Pool::new(5, |worker, _| {
         Fate::Answers(if worker == 2 { 50 * SERVICE } else { SERVICE })
     });
-    let engine = Engine::builder(parity(4), pool.clone()).build();
+    let engine = Engine::builder(parity(4), pool.clone()).build().unwrap();
     let start = Instant::now();
     let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
     assert!(start.elapsed() <= 2 * SERVICE);
@@ -44,7 +44,7 @@ async fn a_straggler_is_reconstructed_and_its_late_answer_compared() {
     settle().await;
     let counted = engine.statistics();
     assert_eq!((counted.agreed, counted.disagreed), (1, 0));
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
     // The parity was on the worker that had no query.
     let log = pool.log.lock().unwrap();
     assert_eq!(log.given.last(), Some(&(vec![1.5, 1.0], 4)));
@@ -60,7 +60,10 @@ async fn one_dead_worker_costs_nothing_two_of_a_group_are_told() {
                 Fate::Answers(SERVICE)
             }
         });
-        let engine = Engine::builder(parity(4), pool).retries(0.0).build();
+        let engine = Engine::builder(parity(4), pool)
+            .retry_budget(0.0)
+            .build()
+            .unwrap();
         let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
         let errors: Vec<&ServeError> = answers.iter().filter_map(|a| a.as_ref().err()).collect();
         assert_eq!(errors.len(), lost);
@@ -71,7 +74,7 @@ async fn one_dead_worker_costs_nothing_two_of_a_group_are_told() {
             );
         }
         settle().await;
-        assert_eq!(engine.open_groups(), 0);
+        assert_eq!(engine.active_groups(), 0);
     }
 }
 
@@ -81,7 +84,7 @@ async fn a_parity_waits_for_a_worker_without_an_open_part_in_its_group() {
     let pool = Pool::new(2, |worker, _| {
         Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE })
     });
-    let engine = Engine::builder(parity(2), pool.clone()).build();
+    let engine = Engine::builder(parity(2), pool.clone()).build().unwrap();
     let start = Instant::now();
     all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
     assert!(start.elapsed() >= 2 * SERVICE && start.elapsed() < 3 * SERVICE);
@@ -97,13 +100,14 @@ async fn a_parity_waits_for_a_worker_without_an_open_part_in_its_group() {
         let to: Vec<usize> = log.given.iter().map(|(_, worker)| *worker).collect();
         assert_eq!(to, [0, 1, 1]);
     }
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
 
     // With workers to spare it goes to one without any part.
     let pool = Pool::new(4, |_, _| Fate::Answers(SERVICE));
     let engine = Engine::builder(parity(2), pool.clone())
-        .fill_deadline(SERVICE)
-        .build();
+        .max_batch_delay(SERVICE)
+        .build()
+        .unwrap();
     let (first, second) = tokio::join!(engine.predict(query(1.0)), async {
         sleep(SERVICE / 2).await;
         engine.predict(query(2.0)).await
@@ -121,8 +125,9 @@ async fn partial_groups_are_protected_after_the_fill_deadline() {
         Fate::Answers(if worker == 0 { 50 * SERVICE } else { SERVICE })
     });
     let engine = Engine::builder(parity(10), pool)
-        .fill_deadline(Duration::from_millis(5))
-        .build();
+        .max_batch_delay(Duration::from_millis(5))
+        .build()
+        .unwrap();
     let start = Instant::now();
     let answers = all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
     assert!(start.elapsed() <= Duration::from_millis(5) + 2 * SERVICE);
@@ -145,8 +150,9 @@ async fn ten_thousand_queries_are_conserved() {
         }
     });
     let engine = Engine::builder(parity(4), pool.clone())
-        .fill_deadline(Duration::from_millis(15))
-        .build();
+        .max_batch_delay(Duration::from_millis(15))
+        .build()
+        .unwrap();
     let mut tasks = Vec::new();
     for i in 0..10_000 {
         // Half of the capacity.
@@ -180,7 +186,7 @@ async fn ten_thousand_queries_are_conserved() {
     assert_eq!(counted.direct + counted.reconstructed, answered);
     assert_eq!(counted.lost + counted.rejected, refused);
     assert!(refused < 100, "{refused}");
-    assert_eq!((engine.open_groups(), engine.waiting()), (0, 0));
+    assert_eq!((engine.active_groups(), engine.queue_len()), (0, 0));
     assert!(counted.redundant > 0 && counted.reconstructed > 0);
 }
 
@@ -189,8 +195,9 @@ async fn close_decisions_are_held_back() {
     let slow = |worker: usize, _| Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE });
     for (least, reconstructed) in [(0.0, 1), (1.0, 1), (3.0, 0)] {
         let engine = Engine::builder(parity(4), Pool::new(6, slow))
-            .least_margin(least)
-            .build();
+            .min_margin(least)
+            .build()
+            .unwrap();
         // The sum of the first is 1: its outputs 1 and -1 differ by 2.
         let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
         assert!(answers.iter().all(Result::is_ok));
@@ -218,7 +225,8 @@ async fn reconstruction_waits_for_a_quantile() {
     ] {
         let engine = Engine::builder(parity(4), Pool::new(12, slow))
             .policy(policy)
-            .build();
+            .build()
+            .unwrap();
         let mut late = 0;
         for _ in 0..300 {
             let begin = Instant::now();
@@ -238,13 +246,13 @@ async fn a_group_as_large_as_the_pool_survives_a_failure() {
         (0, _) => Fate::Fails,
         _ => Fate::Answers(SERVICE),
     });
-    let engine = Engine::builder(parity(3), pool).build();
+    let engine = Engine::builder(parity(3), pool).build().unwrap();
     let begin = Instant::now();
     let answers = all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert!(begin.elapsed() < 10 * SERVICE);
     settle().await;
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
     assert_eq!(engine.statistics().reconstructed, 1);
 
     // And where the other workers fail as well, nothing waits for a place that will not come.
@@ -252,13 +260,13 @@ async fn a_group_as_large_as_the_pool_survives_a_failure() {
         2 => Fate::Answers(SERVICE),
         _ => Fate::Fails,
     });
-    let engine = Engine::builder(parity(3), pool).build();
+    let engine = Engine::builder(parity(3), pool).build().unwrap();
     let begin = Instant::now();
     let answers = all(&engine, (0..3).map(|i| query(i as f32)).collect()).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert!(begin.elapsed() < 10 * SERVICE);
     settle().await;
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
     assert!(engine.statistics().retries >= 1);
 }
 
@@ -269,7 +277,10 @@ async fn exact_answers_are_not_held_back() {
         Fate::Answers(SERVICE * if worker == 0 { 1000 } else { 1 })
     });
     let code = Arc::new(Replication::new(1, 1).unwrap());
-    let engine = Engine::builder(code, pool).least_margin(1000.0).build();
+    let engine = Engine::builder(code, pool)
+        .min_margin(1000.0)
+        .build()
+        .unwrap();
     let start = Instant::now();
     // Who refuses what is approximate takes a copy, which is the model's own answer.
     let strict = Query {

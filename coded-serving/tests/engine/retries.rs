@@ -12,7 +12,7 @@ async fn what_the_code_cannot_make_up_for_is_sent_again() {
             Fate::Answers(SERVICE)
         }
     });
-    let engine = Engine::builder(parity(4), pool.clone()).build();
+    let engine = Engine::builder(parity(4), pool.clone()).build().unwrap();
     let answers = all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
     for (number, answer) in answers.iter().enumerate() {
         let answer = answer.as_ref().unwrap();
@@ -23,11 +23,11 @@ async fn what_the_code_cannot_make_up_for_is_sent_again() {
     // The first retry makes the other lost answer decodable.
     assert!((1..=2).contains(&counted.retries), "{counted:?}");
     assert_eq!(counted.lost, 0);
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
 
     // Three attempts more, not for ever.
     let dead = Pool::new(3, |_, _| Fate::Fails);
-    let engine = Engine::builder(parity(1), dead).build();
+    let engine = Engine::builder(parity(1), dead).build().unwrap();
     let answers = all(&engine, vec![query(1.0)]).await;
     assert!(matches!(answers[0], Err(ServeError::Unrecoverable { .. })));
     assert_eq!(engine.statistics().retries, 3);
@@ -40,7 +40,7 @@ async fn what_the_code_cannot_make_up_for_is_sent_again() {
             Fate::Answers(SERVICE)
         }
     });
-    let engine = Engine::builder(parity(4), pool).build();
+    let engine = Engine::builder(parity(4), pool).build().unwrap();
     all(&engine, (0..4).map(|i| query(i as f32)).collect()).await;
     let counted = engine.statistics();
     assert_eq!((counted.retries, counted.reconstructed), (0, 1));
@@ -53,7 +53,7 @@ async fn what_the_code_cannot_make_up_for_is_sent_again() {
             Fate::Answers(SERVICE)
         }
     });
-    let engine = Engine::builder(parity(4), pool).build();
+    let engine = Engine::builder(parity(4), pool).build().unwrap();
     let strict = |i| Query {
         accepts_reconstruction: false,
         ..query(i as f32)
@@ -79,7 +79,7 @@ async fn late_queries_are_hedged_within_the_budget() {
         if hedged {
             builder = builder.hedging(Hedging::new(0.85, 0.2).unwrap());
         }
-        let engine = builder.build();
+        let engine = builder.build().unwrap();
         let mut late = 0;
         for _ in 0..400 {
             let begin = Instant::now();
@@ -91,7 +91,7 @@ async fn late_queries_are_hedged_within_the_budget() {
         settle().await;
         let counted = engine.statistics();
         assert_eq!(counted.direct, 800);
-        assert_eq!(engine.open_groups(), 0);
+        assert_eq!(engine.active_groups(), 0);
         if hedged {
             // Until the latencies are known, and when the copy is slow, too.
             assert!(late <= 20, "{late}");
@@ -114,7 +114,8 @@ async fn without_reconstruction_what_failed_is_sent_again() {
     });
     let engine = Engine::builder(parity(2), pool)
         .policy(ReconstructionPolicy::Never)
-        .build();
+        .build()
+        .unwrap();
     let answers = all(&engine, (0..2).map(|i| query(i as f32)).collect()).await;
     for answer in answers {
         let provenance = answer.unwrap().provenance;
@@ -134,10 +135,11 @@ async fn nothing_is_sent_again_for_a_client_that_has_given_up() {
     });
     let code = Arc::new(Replication::new(1, 0).unwrap());
     let engine = Engine::builder(code, pool.clone())
-        .rest_after_failure(Duration::from_millis(500))
-        .build();
+        .failure_cooldown(Duration::from_millis(500))
+        .build()
+        .unwrap();
     let hasty = Query {
-        patience: Some(Duration::from_millis(100)),
+        timeout: Some(Duration::from_millis(100)),
         ..query(1.0)
     };
     let answer = engine.predict(hasty).await;
@@ -146,7 +148,7 @@ async fn nothing_is_sent_again_for_a_client_that_has_given_up() {
     // It was queued again while the worker rested, and its time was over when the worker came back.
     assert_eq!(engine.statistics().retries, 1);
     assert_eq!(pool.log.lock().unwrap().given.len(), 1);
-    assert_eq!(engine.open_groups(), 0);
+    assert_eq!(engine.active_groups(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,10 +160,11 @@ async fn what_makes_up_for_a_failure_does_not_wait_behind_queries() {
     });
     let engine = Engine::builder(parity(2), pool)
         .shed_above(usize::MAX)
-        .most_waiting(1000)
-        .retries(0.0)
-        .rest_after_failure(Duration::from_secs(1))
-        .build();
+        .max_queue_len(1000)
+        .retry_budget(0.0)
+        .failure_cooldown(Duration::from_secs(1))
+        .build()
+        .unwrap();
     let send = |queries: Vec<Query>| {
         let engine = engine.clone();
         tokio::spawn(async move { all(&engine, queries).await })
@@ -189,7 +192,8 @@ async fn a_query_whose_hedge_finds_no_worker_is_sent_again_when_it_fails() {
     let code = Arc::new(Replication::new(1, 0).unwrap());
     let engine = Engine::builder(code, pool)
         .hedging(Hedging::new(0.95, 0.1).unwrap())
-        .build();
+        .build()
+        .unwrap();
     for number in 0..101 {
         let answer = engine.predict(query(number as f32)).await;
         assert!(answer.is_ok(), "{number}: {answer:?}");

@@ -70,7 +70,7 @@ async fn answers_are_those_of_the_model_as_json_and_as_bytes() {
         "{metrics}"
     );
     assert!(
-        metrics.contains("coded_serving_answers_direct_total{model=\"sum\"} 5"),
+        metrics.contains("coded_serving_predictions_direct_total{model=\"sum\"} 5"),
         "{metrics}"
     );
     assert_eq!(server.stop().await, 0);

@@ -23,9 +23,10 @@ async fn a_gateway_answers_through_http_and_grpc_although_a_server_is_dead() {
     servers.remove(1).stop().await;
     let code = Arc::new(InvNet::new(4, 1, MixedQueries).unwrap());
     let engine = Engine::builder(code, Pool::new(workers))
-        .retries(0.0)
-        .fill_deadline(Duration::from_millis(50))
-        .build();
+        .retry_budget(0.0)
+        .max_batch_delay(Duration::from_millis(50))
+        .build()
+        .unwrap();
     let gateway = Server::start(engine.clone()).await;
     let client = HttpWorker::new(&gateway.url(""), ModelNames::base("sum")).unwrap();
     assert_eq!(client.metadata().await.unwrap(), metadata());
@@ -75,7 +76,13 @@ async fn clients_can_refuse_reconstruction_and_name_their_patience() {
         .map(|_| LocalWorker::new([(Model::Base, slow)]).unwrap().into())
         .collect();
     let engine = Engine::builder(code, Pool::new(workers));
-    let server = Server::start(engine.fill_deadline(Duration::from_millis(100)).build()).await;
+    let server = Server::start(
+        engine
+            .max_batch_delay(Duration::from_millis(100))
+            .build()
+            .unwrap(),
+    )
+    .await;
     let ask = |first: f32, parameters: &str| {
         let body = format!(
             r#"{{"inputs":[{{"name":"input","shape":[1,4],"datatype":"FP32","data":[{first},0,0,0]}}],"parameters":{{{parameters}}}}}"#
@@ -129,11 +136,13 @@ async fn stopping_loses_no_request() {
         Delay::constant(Duration::from_millis(100)),
         0.0,
         &SeedTree::new(1),
-    );
+    )
+    .unwrap();
     let code = Arc::new(InvNet::new(10, 1, MixedQueries).unwrap());
     let engine = Engine::builder(code, pool)
-        .fill_deadline(Duration::from_secs(30))
-        .build();
+        .max_batch_delay(Duration::from_secs(30))
+        .build()
+        .unwrap();
     let server = Server::start(engine.clone()).await;
     let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false)
         .unwrap()
@@ -163,8 +172,15 @@ async fn overload_is_turned_away_with_a_time_to_come_back() {
         Delay::constant(Duration::from_millis(50)),
         0.0,
         &SeedTree::new(1),
-    );
-    let server = Server::start(Engine::builder(uncoded(), pool).most_waiting(2).build()).await;
+    )
+    .unwrap();
+    let server = Server::start(
+        Engine::builder(uncoded(), pool)
+            .max_queue_len(2)
+            .build()
+            .unwrap(),
+    )
+    .await;
     let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false)
         .unwrap()
         .bytes;
@@ -206,7 +222,9 @@ async fn a_query_that_the_model_cannot_answer_harms_no_worker() {
             .unwrap()
             .into()
     });
-    let engine = Engine::builder(uncoded(), Pool::new(pool.collect())).build();
+    let engine = Engine::builder(uncoded(), Pool::new(pool.collect()))
+        .build()
+        .unwrap();
     let gateway = Server::start(engine.clone()).await;
     let poison = [[3e38, 3e38, 3e38, 3e38]];
     for _ in 0..5 {
@@ -228,8 +246,9 @@ async fn a_query_that_the_model_cannot_answer_harms_no_worker() {
 async fn stopping_waits_for_no_group_to_fill() {
     let code = Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap();
     let engine = Engine::builder(Arc::new(code), Pool::new(local(4)))
-        .fill_deadline(Duration::from_secs(3600))
-        .build();
+        .max_batch_delay(Duration::from_secs(3600))
+        .build()
+        .unwrap();
     let server = Server::start(engine.clone()).await;
     let url = server.url("/v2/models/sum/infer");
     let body = write_request(&request(&[[1.0, 2.0, 3.0, 4.0]]), false).unwrap();
@@ -243,7 +262,7 @@ async fn stopping_waits_for_no_group_to_fill() {
             .unwrap()
             .status()
     });
-    while engine.open_groups() == 0 {
+    while engine.active_groups() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(server.stop().await, 0);
@@ -280,7 +299,9 @@ async fn only_what_is_wrong_with_a_query_is_blamed_on_it() {
             .unwrap()
             .into(),
     );
-    let engine = Engine::builder(uncoded(), Pool::new(workers)).build();
+    let engine = Engine::builder(uncoded(), Pool::new(workers))
+        .build()
+        .unwrap();
     let server = Server::start(engine.clone()).await;
     let (status, text) = post(
         &server,
@@ -295,4 +316,14 @@ async fn only_what_is_wrong_with_a_query_is_blamed_on_it() {
         (1, 1)
     );
     assert_eq!(server.stop().await, 0);
+}
+
+#[test]
+fn injected_faults_have_a_probability() {
+    let seed = SeedTree::new(1);
+    for probability in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
+        let faults = Chaos::new(Pool::new(Vec::new()), Delay::NONE, probability, &seed);
+        let error = faults.unwrap_err();
+        assert_eq!(error.parameter, "failure_probability", "{probability}");
+    }
 }

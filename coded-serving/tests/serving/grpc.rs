@@ -117,7 +117,9 @@ async fn deadlines_of_grpc_are_kept() {
         model(x)
     };
     let worker = LocalWorker::new([(Model::Base, slow)]).unwrap().into();
-    let engine = Engine::builder(uncoded(), Pool::new(vec![worker])).build();
+    let engine = Engine::builder(uncoded(), Pool::new(vec![worker]))
+        .build()
+        .unwrap();
     let server = Server::start(engine).await;
     let mut asked = tonic::Request::new(InferMessage {
         model_name: "sum".to_owned(),

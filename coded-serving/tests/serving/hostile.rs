@@ -139,8 +139,9 @@ async fn a_compressed_bomb_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_of_many_rows_are_let_in_whole_or_not_at_all() {
     let engine = Engine::builder(uncoded(), Pool::new(local(2)))
-        .most_waiting(10)
-        .build();
+        .max_queue_len(10)
+        .build()
+        .unwrap();
     let server = Server::start(engine.clone()).await;
     for (rows, expected) in [(1, 200), (12, 200), (13, 400), (200, 400)] {
         let rows = vec![[1.0, 2.0, 3.0, 4.0]; rows];

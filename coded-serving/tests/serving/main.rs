@@ -79,7 +79,7 @@ impl Server {
         let host = Host::new(vec![ServedModel {
             metadata: metadata(),
             engine,
-            patience: Duration::from_secs(5),
+            default_timeout: Duration::from_secs(5),
         }])
         .unwrap();
         let listeners = Listeners {
@@ -114,7 +114,12 @@ fn uncoded() -> Arc<dyn Code> {
 }
 
 async fn plain() -> Server {
-    Server::start(Engine::builder(uncoded(), Pool::new(local(2))).build()).await
+    Server::start(
+        Engine::builder(uncoded(), Pool::new(local(2)))
+            .build()
+            .unwrap(),
+    )
+    .await
 }
 
 fn request(rows: &[[f32; WIDTH]]) -> InferRequest {

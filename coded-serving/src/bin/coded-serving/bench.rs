@@ -1,4 +1,4 @@
-//! `bench`: load for a server.
+//! `bench`: load tests.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use septet_coded_serving::load::{Arrivals, Summary, open_loop};
 use septet_core::seed::SeedTree;
 
-use crate::client::{Client, how};
+use crate::client::{Client, outcome};
 use crate::config::on_all_cores;
 use crate::faults;
 use crate::latency;
@@ -22,11 +22,11 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Send queries when they are due, whether or not earlier ones were answered
+    /// Send queries on schedule, whether or not earlier ones were answered (open loop)
     Load(Load),
-    /// Compare codes by the latency of rounds, with real worker processes whose answers are held up
+    /// Compare codes by the latency of rounds on real worker processes with injected stragglers
     Latency(latency::Arguments),
-    /// Kill, stop and overload real processes under load, and tell what clients see
+    /// Kill, stop and overload real processes under load, and report what clients see
     Faults(faults::Arguments),
 }
 
@@ -37,19 +37,19 @@ pub(crate) struct Load {
     /// The model
     #[arg(long)]
     name: String,
-    /// Queries a second
+    /// Queries per second
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
-    /// How many queries
+    /// The number of queries
     #[arg(long, default_value_t = 1000)]
     queries: u64,
-    /// At equal intervals instead of independently
+    /// Equal intervals instead of a Poisson process
     #[arg(long)]
     constant: bool,
-    /// The seed
+    /// The seed of the arrivals
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -76,12 +76,13 @@ async fn send(load: &Load) -> anyhow::Result<Summary> {
     } else {
         Arrivals::poisson(load.rate)?
     };
-    let first = client.ask(&values).await;
-    first.context("the model does not answer a first query")?;
+    // Fail early, and keep the connection set-up out of the measured latencies.
+    let first = client.infer(&values).await;
+    first.context("the model does not answer a trial query")?;
     let seed = SeedTree::new(load.seed);
     Ok(open_loop(load.queries, arrivals, &seed, move |_| {
         let (client, values) = (client.clone(), Arc::clone(&values));
-        async move { how(&client.ask(&values).await) }
+        async move { outcome(&client.infer(&values).await) }
     })
     .await)
 }
@@ -116,7 +117,7 @@ fn print(summary: &Summary, json: bool) {
         return;
     }
     println!(
-        "{} queries in {:.1} s: {} answered ({} reconstructed), {} turned away, {} failed; {:.1} answers a second",
+        "{} queries in {:.1} s: {} answered ({} reconstructed), {} rejected, {} failed; {:.1} answers per second",
         summary.sent(),
         summary.elapsed.as_secs_f64(),
         summary.answered(),
@@ -125,7 +126,7 @@ fn print(summary: &Summary, json: bool) {
         summary.failed,
         summary.goodput()
     );
-    println!("latency from when a query was due, ms:");
+    println!("latency from the scheduled time, ms:");
     println!("  mean  {:>8}", milliseconds(summary.mean()));
     for quantile in quantiles {
         println!(

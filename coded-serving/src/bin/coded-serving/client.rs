@@ -1,11 +1,11 @@
-//! A client of one model of a server, over HTTP.
+//! An HTTP client for one model of a server.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 
 use septet_coded_serving::Tensor;
-use septet_coded_serving::load::Answered;
+use septet_coded_serving::load::Outcome;
 use septet_coded_serving::protocol::http::{
     JSON_LENGTH, json_length, read_response, write_request,
 };
@@ -14,21 +14,21 @@ use septet_coded_serving::protocol::{
     TensorMetadata,
 };
 
-/// What is needed to ask a model. Clones share the connections.
+/// A client for one model. Clones share the connections.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    /// Where queries go.
+    /// The URL of the inference endpoint.
     url: Arc<str>,
     input: Arc<TensorMetadata>,
     /// The shape of one query.
     shape: Vec<usize>,
-    /// Whether the server takes tensors as bytes.
+    /// Whether the server supports binary tensors.
     binary: bool,
 }
 
 impl Client {
-    /// Asks the server what the model is.
+    /// Requests the metadata of the model and of the server.
     pub(crate) async fn connect(server: &str, model: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -36,20 +36,22 @@ impl Client {
             .build()?;
         let base = server.trim_end_matches('/');
         let url = format!("{base}/v2/models/{model}");
-        let asked = http.get(&url).send().await;
-        let metadata: ModelMetadata = asked
+        let response = http.get(&url).send().await;
+        let metadata: ModelMetadata = response
             .and_then(reqwest::Response::error_for_status)
-            .context("the server does not say what the model is")?
+            .context("the metadata of the model cannot be read")?
             .json()
             .await
-            .context("the server does not say what the model is")?;
+            .context("the metadata of the model cannot be read")?;
         let input = metadata.inputs.into_iter().next();
         let input = input.context("the model has no input")?;
+        // Queries are sent one per request: the batch dimension is 1, all others have to be fixed.
         let mut shape = vec![1];
         for &dimension in input.shape.iter().skip(1) {
             let fixed = usize::try_from(dimension).ok().filter(|&n| n > 0);
             shape.push(fixed.context("the model's input has no fixed shape")?);
         }
+        // A server without usable metadata may still answer JSON requests.
         let server = http.get(format!("{base}/v2")).send().await;
         let server: Option<ServerMetadata> = match server {
             Ok(answer) => answer.json().await.ok(),
@@ -64,13 +66,13 @@ impl Client {
         })
     }
 
-    /// Numbers in a query.
+    /// The number of values of a query.
     pub(crate) fn width(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// One query, and whether its answer was reconstructed.
-    pub(crate) async fn ask(&self, values: &[f32]) -> anyhow::Result<(Tensor, bool)> {
+    /// Sends one query. Returns the output, and whether it was reconstructed.
+    pub(crate) async fn infer(&self, values: &[f32]) -> anyhow::Result<(Tensor, bool)> {
         let request = InferRequest {
             inputs: vec![NamedTensor {
                 name: self.input.name.clone(),
@@ -94,28 +96,28 @@ impl Client {
             bytes.len(),
         )?;
         let response = read_response(&bytes, length)?;
-        let told = response.parameters.get("reconstructed");
-        let reconstructed = told == Some(&Parameter::Bool(true));
+        let parameter = response.parameters.get("reconstructed");
+        let reconstructed = parameter == Some(&Parameter::Bool(true));
         let output = response.outputs.into_iter().next();
-        let output = output.context("the answer has no output")?;
+        let output = output.context("the response has no output")?;
         Ok((output.tensor, reconstructed))
     }
 }
 
-/// How a query ended. One that found nobody listening counts as turned away.
-pub(crate) fn how(answer: &anyhow::Result<(Tensor, bool)>) -> Answered {
+/// The outcome of a query. A refused connection counts as rejected.
+pub(crate) fn outcome(answer: &anyhow::Result<(Tensor, bool)>) -> Outcome {
     match answer {
-        Ok((_, true)) => Answered::Reconstructed,
-        Ok((_, false)) => Answered::Direct,
+        Ok((_, true)) => Outcome::Reconstructed,
+        Ok((_, false)) => Outcome::Direct,
         Err(error) => {
             let error = error.downcast_ref::<reqwest::Error>();
             let refused = error.is_some_and(|error| {
                 error.is_connect() || error.status().is_some_and(|status| status.as_u16() == 429)
             });
             if refused {
-                Answered::Rejected
+                Outcome::Rejected
             } else {
-                Answered::Failed
+                Outcome::Failed
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is served: models, their workers, and the code between.
+//! The configuration of a server: models, their workers and their codes.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,28 +19,28 @@ use septet_coded_serving::code::{
     ApproximateBackup, Code, Interpolation, InvNet, MixedQueries, Model, Replication, Smoother,
     SumParity,
 };
-use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
+use septet_coded_serving::engine::{Backend, Engine, ReconstructionPolicy};
 use septet_coded_serving::load::Delay;
 use septet_coded_serving::network::{ExactInverse, SetEncoder, Tensors};
 use septet_coded_serving::protocol::ModelMetadata;
-use septet_coded_serving::server::http::MOST_BYTES;
+use septet_coded_serving::server::http::MAX_BODY_BYTES;
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
 use septet_core::seed::SeedTree;
 
 use crate::quantity::Time;
 
-/// A whole configuration.
+/// The configuration of a server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     #[serde(default = "Listen::all")]
     pub(crate) listen: Listen,
-    /// How long requests are answered after a signal to stop, while saying `not ready`.
+    /// How long requests are still accepted after a stop signal, while the server reports not ready.
     #[serde(default = "no_time")]
-    pub(crate) linger: Time,
-    /// How long requests that were begun may take after that.
+    pub(crate) shutdown_delay: Time,
+    /// How long pending requests may take after that.
     #[serde(default = "ten_seconds")]
-    pub(crate) grace: Time,
+    pub(crate) grace_period: Time,
     #[serde(rename = "model")]
     pub(crate) models: Vec<ModelConfig>,
 }
@@ -53,7 +53,7 @@ const fn ten_seconds() -> Time {
     Time::milliseconds(10_000)
 }
 
-/// Where to listen: at the ports of Triton on the loopback when nothing is said, else where it is said.
+/// The addresses to listen on. Without this section, Triton's ports on the loopback interface.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listen {
@@ -95,24 +95,24 @@ pub(crate) struct ModelConfig {
     pub(crate) workers: Vec<WorkerConfig>,
 }
 
-/// Which code.
+/// The code of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CodeKind {
-    /// No redundancy: retries and hedging at most
+    /// No redundancy; retries and hedging are possible
     #[default]
     None,
     /// Copies of each query
     Replication,
-    /// A student model beside the model, for each query
+    /// A student model that also answers each query
     Student,
-    /// The sum of the queries, for a parity model
+    /// Parity Models: the sum of the queries, answered by a parity model
     Parm,
-    /// Parity queries that the model itself answers
+    /// Coded-InvNet: parity queries that the model itself answers
     CodedInvnet,
-    /// Mixtures of the queries, any model; every answer is approximate
+    /// ApproxIFER: mixtures of the queries, for any model; every answer is approximate
     Approxifer,
-    /// As `approxifer`, with smoothing splines
+    /// NeRCC: as `approxifer`, with smoothing splines
     Nercc,
 }
 
@@ -120,11 +120,11 @@ pub(crate) enum CodeKind {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CodeConfig {
     pub(crate) kind: CodeKind,
-    /// Queries of a group.
+    /// Queries per group.
     pub(crate) group: usize,
-    /// Redundant tasks of a group, or copies of each query.
+    /// Redundant tasks per group, or copies per query.
     pub(crate) redundant: usize,
-    /// A file with a trained encoder; `mixed` for the mean of the queries, which suits linear models;
+    /// A file with a trained encoder; `mixed` for the mean of the queries (exact for linear models);
     /// `exact` for the inverse of an invertible base model.
     pub(crate) encoder: Option<PathBuf>,
 }
@@ -141,7 +141,7 @@ impl Default for CodeConfig {
 }
 
 impl CodeConfig {
-    /// The code, for a base model when it is in this process.
+    /// Builds the code. `base` is the base model, if it is in this process.
     pub(crate) fn build(&self, base: Option<&LocalNetwork>) -> anyhow::Result<Arc<dyn Code>> {
         let Self {
             kind,
@@ -153,7 +153,7 @@ impl CodeConfig {
         let tasks = group.saturating_add(redundant);
         let is_one = matches!(kind, CodeKind::Student | CodeKind::Parm);
         if is_one && redundant != 1 {
-            bail!("`redundant` is {redundant}: expected 1, the only one that this code has");
+            bail!("`redundant`: expected 1 for this code, found {redundant}");
         }
         Ok(match kind {
             CodeKind::None => Arc::new(Replication::new(1, 0)?),
@@ -176,6 +176,7 @@ impl CodeConfig {
         })
     }
 
+    /// Builds Coded-InvNet with the configured encoder.
     fn invnet(&self, base: Option<&LocalNetwork>) -> anyhow::Result<Arc<dyn Code>> {
         let (group, parities) = (self.group, self.redundant);
         let Some(encoder) = &self.encoder else {
@@ -193,32 +194,32 @@ impl CodeConfig {
         }
         let tensors = Tensors::read(encoder)?;
         let encoder = SetEncoder::from_tensors(&tensors)
-            .with_context(|| format!("{} is no encoder", encoder.display()))?;
+            .with_context(|| format!("{} is not an encoder", encoder.display()))?;
         Ok(Arc::new(InvNet::new(group, parities, encoder)?))
     }
 }
 
-/// How the engine behaves.
+/// The settings of the engine of a model.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EngineConfig {
-    /// When reconstructed answers are given out.
+    /// When reconstructed answers are released.
     pub(crate) reconstruct: Policy,
-    /// How long a group stays open.
-    pub(crate) fill: Time,
-    /// How many queries may wait; more are turned away.
-    pub(crate) most_waiting: Option<usize>,
-    /// With more waiting queries no redundant tasks are made.
+    /// The maximum time that a group stays open after its first query.
+    pub(crate) max_batch_delay: Time,
+    /// The maximum number of queued queries; more are rejected.
+    pub(crate) max_queue_len: Option<usize>,
+    /// With more queued queries than this, groups get no redundant tasks.
     pub(crate) shed_above: Option<usize>,
-    /// The smallest margin of a reconstructed answer.
-    pub(crate) least_margin: f32,
-    /// Failed queries that are sent again, as a share of all.
-    pub(crate) retries: f64,
-    /// Late queries that are sent twice, as a share of all: those later than the quantile 0.95.
-    pub(crate) hedges: f64,
-    /// How long a query waits whose client names no time.
-    pub(crate) patience: Time,
-    /// How long a worker may take for a task.
+    /// The minimum margin of a reconstructed answer.
+    pub(crate) min_margin: f32,
+    /// The maximum number of retries per query, on average.
+    pub(crate) retry_budget: f64,
+    /// The maximum fraction of queries that are hedged, after the 95th percentile of latency; 0 for none.
+    pub(crate) hedge_budget: f64,
+    /// The timeout of requests without a parameter `timeout`.
+    pub(crate) default_timeout: Time,
+    /// The timeout of a task on a worker.
     pub(crate) worker_timeout: Time,
 }
 
@@ -226,13 +227,13 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             reconstruct: Policy(ReconstructionPolicy::FirstWins),
-            fill: Time::milliseconds(2),
-            most_waiting: None,
+            max_batch_delay: Time::milliseconds(2),
+            max_queue_len: None,
             shed_above: None,
-            least_margin: 0.0,
-            retries: 0.1,
-            hedges: 0.0,
-            patience: Time::milliseconds(30_000),
+            min_margin: 0.0,
+            retry_budget: 0.1,
+            hedge_budget: 0.0,
+            default_timeout: Time::milliseconds(30_000),
             worker_timeout: Time::milliseconds(30_000),
         }
     }
@@ -268,7 +269,7 @@ impl<'de> Deserialize<'de> for Policy {
     }
 }
 
-/// Some workers of the same kind.
+/// A worker, or several of the same kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkerConfig {
@@ -276,12 +277,12 @@ pub(crate) struct WorkerConfig {
     pub(crate) file: Option<PathBuf>,
     /// A server: `http://host:port`, or `grpc://host:port`.
     pub(crate) url: Option<String>,
-    /// The model's name on that server, if it is another one.
+    /// The name of the model on that server, if it differs.
     pub(crate) model: Option<String>,
-    /// What it is for: `base`, `parity` or `student`.
+    /// The model that it serves: `base`, `parity` or `student`.
     #[serde(default = "base_role")]
     pub(crate) role: String,
-    /// How many of them, in this process.
+    /// The number of workers of this kind, in this process.
     #[serde(default = "one")]
     pub(crate) count: usize,
 }
@@ -294,20 +295,24 @@ const fn one() -> usize {
     1
 }
 
-/// What holds up and fails tasks on purpose.
+/// Delays and failures to inject into the workers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Disturbance {
+pub(crate) struct InjectedFaults {
     pub(crate) delay: Delay,
-    pub(crate) failures: f64,
+    pub(crate) failure_probability: f64,
     pub(crate) seed: u64,
 }
 
-impl Disturbance {
-    pub(crate) const NONE: Self = Self {
-        delay: Delay::NONE,
-        failures: 0.0,
-        seed: 0,
-    };
+impl InjectedFaults {
+    fn inject(self, pool: Pool) -> anyhow::Result<Chaos<Pool>> {
+        let seed = SeedTree::new(self.seed);
+        Ok(Chaos::new(
+            pool,
+            self.delay,
+            self.failure_probability,
+            &seed,
+        )?)
+    }
 }
 
 impl Config {
@@ -316,7 +321,7 @@ impl Config {
             .with_context(|| format!("{} cannot be read", path.display()))?;
         let mut config: Self =
             toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
-        // Files are named from where the configuration lies.
+        // Relative paths are relative to the folder of the configuration.
         let folder = path.parent().unwrap_or(Path::new(""));
         for model in &mut config.models {
             let worker_files = model
@@ -333,12 +338,16 @@ impl Config {
         Ok(config)
     }
 
-    /// The models with their engines. Waits up to ten seconds for a server to say what it serves.
-    pub(crate) async fn host(&self, disturbance: Disturbance) -> anyhow::Result<Host<Chaos<Pool>>> {
+    /// Builds the models and their engines on the pools that `wrap` returns. Waits up to ten seconds for the
+    /// metadata of a remote model.
+    async fn host<B: Backend>(
+        &self,
+        wrap: impl Fn(Pool) -> anyhow::Result<B>,
+    ) -> anyhow::Result<Host<B>> {
         let mut served = Vec::new();
         for model in &self.models {
             let model = model
-                .served(disturbance)
+                .served(&wrap)
                 .await
                 .with_context(|| format!("the model `{}` cannot be served", model.name))?;
             served.push(model);
@@ -346,35 +355,52 @@ impl Config {
         Ok(Host::new(served)?)
     }
 
-    /// Serves until a signal to stop; `told` is called once with the addresses.
-    pub(crate) async fn serve(
+    /// Serves until a stop signal. Calls `ready` once, with the addresses.
+    pub(crate) async fn serve(&self, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+        self.serve_on(Ok, ready).await
+    }
+
+    /// Serves with injected faults, for tests and demonstrations.
+    pub(crate) async fn serve_with_faults(
         &self,
-        disturbance: Disturbance,
-        told: impl FnOnce(&Bound),
+        faults: InjectedFaults,
+        ready: impl FnOnce(&Addresses),
     ) -> anyhow::Result<()> {
-        let (listeners, bound) = self.listen.bind().await?;
-        let host = self.host(disturbance).await?;
-        told(&bound);
+        self.serve_on(|pool| faults.inject(pool), ready).await
+    }
+
+    async fn serve_on<B: Backend>(
+        &self,
+        wrap: impl Fn(Pool) -> anyhow::Result<B>,
+        ready: impl FnOnce(&Addresses),
+    ) -> anyhow::Result<()> {
+        // Bind first: a port in use should not cost the time to load the models.
+        let (listeners, addresses) = self.listen.bind().await?;
+        let host = self.host(wrap).await?;
+        ready(&addresses);
         let drain = Drain {
-            linger: self.linger.0,
-            grace: self.grace.0,
+            delay: self.shutdown_delay.0,
+            grace_period: self.grace_period.0,
         };
         let waiting = serve(host, listeners, drain, stop_signal()?).await?;
         if waiting > 0 {
-            bail!("{waiting} clients were still waiting after {}", self.grace);
+            bail!(
+                "{waiting} clients were still waiting after {}",
+                self.grace_period
+            );
         }
         Ok(())
     }
 }
 
-/// The addresses that a server listens at.
-pub(crate) struct Bound {
+/// The addresses that a server listens on, with the actual ports.
+pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) grpc: Option<SocketAddr>,
     pub(crate) metrics: Option<SocketAddr>,
 }
 
-impl std::fmt::Display for Bound {
+impl std::fmt::Display for Addresses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "http={}", self.http)?;
         if let Some(grpc) = self.grpc {
@@ -388,10 +414,11 @@ impl std::fmt::Display for Bound {
 }
 
 impl Listen {
-    async fn bind(&self) -> anyhow::Result<(Listeners, Bound)> {
+    /// Opens the sockets.
+    async fn bind(&self) -> anyhow::Result<(Listeners, Addresses)> {
         async fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
             let listener = TcpListener::bind(address).await;
-            let listener = listener.with_context(|| format!("cannot listen at {address}"))?;
+            let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
             let bound = listener.local_addr()?;
             Ok((listener, bound))
         }
@@ -404,7 +431,7 @@ impl Listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let bound = Bound {
+        let bound = Addresses {
             http: http_bound,
             grpc: grpc.as_ref().map(|(_, bound)| *bound),
             metrics: metrics.as_ref().map(|(_, bound)| *bound),
@@ -418,7 +445,7 @@ impl Listen {
     }
 }
 
-/// Over when the process is asked to stop.
+/// Resolves when the process receives SIGTERM or Ctrl-C.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -428,7 +455,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
         #[cfg(not(unix))]
         let terminated = std::future::pending::<Option<()>>();
         tokio::select! {
-            // Whatever it says, there is no way to hear of a later one.
+            // On an error no later Ctrl-C could be received either, so it stops the server too.
             _ = tokio::signal::ctrl_c() => {}
             _ = terminated => {}
         }
@@ -436,7 +463,12 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 impl ModelConfig {
-    async fn served(&self, disturbance: Disturbance) -> anyhow::Result<ServedModel<Chaos<Pool>>> {
+    /// Builds the workers, the code and the engine of the model.
+    async fn served<B: Backend>(
+        &self,
+        wrap: &impl Fn(Pool) -> anyhow::Result<B>,
+    ) -> anyhow::Result<ServedModel<B>> {
+        // The workers of all roles; the first local base model also serves to build the code.
         let mut workers = Vec::new();
         let mut is_base = Vec::new();
         let mut base: Option<LocalNetwork> = None;
@@ -449,8 +481,9 @@ impl ModelConfig {
             workers.extend(made.workers);
         }
         if workers.is_empty() {
-            bail!("it has no worker");
+            bail!("no worker is configured");
         }
+        // Without a worker for its parity model or student, a code would silently protect nothing.
         let redundant = match self.code.kind {
             CodeKind::Parm => Some("parity"),
             CodeKind::Student => Some("student"),
@@ -459,7 +492,7 @@ impl ModelConfig {
         if let Some(role) = redundant
             && !self.workers.iter().any(|worker| worker.role == role)
         {
-            bail!("its code needs a worker with the role `{role}`, and there is none");
+            bail!("the code needs a worker with the role `{role}`");
         }
         let code = self.code.build(base.as_ref())?;
         let metadata = match &base {
@@ -469,38 +502,38 @@ impl ModelConfig {
                 ..remote_metadata(&workers, &is_base).await?
             },
         };
-        fits(code.as_ref(), &metadata)?;
+        check_code(code.as_ref(), &metadata)?;
         let engine = &self.engine;
         let pool = Pool::new(workers).timeout(engine.worker_timeout.0);
-        let seed = SeedTree::new(disturbance.seed);
-        let pool = Chaos::new(pool, disturbance.delay, disturbance.failures, &seed);
-        let mut builder = Engine::builder(code, pool)
+        let mut builder = Engine::builder(code, wrap(pool)?)
             .policy(engine.reconstruct.0)
-            .fill_deadline(engine.fill.0)
-            .least_margin(engine.least_margin)
-            .retries(engine.retries);
-        if let Some(queries) = engine.most_waiting {
-            builder = builder.most_waiting(queries);
+            .max_batch_delay(engine.max_batch_delay.0)
+            .min_margin(engine.min_margin)
+            .retry_budget(engine.retry_budget);
+        if let Some(queries) = engine.max_queue_len {
+            builder = builder.max_queue_len(queries);
         }
         if let Some(queries) = engine.shed_above {
             builder = builder.shed_above(queries);
         }
-        if engine.hedges > 0.0 {
-            builder = builder.hedging(Hedging::new(0.95, engine.hedges)?);
+        // Written so that NaN is passed on, and rejected.
+        if engine.hedge_budget != 0.0 {
+            builder = builder.hedging(Hedging::new(0.95, engine.hedge_budget)?);
         }
         Ok(ServedModel {
             metadata,
-            engine: builder.build(),
-            patience: engine.patience.0,
+            engine: builder.build()?,
+            default_timeout: engine.default_timeout.0,
         })
     }
 }
 
-/// The most numbers of a query: no larger request is read.
-const MOST_VALUES: usize = MOST_BYTES / 4;
+/// The maximum number of values of a query: larger requests are rejected.
+const MAX_VALUES: usize = MAX_BODY_BYTES / 4;
 
-/// That the code can encode queries of the model: an encoder may be one for another model.
-fn fits(code: &dyn Code, metadata: &ModelMetadata) -> anyhow::Result<()> {
+/// Checks that the code can encode queries of the model, by encoding a group of zeros: the encoder may be for
+/// another model.
+fn check_code(code: &dyn Code, metadata: &ModelMetadata) -> anyhow::Result<()> {
     let shape = metadata.inputs.first().map(|input| input.shape.as_slice());
     let inner: Option<Vec<usize>> = shape
         .unwrap_or_default()
@@ -508,22 +541,22 @@ fn fits(code: &dyn Code, metadata: &ModelMetadata) -> anyhow::Result<()> {
         .skip(1)
         .map(|&n| usize::try_from(n).ok())
         .collect();
-    // Where the model takes many shapes, nothing can be said.
+    // A model with variable dimensions cannot be checked.
     let Some(inner) = inner else {
         return Ok(());
     };
     let shape: Vec<usize> = std::iter::once(1).chain(inner).collect();
     let values = shape.iter().try_fold(1_usize, |all, &n| all.checked_mul(n));
-    let values = values.filter(|&values| values <= MOST_VALUES);
+    let values = values.filter(|&values| values <= MAX_VALUES);
     let values = values.with_context(|| format!("queries of the shape {shape:?} are too large"))?;
     let zeros = Tensor::new(shape.clone(), vec![0.0; values])?;
     let group = vec![zeros; code.shape().queries];
     let encoded = code.encode(&group);
-    encoded.with_context(|| format!("its code takes no queries of the shape {shape:?}"))?;
+    encoded.with_context(|| format!("the code cannot encode queries of the shape {shape:?}"))?;
     Ok(())
 }
 
-/// What one of the servers with the base model says of it. They may still be starting.
+/// Requests the metadata of the base model from its servers until one answers. They may still be starting.
 async fn remote_metadata(workers: &[Worker], is_base: &[bool]) -> anyhow::Result<ModelMetadata> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
@@ -537,25 +570,26 @@ async fn remote_metadata(workers: &[Worker], is_base: &[bool]) -> anyhow::Result
                     _ => None,
                 }
             };
-            // One that hangs must not keep the others from being asked.
+            // A server that hangs must not block the others.
             match tokio::time::timeout(Duration::from_millis(500), ask).await {
                 Ok(Some(Ok(metadata))) => return Ok(metadata),
                 Ok(Some(Err(error))) => last = Some(error.to_string()),
                 Ok(None) => {}
-                Err(_) => last = Some("a server does not answer".to_owned()),
+                Err(_) => last = Some("no response within 500 ms".to_owned()),
             }
         }
         if Instant::now() > end {
             match last {
-                Some(error) => bail!("no server says what it serves: {error}"),
-                None => bail!("it has no base worker"),
+                Some(error) => bail!("no server returns the metadata of the model: {error}"),
+                None => bail!("no worker has the role `base`"),
             }
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-struct Made {
+/// The workers built from one entry, and their network if they are local.
+struct Built {
     workers: Vec<Worker>,
     network: Option<LocalNetwork>,
 }
@@ -581,11 +615,11 @@ impl WorkerConfig {
         }
     }
 
-    fn workers(&self, model: &str) -> anyhow::Result<Made> {
+    fn workers(&self, model: &str) -> anyhow::Result<Built> {
         let role = match self.role.as_str() {
             "base" => Model::Base,
             "parity" | "student" => Model::Redundant(self.role.as_str().into()),
-            other => bail!("a worker has the role `{other}`: expected base, parity or student"),
+            other => bail!("worker role: expected base, parity or student, found `{other}`"),
         };
         match (&self.file, &self.url) {
             (Some(file), None) => {
@@ -593,8 +627,8 @@ impl WorkerConfig {
                 let start = || LocalWorker::new([(role.clone(), network.clone())]);
                 let workers: Result<Vec<Worker>, _> =
                     (0..self.count).map(|_| start().map(Worker::from)).collect();
-                Ok(Made {
-                    workers: workers.context("a thread cannot be started")?,
+                Ok(Built {
+                    workers: workers.context("cannot start a worker thread")?,
                     network: Some(network),
                 })
             }
@@ -607,25 +641,26 @@ impl WorkerConfig {
                         redundant: vec![(role.to_string(), name)],
                     },
                 };
+                // gRPC runs over HTTP; the scheme `grpc` only selects the protocol.
                 let worker: Worker = match url.strip_prefix("grpc://") {
                     Some(rest) => GrpcWorker::new(&format!("http://{rest}"), names)?.into(),
                     None => HttpWorker::new(url, names)?.into(),
                 };
-                Ok(Made {
+                Ok(Built {
                     workers: vec![worker],
                     network: None,
                 })
             }
-            _ => bail!("a worker needs either `file` or `url`"),
+            _ => bail!("a worker needs exactly one of `file` and `url`"),
         }
     }
 }
 
-/// Runs a server on all cores.
+/// Runs a task on a runtime with one thread per core.
 pub(crate) fn on_all_cores<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("no threads can be started")?
+        .context("cannot start the runtime")?
         .block_on(task)
 }

@@ -1,4 +1,4 @@
-//! `convert`: networks as ONNX, so that any server can be a worker.
+//! `convert`: exports networks to ONNX, so that any inference server can be a worker.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use septet_coded_serving::network::{Array, Tensors};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A network in a safetensors file, as `train` writes it
+    /// A network in a safetensors file, as written by `train`
     from: PathBuf,
     /// The ONNX model to write
     to: PathBuf,
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be converted", arguments.from.display()))?;
     let nodes = graph.node.len();
     let model = Model {
-        // The version of the format that all of today's runtimes read.
+        // IR version 8 with opset 13 is read by every current runtime.
         ir_version: 8,
         producer_name: env!("CARGO_PKG_NAME").to_owned(),
         graph: Some(graph),
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A graph while it is built.
+/// A graph under construction.
 #[derive(Default)]
 struct Builder {
     nodes: Vec<Node>,
@@ -53,11 +53,13 @@ struct Builder {
 }
 
 impl Builder {
+    /// A fresh name for an intermediate value.
     fn name(&mut self) -> String {
         self.names += 1;
         format!("v{}", self.names)
     }
 
+    /// Adds an array as an initializer.
     fn constant(&mut self, name: &str, array: &Array) -> String {
         self.constants.push(TensorProto {
             dims: array.shape.iter().map(|&n| n as i64).collect(),
@@ -68,16 +70,18 @@ impl Builder {
         name.to_owned()
     }
 
-    fn places(&mut self, name: &str, places: &[i64]) -> String {
+    /// Adds indices as an initializer.
+    fn indices(&mut self, name: &str, indices: &[i64]) -> String {
         self.constants.push(TensorProto {
-            dims: vec![places.len() as i64],
+            dims: vec![indices.len() as i64],
             data_type: INT64,
             name: name.to_owned(),
-            raw_data: places.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            raw_data: indices.iter().flat_map(|v| v.to_le_bytes()).collect(),
         });
         name.to_owned()
     }
 
+    /// Adds an operation with integer attributes.
     fn node(&mut self, kind: &str, inputs: &[&str], output: &str, integers: &[(&str, i64)]) {
         let attribute = integers.iter().map(|(name, value)| Attribute {
             name: (*name).to_owned(),
@@ -93,7 +97,7 @@ impl Builder {
         });
     }
 
-    /// The layers `<prefix><n * step>`, with rectifiers between them.
+    /// Adds the layers `<prefix><n * step>` with rectifiers between them. Returns the name of the output, which is `last` if given.
     fn layers(
         &mut self,
         tensors: &Tensors,
@@ -106,7 +110,7 @@ impl Builder {
             .take_while(|n| tensors.contains(&format!("{prefix}{}.weight", n * step)))
             .count();
         if count == 0 {
-            bail!("it has no tensor `{prefix}0.weight`");
+            bail!("the tensor `{prefix}0.weight` is missing");
         }
         let mut values = input.to_owned();
         for n in 0..count {
@@ -127,6 +131,7 @@ impl Builder {
         Ok(values)
     }
 
+    /// Adds a fully connected layer.
     fn dense(
         &mut self,
         tensors: &Tensors,
@@ -138,24 +143,27 @@ impl Builder {
         let weight = self.constant(&weight_name, tensors.get(&weight_name)?);
         let bias_name = format!("{layer}.bias");
         let bias = self.constant(&bias_name, tensors.get(&bias_name)?);
+        // The weight has one row per output, so ONNX has to transpose it.
         self.node("Gemm", &[input, &weight, &bias], output, &[("transB", 1)]);
         Ok(())
     }
 }
 
+/// The graph of an invertible classifier or of fully connected layers, whichever the tensors hold.
 fn graph(tensors: &Tensors) -> anyhow::Result<Graph> {
     let mut builder = Builder::default();
     let (width, classes);
     if tensors.contains("phi.0.weight") {
-        bail!("it is an encoder: gateways run it, not servers");
+        bail!("the file holds an encoder, which runs in the gateway and not on a server");
     }
     if tensors.contains("head.weight") {
+        // Additive coupling: permute and split the input, (a, b) <- (b, a + m(b)) per block, then the head.
         let order = tensors.get("order")?;
         let half = order.values.len() / 2;
-        let places: Vec<i64> = order.values.iter().map(|&place| place as i64).collect();
-        let (first, second) = places.split_at(half);
-        let first = builder.places("first_half", first);
-        let second = builder.places("second_half", second);
+        let indices: Vec<i64> = order.values.iter().map(|&index| index as i64).collect();
+        let (first, second) = indices.split_at(half);
+        let first = builder.indices("first_half", first);
+        let second = builder.indices("second_half", second);
         let (mut a, mut b) = (builder.name(), builder.name());
         builder.node("Gather", &["input", &first], &a, &[("axis", 1)]);
         builder.node("Gather", &["input", &second], &b, &[("axis", 1)]);
@@ -173,6 +181,7 @@ fn graph(tensors: &Tensors) -> anyhow::Result<Graph> {
         width = order.values.len();
         classes = tensors.get("head.bias")?.values.len();
     } else {
+        // PyTorch's `Sequential` numbers the rectifiers too, so its layers are every other module.
         let (prefix, step) = if tensors.contains("nn.0.weight") {
             ("nn.", 2)
         } else {
@@ -181,6 +190,7 @@ fn graph(tensors: &Tensors) -> anyhow::Result<Graph> {
         builder.layers(tensors, prefix, step, "input", Some("output"))?;
         let first = &tensors.get(&format!("{prefix}0.weight"))?.shape;
         width = first.get(1).copied().unwrap_or(0);
+        // The bias of the last layer was added last; it has one value per class.
         let last = builder
             .constants
             .last()
@@ -222,7 +232,7 @@ const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 const INTEGER: i32 = 2;
 
-// The part of ONNX's messages that is written here, with their numbers.
+// The messages of `onnx.proto` that are written here, reduced to the fields in use.
 
 #[derive(Clone, PartialEq, Message)]
 struct Model {
@@ -284,7 +294,7 @@ struct Attribute {
 
 #[derive(Clone, PartialEq, Message)]
 struct TensorProto {
-    // As the files of others are: some readers know no packed lists.
+    // Unpacked, as in `onnx.proto` (proto2): some readers do not support packed lists.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     dims: Vec<i64>,
     #[prost(int32, tag = "2")]

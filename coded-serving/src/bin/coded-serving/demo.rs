@@ -1,4 +1,4 @@
-//! `demo`: eleven workers, one of which is killed.
+//! `demo`: eleven workers behind a gateway, one of which is killed.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use septet_coded_serving::backend::{HttpWorker, ModelNames, Pool};
 use septet_coded_serving::code::InvNet;
 use septet_coded_serving::engine::{Engine, ReconstructionPolicy};
 use septet_coded_serving::images::Images;
-use septet_coded_serving::load::{Answered, Arrivals, open_loop};
+use septet_coded_serving::load::{Arrivals, Outcome, open_loop};
 use septet_coded_serving::network::{Coupling, InvertibleClassifier, SetEncoder};
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
 use septet_coded_serving::train::{EncoderLoss, EncoderNetwork, EncoderSize, Fit};
@@ -34,10 +34,10 @@ const NAME: &str = "strokes";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Queries a second
+    /// Queries per second
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
-    /// How long, in seconds; the worker is killed after a third
+    /// The duration in seconds; a worker is killed after a third of it
     #[arg(long, default_value_t = 9)]
     seconds: u64,
     /// The seed of training and load
@@ -65,7 +65,7 @@ impl Models {
         let encoder = EncoderNetwork::new(size, seed)?;
         let fit = Fit::new(500, 128, 2e-3);
         encoder.fit(&base, &data.train, GROUP, EncoderLoss::Task, &fit, seed)?;
-        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         base.to_tensors()
             .write(folder.path().join("base.safetensors"))?;
         Ok(Self {
@@ -81,7 +81,7 @@ impl Models {
         self.folder.path().join("base.safetensors")
     }
 
-    /// The encoder in a file.
+    /// Writes the encoder to a file.
     pub(crate) fn encoder_file(&self) -> anyhow::Result<PathBuf> {
         let path = self.folder.path().join("encoder.safetensors");
         self.encoder.to_tensors().write(&path)?;
@@ -93,12 +93,12 @@ impl Models {
     }
 }
 
-/// What was seen since the last line.
+/// The outcomes since the last printed line.
 #[derive(Default)]
-struct Seen {
+struct Window {
     direct: AtomicU64,
     reconstructed: AtomicU64,
-    /// Reconstructed answers with the class that the model gives.
+    /// Reconstructed answers with the class of the model's own answer.
     same: AtomicU64,
     failed: AtomicU64,
     latencies: Mutex<Vec<Duration>>,
@@ -115,12 +115,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     on_all_cores(show(arguments, models, seed))
 }
 
+/// Runs the workers, the gateway and the load, and prints one line per second.
 async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::Result<()> {
+    // One worker process per query of a group, and one for the parity.
     let mut workers = Vec::new();
     for number in 0..=GROUP {
         let seed = number.to_string();
-        let disturbed = [
-            "--service",
+        let faults = [
+            "--service-time",
             "20ms",
             "--delay",
             "300ms",
@@ -129,16 +131,17 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
             "--seed",
             &seed,
         ];
-        let disturbed = disturbed.map(str::to_owned);
-        workers.push(WorkerProcess::start(&models.base_file(), NAME, &disturbed).await?);
+        let faults = faults.map(str::to_owned);
+        workers.push(WorkerProcess::start(&models.base_file(), NAME, &faults).await?);
     }
     let ids: Vec<String> = workers
         .iter()
         .map(|worker| worker.id().to_string())
         .collect();
     println!("eleven workers are ready: processes {}", ids.join(" "));
-    println!("a task takes 20 ms; one in fifty is held up by 300 ms");
+    println!("a task takes 20 ms; one in fifty is delayed by another 300 ms");
 
+    // The gateway runs in this process, so that its counters can be read at the end.
     let pool: Result<Vec<_>, _> = workers
         .iter()
         .map(|worker| HttpWorker::new(&worker.url, ModelNames::base(NAME)).map(Into::into))
@@ -148,15 +151,15 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
         septet_coded_serving::backend::LocalNetwork::from(models.base.clone()).metadata(NAME);
     let engine = Engine::builder(Arc::new(code), Pool::new(pool?))
         .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(40)))
-        .fill_deadline(Duration::from_millis(100))
-        .build();
+        .max_batch_delay(Duration::from_millis(100))
+        .build()?;
     let counts = engine.clone();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let host = Host::new(vec![ServedModel {
         metadata,
         engine,
-        patience: Duration::from_secs(2),
+        default_timeout: Duration::from_secs(2),
     }])?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let listeners = Listeners {
@@ -167,11 +170,12 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     let server = tokio::spawn(serve(host, listeners, Drain::default(), async {
         let _ = stopped.await;
     }));
-    println!("the gateway listens at http://{address}: one parity query for ten queries,");
-    println!("reconstructed answers are given out after 40 ms\n");
+    println!("the gateway listens on http://{address}: one parity query per ten queries,");
+    println!("reconstructed answers are released after 40 ms\n");
     println!("   time   answers/s   reconstructed    same class   errors   p50 ms   p99 ms");
 
-    let seen = Arc::new(Seen::default());
+    // The load runs beside the loop that prints, and kills worker 3 after a third of the time.
+    let window = Arc::new(Window::default());
     let count = (arguments.rate * arguments.seconds as f64) as u64;
     let load = tokio::spawn(load(
         Client::connect(&format!("http://{address}"), NAME).await?,
@@ -179,13 +183,13 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
         Arrivals::poisson(arguments.rate)?,
         seed,
         models,
-        Arc::clone(&seen),
+        Arc::clone(&window),
     ));
     let begin = Instant::now();
     let kill_at = arguments.seconds.div_ceil(3);
     for second in 1..=arguments.seconds {
         tokio::time::sleep_until((begin + Duration::from_secs(second)).into()).await;
-        println!("{:>5} s   {}", second, seen.line());
+        println!("{:>5} s   {}", second, window.line());
         if second == kill_at
             && let Some(worker) = workers.get_mut(3)
         {
@@ -195,11 +199,11 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
         }
     }
     let summary = load.await?;
-    let counted = counts.statistics();
+    let statistics = counts.statistics();
     let _ = stop.send(());
     server.await??;
     println!(
-        "\n{} queries, {} answered: {} by the worker that was asked, {} reconstructed; {} failed",
+        "\n{} queries, {} answered: {} directly, {} reconstructed; {} failed",
         summary.sent(),
         summary.answered(),
         summary.direct,
@@ -207,8 +211,8 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
         summary.failed + summary.rejected,
     );
     println!(
-        "tasks that a worker failed: {}; sent again: {}",
-        counted.failures, counted.retries
+        "failed tasks: {}; retries: {}",
+        statistics.failures, statistics.retries
     );
     if summary.answered() < summary.sent() {
         anyhow::bail!("not every query was answered");
@@ -216,7 +220,8 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     Ok(())
 }
 
-impl Seen {
+impl Window {
+    /// Formats and resets the counters.
     fn line(&self) -> String {
         let direct = self.direct.swap(0, Ordering::Relaxed);
         let reconstructed = self.reconstructed.swap(0, Ordering::Relaxed);
@@ -249,44 +254,45 @@ impl Seen {
     }
 }
 
-/// Asks for test images until the end.
+/// Sends test images in an open loop, and compares reconstructed answers with the model's own.
 async fn load(
     client: Client,
     count: u64,
     arrivals: Arrivals,
     seed: SeedTree,
     models: Models,
-    seen: Arc<Seen>,
+    window: Arc<Window>,
 ) -> septet_coded_serving::load::Summary {
     let base = Arc::new(models.base.clone());
     let test: Arc<Images> = Arc::new(models.data.test.clone());
     open_loop(count, arrivals, &seed, move |number| {
         let client = client.clone();
-        let (seen, base, test) = (Arc::clone(&seen), Arc::clone(&base), Arc::clone(&test));
+        let (window, base, test) = (Arc::clone(&window), Arc::clone(&base), Arc::clone(&test));
         async move {
             let begin = Instant::now();
             let image = test.image(number as usize % test.len());
-            match client.ask(image).await {
+            match client.infer(image).await {
                 Ok((output, reconstructed)) => {
                     let time = begin.elapsed();
-                    seen.latencies
+                    window
+                        .latencies
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .push(time);
                     if reconstructed {
                         let truth = base.answer(&Tensor::vector(image.to_vec()));
                         let same = truth.is_ok_and(|truth| truth.argmax() == output.argmax());
-                        seen.reconstructed.fetch_add(1, Ordering::Relaxed);
-                        seen.same.fetch_add(u64::from(same), Ordering::Relaxed);
-                        Answered::Reconstructed
+                        window.reconstructed.fetch_add(1, Ordering::Relaxed);
+                        window.same.fetch_add(u64::from(same), Ordering::Relaxed);
+                        Outcome::Reconstructed
                     } else {
-                        seen.direct.fetch_add(1, Ordering::Relaxed);
-                        Answered::Direct
+                        window.direct.fetch_add(1, Ordering::Relaxed);
+                        Outcome::Direct
                     }
                 }
                 Err(_) => {
-                    seen.failed.fetch_add(1, Ordering::Relaxed);
-                    Answered::Failed
+                    window.failed.fetch_add(1, Ordering::Relaxed);
+                    Outcome::Failed
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `eval`: how many lost answers come back right.
+//! `eval`: the accuracy of reconstructed answers.
 
 use std::path::PathBuf;
 
@@ -23,10 +23,10 @@ pub(crate) struct Arguments {
     /// The code
     #[arg(long, value_enum, default_value = "coded-invnet")]
     code: CodeKind,
-    /// Queries of a group; several with commas
+    /// Queries per group; several values separated by commas
     #[arg(long, value_delimiter = ',', default_value = "10")]
     group: Vec<usize>,
-    /// Redundant tasks of a group
+    /// Redundant tasks per group
     #[arg(long, default_value_t = 1)]
     redundant: usize,
     /// The encoder: a file, `mixed` or `exact`
@@ -37,23 +37,26 @@ pub(crate) struct Arguments {
     model: Option<PathBuf>,
     #[command(flatten)]
     source: Source,
-    /// How many test images
+    /// The number of test images
     #[arg(long, default_value_t = 2000)]
     count: usize,
-    /// How the images are grouped
+    /// The seed of the grouping
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One JSON object for each size of a group
+    /// Print one JSON object per group size
     #[arg(long)]
     json: bool,
 }
 
-/// What was counted for one size of a group.
+/// The counts for one group size.
 #[derive(Default)]
-struct Counted {
+struct Counts {
+    /// Reconstructed answers.
     lost: u64,
-    right: u64,
-    same: u64,
+    /// Those with the class of the label.
+    correct: u64,
+    /// Those with the class of the model's own answer.
+    agreeing: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -69,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bail!("the code {name} needs --model");
     }
     let test = arguments.source.load()?.test.first(arguments.count);
-    let ask = |model: &Model, input: &Tensor| -> anyhow::Result<Tensor> {
+    let infer = |model: &Model, input: &Tensor| -> anyhow::Result<Tensor> {
         let network = match (model, &other) {
             (Model::Redundant(_), Some(other)) => other,
             _ => &base,
@@ -81,8 +84,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     table.set_header([
         "queries",
         "lost",
-        "right, %",
-        "as before, %",
+        "accuracy, %",
+        "agreement, %",
         "multiply-adds",
         "bytes",
     ]);
@@ -93,51 +96,53 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             redundant: arguments.redundant,
             encoder: arguments.encoder.clone(),
         };
+        // The cost of a code with a model of its own is that model's.
         let code = config.build(other.as_ref().filter(|_| needs_model).or(Some(&base)))?;
         let shape = code.shape();
-        let mut counted = Counted::default();
+        let mut counts = Counts::default();
         for chosen in test.groups(shape.queries, &SeedTree::new(arguments.seed)) {
             let query = |&index: &usize| Tensor::vector(test.image(index).to_vec());
             let queries: Vec<Tensor> = chosen.iter().map(query).collect();
             let answers: Vec<Tensor> = queries
                 .iter()
-                .map(|query| ask(&Model::Base, query))
+                .map(|query| infer(&Model::Base, query))
                 .collect::<Result<_, _>>()?;
+            // The outputs of all tasks of the group, as if none were lost.
             let mut outputs: Vec<(usize, Tensor)> = Vec::new();
             if shape.systematic {
                 outputs.extend(answers.iter().cloned().enumerate());
             }
             for task in code.encode(&queries)? {
-                outputs.push((task.slot, ask(&task.model, &task.input)?));
+                outputs.push((task.slot, infer(&task.model, &task.input)?));
             }
-            // Each task is lost once; a systematic code has to make up for its queries only.
+            // Lose each task once; of a systematic code only queries, as a lost parity costs no answer.
             let tasks = if shape.systematic {
                 queries.len()
             } else {
                 shape.tasks
             };
             for lost in 0..tasks {
-                let here = outputs.iter().filter(|(slot, _)| *slot != lost);
-                let here: Vec<(usize, &Tensor)> =
-                    here.map(|(slot, output)| (*slot, output)).collect();
+                let arrived = outputs.iter().filter(|(slot, _)| *slot != lost);
+                let arrived: Vec<(usize, &Tensor)> =
+                    arrived.map(|(slot, output)| (*slot, output)).collect();
                 let wanted = if shape.systematic {
                     Slots::EMPTY.with(lost)
                 } else {
                     Slots::below(queries.len())
                 };
-                for decoded in code.decode(queries.len(), &here, wanted)? {
+                for decoded in code.decode(queries.len(), &arrived, wanted)? {
                     let class = decoded.output.argmax();
                     let label = chosen
                         .get(decoded.query)
                         .and_then(|&i| test.labels().get(i));
-                    let before = answers.get(decoded.query).and_then(Tensor::argmax);
-                    counted.lost += 1;
-                    counted.right += u64::from(class == label.copied());
-                    counted.same += u64::from(class == before);
+                    let own = answers.get(decoded.query).and_then(Tensor::argmax);
+                    counts.lost += 1;
+                    counts.correct += u64::from(class == label.copied());
+                    counts.agreeing += u64::from(class == own);
                 }
             }
         }
-        let share = |count: u64| 100.0 * count as f64 / counted.lost.max(1) as f64;
+        let percentage = |count: u64| 100.0 * count as f64 / counts.lost.max(1) as f64;
         let cost = base.operations().map(|operations| {
             code.cost(Inference {
                 operations,
@@ -150,9 +155,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 serde_json::json!({
                     "code": code.name(),
                     "queries": shape.queries,
-                    "lost": counted.lost,
-                    "label": share(counted.right) / 100.0,
-                    "agreement": share(counted.same) / 100.0,
+                    "lost": counts.lost,
+                    "label": percentage(counts.correct) / 100.0,
+                    "agreement": percentage(counts.agreeing) / 100.0,
                     "multiply_adds": cost.map(|cost| cost.operations),
                     "bytes": cost.map(|cost| cost.ingress),
                 })
@@ -163,9 +168,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             };
             table.add_row([
                 shape.queries.to_string(),
-                counted.lost.to_string(),
-                format!("{:.2}", share(counted.right)),
-                format!("{:.2}", share(counted.same)),
+                counts.lost.to_string(),
+                format!("{:.2}", percentage(counts.correct)),
+                format!("{:.2}", percentage(counts.agreeing)),
                 cost(|cost| cost.operations),
                 cost(|cost| cost.ingress),
             ]);
@@ -173,7 +178,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if !arguments.json {
         println!("{table}");
-        println!("multiply-adds and bytes of the redundancy of a group, in inferences and queries");
+        println!(
+            "cost of the redundancy of a group: multiply-adds in inferences, bytes in queries"
+        );
     }
     Ok(())
 }

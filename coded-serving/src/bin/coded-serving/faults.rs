@@ -13,7 +13,7 @@ use septet_coded_serving::load::{Arrivals, Summary, open_loop};
 use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
 
-use crate::client::{Client, how};
+use crate::client::{Client, outcome};
 use crate::config::on_all_cores;
 use crate::demo::Models;
 use crate::process::{GatewayProcess, WorkerProcess};
@@ -24,24 +24,24 @@ const NAME: &str = "strokes";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Queries a second, but for the overload
+    /// Queries per second, except in the overload run
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
-    /// How many queries, each time
+    /// The number of queries of each run
     #[arg(long, default_value_t = 4000)]
     queries: u64,
-    /// Workers take so much longer than the model for every task
+    /// Time added to every task of a worker
     #[arg(long, default_value = "10ms")]
-    service: Time,
+    service_time: Time,
     /// The seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// What is done, after a tenth of the queries.
+/// The fault of a run, injected after a tenth of the queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    Undisturbed,
+    NoFault,
     KillOne,
     KillTwo,
     StopGateway,
@@ -56,6 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     on_all_cores(all(arguments, &models, &seed))
 }
 
+/// Runs all faults, and prints a table.
 async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
@@ -64,7 +65,7 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
         "sent",
         "answered",
         "reconstructed",
-        "turned away",
+        "rejected",
         "failed",
         "p50 ms",
         "p99",
@@ -72,9 +73,9 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
         "answers/s",
     ]);
     let mut notes = Vec::new();
-    let mut undisturbed = Duration::ZERO;
+    let mut baseline = Duration::ZERO;
     for fault in [
-        Fault::Undisturbed,
+        Fault::NoFault,
         Fault::KillOne,
         Fault::KillTwo,
         Fault::StopGateway,
@@ -84,7 +85,7 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
         let tail = summary.quantile(0.999);
         table.add_row([
             match fault {
-                Fault::Undisturbed => "none",
+                Fault::NoFault => "none",
                 Fault::KillOne => "one worker killed (-9)",
                 Fault::KillTwo => "two workers killed (-9)",
                 Fault::StopGateway => "gateway stopped (TERM)",
@@ -102,10 +103,10 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
             format!("{:.0}", summary.goodput()),
         ]);
         match fault {
-            Fault::Undisturbed => undisturbed = tail,
+            Fault::NoFault => baseline = tail,
             Fault::KillOne => notes.push(format!(
-                "one worker killed: the 99.9th percentile is {:.2} times the undisturbed one",
-                tail.as_secs_f64() / undisturbed.as_secs_f64()
+                "one worker killed: the 99.9th percentile is {:.2} times that without a fault",
+                tail.as_secs_f64() / baseline.as_secs_f64()
             )),
             _ => {}
         }
@@ -118,13 +119,17 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
     Ok(())
 }
 
+/// Runs one fault. Returns the outcomes as clients see them, and a note.
 async fn one(
     arguments: &Arguments,
     models: &Models,
     seed: &SeedTree,
     fault: Fault,
 ) -> anyhow::Result<(Summary, Option<String>)> {
-    let service = ["--service".to_owned(), arguments.service.to_string()];
+    let service = [
+        "--service-time".to_owned(),
+        arguments.service_time.to_string(),
+    ];
     let mut workers = Vec::new();
     for _ in 0..=GROUP {
         workers.push(WorkerProcess::start(&models.base_file(), NAME, &service).await?);
@@ -132,8 +137,8 @@ async fn one(
     let encoder = models.encoder_file()?;
     let mut gateway = gateway(&workers, &encoder).await?;
     let images = Arc::new(models.data.test.clone());
-    // What the workers can do at most, when all do nothing but queries.
-    let capacity = (GROUP + 1) as f64 / arguments.service.0.as_secs_f64().max(1e-3);
+    // The maximum throughput of the workers, if they run no parities.
+    let capacity = (GROUP + 1) as f64 / arguments.service_time.0.as_secs_f64().max(1e-3);
     let rate = match fault {
         Fault::Overload => 2.0 * capacity,
         _ => arguments.rate,
@@ -147,13 +152,13 @@ async fn one(
                 let (client, images) = (client.clone(), Arc::clone(&images));
                 async move {
                     let image = images.image(number as usize % images.len());
-                    how(&client.ask(image).await)
+                    outcome(&client.infer(image).await)
                 }
             })
             .await
         }
     });
-    // Nearly all of what is measured comes after a worker was killed.
+    // Early, so that nearly all queries are sent after a worker was killed.
     let share = match fault {
         Fault::StopGateway => 0.5,
         _ => 0.1,
@@ -161,7 +166,7 @@ async fn one(
     let begun = Duration::from_secs_f64(share * arguments.queries as f64 / rate);
     tokio::time::sleep(begun).await;
     match fault {
-        Fault::Undisturbed | Fault::Overload => {}
+        Fault::NoFault | Fault::Overload => {}
         Fault::KillOne => workers[3].kill().await?,
         Fault::KillTwo => {
             workers[3].kill().await?;
@@ -174,11 +179,12 @@ async fn one(
         Fault::StopGateway => {
             let status = gateway.wait().await?;
             Some(format!(
-                "the gateway ended with {status}; {} queries found nobody listening afterwards, {} failed",
+                "the gateway ended with {status}; {} connections were refused afterwards, {} queries failed",
                 summary.rejected, summary.failed
             ))
         }
         Fault::Overload => {
+            // How much redundancy the gateway has shed is in its metrics.
             let metrics = reqwest::Client::builder().no_proxy().build()?;
             let metrics = metrics.get(format!("{}/metrics", gateway.url));
             let metrics = metrics.send().await?.text().await?;
@@ -188,10 +194,10 @@ async fn one(
                     .unwrap_or(f64::NAN)
             };
             Some(format!(
-                "twice the capacity: {:.0} % of {capacity:.0} answers a second; of {:.0} groups {:.0} went without a parity",
+                "twice the capacity: {:.0} % of {capacity:.0} answers per second; {:.0} groups, {:.0} of them without a parity",
                 100.0 * summary.goodput() / capacity,
                 value("coded_serving_queries_accepted_total") / GROUP as f64,
-                value("coded_serving_parity_shed_total"),
+                value("coded_serving_groups_shed_total"),
             ))
         }
         _ => None,
@@ -202,10 +208,17 @@ async fn one(
 async fn gateway(workers: &[WorkerProcess], encoder: &Path) -> anyhow::Result<GatewayProcess> {
     let encoder = encoder
         .to_str()
-        .context("the temporary folder has no readable name")?;
-    let mut arguments: Vec<String> = ["--name", NAME, "--encoder", encoder, "--fill", "100ms"]
-        .map(str::to_owned)
-        .to_vec();
+        .context("the path of the temporary folder is not UTF-8")?;
+    let mut arguments: Vec<String> = [
+        "--name",
+        NAME,
+        "--encoder",
+        encoder,
+        "--max-batch-delay",
+        "100ms",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for worker in workers {
         arguments.extend(["--worker".to_owned(), worker.url.clone()]);
     }

@@ -1,4 +1,4 @@
-//! `gateway`: a code in front of servers that run already.
+//! `gateway`: a code in front of running inference servers.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{
-    CodeConfig, CodeKind, Config, Disturbance, EngineConfig, Listen, ModelConfig, Policy,
-    WorkerConfig, on_all_cores,
+    CodeConfig, CodeKind, Config, EngineConfig, Listen, ModelConfig, Policy, WorkerConfig,
+    on_all_cores,
 };
 use crate::quantity::Time;
 
@@ -16,10 +16,10 @@ pub(crate) struct Arguments {
     /// The name of the model, here and on the servers
     #[arg(long)]
     name: String,
-    /// A server: http://host:port, or grpc://host:port; give each one
+    /// A server: http://host:port or grpc://host:port; repeat for each server
     #[arg(long = "worker", required = true)]
     workers: Vec<String>,
-    /// A server with the parity model or the student of the code
+    /// A server of the parity model or student; repeat for each server
     #[arg(long = "redundant-worker")]
     redundant_workers: Vec<String>,
     /// The name of that model on its servers [default: `parity` or `student`]
@@ -28,42 +28,42 @@ pub(crate) struct Arguments {
     /// The code
     #[arg(long, value_enum, default_value = "coded-invnet")]
     code: CodeKind,
-    /// Queries of a group
+    /// Queries per group
     #[arg(long, default_value_t = 10)]
     group: usize,
-    /// Redundant tasks of a group
+    /// Redundant tasks per group
     #[arg(long, default_value_t = 1)]
     redundant: usize,
     /// A file with a trained encoder; `mixed` for the mean of the queries
     #[arg(long)]
     encoder: Option<PathBuf>,
-    /// When reconstructed answers are given out: first, never, a delay or a quantile
+    /// When reconstructed answers are released: first, never, a delay or a latency quantile
     #[arg(long, default_value = "first")]
     reconstruct: Policy,
-    /// How long a group stays open
+    /// The maximum time that a group stays open after its first query
     #[arg(long, default_value = "2ms")]
-    fill: Time,
-    /// Late queries that are sent twice, as a share of all
+    max_batch_delay: Time,
+    /// The maximum fraction of queries that are hedged, after the 95th percentile of latency
     #[arg(long, default_value_t = 0.0)]
-    hedges: f64,
-    /// How many queries may wait; more are turned away [default: 16 for each worker]
+    hedge_budget: f64,
+    /// The maximum number of queued queries; more are rejected [default: 16 per worker]
     #[arg(long)]
-    most_waiting: Option<usize>,
-    /// How long a query waits whose client names no time
+    max_queue_len: Option<usize>,
+    /// The timeout of requests without a parameter `timeout`
     #[arg(long, default_value = "30s")]
-    patience: Time,
-    /// Where to listen for HTTP
+    default_timeout: Time,
+    /// The address for HTTP
     #[arg(long, default_value = "127.0.0.1:8000")]
     http: SocketAddr,
-    /// Where to listen for gRPC [default: nowhere]
+    /// The address for gRPC [default: none]
     #[arg(long)]
     grpc: Option<SocketAddr>,
-    /// Where to listen for /metrics besides the port of HTTP
+    /// A separate address for /metrics, which the HTTP port serves too
     #[arg(long)]
     metrics: Option<SocketAddr>,
-    /// How long to go on answering after a signal to stop
+    /// How long to accept requests after a stop signal, while reporting not ready
     #[arg(long, default_value = "0s")]
-    linger: Time,
+    shutdown_delay: Time,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -86,8 +86,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             grpc: arguments.grpc,
             metrics: arguments.metrics,
         },
-        linger: arguments.linger,
-        grace: Time::milliseconds(10_000),
+        shutdown_delay: arguments.shutdown_delay,
+        grace_period: Time::milliseconds(10_000),
         models: vec![ModelConfig {
             name: arguments.name.clone(),
             code: CodeConfig {
@@ -98,14 +98,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             },
             engine: EngineConfig {
                 reconstruct: arguments.reconstruct,
-                fill: arguments.fill,
-                hedges: arguments.hedges,
-                most_waiting: arguments.most_waiting,
-                patience: arguments.patience,
+                max_batch_delay: arguments.max_batch_delay,
+                hedge_budget: arguments.hedge_budget,
+                max_queue_len: arguments.max_queue_len,
+                default_timeout: arguments.default_timeout,
                 ..EngineConfig::default()
             },
             workers: base.chain(redundant).collect(),
         }],
     };
-    on_all_cores(config.serve(Disturbance::NONE, |bound| println!("ready {bound}")))
+    on_all_cores(config.serve(|addresses| println!("ready {addresses}")))
 }

@@ -1,4 +1,4 @@
-//! Images from files, or generated.
+//! Training and test images, from files or generated.
 
 use std::fs;
 use std::io::Read as _;
@@ -12,22 +12,22 @@ use septet_coded_serving::images::{Images, Strokes, from_idx};
 use septet_coded_serving::network::checkerboard;
 use septet_core::seed::SeedTree;
 
-/// More than the largest files of this kind have.
-const MOST_BYTES: u64 = 1 << 30;
+/// The maximum size of an unpacked file, larger than any data set of this kind.
+const MAX_BYTES: u64 = 1 << 30;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Source {
-    /// A folder with MNIST's four files, or files of the same form, .gz or not [default: generated
-    /// strokes of 16 x 16]
+    /// A folder with the four files of MNIST or a data set in the same format, optionally gzipped [default:
+    /// generated strokes of 16 x 16 pixels]
     #[arg(long)]
     pub(crate) images: Option<PathBuf>,
 }
 
-/// Images to train on and others to test on.
+/// Training and test images.
 pub(crate) struct Data {
     pub(crate) train: Images,
     pub(crate) test: Images,
-    /// Which pixels go to which half of an invertible network.
+    /// The pixels of the first half of an invertible network, then those of the second.
     pub(crate) order: Vec<usize>,
 }
 
@@ -37,7 +37,7 @@ const SIDE: usize = 16;
 impl Source {
     pub(crate) fn load(&self) -> anyhow::Result<Data> {
         let Some(folder) = &self.images else {
-            // The same strokes whatever the seed of a training is.
+            // A fixed seed: the data set does not depend on the seed of the training.
             let seed = SeedTree::new(2021);
             let strokes = Strokes::new(SIDE, &seed);
             return Ok(Data {
@@ -50,12 +50,13 @@ impl Source {
         let test = read(folder, "t10k")?;
         if train.width() != test.width() {
             bail!(
-                "images to train on have {} pixels, those to test on {}",
+                "the training images have {} pixels, the test images {}",
                 train.width(),
                 test.width()
             );
         }
         let side = train.width().isqrt();
+        // Without a square shape the checkerboard becomes every other pixel.
         let order = if side * side == train.width() {
             checkerboard(side, side)
         } else {
@@ -87,7 +88,7 @@ fn unpacked(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
     })?;
     let mut bytes = Vec::new();
     GzDecoder::new(file)
-        .take(MOST_BYTES)
+        .take(MAX_BYTES)
         .read_to_end(&mut bytes)
         .with_context(|| format!("{} cannot be unpacked", packed.display()))?;
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! `bench latency`: rounds of ten queries on real worker processes, one of which may straggle.
+//! `bench latency`: rounds of ten queries on real worker processes, with at most one straggler per round.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,18 +33,18 @@ const GROUP: usize = 10;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Rounds of ten queries, for each scheme
+    /// The number of rounds of ten queries, per scheme
     #[arg(long, default_value_t = 1000)]
     rounds: usize,
-    /// A straggler takes so much longer ...
+    /// The additional time of a straggler
     #[arg(long, default_value = "100ms")]
     delay: Time,
-    /// ... and there is one in a round with this probability
+    /// The probability that a round has a straggler
     #[arg(long, default_value_t = 0.1)]
     delay_probability: f64,
-    /// Workers take so much longer than the model for every task
+    /// Time added to every task of a worker
     #[arg(long, default_value = "20ms")]
-    service: Time,
+    service_time: Time,
     /// The seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Scheme {
-    Undisturbed,
+    NoStragglers,
     None,
     EqualResources,
     Hedging,
@@ -61,12 +61,13 @@ enum Scheme {
     Approxifer,
 }
 
-/// Holds up one task of a round: that of the worker whose turn it is, as in the experiment of the
-/// paper. The redundant task is never held up.
+/// Delays at most one query of a round, as in the experiment of the paper; the redundant task is never delayed.
 #[derive(Clone)]
 struct Rounds {
     pool: Pool,
-    begun: Arc<AtomicUsize>,
+    /// Tasks started in this round.
+    started: Arc<AtomicUsize>,
+    /// Which task of this round is delayed, by order of start.
     slow: Arc<Mutex<Option<usize>>>,
     delay: Duration,
 }
@@ -81,7 +82,7 @@ impl Backend for Rounds {
     }
 
     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
         let slow = *self.slow.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = self.pool.infer(worker, call).await;
         if slow == Some(number) {
@@ -122,8 +123,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     on_all_cores(compare(arguments, models, seed))
 }
 
+/// Measures every scheme on the same worker processes, and prints a table.
 async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::Result<()> {
-    let service = ["--service".to_owned(), arguments.service.to_string()];
+    let service = [
+        "--service-time".to_owned(),
+        arguments.service_time.to_string(),
+    ];
     let mut base = Vec::new();
     for _ in 0..=GROUP {
         base.push(WorkerProcess::start(&models.base_file(), "base", &service).await?);
@@ -131,7 +136,7 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
     let parity_file = models.folder().join("parity.safetensors");
     let parity = WorkerProcess::start(&parity_file, "parity", &service).await?;
     println!(
-        "{} rounds of {GROUP} queries on worker processes; with probability {} one is held up by {}\n",
+        "{} rounds of {GROUP} queries on worker processes; with probability {} one is delayed by {}\n",
         arguments.rounds, arguments.delay_probability, arguments.delay
     );
     let mut table = Table::new();
@@ -146,11 +151,12 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
         "approximate, %",
         "p99.9 / none",
     ]);
-    let mut none: Option<u64> = None;
+    let mut uncoded: Option<u64> = None;
     for scheme in Scheme::value_variants() {
+        // Schemes with redundancy on base workers get one more; the parity model has a worker of its own.
         let mut workers: Vec<Worker> = Vec::new();
         let count = match scheme {
-            Scheme::Undisturbed | Scheme::None | Scheme::Parm => GROUP,
+            Scheme::NoStragglers | Scheme::None | Scheme::Parm => GROUP,
             _ => GROUP + 1,
         };
         for worker in base.iter().take(count) {
@@ -165,7 +171,7 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
         }
         let rounds = Rounds {
             pool: Pool::new(workers),
-            begun: Arc::default(),
+            started: Arc::default(),
             slow: Arc::default(),
             delay: arguments.delay.0,
         };
@@ -178,18 +184,19 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
             _ => Arc::new(Replication::new(1, 0)?),
         };
         let mut builder =
-            Engine::builder(code, rounds.clone()).fill_deadline(Duration::from_secs(1));
+            Engine::builder(code, rounds.clone()).max_batch_delay(Duration::from_secs(1));
+        // Rounds never queue up, so shedding parities would only distort the comparison.
         builder = builder.shed_above(usize::MAX);
         if *scheme == Scheme::Hedging {
             builder = builder.hedging(Hedging::new(0.95, 0.1)?);
         }
-        let engine = builder.build();
+        let engine = builder.build()?;
         let (latencies, approximate) =
             measure(arguments, *scheme, &engine, &rounds, &models, &seed).await?;
         let of = |quantile| Duration::from_micros(latencies.value_at_quantile(quantile));
         let tail = latencies.value_at_quantile(0.999);
         if *scheme == Scheme::None {
-            none = Some(tail);
+            uncoded = Some(tail);
         }
         let name = scheme.to_possible_value().map(|v| v.get_name().to_owned());
         table.add_row([
@@ -200,19 +207,20 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
             milliseconds(of(0.995)),
             milliseconds(of(0.999)),
             format!("{:.1}", 100.0 * approximate),
-            none.map_or_else(String::new, |none| {
-                format!("{:.2}", tail as f64 / none as f64)
+            uncoded.map_or_else(String::new, |uncoded| {
+                format!("{:.2}", tail as f64 / uncoded as f64)
             }),
         ]);
         eprintln!("{scheme:?} measured");
     }
     println!("{table}");
     println!(
-        "a round is over when its last query is answered; the next begins when its last task is"
+        "latency of a round: until its last query is answered; the next round starts when its last task has ended"
     );
     Ok(())
 }
 
+/// The latencies of the rounds of a scheme, in microseconds, and the fraction of reconstructed answers.
 async fn measure(
     arguments: &Arguments,
     scheme: Scheme,
@@ -225,14 +233,15 @@ async fn measure(
     let mut rng: ChaCha8Rng = seed.child("stragglers").rng();
     let mut latencies = Histogram::<u64>::new(3)?;
     let test = &models.data.test;
-    // The first rounds open connections and are not counted.
+    // The first rounds open the connections and are not measured.
     let warm_up = 20;
     let mut before = engine.statistics();
     for round in 0..arguments.rounds + warm_up {
         let is_slow = rng.random_bool(arguments.delay_probability);
-        rounds.begun.store(0, Ordering::Relaxed);
+        rounds.started.store(0, Ordering::Relaxed);
         *rounds.slow.lock().unwrap_or_else(PoisonError::into_inner) =
-            (is_slow && scheme != Scheme::Undisturbed && round >= warm_up).then_some(round % GROUP);
+            (is_slow && scheme != Scheme::NoStragglers && round >= warm_up)
+                .then_some(round % GROUP);
         if round == warm_up {
             before = engine.statistics();
         }
@@ -251,7 +260,8 @@ async fn measure(
             let microseconds = begin.elapsed().as_micros();
             latencies.record(u64::try_from(microseconds)?)?;
         }
-        while engine.open_groups() > 0 {
+        // A barrier, as in the experiment of the paper: stragglers do not pile up over rounds.
+        while engine.active_groups() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! `coded-serving`: prediction serving that answers although workers fail or straggle.
+//! `coded-serving`: prediction serving that survives failed and straggling workers.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 #![expect(clippy::print_stderr, reason = "errors go to standard error")]
@@ -27,9 +27,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Serves predictions through codes, so that one lost worker costs no answer.
+/// Serves predictions through codes, so that a lost worker costs no answer
 ///
-/// `coded-serving demo` shows it: it starts eleven workers, kills one, and goes on answering.
+/// `coded-serving demo` shows it: it starts eleven workers, kills one, and keeps answering.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -43,27 +43,27 @@ enum Command {
     Demo(demo::Arguments),
     /// Serve one model from a file over HTTP and gRPC, as one worker
     Worker(worker::Arguments),
-    /// Put a code in front of inference servers that run already
+    /// Put a code in front of running inference servers
     Gateway(gateway::Arguments),
-    /// Serve what a configuration file describes: models, workers of any kind, codes
+    /// Serve models from a configuration file, with workers of any kind and codes
     Serve(serve::Arguments),
     /// Train a network on images: an invertible one, an encoder, a parity model or a student
     Train(train::Arguments),
-    /// Measure how many lost answers come back right
+    /// Measure the accuracy of reconstructed answers
     Eval(eval::Arguments),
-    /// Compare codes by latency in virtual time, with workers that straggle
+    /// Compare codes by latency in virtual time, with straggling workers
     Simulate(simulate::Arguments),
-    /// Find the cheapest code for a latency goal, in virtual time
+    /// Find the cheapest code that meets a latency target, in virtual time
     Plan(plan::Arguments),
-    /// Load a server and tell latencies; compare codes, and try faults, with real processes
+    /// Load-test a server; compare codes and inject faults with real processes
     Bench(bench::Arguments),
-    /// Write a network as ONNX, for other servers
+    /// Export a network to ONNX, for other inference servers
     Convert(convert::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Servers tell when they drain; what shows a result is not interrupted.
+    // Servers log draining; commands with a result print only warnings beside it.
     let level = match arguments.command {
         Command::Worker(_) | Command::Gateway(_) | Command::Serve(_) => LevelFilter::INFO,
         _ => LevelFilter::WARN,

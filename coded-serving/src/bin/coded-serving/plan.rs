@@ -1,23 +1,23 @@
-//! `plan`: the cheapest code for a goal.
+//! `plan`: the cheapest code that meets a latency target.
 
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 
 use crate::quantity::{Time, milliseconds};
-use crate::simulate::{Guard, Scenario, Scheme};
+use crate::simulate::{Scenario, Scheme, Strategy};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The goal: this latency ...
+    /// The target latency
     #[arg(long)]
-    goal: Time,
-    /// ... for this share of the answers
+    target: Time,
+    /// The quantile of latency that has to meet the target
     #[arg(long, default_value_t = 0.99)]
     quantile: f64,
-    /// The largest share of approximate answers
+    /// The maximum fraction of approximate answers
     #[arg(long, default_value_t = 1.0)]
-    most_approximate: f64,
+    max_approximate: f64,
     #[command(flatten)]
     scenario: Scenario,
 }
@@ -27,23 +27,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         anyhow::bail!("--quantile: expected 0 to 1, found {}", arguments.quantile);
     }
     let scenario = &arguments.scenario;
+    // From the fewest to the most workers.
     let mut schemes = vec![
         Scheme {
-            guard: Guard::None,
+            strategy: Strategy::None,
             group: 1,
         },
         Scheme {
-            guard: Guard::Hedging,
+            strategy: Strategy::Hedging,
             group: 1,
         },
     ];
     for group in [10, 6, 4, 3, 2] {
-        for guard in [Guard::EqualResources, Guard::Coded] {
-            schemes.push(Scheme { guard, group });
+        for strategy in [Strategy::EqualResources, Strategy::Coded] {
+            schemes.push(Scheme { strategy, group });
         }
     }
     schemes.push(Scheme {
-        guard: Guard::Replication,
+        strategy: Strategy::Replication,
         group: 1,
     });
     let mut table = Table::new();
@@ -55,16 +56,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "p50 ms",
         &tail,
         "approximate, %",
-        "meets the goal",
+        "meets the target",
     ]);
     let mut best: Option<(usize, f64, String)> = None;
     for scheme in schemes {
         let summary = scenario.run(scheme)?;
         let workers = scenario.workers + scheme.extra_workers(scenario.workers);
-        let exact = matches!(scheme.guard, Guard::Replication);
+        let exact = matches!(scheme.strategy, Strategy::Replication);
         let approximate = if exact { 0.0 } else { summary.approximate() };
         let latency = summary.quantile(arguments.quantile);
-        let meets = latency <= arguments.goal.0 && approximate <= arguments.most_approximate;
+        let meets = latency <= arguments.target.0 && approximate <= arguments.max_approximate;
         table.add_row([
             scheme.name(),
             workers.to_string(),
@@ -73,9 +74,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             format!("{:.1}", 100.0 * approximate),
             if meets { "yes" } else { "no" }.to_owned(),
         ]);
+        // Fewer workers win; with as many, fewer approximate answers.
         let cheaper = best
             .as_ref()
-            .is_none_or(|(fewest, least, _)| (workers, approximate) < (*fewest, *least));
+            .is_none_or(|(best_workers, best_approximate, _)| {
+                (workers, approximate) < (*best_workers, *best_approximate)
+            });
         if meets && cheaper {
             best = Some((workers, approximate, scheme.name()));
         }
@@ -83,12 +87,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("{table}");
     match best {
         Some((workers, _, name)) => {
-            println!("the fewest workers that meet the goal: {workers}, with {name}");
+            println!("the fewest workers that meet the target: {workers}, with {name}");
         }
-        None => println!("none of these meets the goal: more workers are needed, or less load"),
+        None => println!("none of these meets the target: it takes more workers or less load"),
     }
     println!(
-        "from {} queries in virtual time; a parity is taken to cost one task",
+        "from {} queries in virtual time; a parity is assumed to cost one task",
         scenario.queries
     );
     Ok(())

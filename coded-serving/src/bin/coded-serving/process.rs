@@ -1,4 +1,4 @@
-//! Worker and gateway processes, started, stopped and killed.
+//! Worker and gateway processes.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Starts this program on a free port and waits until it says where it listens.
+/// Starts this program on a free port, and waits for the line with its address.
 async fn start(verb: &str, arguments: &[String]) -> anyhow::Result<(Child, String)> {
-    let program = std::env::current_exe().context("this program cannot be found")?;
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
     let mut child = Command::new(program)
         .arg(verb)
         .args(arguments)
@@ -20,9 +20,9 @@ async fn start(verb: &str, arguments: &[String]) -> anyhow::Result<(Child, Strin
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("a {verb} cannot be started"))?;
+        .with_context(|| format!("cannot start a {verb}"))?;
     let Some(out) = child.stdout.take() else {
-        bail!("a {verb} has no output");
+        bail!("a {verb} has no standard output");
     };
     let mut lines = BufReader::new(out).lines();
     let first = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
@@ -37,10 +37,10 @@ async fn start(verb: &str, arguments: &[String]) -> anyhow::Result<(Child, Strin
     Ok((child, format!("http://{address}")))
 }
 
-/// A worker in a process of its own, which is killed when this is dropped.
+/// A worker process, killed when dropped.
 pub(crate) struct WorkerProcess {
     child: Child,
-    /// Its address, for the gateway.
+    /// Its address.
     pub(crate) url: String,
 }
 
@@ -49,27 +49,27 @@ impl WorkerProcess {
     pub(crate) async fn start(model: &Path, name: &str, more: &[String]) -> anyhow::Result<Self> {
         let file = model
             .to_str()
-            .context("the model's file has no readable name")?;
+            .context("the path of the model is not UTF-8")?;
         let fixed = [file, "--name", name].map(str::to_owned);
         let (child, url) = start("worker", &[&fixed, more].concat()).await?;
         Ok(Self { child, url })
     }
 
-    /// The number of the process.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().unwrap_or(0)
     }
 
-    /// Kills it with no chance to say goodbye.
+    /// Kills the process (SIGKILL).
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
-        self.child.kill().await.context("a worker cannot be killed")
+        self.child.kill().await.context("cannot kill a worker")
     }
 }
 
-/// A gateway in a process of its own, which is killed when this is dropped.
+/// A gateway process, killed when dropped.
 pub(crate) struct GatewayProcess {
     child: Child,
-    /// Its address, for clients.
+    /// Its address.
     pub(crate) url: String,
 }
 
@@ -80,20 +80,20 @@ impl GatewayProcess {
         Ok(Self { child, url })
     }
 
-    /// Asks it to stop.
+    /// Stops the process gracefully (SIGTERM).
     pub(crate) fn terminate(&self) -> anyhow::Result<()> {
-        let id = self.child.id().context("the gateway has ended already")?;
+        let id = self.child.id().context("the gateway has already ended")?;
         let kill = std::process::Command::new("kill")
             .args(["-TERM", &id.to_string()])
             .status()
-            .context("`kill` cannot be run")?;
+            .context("cannot run `kill`")?;
         if !kill.success() {
-            bail!("the gateway cannot be told to stop");
+            bail!("cannot stop the gateway");
         }
         Ok(())
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     pub(crate) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
         Ok(ended.context("the gateway did not end within 30 s")??)

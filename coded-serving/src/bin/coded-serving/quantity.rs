@@ -1,4 +1,4 @@
-//! Durations as people write them.
+//! Durations in arguments, configuration files and tables.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// Milliseconds to the precision that matters.
+/// Milliseconds to about three significant digits.
 pub(crate) fn milliseconds(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1e3;
     match milliseconds {

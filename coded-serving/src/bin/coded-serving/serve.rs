@@ -1,12 +1,12 @@
-//! `serve`: what a configuration file describes.
+//! `serve`: models from a configuration file.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{Config, Disturbance, on_all_cores};
+use crate::config::{Config, on_all_cores};
 
-/// A configuration names models, and for each its workers and its code:
+/// The configuration lists models, each with its workers and its code:
 ///
 ///     [listen]                        # without it: HTTP 8000, gRPC 8001, metrics 8002
 ///     http = "127.0.0.1:8000"
@@ -14,7 +14,7 @@ use crate::config::{Config, Disturbance, on_all_cores};
 ///     [[model]]
 ///     name = "digits"
 ///     code = { kind = "coded-invnet", group = 10, encoder = "encoder.safetensors" }
-///     engine = { reconstruct = "40ms", fill = "2ms" }
+///     engine = { reconstruct = "40ms", max_batch_delay = "2ms" }
 ///
 ///     [[model.worker]]
 ///     file = "base.safetensors"
@@ -25,12 +25,12 @@ use crate::config::{Config, Disturbance, on_all_cores};
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// The configuration, in TOML; files in it are named from where it lies
+    /// The configuration, in TOML; paths in it are relative to its folder
     #[arg(long)]
     config: PathBuf,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::read(&arguments.config)?;
-    on_all_cores(config.serve(Disturbance::NONE, |bound| println!("ready {bound}")))
+    on_all_cores(config.serve(|addresses| println!("ready {addresses}")))
 }

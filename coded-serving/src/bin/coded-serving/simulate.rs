@@ -1,4 +1,4 @@
-//! `simulate`: codes by latency, in virtual time.
+//! `simulate`: compares codes by latency, in virtual time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,43 +12,43 @@ use septet_coded_serving::code::policy::{EqualResources, Hedging};
 use septet_coded_serving::code::{Code, InvNet, MixedQueries, Replication};
 use septet_coded_serving::engine::{Engine, Query, ReconstructionPolicy};
 use septet_coded_serving::load::{
-    Answered, Arrivals, Delay, Shuffle, Summary, Synthetic, open_loop,
+    Arrivals, Delay, Outcome, Shuffle, Summary, Synthetic, open_loop,
 };
 use septet_core::seed::SeedTree;
 
 use crate::quantity::{Time, milliseconds};
 
-/// What slows workers, and how much there is to do.
+/// The workers, their stragglers, and the load.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Scenario {
-    /// Workers without any redundancy
+    /// The number of workers, not counting those for redundancy
     #[arg(long, default_value_t = 12)]
     pub(crate) workers: usize,
-    /// The median time of a task
+    /// The median service time of a task
     #[arg(long, default_value = "20ms")]
-    pub(crate) service: Time,
-    /// The standard deviation of the logarithm of that time
+    pub(crate) service_time: Time,
+    /// The standard deviation of the logarithm of the service time
     #[arg(long, default_value_t = 0.1)]
-    pub(crate) spread: f64,
-    /// A task takes so much longer ...
+    pub(crate) sigma: f64,
+    /// The additional time of a straggling task
     #[arg(long, default_value = "100ms")]
     pub(crate) delay: Time,
-    /// ... with this probability
+    /// The probability that a task straggles
     #[arg(long, default_value_t = 0.0)]
     pub(crate) delay_probability: f64,
-    /// Transfers in the background, each of which slows a pair of workers
+    /// The number of background transfers, each of which slows a pair of workers
     #[arg(long, default_value_t = 0)]
     pub(crate) flows: usize,
-    /// By how much a transfer slows: 1 for twice the time
+    /// The slowdown by a transfer: 1 doubles the service time
     #[arg(long, default_value_t = 1.0)]
     pub(crate) flow_weight: f64,
-    /// Queries a second
+    /// Queries per second
     #[arg(long, default_value_t = 300.0)]
     pub(crate) rate: f64,
-    /// How many queries
+    /// The number of queries
     #[arg(long, default_value_t = 20_000)]
     pub(crate) queries: u64,
-    /// When reconstructed answers are given out: first, never, a delay or a quantile
+    /// When reconstructed answers are released: first, never, a delay or a latency quantile
     #[arg(long, default_value = "first")]
     pub(crate) reconstruct: crate::config::Policy,
     /// The seed
@@ -58,16 +58,16 @@ pub(crate) struct Scenario {
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Queries of a group
+    /// Queries per group
     #[arg(long, default_value_t = 2)]
     group: usize,
     #[command(flatten)]
     scenario: Scenario,
 }
 
-/// How a pool guards against stragglers.
+/// A strategy against stragglers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Guard {
+pub(crate) enum Strategy {
     None,
     EqualResources,
     Hedging,
@@ -75,31 +75,31 @@ pub(crate) enum Guard {
     Coded,
 }
 
-/// A guard with its size.
+/// A strategy with its group size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scheme {
-    pub(crate) guard: Guard,
+    pub(crate) strategy: Strategy,
     pub(crate) group: usize,
 }
 
 impl Scheme {
     /// Its name in tables.
     pub(crate) fn name(self) -> String {
-        match self.guard {
-            Guard::None => "no redundancy".to_owned(),
-            Guard::EqualResources => format!("equal resources (of {})", self.group),
-            Guard::Hedging => "hedging (quantile .95, 10 %)".to_owned(),
-            Guard::Replication => "replication (2)".to_owned(),
-            Guard::Coded => format!("coded ({},1)", self.group),
+        match self.strategy {
+            Strategy::None => "no redundancy".to_owned(),
+            Strategy::EqualResources => format!("equal resources (of {})", self.group),
+            Strategy::Hedging => "hedging (quantile .95, 10 %)".to_owned(),
+            Strategy::Replication => "replication (2)".to_owned(),
+            Strategy::Coded => format!("coded ({},1)", self.group),
         }
     }
 
-    /// Workers besides those of the scenario.
+    /// The number of workers that the strategy adds.
     pub(crate) fn extra_workers(self, workers: usize) -> usize {
-        match self.guard {
-            Guard::None | Guard::Hedging => 0,
-            Guard::EqualResources | Guard::Coded => workers.div_ceil(self.group.max(1)),
-            Guard::Replication => workers,
+        match self.strategy {
+            Strategy::None | Strategy::Hedging => 0,
+            Strategy::EqualResources | Strategy::Coded => workers.div_ceil(self.group.max(1)),
+            Strategy::Replication => workers,
         }
     }
 }
@@ -111,30 +111,31 @@ impl Scenario {
             anyhow::bail!("--workers: expected at least 1, found 0");
         }
         let seed = SeedTree::new(self.seed);
-        let service = Delay::log_normal(self.service.0, self.spread)?
-            .or_more(self.delay_probability, self.delay.0)?;
+        let service = Delay::log_normal(self.service_time.0, self.sigma)?
+            .with_stragglers(self.delay_probability, self.delay.0)?;
         let workers = self.workers + scheme.extra_workers(self.workers);
         let mut pool = Synthetic::new(workers, service, &seed);
         if self.flows > 0 {
-            pool = pool.shuffled(Shuffle::new(workers, self.flows, self.flow_weight, &seed));
+            let shuffle = Shuffle::new(workers, self.flows, self.flow_weight, &seed)?;
+            pool = pool.with_shuffle(shuffle);
         }
-        let code: Arc<dyn Code> = match scheme.guard {
-            Guard::None | Guard::Hedging => Arc::new(Replication::new(1, 0)?),
-            Guard::EqualResources => {
-                // Checks the size, and is only more workers.
+        let code: Arc<dyn Code> = match scheme.strategy {
+            Strategy::None | Strategy::Hedging => Arc::new(Replication::new(1, 0)?),
+            Strategy::EqualResources => {
+                // Only adds workers; this checks the group size.
                 EqualResources::new(scheme.group, 1)?;
                 Arc::new(Replication::new(1, 0)?)
             }
-            Guard::Replication => Arc::new(Replication::new(1, 1)?),
-            Guard::Coded => Arc::new(InvNet::new(scheme.group, 1, MixedQueries)?),
+            Strategy::Replication => Arc::new(Replication::new(1, 1)?),
+            Strategy::Coded => Arc::new(InvNet::new(scheme.group, 1, MixedQueries)?),
         };
-        let policy = match scheme.guard {
-            // The copy is the same model's answer.
-            Guard::Replication => ReconstructionPolicy::FirstWins,
+        let policy = match scheme.strategy {
+            // A copy is as good as the query's own answer.
+            Strategy::Replication => ReconstructionPolicy::FirstWins,
             _ => self.reconstruct.0,
         };
-        let hedging = match scheme.guard {
-            Guard::Hedging => Some(Hedging::new(0.95, 0.1)?),
+        let hedging = match scheme.strategy {
+            Strategy::Hedging => Some(Hedging::new(0.95, 0.1)?),
             _ => None,
         };
         let arrivals = Arrivals::poisson(self.rate)?;
@@ -143,35 +144,36 @@ impl Scenario {
             .enable_time()
             .start_paused(true)
             .build()?;
-        Ok(runtime.block_on(async move {
+        runtime.block_on(async move {
             let mut builder = Engine::builder(code, pool)
                 .policy(policy)
-                .fill_deadline(Duration::from_secs(1))
-                // The queue is not bounded: what overload does has to be seen.
-                .most_waiting(usize::MAX);
+                .max_batch_delay(Duration::from_secs(1))
+                // Unbounded, so that overload shows up as latency instead of rejected queries.
+                .max_queue_len(usize::MAX);
             if let Some(hedging) = hedging {
                 builder = builder.hedging(hedging);
             }
-            let engine = builder.build();
-            open_loop(queries, arrivals, &seed, move |number| {
+            let engine = builder.build()?;
+            let summary = open_loop(queries, arrivals, &seed, move |number| {
                 let engine = engine.clone();
                 let query = Query::new(Tensor::vector(vec![number as f32, 1.0]));
-                async move { Answered::from(&engine.predict(query).await) }
+                async move { Outcome::from(&engine.predict(query).await) }
             })
-            .await
-        }))
+            .await;
+            Ok(summary)
+        })
     }
 
-    /// The load in shares of what the workers without redundancy can do.
+    /// The load, as a fraction of the capacity of the workers without redundancy.
     pub(crate) fn load(&self) -> f64 {
-        self.rate * self.service.0.as_secs_f64() / self.workers.max(1) as f64
+        self.rate * self.service_time.0.as_secs_f64() / self.workers.max(1) as f64
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let scenario = &arguments.scenario;
     println!(
-        "{} queries in virtual time, {:.0} a second: {:.0} % of what {} workers can do\n",
+        "{} queries in virtual time, {:.0} per second: {:.0} % of the capacity of {} workers\n",
         scenario.queries,
         scenario.rate,
         100.0 * scenario.load(),
@@ -189,15 +191,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "p99.9 - p50",
         "approximate, %",
     ]);
-    for guard in Guard::value_variants() {
+    for strategy in Strategy::value_variants() {
         let scheme = Scheme {
-            guard: *guard,
+            strategy: *strategy,
             group: arguments.group,
         };
         let summary = scenario.run(scheme)?;
         let (median, tail) = (summary.quantile(0.5), summary.quantile(0.999));
-        let approximate = match guard {
-            Guard::Replication => 0.0,
+        let approximate = match strategy {
+            Strategy::Replication => 0.0,
             _ => 100.0 * summary.approximate(),
         };
         table.add_row([

@@ -1,4 +1,4 @@
-//! `train`: networks from images.
+//! `train`: trains networks on images.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,52 +21,52 @@ use crate::images::{Data, Source};
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    network: Network,
     #[command(flatten)]
     source: Source,
     /// The file to write
     #[arg(long, short, global = true, default_value = "network.safetensors")]
     out: PathBuf,
-    /// The same seed gives the same bits
+    /// The seed; the same seed gives the same file
     #[arg(long, global = true, default_value_t = 1)]
     seed: u64,
-    /// How many steps
+    /// The number of steps
     #[arg(long, global = true)]
     steps: Option<u64>,
-    /// Examples, or groups, of a step
+    /// Examples, or groups, per step
     #[arg(long, global = true)]
-    batch: Option<usize>,
-    /// The highest learning rate
+    batch_size: Option<usize>,
+    /// The maximum learning rate of the schedule
     #[arg(long, global = true, default_value_t = 2e-3)]
-    rate: f64,
+    learning_rate: f64,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum Network {
     /// The invertible base model
     Inn {
-        /// Hidden units of each coupling
+        /// Hidden units per coupling block
         #[arg(long, default_value_t = 256)]
         hidden: usize,
-        /// Couplings
+        /// Coupling blocks
         #[arg(long, default_value_t = 4)]
         blocks: usize,
-        /// Let layers stretch as they like: better answers, and no encoder can be learned
+        /// Do not bound the singular values: the model is more accurate, but no encoder can be learned for it
         #[arg(long)]
         unbounded: bool,
     },
-    /// An encoder that makes parity queries for a base model
+    /// An encoder for the parity queries of a base model
     Encoder {
         /// The base model
         #[arg(long)]
         base: PathBuf,
-        /// Queries of a group
+        /// Queries per group
         #[arg(long, default_value_t = 10)]
         group: usize,
-        /// Features of a query; 64 for a frugal encoder
+        /// Features per query; 64 for a small encoder
         #[arg(long, default_value_t = 256)]
         features: usize,
-        /// Hidden units behind the sum; 256 for a frugal encoder
+        /// Hidden units after the mean; 256 for a small encoder
         #[arg(long, default_value_t = 512)]
         hidden: usize,
     },
@@ -75,14 +75,14 @@ enum What {
         /// The base model
         #[arg(long)]
         base: PathBuf,
-        /// Queries of a group
+        /// Queries per group
         #[arg(long, default_value_t = 10)]
         group: usize,
-        /// Hidden units of each of two layers
+        /// Hidden units of each of the two layers
         #[arg(long, default_value_t = 512)]
         hidden: usize,
     },
-    /// A small model that answers as the base model does
+    /// A small model that imitates the base model
     Student {
         /// The base model
         #[arg(long)]
@@ -93,16 +93,16 @@ enum What {
     },
 }
 
-/// The invertible base model in a file.
+/// Reads an invertible base model.
 pub(crate) fn base_model(path: &PathBuf) -> anyhow::Result<InvertibleClassifier<Coupling>> {
     let network = LocalNetwork::read(path)?;
     match network.invertible() {
         Some(base) => Ok(base.clone()),
-        None => bail!("{} is no invertible network", path.display()),
+        None => bail!("{} is not an invertible network", path.display()),
     }
 }
 
-/// What the base model answers to all images.
+/// The outputs of the base model for all images.
 fn answers(base: &InvertibleClassifier<Coupling>, images: &Images) -> anyhow::Result<Batch> {
     Ok(outputs(images, |batch| base.forward(batch))?)
 }
@@ -112,13 +112,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let begin = Instant::now();
     let data = arguments.source.load()?;
     let seed = SeedTree::new(arguments.seed);
+    // Defaults per kind of network, overridden by the arguments.
     let fit = |steps: u64, batch: usize| {
         let steps = arguments.steps.unwrap_or(steps);
         eprintln!("{} images, {steps} steps", data.train.len());
-        Fit::new(steps, arguments.batch.unwrap_or(batch), arguments.rate)
+        Fit::new(
+            steps,
+            arguments.batch_size.unwrap_or(batch),
+            arguments.learning_rate,
+        )
     };
-    let tensors = match &arguments.what {
-        What::Inn {
+    let tensors = match &arguments.network {
+        Network::Inn {
             hidden,
             blocks,
             unbounded,
@@ -127,7 +132,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let base = train_base(&data, *blocks, *hidden, bound, &fit(3000, 200), &seed)?;
             base.to_tensors()
         }
-        What::Encoder {
+        Network::Encoder {
             base,
             group,
             features,
@@ -144,7 +149,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             encoder.fit(&base, &data.train, *group, EncoderLoss::Task, &fit, &seed)?;
             encoder.encoder()?.to_tensors()
         }
-        What::Parity {
+        Network::Parity {
             base,
             group,
             hidden,
@@ -156,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             network.fit_parity(&data.train, &answers, *group, &fit(8000, 128), &seed)?;
             layers(&network.parity_model(*group)?)
         }
-        What::Student { base, hidden } => {
+        Network::Student { base, hidden } => {
             let base = base_model(base)?;
             let answers = answers(&base, &data.train)?;
             let widths = [data.train.width(), *hidden, base.head().outputs()];
@@ -167,7 +172,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     tensors
         .write(&arguments.out)
-        .context("the network cannot be saved")?;
+        .context("cannot write the network")?;
     println!(
         "{}: trained in {:.1} s",
         arguments.out.display(),
@@ -176,12 +181,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The tensors of fully connected layers.
 pub(crate) fn layers(network: &septet_coded_serving::network::Mlp) -> Tensors {
     let mut tensors = Tensors::default();
     network.insert_into(&mut tensors, "");
     tensors
 }
 
+/// Trains an invertible base model.
 pub(crate) fn train_base(
     data: &Data,
     blocks: usize,
@@ -190,7 +197,7 @@ pub(crate) fn train_base(
     fit: &Fit,
     seed: &SeedTree,
 ) -> anyhow::Result<InvertibleClassifier<Coupling>> {
-    let classes = data.train.labels().iter().max().map_or(0, |most| most + 1);
+    let classes = data.train.labels().iter().max().map_or(0, |max| max + 1);
     let network = CouplingNetwork::new(
         CouplingSize {
             order: data.order.clone(),

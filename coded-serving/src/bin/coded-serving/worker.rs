@@ -1,4 +1,4 @@
-//! `worker`: one model, one task at a time.
+//! `worker`: serves one model from a file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use clap::Args;
 use septet_coded_serving::load::Delay;
 
 use crate::config::{
-    CodeConfig, Config, Disturbance, EngineConfig, Listen, ModelConfig, WorkerConfig, on_all_cores,
+    Addresses, CodeConfig, Config, EngineConfig, InjectedFaults, Listen, ModelConfig, WorkerConfig,
+    on_all_cores,
 };
 use crate::quantity::Time;
 
@@ -19,36 +20,36 @@ pub(crate) struct Arguments {
     /// The name of the model [default: the name of the file]
     #[arg(long)]
     name: Option<String>,
-    /// Where to listen for HTTP; port 0 for any that is free
+    /// The address for HTTP; port 0 for any free port
     #[arg(long, default_value = "127.0.0.1:8000")]
     http: SocketAddr,
-    /// Where to listen for gRPC [default: nowhere]
+    /// The address for gRPC [default: none]
     #[arg(long)]
     grpc: Option<SocketAddr>,
-    /// How many queries may wait; more are turned away
+    /// The maximum number of queued queries; more are rejected
     #[arg(long, default_value_t = 64)]
-    most_waiting: usize,
-    /// How many tasks are worked on side by side
+    max_queue_len: usize,
+    /// The number of tasks that run in parallel
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Take so much longer than the model for every task
+    /// Time to add to every task
     #[arg(long, default_value = "0s")]
-    service: Time,
-    /// Hold a task up for so long ...
+    service_time: Time,
+    /// The additional time of a straggling task
     #[arg(long, default_value = "0s")]
     delay: Time,
-    /// ... with this probability
+    /// The probability that a task straggles
     #[arg(long, default_value_t = 0.0)]
     delay_probability: f64,
-    /// Fail tasks with this probability
+    /// The probability that a task fails
     #[arg(long, default_value_t = 0.0)]
-    fail_probability: f64,
-    /// The seed of delays and failures
+    failure_probability: f64,
+    /// The seed of the injected delays and failures
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How long to go on answering after a signal to stop
+    /// How long to accept requests after a stop signal, while reporting not ready
     #[arg(long, default_value = "0s")]
-    linger: Time,
+    shutdown_delay: Time,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -57,23 +58,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .name
         .clone()
         .unwrap_or_else(|| stem.to_string_lossy().into_owned());
-    let delay = Delay::constant(arguments.service.0)
-        .or_more(arguments.delay_probability, arguments.delay.0)?;
+    let delay = Delay::constant(arguments.service_time.0)
+        .with_stragglers(arguments.delay_probability, arguments.delay.0)?;
     let config = Config {
         listen: Listen {
             http: arguments.http,
             grpc: arguments.grpc,
             metrics: None,
         },
-        linger: arguments.linger,
-        grace: Time::milliseconds(10_000),
+        shutdown_delay: arguments.shutdown_delay,
+        grace_period: Time::milliseconds(10_000),
         models: vec![ModelConfig {
             name,
             code: CodeConfig::default(),
             engine: EngineConfig {
-                most_waiting: Some(arguments.most_waiting),
-                // Whoever asks may do so again: here there is one worker alone.
-                retries: 0.0,
+                max_queue_len: Some(arguments.max_queue_len),
+                // A retry would go to the same model on the same machine; the client can retry elsewhere.
+                retry_budget: 0.0,
                 ..EngineConfig::default()
             },
             workers: vec![WorkerConfig {
@@ -82,10 +83,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }],
         }],
     };
-    let disturbance = Disturbance {
+    let faults = InjectedFaults {
         delay,
-        failures: arguments.fail_probability,
+        failure_probability: arguments.failure_probability,
         seed: arguments.seed,
     };
-    on_all_cores(config.serve(disturbance, |bound| println!("ready {bound}")))
+    // Without faults to inject, the pool is used as it is.
+    let injects = !arguments.service_time.0.is_zero()
+        || arguments.delay_probability != 0.0
+        || arguments.failure_probability != 0.0;
+    let ready = |addresses: &Addresses| println!("ready {addresses}");
+    if injects {
+        on_all_cores(config.serve_with_faults(faults, ready))
+    } else {
+        on_all_cores(config.serve(ready))
+    }
 }

@@ -1,4 +1,4 @@
-//! Why a request gets no answer, and how HTTP and gRPC say so.
+//! Request errors and their HTTP and gRPC status codes.
 
 use std::time::Duration;
 
@@ -8,41 +8,41 @@ use tonic::Code as GrpcCode;
 use crate::engine::ServeError;
 use crate::protocol::ProtocolError;
 
-/// Why a request gets no answer.
+/// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
-    /// The message cannot be read.
+pub enum ServerError {
+    /// The message is malformed.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// The body is larger than the server reads.
-    #[error("the body is larger than {most} bytes")]
+    /// The body is too large.
+    #[error("the body is larger than {limit} bytes")]
     TooLarge {
-        /// The most that is read.
-        most: usize,
+        /// The maximum size in bytes.
+        limit: usize,
     },
     /// There is no such model, or not this version of it.
     #[error("there is no model `{name}`{}", version.as_ref().map(|v| format!(" of version {v}")).unwrap_or_default())]
-    NoModel {
-        /// The name that was asked for.
+    ModelNotFound {
+        /// The requested name.
         name: String,
-        /// The version that was asked for.
+        /// The requested version.
         version: Option<String>,
     },
-    /// The request does not fit the model.
+    /// The request does not match the model.
     #[error("{what}: expected {expected}, found {found}")]
-    Unfit {
-        /// What does not fit.
+    Mismatch {
+        /// The mismatching part of the request.
         what: String,
-        /// What the model takes.
+        /// What the model accepts.
         expected: String,
         /// What the request has.
         found: String,
     },
-    /// The body did not come in time.
-    #[error("the body did not come within {0:?}")]
-    TooSlow(Duration),
-    /// What the workers answered cannot be told.
+    /// The body was not received in time.
+    #[error("the body was not received within {0:?}")]
+    BodyTimeout(Duration),
+    /// The outputs of the workers are invalid.
     #[error("{reason}")]
     Output {
         /// What is wrong.
@@ -53,34 +53,34 @@ pub enum Refusal {
     Serve(#[from] ServeError),
 }
 
-impl Refusal {
-    pub(super) fn unfit(
+impl ServerError {
+    pub(super) fn mismatch(
         what: impl Into<String>,
         expected: impl Into<String>,
         found: impl std::fmt::Display,
     ) -> Self {
-        Self::Unfit {
+        Self::Mismatch {
             what: what.into(),
             expected: expected.into(),
-            // Names and texts of the client are not echoed at full length.
+            // Text from the client is not echoed at full length.
             found: found.to_string().chars().take(200).collect(),
         }
     }
 
-    /// The status of HTTP.
+    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Protocol(_)
-            | Self::Unfit { .. }
+            | Self::Mismatch { .. }
             | Self::Serve(
                 ServeError::InvalidInput(_)
                 | ServeError::Refused(_)
                 | ServeError::OnlyApproximate(_),
             ) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoModel { .. } => StatusCode::NOT_FOUND,
-            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::ModelNotFound { .. } => StatusCode::NOT_FOUND,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Serve(ServeError::Overloaded { .. }) => StatusCode::TOO_MANY_REQUESTS,
             Self::Serve(ServeError::DeadlineExceeded(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Output { .. } | Self::Serve(ServeError::Unrecoverable { .. }) => {
@@ -90,21 +90,21 @@ impl Refusal {
         }
     }
 
-    /// The code of gRPC.
+    /// The gRPC status code.
     #[must_use]
     pub fn grpc_code(&self) -> GrpcCode {
         match self {
             Self::Protocol(_)
-            | Self::Unfit { .. }
+            | Self::Mismatch { .. }
             | Self::TooLarge { .. }
             | Self::Serve(
                 ServeError::InvalidInput(_)
                 | ServeError::Refused(_)
                 | ServeError::OnlyApproximate(_),
             ) => GrpcCode::InvalidArgument,
-            Self::NoModel { .. } => GrpcCode::NotFound,
+            Self::ModelNotFound { .. } => GrpcCode::NotFound,
             Self::Serve(ServeError::Overloaded { .. }) => GrpcCode::ResourceExhausted,
-            Self::TooSlow(_) | Self::Serve(ServeError::DeadlineExceeded(_)) => {
+            Self::BodyTimeout(_) | Self::Serve(ServeError::DeadlineExceeded(_)) => {
                 GrpcCode::DeadlineExceeded
             }
             Self::Output { .. }
@@ -114,7 +114,7 @@ impl Refusal {
         }
     }
 
-    /// When the client may ask again with some hope.
+    /// When the client should retry, if that may help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -125,7 +125,7 @@ impl Refusal {
         }
     }
 
-    /// Its name among the outcomes that are counted.
+    /// The value of the label `outcome` of the request metrics.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Serve(ServeError::Overloaded { .. }) => "overloaded",
