@@ -1,4 +1,4 @@
-//! F&R: follow the predicted cache while it is as good as the optimum of the past.
+//! F&R: follow the predicted cache while it is no worse than the offline optimum so far.
 
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
@@ -11,23 +11,23 @@ use crate::policy::slots::{SlotSet, Slots};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// The virtual caches that the real one follows.
+/// Indices of the virtual caches that the real one follows.
 const PREDICTED: usize = 0;
 const ROBUST: usize = 1;
 
-/// F&R (Abdel Sadek and Elias, 2024). In the mode *follow* the cache follows a predicted cache, that
-/// of `FtP`, lazily, while the predicted cache has had no more misses than the optimum of the
-/// requests since the mode began. Then comes one *robust* phase of k distinct pages: it begins with
-/// the k pages requested last, evicts unrequested ones drawn uniformly, and at a few arrivals
-/// (k - floor(k / 2^i) + 1) reloads unrequested pages that the predicted cache holds. Optimal with
-/// perfect predictions; the predicted cache is asked for O(log k) times a robust phase. O(k) a
-/// request at the worst.
+/// F&R (Abdel Sadek and Elias, 2024). In *follow* mode the cache lazily follows a predicted cache,
+/// that of `FtP`, as long as the predicted cache has no more misses than the offline optimum on the
+/// requests since the mode began. Then one *robust* phase of k distinct pages follows: it starts from
+/// the k most recent pages, evicts unrequested pages uniformly at random, and at the arrivals
+/// k - floor(k / 2^i) + 1 reloads unrequested pages that the predicted cache holds. Optimal with
+/// perfect predictions; O(log k) queries of the predicted cache per robust phase. Worst-case time
+/// O(k) per request.
 #[derive(Clone, Debug)]
 pub struct FollowAndRobust {
     capacity: usize,
     predicted: FollowPrediction,
     predicted_misses: u64,
-    /// The work function since the mode began: the optimum of the past.
+    /// The work function since the mode began: the offline optimum on these requests.
     past: Layers,
     past_misses: u64,
     recent: Recent,
@@ -130,7 +130,7 @@ impl Policy for FollowAndRobust {
     }
 }
 
-/// The k pages requested last, the oldest first.
+/// The k most recently requested pages, oldest first.
 #[derive(Clone, Debug)]
 struct Recent {
     capacity: usize,
@@ -158,12 +158,12 @@ impl Recent {
 /// One robust phase.
 #[derive(Clone, Debug)]
 struct RobustPhase {
-    /// The cache of this mode, which the real one follows.
+    /// The virtual cache of this mode.
     cache: Slots,
     untouched: SlotSet,
     requested: PageSet,
     arrivals: usize,
-    /// The pages that the phase began with.
+    /// The pages at the start of the phase.
     initial: Vec<PageId>,
 }
 
@@ -185,7 +185,7 @@ impl RobustPhase {
         }
     }
 
-    /// Whether this request is the first of the next phase.
+    /// Whether this request begins the next phase.
     fn ends_before(&self, page: PageId) -> bool {
         self.arrivals >= self.cache.capacity() && !self.requested.contains(page)
     }
@@ -222,8 +222,8 @@ impl RobustPhase {
         (0..=capacity.max(1).ilog2()).any(|i| capacity >> i == rest)
     }
 
-    /// Puts unrequested pages that the predicted cache holds in the place of unrequested pages that
-    /// it does not hold.
+    /// Replaces unrequested pages that the predicted cache does not hold by unrequested pages that it
+    /// holds.
     fn reload(&mut self, predicted: &FollowPrediction, evicted: &mut Vec<PageId>) {
         let mut wanted = self.initial.iter().copied().filter(|&page| {
             predicted.contains(page) && !self.requested.contains(page) && !self.cache.contains(page)

@@ -1,4 +1,4 @@
-//! Trust&Doubt: predictions of the cache's content, trusted for growing intervals.
+//! Trust&Doubt: cache-state predictions, trusted for growing intervals.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -11,24 +11,23 @@ use crate::policy::slots::Slots;
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// What happens to an interval of doubt when its page is charged anew.
+/// Whether a new charge restarts the interval of doubt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IntervalStart {
-    /// It begins again: the corrected version of 2022.
+    /// The interval restarts, as in the corrected version of 2022.
     #[default]
     Restarted,
-    /// It goes on: the code of the 2021 study.
+    /// The interval continues, as in the code of the 2021 study.
     Kept,
 }
 
 /// Trust&Doubt (Antoniadis et al., ICML 2020) on the predicted cache of `FtP`. Each clean page of a
-/// phase charges one page that the predicted cache does not hold; while the charge is trusted the
-/// charged page stays out, when it is requested it is doubted for an interval that doubles. The
-/// real cache follows this virtual one lazily. O(k) a miss for each clean page of the phase.
+/// phase charges one page that the predicted cache does not hold. A trusted charge keeps its page out
+/// of the cache; a request of the page makes the charge doubted, for an interval that doubles each
+/// time. The real cache lazily follows this virtual one. O(k) per miss and clean page of the phase.
 ///
-/// A charged page leaves the cache as soon as it is charged, not at the end of its first interval:
-/// on BrightKite with perfect predictions this gives 1.190 times the optimum, as published, and the
-/// other order 1.246.
+/// A charged page is evicted immediately, not at the end of its first interval: on BrightKite with
+/// perfect predictions this gives 1.190 times the optimum, as published; the other order gives 1.246.
 #[derive(Clone, Debug)]
 pub struct TrustAndDoubt {
     capacity: usize,
@@ -36,15 +35,15 @@ pub struct TrustAndDoubt {
     predicted: FollowPrediction,
     cache: Slots,
     follower: Follower,
-    /// By page: when it was requested last, from 1.
+    /// By page: time of its last request, from 1.
     last_request: Vec<u32>,
     clock: u32,
-    /// Pages cached at the phase's begin that the last phase did not request.
+    /// Pages cached at the start of the phase that the previous phase did not request.
     ancient: Vec<PageId>,
-    /// Pages cached at the phase's begin that the last phase requested.
+    /// Pages cached at the start of the phase that the previous phase requested.
     stale: PageSet,
     stale_pages: Vec<PageId>,
-    /// Stale pages not requested in this phase, the one of lowest priority first.
+    /// Stale pages not requested in this phase, in ascending order of random priority.
     unmarked: Vec<PageId>,
     marked: PageSet,
     marked_pages: Vec<PageId>,
@@ -157,7 +156,7 @@ impl TrustAndDoubt {
         if self.cache.contains(page) || self.cache.fill_empty(page).is_some() {
             return;
         }
-        // Rather a page that the predicted cache does not hold; of several the least recent.
+        // Prefer pages that the predicted cache does not hold; break ties by least recency.
         let choice = (0..self.ancient.len()).min_by_key(|&index| {
             let page = self.ancient[index];
             (
@@ -193,8 +192,8 @@ impl TrustAndDoubt {
         }
     }
 
-    /// The least recent page of this phase and the last that neither the predicted cache holds nor
-    /// another clean page charges.
+    /// The least recent page of this or the previous phase that is neither in the predicted cache
+    /// nor charged by another clean page.
     fn choose_charge(&self) -> Option<PageId> {
         if self.cache.len() < self.capacity {
             return None;
@@ -210,7 +209,7 @@ impl TrustAndDoubt {
             .min_by_key(|&page| self.last_request[page as usize])
     }
 
-    /// A charged page was requested: its charge was wrong.
+    /// A request of a charged page refutes the charge: it moves to another page and is doubted.
     fn doubt(&mut self, page: PageId) {
         for index in 0..self.clean.len() {
             if self.clean[index].charged == Some(page) {
@@ -225,7 +224,7 @@ impl TrustAndDoubt {
         }
     }
 
-    /// Intervals that end now: a doubted charge is trusted again for twice as long.
+    /// Processes the intervals that end now: a doubted charge becomes trusted, for twice as long.
     fn end_intervals(&mut self, evicted: &mut Vec<PageId>) {
         let arrivals = self.marked_pages.len();
         for index in 0..self.clean.len() {
@@ -242,7 +241,7 @@ impl TrustAndDoubt {
         }
     }
 
-    /// A trusted charge that is cached makes way for the unmarked page of highest priority.
+    /// Replaces a cached charged page by the absent unmarked page of highest priority.
     fn evict_charged(&mut self, index: usize, evicted: &mut Vec<PageId>) {
         let Some(charged) = self.clean[index].charged else {
             return;

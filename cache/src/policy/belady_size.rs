@@ -1,4 +1,4 @@
-//! Belady's idea for objects of several sizes, by sampling.
+//! Size-aware Belady by sampling.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -8,12 +8,12 @@ use super::table::Table;
 use super::{Needs, Policy};
 use crate::request::{NEVER, PageId, Request};
 
-/// How many residents are looked at for one eviction, as libCacheSim does.
+/// Number of sampled residents per eviction, as in libCacheSim.
 const SAMPLE: usize = 128;
 
-/// Evicts, among 128 objects drawn from the cache, the one with the largest product of size and
-/// distance to its next request; objects that are not requested again are never kept. A strong reference when sizes vary, where the optimum is NP-hard;
-/// not optimal. O(128) an eviction.
+/// Evicts, of 128 sampled residents, the one with the largest product of size and distance to its
+/// next request. Objects that are not requested again are never kept. A strong baseline for variable
+/// sizes, where the optimum is NP-hard; not optimal. O(128) per eviction.
 #[derive(Clone, Debug)]
 pub struct BeladySize {
     capacity: u64,

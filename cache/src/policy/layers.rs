@@ -1,23 +1,23 @@
-//! The work function of paging, kept as layers of pages.
+//! The work function of paging as a partition of pages into layers.
 
 use crate::request::PageId;
 
 /// No layer: the page is outside the support.
 const OUTSIDE: u32 = u32::MAX;
 
-/// The partition of the requested pages into layers `L_1..L_k` (Koutsoupias and Papadimitriou; the
-/// form of Brodal, Moruz and Negoescu, "OnlineMin"): a set of k pages can be the cache of an
-/// optimal algorithm just now if and only if it holds at most i pages of `L_1..L_i`, for every i.
-/// Pages outside the support (`L_0`) are in no such cache, so the optimum of the requests so far
-/// grows by one exactly when a page outside is requested.
+/// The partition of the requested pages into layers `L_1..L_k` (Koutsoupias and Papadimitriou; in the
+/// form of Brodal, Moruz and Negoescu, "OnlineMin"): a set of k pages is a possible current cache of
+/// an optimal algorithm if and only if it contains at most i pages of `L_1..L_i`, for every i. Pages
+/// outside the support (`L_0`) are in no such cache, so the optimal cost of the requests so far grows
+/// by one exactly when a page outside the support is requested.
 ///
-/// Layers are numbered from 0 here. A request costs O(k) at the worst.
+/// Layers are numbered from 0 here. Worst-case time O(k) per request.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers {
     capacity: usize,
-    /// By rank: which group of pages forms this layer.
+    /// By rank: the group that forms this layer.
     order: Vec<u32>,
-    /// By group: its rank, `OUTSIDE` for a free group.
+    /// By group: its rank; `OUTSIDE` for a free group.
     rank_of: Vec<u32>,
     members: Vec<Vec<PageId>>,
     /// By page: its group and its index among the group's members.
@@ -27,7 +27,7 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// No page was requested yet, and k is `capacity`.
+    /// The work function before the first request, for k = `capacity`.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -58,7 +58,7 @@ impl Layers {
         &self.members[self.order[rank] as usize]
     }
 
-    /// How many of the last layers hold one page each.
+    /// Number of trailing layers with one page each.
     pub(crate) fn trailing_singletons(&self) -> usize {
         self.order
             .iter()
@@ -67,7 +67,7 @@ impl Layers {
             .count()
     }
 
-    /// Moves the work function on by one request, and says whether the optimum missed.
+    /// Updates the work function by one request and returns whether the optimum grew.
     pub(crate) fn request(&mut self, page: PageId) -> bool {
         if self.capacity == 0 {
             return true;
@@ -75,7 +75,7 @@ impl Layers {
         match self.rank(page) {
             None => {
                 if self.order.len() == self.capacity {
-                    // The last two layers become one: any of their pages may have left.
+                    // The last two layers merge: any one of their pages may have been evicted.
                     let last = self.order.len() - 1;
                     if last == 0 {
                         self.drop_layer(0);
@@ -99,8 +99,8 @@ impl Layers {
         }
     }
 
-    /// Forgets the pages of the first layer and appends a page from outside: the support shrinks.
-    /// Returns the forgotten pages.
+    /// Drops the pages of the first layer from the support and appends a page from outside. Returns
+    /// the dropped pages.
     pub(crate) fn forgive(&mut self, page: PageId) -> Vec<PageId> {
         let forgotten = self.members(0).to_vec();
         self.drop_layer(0);
@@ -108,10 +108,10 @@ impl Layers {
         forgotten
     }
 
-    /// The pages of `upper` join the layer `lower`; the layers above `upper` move down by one.
+    /// Merges layer `upper` into layer `lower`; the layers above `upper` move down by one.
     fn merge(&mut self, lower: usize, upper: usize) {
         let (a, b) = (self.order[lower], self.order[upper]);
-        // The larger group keeps its place in memory, so that a page moves O(log) times.
+        // Union by size: the smaller group moves, so a page moves O(log) times.
         let (kept, moved) = if self.members[a as usize].len() >= self.members[b as usize].len() {
             (a, b)
         } else {

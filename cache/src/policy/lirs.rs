@@ -4,10 +4,9 @@ use super::table::{List, Slot, Table};
 use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// LIRS (Jiang and Zhang, SIGMETRICS 2002): pages with a short distance between their last two
-/// requests (LIR) take 99 % of the cache, the others pass through a queue of 1 % (at least 1) and
-/// are remembered on a stack, where a second request makes them LIR. The stack is limited to twice
-/// the capacity. Amortized O(1).
+/// LIRS (Jiang and Zhang, SIGMETRICS 2002): pages with low inter-reference recency (LIR) take 99 % of
+/// the cache. The others (HIR) pass through a queue of 1 % (at least 1) and stay on a recency stack,
+/// where a second request makes them LIR. The stack is limited to twice the capacity. Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Lirs {
     lir_capacity: usize,
@@ -18,7 +17,7 @@ pub struct Lirs {
     lir: usize,
     queue_table: Table<()>,
     queue: List,
-    /// Pages on the stack that are not resident, in the order in which they left the cache.
+    /// Non-resident pages on the stack, in order of eviction.
     gone_table: Table<()>,
     gone: List,
 }
@@ -49,7 +48,7 @@ impl Lirs {
         }
     }
 
-    /// Takes pages off the bottom of the stack until a LIR page is there.
+    /// Stack pruning: pops HIR pages until the bottom of the stack is a LIR page.
     fn prune(&mut self) {
         while let Some(slot) = self.stack.oldest() {
             let entry = self.stack_table.get(slot);
@@ -64,7 +63,7 @@ impl Lirs {
         }
     }
 
-    /// The LIR page at the bottom of the stack becomes the newest of the queue.
+    /// Turns the LIR page at the bottom of the stack into the newest resident HIR page.
     fn demote(&mut self, evicted: &mut Vec<PageId>) {
         let Some(slot) = self.stack.oldest() else {
             return;
@@ -120,7 +119,7 @@ impl Lirs {
         self.stack_table.remove(slot)
     }
 
-    /// A page on the stack that is not LIR was requested again: it becomes LIR.
+    /// Turns a HIR page on the stack, which was requested again, into a LIR page.
     fn promote(&mut self, slot: Slot, evicted: &mut Vec<PageId>) {
         self.stack_table.get_mut(slot).data = Status::Lir;
         self.lir += 1;

@@ -13,7 +13,7 @@ use crate::request::{PageId, Request};
 pub struct Random {
     capacity: u64,
     used: u64,
-    /// The number is the object's index among the residents.
+    /// Data: the object's index in `residents`.
     table: Table<u32>,
     residents: Vec<u32>,
     rng: ChaCha8Rng,

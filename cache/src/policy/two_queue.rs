@@ -5,14 +5,14 @@ use super::ghost::Ghost;
 use super::table::{List, Table};
 use crate::request::{PageId, Request};
 
-/// 2Q (Johnson and Shasha, 1994): new objects enter a FIFO queue of a quarter of the capacity;
-/// those requested again after they left it, while still remembered (up to half the capacity),
-/// enter the main LRU queue. O(1).
+/// 2Q (Johnson and Shasha, 1994): new objects enter a FIFO queue (A1in) of a quarter of the capacity.
+/// Those requested again while in the ghost queue (A1out, half the capacity) enter the main LRU queue
+/// (Am). O(1).
 #[derive(Clone, Debug)]
 pub struct TwoQueue {
     capacity: u64,
     entry_capacity: u64,
-    /// The flag says that the object is in the main queue.
+    /// Data: whether the object is in the main queue.
     table: Table<bool>,
     entry: List,
     main: List,

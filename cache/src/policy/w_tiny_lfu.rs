@@ -5,10 +5,10 @@ use super::segmented_lru::Segments;
 use super::table::{List, Table};
 use crate::request::{PageId, Request};
 
-/// W-TinyLFU (Einziger, Friedman, Manes, 2017): new objects enter an LRU window of 1 % of the
-/// capacity (at least 1); what leaves the window must be requested more often, by a sketch of
-/// recent requests, than the next victim of the main cache, a segmented LRU with 20 % probation
-/// and 80 % protected. O(1).
+/// W-TinyLFU (Einziger, Friedman, Manes, 2017): new objects enter an LRU window of 1 % of the capacity
+/// (at least 1). An object that leaves the window is admitted to the main cache, a segmented LRU with
+/// 20 % probation and 80 % protected, only if a frequency sketch estimates more requests for it than
+/// for the next victim. O(1).
 #[derive(Clone, Debug)]
 pub struct WTinyLfu {
     capacity: u64,
@@ -39,7 +39,7 @@ impl WTinyLfu {
         }
     }
 
-    /// Takes the oldest object out of the window and lets it compete for a place in the main cache.
+    /// Removes the oldest object of the window and admits it to the main cache or evicts it.
     fn drain(&mut self, requested: PageId, evicted: &mut Vec<PageId>) {
         let Some(slot) = self.table.pop_oldest(&mut self.window) else {
             return;
@@ -71,7 +71,7 @@ impl Policy for WTinyLfu {
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         let page = request.page;
         if let Some(slot) = self.table.find(page) {
-            // Hits in the window are not counted: a burst says nothing about the long run.
+            // Window hits are not counted: a burst does not predict long-term frequency.
             self.table.refresh(&mut self.window, slot);
             return true;
         }
@@ -99,9 +99,8 @@ impl Policy for WTinyLfu {
     }
 }
 
-/// Recent request frequencies up to 15: a count-min sketch of four rows of 4-bit counters, with
-/// conservative update, halved after five times as many hits in the main cache as there are
-/// objects.
+/// Recent request frequencies up to 15: a count-min sketch with four rows of 4-bit counters and
+/// conservative update. All counters are halved after 5n hits in the main cache, for n objects.
 #[derive(Clone, Debug)]
 struct FrequencySketch {
     /// 16 counters a word.
@@ -121,12 +120,11 @@ impl Default for FrequencySketch {
 }
 
 impl FrequencySketch {
-    /// Word and shift of a page's counter in each row. The rows share the words; each has four
-    /// counters of every word.
+    /// Word and bit shift of a page's counter in each row. Each row owns four counters of every word.
     fn counters(&self, page: PageId) -> [(usize, u32); 4] {
         let mut hash = u64::from(page).wrapping_add(0x9e37_79b9_7f4a_7c15);
         std::array::from_fn(|row| {
-            // The finaliser of SplitMix64, once a row.
+            // The finalizer of SplitMix64, iterated once per row.
             hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             hash ^= hash >> 31;
@@ -167,8 +165,8 @@ impl FrequencySketch {
         }
     }
 
-    /// Makes the sketch large enough for a cache of this many objects; every estimate stays as it
-    /// was, because a page's word in a sketch of twice the size is the same word or its copy.
+    /// Grows the sketch for a cache of `objects` objects. Estimates do not change: a page's word in
+    /// a sketch of twice the size is the same word or its copy.
     fn fit(&mut self, objects: usize) {
         if objects > self.objects {
             self.objects = objects.next_power_of_two();

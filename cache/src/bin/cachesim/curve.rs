@@ -19,14 +19,13 @@ pub(crate) struct Arguments {
     input: Input,
     #[command(flatten)]
     policies: Policies,
-    /// Cache sizes, as for `sim`. Without them, 30 sizes from 1/1000 of the working set to all of
-    /// it.
+    /// Cache sizes, as for `sim`. Default: 30 sizes from 1/1000 of the working set to all of it.
     sizes: Option<String>,
-    /// Keep this part of the objects, by a hash, and scale the sizes alike: faster, less exact.
-    /// LRU on unit sizes is exact in one pass at 1.
+    /// Sampling rate of objects (SHARDS); lower is faster and less accurate. At 1, LRU on unit
+    /// sizes takes one exact pass.
     #[arg(long, default_value_t = 1.0)]
     rate: f64,
-    /// Print one JSON array.
+    /// Print a JSON array.
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let largest = sizes.last().copied().unwrap_or(1);
     ensure!(
         !arguments.policies.depend_on_capacity() || sizes.len() == 1,
-        "belady-bits differ from size to size: give one size, or use sim"
+        "belady-bits depends on the cache size: give one size, or use sim"
     );
     arguments.policies.prepare(&mut trace, largest)?;
     let seed = arguments.policies.seed();
@@ -94,7 +93,7 @@ fn points(
     Ok(sizes.iter().zip(ratios).map(point).collect())
 }
 
-/// Thirty fractions of the working set, evenly on a logarithmic scale.
+/// 30 fractions of the working set, log-spaced.
 fn default_sizes() -> String {
     let fractions: Vec<String> = (0..30)
         .map(|step| {

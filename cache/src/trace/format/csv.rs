@@ -1,4 +1,4 @@
-//! Columns of text.
+//! Delimiter-separated columns.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -21,7 +21,7 @@ enum Role {
     Pc,
 }
 
-/// The names by which a header tells what a column holds, in lower case.
+/// Conventional column names, in lower case.
 const NAMES: [(Role, &[&str]); 5] = [
     (Role::Time, &["time", "timestamp", "clock_time"]),
     (
@@ -33,7 +33,7 @@ const NAMES: [(Role, &[&str]); 5] = [
     (Role::Pc, &["pc"]),
 ];
 
-/// What some programs write in front of UTF-8.
+/// The byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) struct Decoder {
@@ -44,10 +44,10 @@ pub(super) struct Decoder {
     index: u64,
 }
 
-/// How to take a line apart.
+/// The layout of a line.
 struct Layout {
     delimiter: u8,
-    /// What each column holds, up to the last one that is read.
+    /// The role of each column, up to the last used one.
     roles: Vec<Option<Role>>,
     numeric_ids: bool,
 }
@@ -98,7 +98,7 @@ impl Decode for Decoder {
 }
 
 impl Layout {
-    /// The layout that the options and the first line tell, and whether that line is a header.
+    /// The layout from the options and the first line, and whether that line is a header.
     fn new(options: &CsvOptions, first: &[u8]) -> Result<(Self, bool), Fault> {
         let delimiter = options.delimiter.unwrap_or_else(|| guess_delimiter(first));
         let fields: Vec<_> = Fields::new(first, delimiter).collect::<Result<_, _>>()?;
@@ -132,19 +132,19 @@ impl Layout {
                     let expected = format!("a header that names the column {name:?}");
                     return Err(Fault::described(expected, "a trace without header"));
                 }
-                // Columns that are not spelled out are found by their usual names: all of them
-                // when no column is spelled out, else only the id, which must be somewhere.
+                // Unspecified columns are found by conventional names: all of them if no column is
+                // specified, otherwise only the id, which is required.
                 None if is_header && (unspecified || role == Role::Id) => {
-                    match usual(role, &fields) {
+                    match find_by_usual_name(role, &fields) {
                         Some(index) => index,
                         None => continue,
                     }
                 }
                 None => continue,
             };
-            if index >= MOST_COLUMNS {
+            if index >= MAX_COLUMNS {
                 return Err(Fault::described(
-                    format!("a column up to {MOST_COLUMNS}"),
+                    format!("a column up to {MAX_COLUMNS}"),
                     (index + 1).to_string(),
                 ));
             }
@@ -153,13 +153,13 @@ impl Layout {
             }
             if let Some(other) = roles[index].replace(role) {
                 return Err(Fault::described(
-                    "a column of its own for every field",
+                    "a different column for each field",
                     format!("column {} for {other:?} and {role:?}", index + 1),
                 ));
             }
         }
         if !roles.contains(&Some(Role::Id)) {
-            let expected = "a header with a column \"id\", or an option that tells its column";
+            let expected = "a header with a column \"id\", or the option obj-id-col";
             return Err(Fault::new(expected, first));
         }
         let layout = Self {
@@ -172,7 +172,7 @@ impl Layout {
 
     #[inline]
     fn record(&self, line: &[u8], index: u64) -> Result<Record, Fault> {
-        let mut record = Record::of(0);
+        let mut record = Record::from_id(0);
         let missing = || {
             let expected = format!("at least {} columns", self.roles.len());
             Fault::new(expected, line)
@@ -218,8 +218,8 @@ impl Layout {
     }
 }
 
-/// The highest column number that is accepted.
-const MOST_COLUMNS: usize = 4096;
+/// Maximum column number.
+const MAX_COLUMNS: usize = 4096;
 
 fn next(field: &[u8], index: u64) -> Result<NextAccess, Fault> {
     if field == b"-1" {
@@ -232,8 +232,8 @@ fn next(field: &[u8], index: u64) -> Result<NextAccess, Fault> {
     }
 }
 
-/// The column with a usual name for this role.
-fn usual(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
+/// The index of a column with a conventional name for this role.
+fn find_by_usual_name(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
     let (_, names) = NAMES.iter().find(|(named, _)| *named == role)?;
     names.iter().find_map(|name| {
         fields
@@ -242,7 +242,7 @@ fn usual(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
     })
 }
 
-/// The most frequent of the usual delimiters; a comma when there is none.
+/// The most frequent of the common delimiters; a comma if there is none.
 fn guess_delimiter(line: &[u8]) -> u8 {
     let mut best = (b',', 0);
     for delimiter in [b',', b'\t', b';', b'|'] {
@@ -254,9 +254,9 @@ fn guess_delimiter(line: &[u8]) -> u8 {
     best.0
 }
 
-/// The fields of a line, without white space around them and without quotes.
+/// The fields of a line, trimmed and unquoted.
 struct Fields<'a> {
-    /// What is left of the line; `None` behind the last field.
+    /// The rest of the line; `None` after the last field.
     rest: Option<&'a [u8]>,
     delimiter: u8,
 }
@@ -269,7 +269,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field in quotes, in which two quotes stand for one and the delimiter for itself.
+    /// A quoted field, in which a doubled quote is a quote and delimiters are literal.
     #[cold]
     fn quoted(&mut self, rest: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
         let fault = || Fault::new("a closing quote before the end of the field", rest);
@@ -324,7 +324,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Writes the columns that the trace holds, with a header.
+/// Writes the columns of the trace with a header.
 pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
     let columns = [
         (trace.times().is_some(), "time"),

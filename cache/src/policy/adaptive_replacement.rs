@@ -1,16 +1,16 @@
-//! ARC.
+//! ARC, the adaptive replacement cache.
 
 use super::Policy;
 use super::table::{List, Slot, Table};
 use crate::request::{PageId, Request};
 
-/// ARC (Megiddo and Modha, FAST 2003): objects seen once and objects seen again in two LRU lists,
-/// each with a list of objects evicted from it; a request for a remembered object moves the border
-/// between the two. O(1).
+/// ARC (Megiddo and Modha, FAST 2003): two LRU lists, of objects seen once and of objects seen
+/// repeatedly, each with a ghost list of objects evicted from it. A request of a ghost adapts the
+/// target size of the first list. O(1).
 #[derive(Clone, Debug)]
-pub struct Arc {
+pub struct AdaptiveReplacement {
     capacity: u64,
-    /// What the list of objects seen once should hold.
+    /// Target size of T1, the parameter p of the paper.
     target: f64,
     table: Table<Place>,
     /// By [`Place`].
@@ -26,7 +26,7 @@ enum Place {
     EvictedAgain,
 }
 
-impl Arc {
+impl AdaptiveReplacement {
     /// An empty cache.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
@@ -60,11 +60,11 @@ impl Arc {
         Some(self.forget(slot))
     }
 
-    /// Evicts one object and remembers it.
+    /// Evicts one object into its ghost list (REPLACE in the paper).
     fn replace(&mut self, requested_from: Option<Place>, evicted: &mut Vec<PageId>) {
         let once = self.size(Place::Once) as f64;
-        let again_was_asked = requested_from == Some(Place::EvictedAgain);
-        let from_once = once > self.target || (again_was_asked && once >= self.target);
+        let ghost_of_again = requested_from == Some(Place::EvictedAgain);
+        let from_once = once > self.target || (ghost_of_again && once >= self.target);
         let oldest_once = self.lists[Place::Once as usize].oldest();
         let oldest_again = self.lists[Place::Again as usize].oldest();
         let (slot, to) = match (oldest_once, oldest_again) {
@@ -101,7 +101,7 @@ impl Arc {
         }
     }
 
-    /// Moves the border after a request for an object evicted from this list.
+    /// Adapts the target after a request of a ghost in this list.
     fn adapt(&mut self, place: Place) {
         let once = self.size(Place::EvictedOnce) as f64;
         let again = self.size(Place::EvictedAgain) as f64;
@@ -112,7 +112,7 @@ impl Arc {
     }
 }
 
-impl Policy for Arc {
+impl Policy for AdaptiveReplacement {
     fn name(&self) -> String {
         "ARC".into()
     }
