@@ -27,6 +27,8 @@ impl LruCurve {
     /// Computes the curve in O(n log n) time and O(n) memory; sizes are ignored.
     #[must_use]
     pub fn new(trace: &Trace) -> Self {
+        // The tree has a 1 at the last request of each page, so the ones since a page's last request are
+        // the distinct pages requested since.
         let mut tree = Fenwick::new(trace.len());
         let mut last: Vec<Option<usize>> = vec![None; trace.page_count()];
         let mut histogram = vec![0_u64; trace.page_count()];
@@ -40,6 +42,7 @@ impl LruCurve {
             tree.add(now, 1);
             last[page as usize] = Some(now);
         }
+        // Cumulate the histogram of distances: a cache of capacity c hits distances 0..c.
         let mut sum = 0;
         for hits in &mut histogram {
             sum += *hits;
@@ -92,6 +95,7 @@ impl Fenwick {
     fn add(&mut self, index: usize, value: i32) {
         self.total += value;
         let mut node = index + 1;
+        // Node n covers the n & -n values that end at index n - 1.
         while node < self.tree.len() {
             self.tree[node] += value;
             node += node & node.wrapping_neg();
@@ -134,10 +138,13 @@ pub fn sampled_miss_ratios(
     if trace.is_empty() {
         return Ok(vec![0.0; capacities.len()]);
     }
+    // Sampling by the hash of the id keeps all requests of a page or none, which preserves stack
+    // distances up to the factor `rate`.
     let sampled: Vec<usize> = (0..trace.len())
         .filter(|&index| is_sampled(trace.original_id(trace.pages()[index]), rate))
         .collect();
     let sample = trace.sample(&sampled);
+    // SHARDS-adj: divide by the expected number of sampled requests, not the actual one.
     let expected = trace.len() as f64 * rate;
     capacities
         .iter()

@@ -70,6 +70,8 @@ impl SetAssociative {
                 });
             }
         }
+        // Assign each request to its set. Sets are numbered by first request, so that unused ones cost
+        // nothing.
         let mut numbers: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
         let mut indices: Vec<Vec<usize>> = Vec::new();
         let mut place = Vec::with_capacity(trace.len());
@@ -83,10 +85,12 @@ impl SetAssociative {
             place.push((number, members.len() as u32));
             members.push(index);
         }
+        // Build a trace per set. Addresses within one line become one page.
         let sets: Vec<Trace> = indices
             .into_iter()
             .map(|members| trace.select_as(members.into_iter(), |id| id / geometry.line_bytes))
             .collect();
+        // Prefix sums of the page counts, for predictors that number pages across all sets.
         let first_page = sets
             .iter()
             .scan(0, |next, set| {

@@ -272,10 +272,12 @@ fn parse(text: &str, depth: usize) -> Result<PolicySpec, CacheError> {
             PolicySpec::names().collect::<Vec<_>>().join(", ")
         ),
     };
+    // Without parentheses the text is a plain name; otherwise a rule with its arguments.
     let Some((name, rest)) = text.split_once('(') else {
         return find_by_name(text).ok_or_else(unknown);
     };
     let arguments = rest.strip_suffix(')').ok_or_else(unknown)?;
+    // Bounds the recursion on hostile input.
     if depth == 0 {
         return Err(unknown());
     }
@@ -287,6 +289,8 @@ fn parse(text: &str, depth: usize) -> Result<PolicySpec, CacheError> {
     };
     let mut experts = Vec::new();
     for argument in split_outside_parentheses(arguments) {
+        // `key=value` sets the rule's parameter. An argument with parentheses is a nested
+        // combination, whose own parameters contain `=`.
         match argument.split_once('=') {
             Some((key, value)) if !argument.contains('(') => {
                 set_parameter(&mut rule, key.trim(), value.trim())?;
@@ -308,6 +312,7 @@ fn find_by_name(text: &str) -> Option<PolicySpec> {
         .iter()
         .find(|(_, names)| names.iter().any(|known| normalize(known) == name))
         .map(|&(kind, _)| Form::Single(kind));
+    // Aliases of the study are a base name followed by the rule's letter, such as RobustFtP_D.
     let form = single.or_else(|| {
         let (study, kinds) = STUDY.iter().find(|(study, _)| {
             name.strip_prefix(normalize(study).as_str())

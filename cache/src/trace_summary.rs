@@ -90,6 +90,7 @@ impl TraceSummary {
             }
             frequencies[page as usize] += 1;
         }
+        // Descending frequencies: the index is the popularity rank.
         frequencies.sort_unstable_by(|left, right| right.cmp(left));
         let repeated = frequencies.partition_point(|&count| count > 1);
         Self {
@@ -137,6 +138,7 @@ fn count_distinct(mut values: Vec<u64>) -> u64 {
 /// The exponent for frequencies in descending order.
 fn zipf_alpha(frequencies: &[u64]) -> Option<f64> {
     const LEVEL: f64 = 0.95;
+    // Ranks at powers of two weigh each octave of ranks equally; all ranks would weigh the tail only.
     let points: Vec<(f64, f64)> = std::iter::successors(Some(1_usize), |rank| rank.checked_mul(2))
         .take_while(|&rank| rank <= frequencies.len())
         .map(|rank| (rank as f64, frequencies[rank - 1] as f64))

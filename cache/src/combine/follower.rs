@@ -95,6 +95,7 @@ impl Follower {
         evicted: &mut Vec<PageId>,
     ) -> bool {
         if self.resident.contains(page) {
+            // The stamp changed, which outdates the page's heap entries: push new ones.
             if self.order == EvictionOrder::Recency {
                 self.stamp(page);
                 self.consider(page, &holds);
@@ -102,6 +103,7 @@ impl Follower {
             return true;
         }
         if self.len == self.capacity {
+            // The followed cache holds every resident, but not the requested page: it bypasses.
             let Some(victim) = self.pop(followed, &holds) else {
                 return false;
             };
@@ -131,6 +133,7 @@ impl Follower {
         holds: &impl Fn(usize, PageId) -> bool,
     ) -> Option<PageId> {
         let candidates = &mut self.candidates[virtual_cache];
+        // Rebuild the heap from the residents that the virtual cache does not hold.
         if candidates.stale {
             candidates.stale = false;
             candidates.heap.clear();
@@ -141,6 +144,7 @@ impl Follower {
                     .map(|page| Reverse((self.stamp_of[page as usize], page))),
             );
         }
+        // Lazy deletion: skip entries of evicted, restamped, or re-cached pages.
         while let Some(Reverse((stamp, page))) = candidates.heap.pop() {
             if self.resident.contains(page)
                 && self.stamp_of[page as usize] == stamp

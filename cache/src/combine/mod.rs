@@ -75,6 +75,7 @@ impl Combined {
         if experts.is_empty() {
             return Err(argument("experts", 0.0, "at least one"));
         }
+        // Below 1e-6 the doubling bound needs too many steps to reach the costs of a long trace.
         match rule {
             Rule::Doubling { gamma } if !(gamma >= 1e-6 && gamma.is_finite()) => {
                 return Err(argument("gamma", gamma, "a finite number of at least 1e-6"));
@@ -148,6 +149,7 @@ impl Policy for Combined {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        // Advance every expert on its virtual cache, and record costs and virtual evictions.
         for (index, expert) in self.experts.iter_mut().enumerate() {
             self.virtual_evictions.clear();
             let hit = expert.access(request, &mut self.virtual_evictions);
@@ -157,6 +159,7 @@ impl Policy for Combined {
                 self.follower.note_virtual_eviction(index, page);
             }
         }
+        // Update the rule with this request's costs, then serve it by the newly followed expert.
         let real_miss = !self.follower.contains(request.page);
         let next = self
             .choice

@@ -83,6 +83,8 @@ impl Choice {
         real_miss: bool,
     ) -> usize {
         match self {
+            // Each step raises the bound, so the loop ends; with several experts above the bound
+            // it passes over them within this request.
             Self::Doubling { factor, bound } => {
                 let mut current = current;
                 while costs[current] as f64 > *bound {
@@ -103,6 +105,7 @@ impl Choice {
                 blum_burch(current, missed, *epsilon, probability, rng)
             }
             Self::FollowLeader { hysteresis } => {
+                // Switching only on a miss of the real cache never costs a hit.
                 if !real_miss {
                     return current;
                 }
@@ -137,6 +140,7 @@ fn blum_burch(
     probability: &mut [f64],
     rng: &mut ChaCha8Rng,
 ) -> usize {
+    // Multiplicative weights: each missing expert loses the factor 1 - epsilon.
     let before = probability.to_vec();
     for (probability, &miss) in probability.iter_mut().zip(missed) {
         if miss {
@@ -148,6 +152,8 @@ fn blum_burch(
     for probability in probability.iter_mut() {
         *probability /= sum;
     }
+    // Optimal transport between the old and the new distribution: leave the current expert with
+    // the relative mass that it lost, and move to the experts that gained, in proportion.
     let leave = (before[current] - probability[current]) / before[current];
     if leave <= 0.0 || rng.random::<f64>() >= leave {
         return current;

@@ -67,6 +67,7 @@ impl Policy for AdaptiveQuery {
             } => self.chain_of.clear(),
             Lookup::Full { .. } => {}
         }
+        // A page evicted in this phase continues its chain; any other starts a new one.
         let length = self
             .chain_of
             .remove(&request.page)

@@ -58,6 +58,8 @@ impl FollowAndRobust {
     fn follow(&mut self, predicted_hit: bool, page: PageId) {
         self.predicted_misses += u64::from(!predicted_hit);
         self.past_misses += u64::from(self.past.request(page));
+        // The predicted cache has fallen behind the optimum: start a robust phase from the most recent
+        // pages. Its virtual cache is new, so the follower's candidates are rebuilt.
         if self.predicted_misses > self.past_misses {
             self.robust = Some(RobustPhase::new(self.capacity, &self.recent.pages));
             self.follower.reset(ROBUST);
@@ -65,6 +67,7 @@ impl FollowAndRobust {
     }
 
     fn begin_to_follow(&mut self) {
+        // A new follow mode starts with the predicted cache as the optimum's initial cache.
         self.predicted_misses = 0;
         self.past_misses = 0;
         self.past = Layers::new(self.capacity);
@@ -85,6 +88,7 @@ impl Policy for FollowAndRobust {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        // 1. End a robust phase at the first request of its (k + 1)-th distinct page.
         let page = request.page;
         if self
             .robust
@@ -93,14 +97,17 @@ impl Policy for FollowAndRobust {
         {
             self.begin_to_follow();
         }
+        // 2. Advance the predicted cache in both modes.
         self.virtual_evictions.clear();
         let predicted_hit = self.predicted.access(request, &mut self.virtual_evictions);
         for page in self.virtual_evictions.drain(..) {
             self.follower.note_virtual_eviction(PREDICTED, page);
         }
+        // 3. In follow mode, compare with the optimum, which may start a robust phase.
         if self.robust.is_none() {
             self.follow(predicted_hit, page);
         }
+        // 4. In a robust phase, advance its virtual cache.
         if let Some(phase) = &mut self.robust {
             phase.access(
                 page,
@@ -112,6 +119,7 @@ impl Policy for FollowAndRobust {
                 self.follower.note_virtual_eviction(ROBUST, page);
             }
         }
+        // 5. Serve the request by the real cache, which follows the cache of the current mode.
         self.recent.touch(page);
         let (predicted, robust) = (&self.predicted, &self.robust);
         let holds = |virtual_cache, page| match virtual_cache {
@@ -199,6 +207,7 @@ impl RobustPhase {
     ) {
         let arrived = self.requested.insert(page);
         self.arrivals += usize::from(arrived);
+        // As in Marker: requested pages are protected, victims are drawn from the others.
         match self.cache.find(page) {
             Some(slot) => self.untouched.remove(slot),
             None => {

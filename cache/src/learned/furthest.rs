@@ -8,6 +8,8 @@ pub(crate) fn order(predicted: f64) -> u64 {
     if predicted.is_nan() {
         return u64::MAX;
     }
+    // Adding 0 turns -0 into +0. Flipping all bits of negative numbers, and the sign bit of others,
+    // maps the IEEE 754 order to that of integers.
     let bits = (predicted + 0.0).to_bits();
     if bits >> 63 == 1 {
         !bits
@@ -54,6 +56,7 @@ impl Furthest {
         }
         self.key[index] = Some(key);
         self.heap.push((key, self.tie(slot)));
+        // Bounds the outdated entries to a constant factor.
         if self.heap.len() > 4 * self.key.len() + 64 {
             self.compact();
         }

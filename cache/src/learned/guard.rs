@@ -60,6 +60,7 @@ impl Guard {
     }
 
     fn begin_phase(&mut self) {
+        // All pages become unrequested and unguarded, and the record of evictions starts anew.
         self.untouched.fill(self.slots.len());
         for (slot, &predicted) in self.predicted.iter().enumerate() {
             self.unguarded.insert(slot as u32, predicted);
@@ -105,6 +106,7 @@ impl Policy for Guard {
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.slots.find(request.page) {
             self.touch(slot, request.predicted);
+            // A hit refreshes the prediction of an unguarded page; guarded pages stay out of the order.
             if self.unguarded.contains(slot) {
                 self.unguarded.insert(slot, request.predicted);
             }
@@ -118,6 +120,7 @@ impl Policy for Guard {
         if self.untouched.is_empty() {
             self.begin_phase();
         }
+        // After a prediction error the victim is random among the pages not requested in this phase.
         let guard = self.guards(request.page);
         let slot = if guard {
             self.untouched.draw(&mut self.rng)
@@ -138,6 +141,7 @@ impl Policy for Guard {
         let was_unguarded = self.unguarded.contains(slot);
         self.slots.replace(slot, request.page, evicted);
         self.touch(slot, request.predicted);
+        // The requested page takes over the slot: guarded after an error, otherwise in the order.
         if guard {
             self.unguarded.remove(slot);
         } else if was_unguarded {

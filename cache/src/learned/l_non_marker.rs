@@ -37,6 +37,7 @@ impl LNonMarker {
         if self.requested.contains(page) {
             return;
         }
+        // The (k + 1)-th distinct page begins a new phase, independently of misses.
         if self.requested_pages.len() >= self.marking.slots.capacity() {
             for page in self.requested_pages.drain(..) {
                 self.requested.remove(page);
@@ -52,6 +53,8 @@ impl LNonMarker {
         if !stale {
             return self.marking.furthest_unmarked();
         }
+        // A stale page evicted by a clean one returns: any page may go, even a marked one. Other stale
+        // misses evict as Marker does.
         let evicted_by_clean = self
             .evictor
             .get(&page)

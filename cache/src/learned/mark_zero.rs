@@ -66,6 +66,7 @@ impl Policy for MarkZero {
                 false
             }
         };
+        // A set bit: leave right after being served.
         if request.predicted == f64::INFINITY
             && let Some(slot) = self.slots.find(request.page)
         {

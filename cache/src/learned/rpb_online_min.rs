@@ -65,12 +65,16 @@ impl Policy for RpbOnlineMin {
         let Some(miss) = self.core.advance(request.page) else {
             return hit;
         };
+        // Trailing singleton layers are pages that every optimal cache holds.
         let uncertain =
             (self.core.slots.capacity() - self.core.layers.trailing_singletons()) as f64;
+        // A miss of the optimum too: reset the budget and follow the prediction.
         let victim = if miss.outside {
             self.budget = self.initial_budget;
             self.furthest(miss.candidates)
         } else {
+            // The number of uncertain layers fell by about the factor e since the last miss: grant
+            // one more prediction.
             if uncertain <= (self.uncertain_before + 2.0) / std::f64::consts::E - 2.0 {
                 self.budget += 1;
             }

@@ -95,6 +95,7 @@ impl TrustAndDoubt {
     }
 
     fn begin_phase(&mut self) {
+        // Pages marked in the phase that ends become stale, the other cached ones ancient.
         for page in self.stale_pages.drain(..) {
             self.stale.remove(page);
         }
@@ -110,6 +111,7 @@ impl TrustAndDoubt {
         for page in self.marked_pages.drain(..) {
             self.marked.remove(page);
         }
+        // The shuffled order is the random priority of the stale pages.
         self.unmarked.clone_from(&self.stale_pages);
         self.unmarked.shuffle(&mut self.rng);
         self.clean.clear();
@@ -117,6 +119,7 @@ impl TrustAndDoubt {
 
     /// One step of the virtual cache.
     fn step(&mut self, page: PageId, evicted: &mut Vec<PageId>) {
+        // 1. Mark the page; the (k + 1)-th distinct page begins a new phase.
         let first_arrival = !self.marked.contains(page);
         if first_arrival && self.marked_pages.len() >= self.capacity {
             self.begin_phase();
@@ -126,13 +129,16 @@ impl TrustAndDoubt {
             self.marked_pages.push(page);
             self.unmarked.retain(|&other| other != page);
         }
+        // 2. While ancient pages remain, they are the victims, and nothing is charged.
         if !self.ancient.is_empty() {
             self.step_with_ancient(page, evicted);
             return;
         }
+        // 3. Make the requested page resident.
         if !self.cache.contains(page) && self.cache.fill_empty(page).is_none() {
             self.replace_unmarked(page, evicted);
         }
+        // 4. A clean page charges a page that the predicted cache does not hold.
         if first_arrival && !self.stale.contains(page) {
             let charged = self.choose_charge();
             self.clean.push(Clean {
@@ -143,6 +149,7 @@ impl TrustAndDoubt {
             });
             self.evict_charged(self.clean.len() - 1, evicted);
         }
+        // 5. A request of a charged page casts doubt on its charge; arrivals end intervals.
         self.doubt(page);
         if first_arrival {
             self.end_intervals(evicted);
@@ -171,6 +178,7 @@ impl TrustAndDoubt {
     }
 
     fn replace_unmarked(&mut self, page: PageId, evicted: &mut Vec<PageId>) {
+        // The cached unmarked page of lowest priority, or the least recent page if all are marked.
         let lowest = self
             .unmarked
             .iter()
@@ -249,6 +257,7 @@ impl TrustAndDoubt {
         if !self.cache.contains(charged) {
             return;
         }
+        // Pages with a trusted charge must stay out, so they are not reloaded.
         let trusted_charge = |page| {
             self.clean
                 .iter()
@@ -279,6 +288,8 @@ impl Policy for TrustAndDoubt {
         let page = request.page;
         let mut virtual_evictions = std::mem::take(&mut self.virtual_evictions);
         virtual_evictions.clear();
+        // Advance the predicted cache, then the virtual cache of the algorithm; the real cache follows
+        // the latter.
         self.predicted.access(request, &mut virtual_evictions);
         virtual_evictions.clear();
         self.note_request(page);

@@ -57,6 +57,7 @@ impl Policy for Belady {
         if let Some(slot) = hit {
             self.table.get_mut(slot).data = request.next;
             self.furthest.push((request.next, request.page));
+            // Compacting at four times the residents keeps the amortized cost O(log n).
             if self.furthest.len() > 4 * self.table.len() + 64 {
                 self.compact();
             }
@@ -70,6 +71,7 @@ impl Policy for Belady {
             let Some((next, page)) = self.furthest.pop() else {
                 break;
             };
+            // Lazy deletion: an entry counts only if it has the resident's current next request.
             if let Some(victim) = self.table.find(page)
                 && self.table.get(victim).data == next
             {

@@ -44,6 +44,7 @@ impl BeladySize {
 
     fn remove(&mut self, slot: u32) -> PageId {
         let index = self.table.get(slot).data.index;
+        // The last resident takes the free index, so that sampling stays O(1).
         self.residents.swap_remove(index as usize);
         if let Some(&moved) = self.residents.get(index as usize) {
             self.table.get_mut(moved).data.index = index;
@@ -54,6 +55,7 @@ impl BeladySize {
 
     fn victim(&mut self, now: u32) -> Option<usize> {
         let count = self.residents.len();
+        // A small cache is searched exhaustively; only larger ones draw from the generator.
         let whole = count <= SAMPLE;
         let candidates = if whole { count } else { SAMPLE };
         (0..candidates)
@@ -86,6 +88,7 @@ impl Policy for BeladySize {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.table.find(request.page) {
+            // The last request of an object: it cannot hit again.
             if request.next == NEVER {
                 self.remove(slot);
                 evicted.push(request.page);

@@ -38,6 +38,8 @@ impl Clock {
 
     fn evict(&mut self, evicted: &mut Vec<PageId>) -> bool {
         while let Some((page, size)) = self.ring.pop_front() {
+            // The hand is the front of the queue: a referenced object gets a second chance at the back.
+            // Each pass clears a bit, so the loop ends after at most one round.
             let state = &mut self.state[page as usize];
             if *state == State::Referenced {
                 *state = State::Resident;

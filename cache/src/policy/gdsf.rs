@@ -40,6 +40,7 @@ impl Gdsf {
     }
 
     fn rank(&self, requests: u64, request: &Request) -> Rank {
+        // The constant factor, as in libCacheSim, scales all priorities alike.
         let priority = self.inflation + requests as f64 * 1e6 / f64::from(request.size.max(1));
         Rank {
             requests,
@@ -58,6 +59,7 @@ impl Policy for Gdsf {
         let page = request.page;
         if let Some(slot) = self.table.find(page) {
             let old = self.table.get(slot).data;
+            // Re-rank with the current L, which is how recency enters the priority.
             self.order.remove(&(old.priority, old.last_request, page));
             let new = self.rank(old.requests + 1, request);
             self.table.get_mut(slot).data = new;
@@ -76,6 +78,7 @@ impl Policy for Gdsf {
             let Some((priority, _, victim)) = self.order.pop_first() else {
                 break;
             };
+            // L is monotone: the minimum priority never falls below the last victim's.
             self.inflation = f64::from_bits(priority);
             if let Some(slot) = self.table.find(victim) {
                 self.used -= u64::from(self.table.get(slot).size);

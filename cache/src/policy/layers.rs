@@ -74,6 +74,8 @@ impl Layers {
         }
         match self.rank(page) {
             None => {
+                // Case of the paper for a page of `L_0`: with all k layers present, the last two merge, and
+                // the page forms the new last layer.
                 if self.order.len() == self.capacity {
                     // The last two layers merge: any one of their pages may have been evicted.
                     let last = self.order.len() - 1;
@@ -87,6 +89,8 @@ impl Layers {
                 true
             }
             Some(rank) => {
+                // Case of the paper for a page of layer i: the rest of the layer merges into layer i - 1
+                // (`L_0` for the first, which leaves the support), and the page forms the last layer.
                 self.take(page);
                 if rank == 0 {
                     self.drop_layer(0);
@@ -146,6 +150,7 @@ impl Layers {
 
     fn close_gap(&mut self, rank: usize) {
         self.order.remove(rank);
+        // Layers above the gap are renumbered; their groups, hence `place_of`, stay.
         for (rank, &group) in self.order.iter().enumerate().skip(rank) {
             self.rank_of[group as usize] = rank as u32;
         }
@@ -174,6 +179,7 @@ impl Layers {
         let (group, index) = self.place_of[page as usize];
         let members = &mut self.members[group as usize];
         members.swap_remove(index as usize);
+        // `swap_remove` moved the last member to this index.
         if let Some(&moved) = members.get(index as usize) {
             self.place_of[moved as usize].1 = index;
         }

@@ -51,6 +51,7 @@ impl LeCar {
     }
 
     fn regret(&mut self, expert: usize, age: u32) {
+        // The regret decays with the age of the mistake: weight *= exp(-rate * discount^age).
         let discounted = (self.ln_discount * f64::from(age)).exp();
         self.weights[expert] *= (-LEARNING_RATE * discounted).exp();
         let sum: f64 = self.weights.iter().map(|weight| weight + FLOOR).sum();
@@ -70,6 +71,7 @@ impl LeCar {
             // The experts agree: neither can regret this eviction.
             oldest
         } else {
+            // Draw the expert by weight. Only its history records the eviction.
             let (expert, victim) = if self.rng.random::<f64>() < self.weights[LRU] {
                 (LRU, oldest)
             } else {
@@ -103,6 +105,7 @@ impl Policy for LeCar {
             self.frequency.touch(page);
             return true;
         }
+        // A miss of a page in an expert's history is that expert's mistake.
         for expert in [LRU, LFU] {
             if let Some(evicted_at) = self.history[expert].remove(page) {
                 self.regret(expert, request.now.saturating_sub(evicted_at));

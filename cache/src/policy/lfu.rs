@@ -107,6 +107,7 @@ impl FrequencyOrder {
     /// Adds an absent object with one request.
     pub(super) fn insert(&mut self, page: PageId, size: u32) {
         let lowest = self.lowest;
+        // Buckets are sorted by frequency, so a bucket of frequency 1 can only be the lowest.
         let bucket = match self.buckets.get(lowest as usize) {
             Some(bucket) if bucket.frequency == 1 => lowest,
             _ => self.new_bucket(1, NONE, lowest),
@@ -123,6 +124,7 @@ impl FrequencyOrder {
             return false;
         };
         let old = self.table.get(slot).data;
+        // The bucket of the next frequency, if it exists, is the direct neighbor.
         let (frequency, higher) = {
             let bucket = &self.buckets[old as usize];
             (bucket.frequency + 1, bucket.higher)
@@ -131,6 +133,8 @@ impl FrequencyOrder {
             Some(bucket) if bucket.frequency == frequency => higher,
             _ => self.new_bucket(frequency, old, higher),
         };
+        // The new bucket is linked before the old one may be released, so `higher` and `lower`
+        // stay valid.
         self.unlink(slot);
         self.table.get_mut(slot).data = new;
         self.table
@@ -151,6 +155,7 @@ impl FrequencyOrder {
         let index = self.table.get(slot).data;
         let bucket = &mut self.buckets[index as usize];
         self.table.unlink(&mut bucket.objects, slot);
+        // An empty bucket is released at once: `lowest` always has an object.
         if bucket.objects.is_empty() {
             let (lower, higher) = (bucket.lower, bucket.higher);
             self.connect(lower, higher);

@@ -58,6 +58,7 @@ impl Lirs {
             }
             self.remove_from_stack(slot);
             if status == Status::Gone {
+                // A non-resident page off the stack leaves no trace; a queued one stays resident.
                 self.forget_gone(page);
             }
         }
@@ -70,6 +71,7 @@ impl Lirs {
         };
         let page = self.remove_from_stack(slot);
         self.lir -= 1;
+        // The demoted page joins the queue, whose oldest page leaves the cache.
         self.make_queue_room(evicted);
         self.enqueue(page);
         self.prune();
@@ -82,6 +84,7 @@ impl Lirs {
             };
             let page = self.queue_table.remove(slot);
             evicted.push(page);
+            // Still on the stack, the page becomes a non-resident HIR page: its recency is kept.
             if let Some(slot) = self.stack_table.find(page) {
                 self.stack_table.get_mut(slot).data = Status::Gone;
                 let slot = self.gone_table.insert(page, 1, ());
@@ -132,9 +135,12 @@ impl Lirs {
 
     fn miss(&mut self, page: PageId, evicted: &mut Vec<PageId>) {
         if let Some(slot) = self.stack_table.find(page) {
+            // Case 3 of the paper: a non-resident HIR page on the stack. Its recency is below that of
+            // the bottom LIR page, so it becomes LIR.
             self.forget_gone(page);
             self.promote(slot, evicted);
         } else if self.lir < self.lir_capacity {
+            // Warm-up: the first pages fill the LIR set.
             self.push_on_stack(page, Status::Lir);
             self.lir += 1;
         } else {
@@ -148,6 +154,7 @@ impl Lirs {
 
     fn limit_stack(&mut self) {
         while self.stack.len() > self.stack_capacity {
+            // Drop the longest non-resident page first; residents never leave the stack this way.
             let Some(slot) = self.gone_table.pop_oldest(&mut self.gone) else {
                 return;
             };
@@ -170,6 +177,7 @@ impl Policy for Lirs {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         let page = request.page;
+        // A cache of capacity 0 holds nothing.
         if self.queue_capacity == 0 {
             return false;
         }
@@ -180,6 +188,7 @@ impl Policy for Lirs {
             self.prune();
             return true;
         }
+        // Case 2: a hit of a resident HIR page, which turns LIR if it is on the stack.
         if self.queue_table.find(page).is_some() {
             match self.stack_table.find(page) {
                 Some(slot) => {

@@ -40,12 +40,14 @@ impl Policy for Marker {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.slots.find(request.page) {
+            // A hit marks the page.
             self.unmarked.remove(slot);
             return true;
         }
         if self.slots.fill_empty(request.page).is_some() {
             return false;
         }
+        // All pages are marked: a new phase.
         if self.unmarked.is_empty() {
             self.unmarked.fill(self.slots.len());
         }

@@ -92,6 +92,7 @@ impl Core {
     pub(crate) fn advance(&mut self, page: PageId) -> Option<Miss> {
         let resident = self.slots.contains(page);
         let rank = self.layers.rank(page);
+        // A page that (re)enters the support gets a new priority.
         if rank.is_none() {
             self.draw_priority(page);
         }
@@ -106,12 +107,16 @@ impl Core {
         if self.slots.capacity() == 0 {
             return None;
         }
+        // At its limit the support does not grow: the first layer is dropped, which bounds memory.
         let forgive = rank.is_none() && self.layers.support() >= self.support_limit;
         let candidates = match rank {
+            // A page outside the support: any cached page may be the victim, since the optimum misses.
             None if !forgive => {
                 self.sort_by_layer();
                 self.slots.capacity()
             }
+            // A page of the support: only pages up to the boundary may be evicted, so that the cache
+            // stays a possible optimal one. Layers are taken as of before the request.
             rank => {
                 self.sort_by_layer();
                 self.boundary(rank.unwrap_or(0))

@@ -67,6 +67,8 @@ impl S3Fifo {
     fn evict(&mut self, evicted: &mut Vec<PageId>) {
         self.was_full = true;
         let main_capacity = self.capacity.saturating_sub(self.small_capacity);
+        // Evict from main only when it exceeds its share: otherwise one-hit wonders in the small
+        // queue leave first, which is the point of the policy.
         if self.main.size() > main_capacity || self.small.is_empty() {
             self.evict_from_main(evicted);
         } else {
@@ -76,6 +78,7 @@ impl S3Fifo {
 
     fn evict_from_small(&mut self, evicted: &mut Vec<PageId>) {
         while let Some(slot) = self.table.pop_oldest(&mut self.small) {
+            // Requested while in the small queue: promote without evicting, and go on.
             if self.table.get(slot).data.requests >= self.threshold {
                 self.table.get_mut(slot).data = State {
                     place: Place::Main,
@@ -93,6 +96,7 @@ impl S3Fifo {
     fn evict_from_main(&mut self, evicted: &mut Vec<PageId>) {
         while let Some(slot) = self.main.oldest() {
             let state = &mut self.table.get_mut(slot).data;
+            // Lazy promotion: a requested object is reinserted with one request less.
             if state.requests > 0 {
                 state.requests -= 1;
                 self.table.refresh(&mut self.main, slot);
@@ -136,6 +140,7 @@ impl Policy for S3Fifo {
                 state.requests = (state.requests + 1).min(3);
                 return true;
             }
+            // A ghost hit goes straight to the main queue.
             self.table.unlink(&mut self.ghost, slot);
             self.table.remove(slot);
             remembered = true;

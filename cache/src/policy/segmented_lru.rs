@@ -125,6 +125,7 @@ impl Segments {
         self.table.unlink(&mut self.lists[segment], slot);
         self.table.get_mut(slot).data = above as u8;
         self.table.push_newest(&mut self.lists[above], slot);
+        // Cascade: an overfull segment demotes its oldest objects, which may overfill the one below.
         let mut segment = above;
         while segment > 0 && self.lists[segment].size() > self.capacities[segment] {
             while self.lists[segment].size() > self.capacities[segment] {
@@ -136,6 +137,8 @@ impl Segments {
             }
             segment -= 1;
         }
+        // Only the lowest segment evicts, and only beyond the total: it may exceed its own share
+        // while upper segments are not full.
         if segment == 0 {
             while self.lists[0].size() > self.capacities[0] && self.size() > self.total() {
                 if !self.evict(evicted) {

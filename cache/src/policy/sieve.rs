@@ -37,6 +37,8 @@ impl Sieve {
     }
 
     fn evict(&mut self, evicted: &mut Vec<PageId>) {
+        // The scan clears visited bits and wraps from the newest to the oldest object, so it ends
+        // after at most one round.
         let Some(mut victim) = self.hand.or(self.queue.oldest()) else {
             return;
         };
@@ -46,6 +48,7 @@ impl Sieve {
                 None => return,
             };
         }
+        // The next search continues behind the victim.
         self.hand = self.table.newer(victim);
         self.table.unlink(&mut self.queue, victim);
         let page = self.table.remove(victim);

@@ -56,6 +56,7 @@ impl<T> Table<T> {
     /// Adds an absent object, in no list yet.
     pub(crate) fn insert(&mut self, page: PageId, size: u32, data: T) -> Slot {
         let index = page as usize;
+        // Page numbers are dense, so an array by page replaces a hash table.
         if index >= self.slot_of.len() {
             self.slot_of.resize((index + 1).next_power_of_two(), NONE);
         }

@@ -46,12 +46,15 @@ impl WTinyLfu {
         };
         let size = self.table.get(slot).size;
         let page = self.table.remove(slot);
+        // The candidate must beat every victim that it displaces. Ties favor the victim, which
+        // resists scans.
         while self.main.size() + u64::from(size) > self.main_capacity {
             let wins = self
                 .main
                 .victim()
                 .is_some_and(|victim| self.sketch.estimate(page) > self.sketch.estimate(victim));
             if !wins {
+                // The requested object itself was never resident, so losing is no eviction.
                 if page != requested {
                     evicted.push(page);
                 }
@@ -87,6 +90,7 @@ impl Policy for WTinyLfu {
         self.sketch.count(page);
         let slot = self.table.insert(page, request.size, ());
         self.table.push_newest(&mut self.window, slot);
+        // The window may be smaller than the new object, which then competes at once.
         while self.window.size() > self.window_capacity {
             self.drain(page, evicted);
         }
@@ -145,6 +149,7 @@ impl FrequencySketch {
     fn count(&mut self, page: PageId) {
         let counters = self.counters(page);
         let estimate = self.estimate(page);
+        // Conservative update: only the counters at the minimum grow.
         if estimate < 15 {
             for (word, shift) in counters {
                 if self.words[word] >> shift & 15 == estimate {
@@ -160,6 +165,7 @@ impl FrequencySketch {
         if self.counted >= 5 * self.objects {
             self.counted = 0;
             for word in &mut self.words {
+                // Halves 16 counters at once; the mask drops the bits shifted in from a neighbor.
                 *word = *word >> 1 & 0x7777_7777_7777_7777;
             }
         }

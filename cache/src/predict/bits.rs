@@ -41,6 +41,7 @@ pub fn belady_bits(
         };
         belady.access(&request, &mut evicted);
         last_request[page as usize] = index;
+        // The optimum evicts a page between its last request and its next one: set the bit of the last.
         for victim in evicted.drain(..) {
             evicts[last_request[victim as usize]] = true;
         }

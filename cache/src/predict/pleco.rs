@@ -58,6 +58,7 @@ impl Default for Pleco {
 impl Pleco {
     /// The total weight of a page's requests, including the current one.
     fn weight(&mut self, page: PageId, now: u32) -> f64 {
+        // Each node's sum decays by exp(-rate * elapsed) since the page's last request.
         let state = super::entry_mut(&mut self.pages, page).get_or_insert_with(|| {
             Box::new(PageState {
                 updated: now,
@@ -86,6 +87,8 @@ fn age_weight(age: f64) -> f64 {
 impl Predictor for Pleco {
     fn predict(&mut self, access: &Access) -> f64 {
         let now = f64::from(access.now);
+        // The ages of all past requests are 1..=now + 1, whatever the pages: the total weight grows by the
+        // oldest age only.
         self.total += age_weight(now + 1.0);
         let share = self.weight(access.page, access.now) / self.total;
         // The weight of the request itself keeps the share above 0.

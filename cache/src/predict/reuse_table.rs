@@ -64,10 +64,12 @@ impl Predictor for ReuseTable {
     fn predict(&mut self, access: &Access) -> f64 {
         let at = access.now + 1;
         let entry = self.entry(access);
+        // 1. A repeated access trains the entry of the page's previous access.
         let (before, by) = std::mem::replace(entry_mut(&mut self.last, access.page), (at, entry));
         if before != 0 {
             self.learn(by, f64::from(at.saturating_sub(before).max(1)));
         }
+        // 2. Accesses that leave the history unrepeated train their entries with twice its length.
         self.history.push_back(Open {
             page: access.page,
             at,
@@ -83,6 +85,7 @@ impl Predictor for ReuseTable {
                 self.learn(by, 2.0 * self.history_limit as f64);
             }
         }
+        // 3. Predict by the entry of this access; an untrained one predicts the length of the history.
         let average = self.averages[entry as usize];
         let distance = if average.is_nan() {
             self.history_limit as f64

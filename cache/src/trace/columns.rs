@@ -293,6 +293,7 @@ impl Builder {
                 limit: LIMIT as u64,
             });
         }
+        // Optional columns start when the first value needs them, filled with defaults up to here.
         if before == 0 {
             self.has_next_access = !block.is_empty();
             let has_pc = block.first().is_some_and(|record| record.pc.is_some());
@@ -304,6 +305,7 @@ impl Builder {
         if trace.times.is_none() && block.iter().any(|record| record.time != 0) {
             trace.times = Some(vec![0; before]);
         }
+        // Number the pages of the whole block at once, which overlaps cache misses.
         let ids = block.iter().map(|record| record.id);
         self.numbering
             .number(ids, &mut trace.original_ids, &mut trace.pages);

@@ -103,6 +103,7 @@ impl<'a> Input<'a> {
     #[cold]
     fn refill(&mut self, wanted: usize) -> Result<bool, CacheError> {
         debug_assert!(wanted <= BLOCK);
+        // Move the unconsumed rest to the front, then read behind it.
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -128,8 +129,11 @@ impl<'a> Input<'a> {
         let mut searched = 0;
         let (length, taken) = loop {
             match memchr::memchr(b'\n', &self.window()[searched..]) {
+                // A complete line: its length, and the bytes to consume including the line feed.
                 Some(at) => break (searched + at, searched + at + 1),
                 None => {
+                    // No line feed yet: read more, without searching these bytes again. The limit applies
+                    // before reading, so an endless line cannot fill the memory.
                     searched = self.end - self.start;
                     if searched > MAX_LINE_BYTES {
                         break (searched, searched);

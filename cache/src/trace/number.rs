@@ -10,6 +10,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     }
     let mut value: u64 = 0;
     // Nineteen digits never overflow.
+    // The fast path needs no overflow checks: 10^19 - 1 < 2^64.
     if digits.len() < 20 {
         for &digit in digits {
             let digit = digit.wrapping_sub(b'0');
@@ -47,6 +48,7 @@ pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
             b'A'..=b'F' => digit - b'A' + 10,
             _ => return None,
         };
+        // The next shift would drop bits.
         if value >> 60 != 0 {
             return None;
         }

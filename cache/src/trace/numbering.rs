@@ -55,6 +55,7 @@ impl Numbering {
         ids: &mut Vec<u64>,
         pages: &mut Vec<PageId>,
     ) {
+        // Reserve for the worst case of all-new ids, so that the passes below never rehash.
         let (_, upper) = batch.size_hint();
         self.reserve(upper.unwrap_or(0), ids);
         let Self {
@@ -63,13 +64,17 @@ impl Numbering {
             blocks,
         } = self;
         if let Some(blocks) = blocks {
+            // Pass 1: touch the home slots of the whole batch.
             let keys = batch.clone().map(|id| id / WIDTH as u64);
             prefetch(slots, keys);
+            // Pass 2: look up each id in order. Runs within one block skip the hash table; keys are below
+            // 2^60, so `u64::MAX` matches none.
             let mut last = (u64::MAX, 0);
             for id in batch {
                 let key = id / WIDTH as u64;
                 if key != last.0 {
                     let next = blocks.len() as u32;
+                    // The index of the next block is fresh, so getting it back means insertion.
                     let value = find_or_insert(slots, key, next);
                     if value == next {
                         blocks.push([FREE; WIDTH]);
@@ -77,6 +82,7 @@ impl Numbering {
                     }
                     last = (key, value);
                 }
+                // Within the block, the id's low bits select its number.
                 let number = &mut blocks[last.1 as usize][id as usize % WIDTH];
                 if *number == FREE {
                     *number = ids.len() as PageId;
@@ -109,6 +115,8 @@ impl Numbering {
             key: 0,
             value: FREE,
         };
+        // The table must grow. If blocks hold fewer than `DENSE` ids on average, rebuild it by single
+        // ids from the list of ids, whose indices are their numbers.
         if self.taken > 0 && self.blocks.is_some() && ids.len() < DENSE * self.taken {
             self.blocks = None;
             self.taken = ids.len();
@@ -119,6 +127,7 @@ impl Numbering {
             }
             return;
         }
+        // Otherwise rehash into a larger table with the same kind of keys.
         let len = needed.next_power_of_two().max(1 << 11);
         for slot in std::mem::replace(&mut self.slots, vec![free; len]) {
             if slot.value != FREE {
@@ -132,6 +141,7 @@ impl Numbering {
 #[inline]
 fn prefetch(slots: &[Slot], keys: impl Iterator<Item = u64>) {
     let mask = slots.len().wrapping_sub(1);
+    // The sum makes the loads observable; they are independent, so the processor overlaps them.
     let fetched = keys.map(|key| slots[home(key, mask)].value);
     black_box(fetched.fold(0, u32::wrapping_add));
 }

@@ -142,6 +142,7 @@ impl<'a> Reader<'a> {
             Ok(()) if self.batch.is_empty() => self.state = State::Ended,
             Ok(()) => {}
         }
+        // The record after the last allowed one is an error; those before it are still returned.
         if self.batch.len() as u64 > self.left {
             self.batch.truncate(self.left as usize);
             self.state = State::Failed(CacheError::TooLarge {

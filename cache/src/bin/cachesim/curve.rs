@@ -38,11 +38,13 @@ struct Point {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // 1. Load the trace and resolve the sizes, which may be fractions of its working set.
     let mut trace = arguments.input.load()?;
     let list = arguments.sizes.clone().unwrap_or_else(default_sizes);
     let mut sizes = sizes::parse(&list, &trace)?;
     sizes.sort_unstable();
     sizes.dedup();
+    // 2. Compute predictions once for all sizes, which requires that they do not depend on the size.
     let largest = sizes.last().copied().unwrap_or(1);
     ensure!(
         !arguments.policies.depend_on_capacity() || sizes.len() == 1,
@@ -50,6 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     );
     arguments.policies.prepare(&mut trace, largest)?;
     let seed = arguments.policies.seed();
+    // 3. One curve per policy, in parallel.
     let points: Result<Vec<Vec<Point>>> = arguments
         .policies
         .specs()
@@ -78,6 +81,7 @@ fn points(
     rate: f64,
     seed: &SeedTree,
 ) -> Result<Vec<Point>> {
+    // LRU on unit sizes is a stack algorithm: one pass gives the exact curve.
     let exact = spec.to_string() == "LRU" && trace.sizes().is_none() && rate == 1.0;
     let ratios = if exact {
         let curve = LruCurve::new(trace);

@@ -55,6 +55,7 @@ fn parse_phase(text: &str) -> Result<Phase> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let format = input::resolve_format(&arguments.output, arguments.format)?;
     let seed = SeedTree::new(arguments.seed);
+    // Check the total length before generating anything.
     let once = arguments
         .phases
         .iter()

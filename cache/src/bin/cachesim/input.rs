@@ -76,6 +76,7 @@ impl Input {
         let bar = ProgressBar::new(length)
             .with_style(ProgressStyle::with_template(template)?)
             .with_message(format!("reading {}", self.trace.display()));
+        // Update the bar every 65536 records: asking for each would dominate fast formats.
         let mut until_shown = 0_u32;
         let records = std::iter::from_fn(|| {
             if until_shown == 0 {

@@ -107,6 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut trace = arguments.input.load()?;
     let sizes = sizes::parse(&arguments.sizes, &trace)?;
     let mut rows = Vec::new();
+    // Predictions that depend on the capacity are computed per size, others once.
     let groups: Vec<&[u64]> = if arguments.policies.depend_on_capacity() {
         sizes.chunks(1).collect()
     } else {
@@ -148,6 +149,7 @@ fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>
         .map(|&(spec, size)| {
             let mut policy = spec.build(size, &arguments.policies.seed())?;
             let mut tally = Tally::default();
+            // Replay in steps only to update the progress bar.
             for start in (0..trace.len()).step_by(STEP) {
                 let end = trace.len().min(start + STEP);
                 tally += policy.replay_range(trace, start..end);
@@ -173,6 +175,7 @@ fn by_sets(arguments: &Arguments, trace: &Trace, sets: u64, sizes: &[u64]) -> Re
     }
     if let Some(predictor) = &policies.predictor {
         match predictor.online() {
+            // An online predictor sees the whole trace, as hardware does; the others are computed per set.
             Some(mut online) => split.predict(&mut *online, trace)?,
             None => {
                 let sets = split.sets().to_vec();

@@ -31,6 +31,7 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
         unit_start
     };
     let (number, unit) = text.split_at(unit_start);
+    // Decimal units are powers of 1000, binary ones powers of 1024.
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "k" | "kb" => 1_000,
@@ -52,6 +53,7 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     if unit.is_empty() && number >= 1.0 && number.fract() != 0.0 {
         bail!("the cache size {text:?} is neither whole nor a fraction of the working set");
     }
+    // Below 1 and without unit: a fraction of the working set.
     let size = if number > 0.0 && number < 1.0 && unit.is_empty() {
         number * working_set(trace) as f64
     } else {

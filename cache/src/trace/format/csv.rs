@@ -100,6 +100,7 @@ impl Decode for Decoder {
 impl Layout {
     /// The layout from the options and the first line, and whether that line is a header.
     fn new(options: &CsvOptions, first: &[u8]) -> Result<(Self, bool), Fault> {
+        // 1. Split the first line and decide whether it is a header.
         let delimiter = options.delimiter.unwrap_or_else(|| guess_delimiter(first));
         let fields: Vec<_> = Fields::new(first, delimiter).collect::<Result<_, _>>()?;
         let columns = [
@@ -120,6 +121,7 @@ impl Layout {
         });
         let unspecified = columns.iter().all(|(_, column)| column.is_none());
 
+        // 2. Resolve each role to a column index.
         let mut roles: Vec<Option<Role>> = Vec::new();
         for (role, column) in columns {
             let index = match column {
@@ -151,6 +153,7 @@ impl Layout {
             if roles.len() <= index {
                 roles.resize(index + 1, None);
             }
+            // Two roles on one column are a mistake in the options.
             if let Some(other) = roles[index].replace(role) {
                 return Err(Fault::described(
                     "a different column for each field",
@@ -158,6 +161,7 @@ impl Layout {
                 ));
             }
         }
+        // 3. Only the id is mandatory.
         if !roles.contains(&Some(Role::Id)) {
             let expected = "a header with a column \"id\", or the option obj-id-col";
             return Err(Fault::new(expected, first));
@@ -177,6 +181,7 @@ impl Layout {
             let expected = format!("at least {} columns", self.roles.len());
             Fault::new(expected, line)
         };
+        // Quotes are rare: only lines with one take the slow path.
         if memchr::memchr(b'"', line).is_some() {
             let mut fields = Fields::new(line, self.delimiter);
             for role in &self.roles {
@@ -273,6 +278,7 @@ impl<'a> Fields<'a> {
     #[cold]
     fn quoted(&mut self, rest: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
         let fault = || Fault::new("a closing quote before the end of the field", rest);
+        // Find the closing quote: the first quote that is not followed by another one.
         let mut end = 1;
         loop {
             end += memchr::memchr(b'"', &rest[end..]).ok_or_else(fault)?;
@@ -281,6 +287,8 @@ impl<'a> Fields<'a> {
             }
             end += 2;
         }
+        // After it, only white space may precede the delimiter or the end of the line. A white-space
+        // delimiter, such as a tab, was trimmed and is looked for in the untrimmed rest.
         let content = &rest[1..end];
         let behind = rest[end + 1..].trim_ascii_start();
         self.rest = match behind.split_first() {
@@ -292,6 +300,7 @@ impl<'a> Fields<'a> {
         if !content.contains(&b'"') {
             return Ok(Cow::Borrowed(content));
         }
+        // Unescape: keep the second quote of each pair.
         let mut plain = Vec::with_capacity(content.len());
         let mut escaped = false;
         for &byte in content {

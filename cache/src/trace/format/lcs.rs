@@ -133,6 +133,7 @@ impl Layout {
             }));
             length += bytes;
         }
+        // Field numbers count from 1; 0 means absent; a floating-point field is an error.
         let find = |number: u8| match number {
             0 => Some(None),
             _ => Some(Some(fields.get(usize::from(number) - 1).copied()??)),
@@ -179,6 +180,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
         let found = format!("end of input after {} bytes", input.window().len());
         Err(input.fault_at(0, Fault::described(expected, found)))
     };
+    // 1. The first magic number.
     if !input.fill(SHORT_HEADER)? {
         return truncated(input, "a header of at least 1024 bytes");
     }
@@ -186,6 +188,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
         let found = &input.window()[..VERSION];
         return Err(input.fault_at(0, Fault::new("the magic number of the lcs format", found)));
     }
+    // 2. The second magic number ends the header, and so tells its length.
     let short = magic_at(input, SHORT_HEADER - VERSION);
     if !short {
         if !input.fill(HEADER)? {
@@ -198,6 +201,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
             return Err(input.fault_at(end, Fault::new(expected, found)));
         }
     }
+    // 3. The record layout: a description in the header, or that of a version.
     let header = input.window();
     let version = u64::from_le_bytes(field(header, VERSION));
     let layout = if short && header[VERSION] == b'<' {
@@ -228,6 +232,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
 /// Writes an annotated trace in version 1, whose records are those of oracleGeneral.
 pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
     const STATISTICS: usize = 16;
+    // The header has statistics of the whole trace, so one pass precedes writing.
     let mut first_sizes = vec![None; trace.page_count()];
     let mut requested_bytes = 0;
     for index in 0..trace.len() {
@@ -251,6 +256,7 @@ pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheErr
         sizes().min().unwrap_or_default(),
         sizes().max().unwrap_or_default(),
     ];
+    // Magic number, version, statistics as consecutive 64-bit integers, zeros, magic number.
     let mut header = vec![0; HEADER];
     header[..VERSION].copy_from_slice(&MAGIC.to_le_bytes());
     header[VERSION..STATISTICS].copy_from_slice(&1_u64.to_le_bytes());

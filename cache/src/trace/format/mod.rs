@@ -272,6 +272,7 @@ fn decode_records(
     length: usize,
     mut parse: impl FnMut(&[u8]) -> Result<Record, Fault>,
 ) -> Result<(), CacheError> {
+    // Fewer bytes than a record: the end of the input, or a truncated record.
     if !input.fill(length)? {
         return match input.window() {
             [] => Ok(()),
@@ -282,6 +283,8 @@ fn decode_records(
             }
         };
     }
+    // Decode all complete records of the window, up to a batch. The fault's position is that of the
+    // first record not taken.
     let mut fault = None;
     let mut taken = 0;
     for bytes in input.window().chunks_exact(length).take(BATCH) {

@@ -51,6 +51,7 @@ impl Decode for Decoder {
 
 /// Detects the version by the first two records (or the only one). `Unknown` for an empty stream.
 fn detect(input: &mut Input<'_>) -> Result<Decoder, CacheError> {
+    // Test both versions on the first two records, each at its own record length.
     input.fill(2 * LENGTH_2)?;
     let window = input.window();
     let all = |length: usize, byte: usize, version: u8| {

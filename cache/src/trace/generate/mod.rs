@@ -161,6 +161,7 @@ impl Pattern {
                 let mut ranks = zipf::Ranks::new(objects, alpha, rng)?;
                 let mut request = 0;
                 forever(move || {
+                    // After s rotations, page p has rank p + s modulo n.
                     let shift = request / period % objects;
                     request += 1;
                     (ranks.draw() + objects - shift) % objects

@@ -81,6 +81,7 @@ fn record(line: u64, place: u64) -> Record {
     const ARRAYS: u64 = 0x1000_0000;
     const CODE: u64 = 0x40_0000;
     const CODE_BYTES: u64 = 0x20;
+    // Lines fill the sampled sets first; the next ones go to the same sets with another tag.
     let spread = line / SAMPLED_SETS * SETS + line % SAMPLED_SETS;
     Record {
         pc: Some(CODE + place * CODE_BYTES),
@@ -114,6 +115,7 @@ impl Network {
     }
 
     fn pass(&mut self, rng: &mut ChaCha8Rng, accesses: &mut Vec<Access>) {
+        // A pass scans all arcs, with about eight walks from a random node to the root of a binary heap.
         let between_walks = self.arcs / 8 + 1;
         for (arc, ends) in (0..self.arcs).zip(&self.ends) {
             accesses.push((arc, 0));
@@ -140,6 +142,7 @@ fn skewed(count: u64, rng: &mut ChaCha8Rng) -> u64 {
 
 /// One sweep between two grids of `grid` lines, reading one plane ahead.
 fn sweep(grid: u64, from_first: bool, accesses: &mut Vec<Access>) {
+    // Reads run one plane ahead of writes, as in a stencil on a three-dimensional grid.
     let plane = grid / 8;
     let (source, target) = match from_first {
         true => (0, grid),

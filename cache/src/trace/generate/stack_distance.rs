@@ -38,6 +38,7 @@ impl Stack {
             self.pages.push(self.pages.len() as u64);
         }
         let depth = depth.min(self.pages.len());
+        // Move the page at this depth to the front, as LRU does.
         self.pages[..depth].rotate_right(1);
         self.pages[0]
     }
