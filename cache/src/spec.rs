@@ -212,6 +212,7 @@ fn pages(capacity: u64) -> Result<usize, CacheError> {
 
 fn build(kind: Kind, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, CacheError> {
     Ok(match kind {
+        // Classic policies; those that index arrays by slot take at most 2^32 - 1 pages.
         Kind::Lru => Box::new(Lru::new(capacity)),
         Kind::Fifo => Box::new(Fifo::new(capacity)),
         Kind::Clock => Box::new(Clock::new(capacity)),
@@ -230,6 +231,7 @@ fn build(kind: Kind, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, 
         Kind::Gdsf => Box::new(Gdsf::new(capacity)),
         Kind::Belady => Box::new(Belady::new(capacity)),
         Kind::BeladySize => Box::new(BeladySize::new(capacity, seed)),
+        // Learned policies, with the parameters of their papers.
         Kind::FollowPrediction => Box::new(FollowPrediction::new(pages(capacity)?)),
         Kind::FtpMarking => Box::new(PredictionMarker::new(pages(capacity)?, seed)),
         Kind::PredictiveMarker => Box::new(PredictiveMarker::new(pages(capacity)?, seed)),

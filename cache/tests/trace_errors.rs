@@ -461,6 +461,18 @@ fn csv_columns() {
             Record::from_id(42)
         ]
     );
+    // A tab is both white space and a delimiter.
+    let tabs = "obj-id-col=2,obj-size-col=3,has-header=false,delimiter=\\t";
+    assert_eq!(
+        csv(
+            tabs,
+            "\"a\"\t\"42\"\t512\n\t\"42\" \t512\n \"a\" \t42\t\"512\""
+        ),
+        [Record {
+            size: 512,
+            ..Record::from_id(42)
+        }; 3]
+    );
     let future = csv("", "id,next,pc\n7,2,0x1a\n7,-1,26\n");
     assert_eq!(future[0].pc, future[1].pc);
     assert_ne!(future[0].next, future[1].next);

@@ -92,6 +92,7 @@ impl Combined {
             }
             _ => {}
         }
+        // Every expert starts with cost 0; R draws its first expert, the others start with the first.
         let (choice, current) = Choice::new(rule, experts.len(), seed);
         Ok(Self {
             follower: Follower::new(capacity, EvictionOrder::default(), experts.len()),

@@ -28,6 +28,7 @@ pub fn belady_bits(
             expected: "a number in 0..=1",
         });
     }
+    // Simulate the optimum on the annotated trace.
     let mut belady = Belady::new(capacity as u64);
     belady.needs().check("the Belady bit predictor", trace)?;
     let mut evicts = vec![false; trace.len()];
@@ -46,6 +47,7 @@ pub fn belady_bits(
             evicts[last_request[victim as usize]] = true;
         }
     }
+    // Encode the bits as times, flipping each independently. Without flips nothing is drawn.
     let mut rng = seed.child("belady bits").rng();
     Ok(evicts
         .into_iter()

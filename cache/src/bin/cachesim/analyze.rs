@@ -42,6 +42,7 @@ fn print(summary: &TraceSummary, out: &mut impl Write) -> io::Result<()> {
     let mut line = |name: &str, value: String| writeln!(out, "{name:<28}{value:>20}");
     let percent =
         |part: u64, whole: u64| format!("{:.2} %", 100.0 * part as f64 / whole.max(1) as f64);
+    // Counts and sizes are always known; the other lines depend on what the trace holds.
     line("requests", summary.requests.to_string())?;
     line("pages", summary.pages.to_string())?;
     line("requested bytes", summary.requested_bytes.to_string())?;
@@ -62,6 +63,7 @@ fn print(summary: &TraceSummary, out: &mut impl Write) -> io::Result<()> {
         line("program counters", count.to_string())?;
     }
     line("next accesses known", summary.has_next_access.to_string())?;
+    // Fits and quantiles are absent for traces without reuse.
     if let Some(alpha) = summary.zipf_alpha {
         line("Zipf exponent", format!("{alpha:.3}"))?;
     }

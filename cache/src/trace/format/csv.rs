@@ -274,6 +274,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Trims leading white space, but not a delimiter that is white space itself, such as a tab.
+    #[inline]
+    fn trim_start<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let is_content = |&byte: &u8| byte == self.delimiter || !byte.is_ascii_whitespace();
+        let start = bytes.iter().position(is_content).unwrap_or(bytes.len());
+        &bytes[start..]
+    }
+
     /// A quoted field, in which a doubled quote is a quote and delimiters are literal.
     #[cold]
     fn quoted(&mut self, rest: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
@@ -287,14 +295,11 @@ impl<'a> Fields<'a> {
             }
             end += 2;
         }
-        // After it, only white space may precede the delimiter or the end of the line. A white-space
-        // delimiter, such as a tab, was trimmed and is looked for in the untrimmed rest.
         let content = &rest[1..end];
-        let behind = rest[end + 1..].trim_ascii_start();
-        self.rest = match behind.split_first() {
-            None if rest[end + 1..].contains(&self.delimiter) => Some(behind),
+        // After it, only white space may precede the delimiter or the end of the line.
+        self.rest = match self.trim_start(&rest[end + 1..]).split_first() {
             None => None,
-            Some((byte, behind)) if *byte == self.delimiter => Some(behind),
+            Some((byte, after)) if *byte == self.delimiter => Some(after),
             Some(_) => return Err(fault()),
         };
         if !content.contains(&b'"') {
@@ -319,8 +324,9 @@ impl<'a> Iterator for Fields<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
-        if rest.trim_ascii_start().first() == Some(&b'"') {
-            return Some(self.quoted(rest.trim_ascii_start()));
+        let content = self.trim_start(rest);
+        if content.first() == Some(&b'"') {
+            return Some(self.quoted(content));
         }
         let field = match rest.iter().position(|&byte| byte == self.delimiter) {
             None => rest,
