@@ -1,4 +1,4 @@
-//! What can go wrong, and where.
+//! The error type.
 
 use std::path::PathBuf;
 
@@ -11,10 +11,10 @@ pub enum CacheError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A stream that has no name could not be read or written.
+    /// An unnamed stream could not be read or written.
     #[error("reading or writing a stream failed")]
     Stream(#[from] std::io::Error),
     /// The bytes of a trace do not follow its format.
@@ -23,91 +23,90 @@ pub enum CacheError {
         prefix(path)
     )]
     TraceFormat {
-        /// The file; `None` for a stream that has no name.
+        /// The file; `None` for an unnamed stream.
         path: Option<PathBuf>,
         /// The format that was being read, such as `oracleGeneral`.
         format: &'static str,
         /// Where the reader stopped.
         place: Place,
-        /// What the format asks for at this place.
+        /// What the format requires here.
         expected: String,
-        /// What stood there.
+        /// What was read instead.
         found: String,
     },
-    /// A file needs a part of the crate that was not built.
-    #[error("{}: it needs the feature `{feature}` of septet-cache", path.display())]
-    NeedsFeature {
+    /// Reading or writing the file requires a disabled feature of the crate.
+    #[error("{}: requires the feature `{feature}` of septet-cache", path.display())]
+    MissingFeature {
         /// The file.
         path: PathBuf,
         /// The feature of the crate.
         feature: &'static str,
     },
-    /// A format has no room for a value of the trace that is to be written.
+    /// A value of the trace exceeds the range of the output format's field.
     #[error("{format} trace: {field} {value} of request {request} exceeds {limit}")]
-    DoesNotFit {
+    ValueOutOfRange {
         /// The format that was being written.
         format: &'static str,
         /// Index of the request, from 0.
         request: usize,
-        /// What the value is.
+        /// The field.
         field: &'static str,
         /// The value.
         value: u64,
-        /// The largest value that the format holds.
+        /// The maximum value of the field.
         limit: u64,
     },
-    /// A trace is longer, or has more distinct pages, than a simulation can number.
+    /// The number of requests or of distinct pages exceeds a limit.
     #[error("the trace has more than {limit} {what}")]
     TooLarge {
-        /// What there are too many of.
+        /// What is counted.
         what: &'static str,
-        /// How many are allowed.
+        /// The maximum.
         limit: u64,
     },
-    /// A policy looks into the future, and the trace does not hold it.
+    /// The policy requires next-access times, and the trace has none.
     #[error(
-        "{policy} needs the time of each page's next request, which this trace does not hold; \
-         annotate the trace first"
+        "{policy} requires next-access times, but the trace has none; annotate the trace first"
     )]
     NeedsFuture {
-        /// The policy that refused.
+        /// The policy.
         policy: String,
     },
-    /// A policy follows predictions, and none were given.
-    #[error("{policy} needs predictions; choose a predictor")]
+    /// The policy requires predictions, and the trace has none.
+    #[error("{policy} requires predictions; choose a predictor")]
     NeedsPredictions {
-        /// The policy that refused.
+        /// The policy.
         policy: String,
     },
-    /// A policy is defined for pages of one size, and the trace has objects of several.
+    /// The policy requires unit sizes, and the trace has larger objects.
     #[error(
-        "{policy} is defined for objects of one size, but request {request} has size {size}; \
-         ignore the sizes or choose another policy"
+        "{policy} requires objects of size 1, but request {request} has size {size}; ignore the sizes \
+         or choose another policy"
     )]
     NeedsUnitSizes {
-        /// The policy that refused.
+        /// The policy.
         policy: String,
-        /// Index of the first request of another size, from 0.
+        /// Index of the first request with a size other than 1, from 0.
         request: usize,
-        /// That request's size in bytes.
+        /// Its size in bytes.
         size: u32,
     },
-    /// There is no policy, predictor or format of this name.
+    /// An unknown policy, predictor, format or parameter.
     #[error("unknown {what} {name:?}; known: {known}")]
     UnknownName {
         /// What was looked up: `policy`, `predictor`, `trace format`.
         what: &'static str,
         /// The name that was given.
         name: String,
-        /// The names that exist.
+        /// The known names.
         known: String,
     },
-    /// An argument is out of its range.
+    /// An argument is out of range.
     #[error("{name} = {value}: expected {expected}")]
     Argument {
         /// The argument.
         name: &'static str,
-        /// The value that was given.
+        /// The given value.
         value: String,
         /// The range.
         expected: &'static str,

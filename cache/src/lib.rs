@@ -1,22 +1,22 @@
 //! Robust learning-augmented caching: a trace-driven simulator.
 //!
-//! A *learned* replacement policy follows predictions of when each page is requested next. It is
-//! excellent while the predictions are good and has no guarantee when they are not. A *robust* one
-//! (LRU, Marker) has a guarantee and ignores predictions. This crate holds both kinds, and the
-//! combinations that follow whichever of them has missed less so far, as studied in
+//! A *learned* replacement policy follows predictions of each page's next request. It performs well
+//! with good predictions and has no guarantee with bad ones. A *robust* policy (LRU, Marker) has a
+//! worst-case guarantee and ignores predictions. This crate implements both kinds, and combinations
+//! that follow whichever policy has missed less so far, as studied in
 //! J. Chłędowski, A. Polak, B. Szabucki, K. Żołna, "Robust Learning-Augmented Caching: An
 //! Experimental Study" (ICML 2021).
 //!
-//! # The principal types
+//! # Main types
 //!
-//! * A [`Trace`](trace::Trace) holds requests as dense columns: pages are numbered once, while a
-//!   file is read, and a simulation never hashes. [`trace::open`] reads a dozen formats, compressed
-//!   or not; [`trace::generate`] makes traces from a seed.
-//! * A [`Policy`](policy::Policy) is a replacement policy with its cache. [`policy`] has the classic
-//!   ones, [`learned`] those that follow predictions, [`combine`] the robust combinations. Each is a
-//!   type of its own; [`PolicySpec`] builds them by name.
-//! * Predictions are a column of the trace, made by a [`Predictor`](predict::Predictor) or, spoiled
-//!   on purpose, by an oracle ([`predict`]).
+//! * A [`Trace`](trace::Trace) stores requests as dense columns. Pages are numbered while a file is
+//!   read, so that a simulation never hashes. [`trace::open`] reads 14 formats, compressed or not;
+//!   [`trace::generate`] generates traces from a seed.
+//! * A [`Policy`](policy::Policy) is a replacement policy with its cache: classic ones in [`policy`],
+//!   learned ones in [`learned`], robust combinations in [`combine`]. [`PolicySpec`] builds them by
+//!   name.
+//! * Predictions are a column of the trace, computed by a [`Predictor`](predict::Predictor) or from
+//!   the true future with synthetic noise ([`predict`]).
 //!
 //! ```
 //! use septet_cache::trace::Trace;
@@ -36,8 +36,8 @@
 //!
 //! # Insurance
 //!
-//! With good predictions the combination costs a little more than following them; with bad ones, a
-//! little more than LRU:
+//! A combination costs slightly more than the predictions when they are good, and slightly more than
+//! LRU when they are bad:
 //!
 //! ```
 //! use septet_cache::predict::PredictorSpec;
@@ -63,18 +63,18 @@
 //! # Ok::<(), septet_cache::CacheError>(())
 //! ```
 //!
-//! # What is counted
+//! # Cost model
 //!
-//! A request whose page is not cached is a miss, the first request of a page among them. In paging
-//! every page has size 1 and is admitted when it is requested; policies that also take objects of
-//! different sizes say so ([`policy::Needs`]). [`set_associative`] treats each set of a hardware
-//! cache as a cache of its own and sums the misses. [`miss_ratio_curve`] gives the miss ratio over
-//! the capacity.
+//! A request of a page that is not cached is a miss, including the first request of the page. In
+//! paging, every page has size 1 and is admitted when requested; [`policy::Needs`] states whether a
+//! policy requires that. [`set_associative`] simulates each set of a hardware cache separately and
+//! sums the misses. [`miss_ratio_curve`] computes the miss ratio as a function of capacity, and
+//! [`trace_summary`] the statistics of a trace.
 //!
 //! # Features
 //!
-//! None is on by default. `compression` reads and writes `.gz`, `.zst` and `.xz` traces and zip
-//! archives; `cli` builds the tool `cachesim`. The paper's experiment is a package of its own,
+//! No feature is enabled by default. `compression` reads and writes `.gz`, `.zst` and `.xz` traces and
+//! reads zip archives; `cli` builds the tool `cachesim`. The paper's experiment is the package
 //! `septet-cache-reproduce`.
 
 pub mod combine;
@@ -87,6 +87,7 @@ pub mod request;
 pub mod set_associative;
 mod spec;
 pub mod trace;
+pub mod trace_summary;
 
 pub use error::CacheError;
 pub use septet_core::seed::SeedTree;

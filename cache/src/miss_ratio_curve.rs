@@ -1,12 +1,12 @@
-//! Miss-ratio curves: the miss ratio as a function of the cache's capacity.
+//! Miss-ratio curves: miss ratio as a function of capacity.
 
 use crate::error::CacheError;
 use crate::policy::{Policy, Tally};
 use crate::trace::Trace;
 
 /// The exact misses of LRU at every capacity, from one pass over a trace of unit sizes (Mattson et
-/// al., 1970): a request hits if and only if fewer distinct pages than the capacity were requested
-/// since the page's last request.
+/// al., 1970): a request hits if and only if its stack distance, the number of distinct pages
+/// requested since the page's last request, is below the capacity.
 ///
 /// ```
 /// use septet_cache::miss_ratio_curve::LruCurve;
@@ -19,7 +19,7 @@ use crate::trace::Trace;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LruCurve {
     requests: u64,
-    /// By stack distance d from 0: requests with a distance of at most d.
+    /// By stack distance d from 0: number of requests with a distance of at most d.
     hits_up_to: Vec<u64>,
 }
 
@@ -27,6 +27,8 @@ impl LruCurve {
     /// Computes the curve in O(n log n) time and O(n) memory; sizes are ignored.
     #[must_use]
     pub fn new(trace: &Trace) -> Self {
+        // The tree has a 1 at the last request of each page, so the ones since a page's last request are
+        // the distinct pages requested since.
         let mut tree = Fenwick::new(trace.len());
         let mut last: Vec<Option<usize>> = vec![None; trace.page_count()];
         let mut histogram = vec![0_u64; trace.page_count()];
@@ -40,6 +42,7 @@ impl LruCurve {
             tree.add(now, 1);
             last[page as usize] = Some(now);
         }
+        // Cumulate the histogram of distances: a cache of capacity c hits distances 0..c.
         let mut sum = 0;
         for hits in &mut histogram {
             sum += *hits;
@@ -51,7 +54,7 @@ impl LruCurve {
         }
     }
 
-    /// Misses of an LRU cache of this many pages.
+    /// Misses of an LRU cache of `capacity` pages.
     #[must_use]
     pub fn misses(&self, capacity: u64) -> u64 {
         let hits = match (capacity, self.hits_up_to.last()) {
@@ -64,7 +67,7 @@ impl LruCurve {
         self.requests - hits
     }
 
-    /// Miss ratio of an LRU cache of this many pages; 0 without requests.
+    /// Miss ratio of an LRU cache of `capacity` pages; 0 without requests.
     #[must_use]
     pub fn miss_ratio(&self, capacity: u64) -> f64 {
         if self.requests == 0 {
@@ -75,7 +78,7 @@ impl LruCurve {
     }
 }
 
-/// Sums of a changing array.
+/// A Fenwick tree: suffix sums of a mutable array in O(log n).
 struct Fenwick {
     tree: Vec<i32>,
     total: i32,
@@ -92,6 +95,7 @@ impl Fenwick {
     fn add(&mut self, index: usize, value: i32) {
         self.total += value;
         let mut node = index + 1;
+        // Node n covers the n & -n values that end at index n - 1.
         while node < self.tree.len() {
             self.tree[node] += value;
             node += node & node.wrapping_neg();
@@ -110,14 +114,14 @@ impl Fenwick {
     }
 }
 
-/// Estimates the miss ratio of any policy at several capacities from a sample of the pages (SHARDS,
-/// Waldspurger et al., FAST 2015; for policies other than LRU, miniature simulation, 2017): pages
-/// are kept by a hash with probability `rate`, and capacities are scaled alike. The difference
-/// between the expected and the real number of sampled requests counts as hits.
+/// Estimates the miss ratio of any policy at several capacities from a spatially hashed sample of the
+/// pages (SHARDS, Waldspurger et al., FAST 2015; for policies other than LRU, miniature simulation,
+/// ATC 2017). Pages are sampled with probability `rate`, and capacities are scaled by the same factor.
+/// The difference between the expected and the actual number of sampled requests counts as hits.
 ///
 /// # Errors
-/// [`CacheError::Argument`] when the rate is not in (0, 1]; an error of `make`; what the policy
-/// needs and the trace lacks. The trace's future and predictions are kept for the sampled requests.
+/// [`CacheError::Argument`] if the rate is not in (0, 1]; an error of `make`; an unmet requirement of
+/// the policy. Next accesses and predictions of the sampled requests are kept.
 pub fn sampled_miss_ratios(
     trace: &Trace,
     rate: f64,
@@ -128,16 +132,19 @@ pub fn sampled_miss_ratios(
         return Err(CacheError::Argument {
             name: "rate",
             value: rate.to_string(),
-            expected: "a number above 0 and up to 1",
+            expected: "a number in (0, 1]",
         });
     }
     if trace.is_empty() {
         return Ok(vec![0.0; capacities.len()]);
     }
+    // Sampling by the hash of the id keeps all requests of a page or none, which preserves stack
+    // distances up to the factor `rate`.
     let sampled: Vec<usize> = (0..trace.len())
         .filter(|&index| is_sampled(trace.original_id(trace.pages()[index]), rate))
         .collect();
     let sample = trace.sample(&sampled);
+    // SHARDS-adj: divide by the expected number of sampled requests, not the actual one.
     let expected = trace.len() as f64 * rate;
     capacities
         .iter()
@@ -150,9 +157,9 @@ pub fn sampled_miss_ratios(
         .collect()
 }
 
-/// Whether the hash of an id falls into the sampled part of its range.
+/// Whether the hash of an id is below `rate` times its range.
 fn is_sampled(id: u64, rate: f64) -> bool {
-    // The finaliser of SplitMix64.
+    // The finalizer of SplitMix64.
     let mut hash = id.wrapping_add(0x9e37_79b9_7f4a_7c15);
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

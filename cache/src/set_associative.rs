@@ -1,4 +1,4 @@
-//! Set-associative caches: each set is a cache of its own.
+//! Set-associative caches, simulated as independent caches per set.
 
 use hashbrown::HashMap;
 
@@ -7,7 +7,7 @@ use crate::policy::{Policy, Tally};
 use crate::predict::{Access, Predictor, accesses};
 use crate::trace::Trace;
 
-/// How an address chooses its set: the bits above those within a line.
+/// The mapping of addresses to sets: by the bits above the line offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Geometry {
     /// Bytes of a line; a power of two.
@@ -17,7 +17,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The last-level cache of the study: 2 MiB in 2 048 sets of 16 lines of 64 bytes.
+    /// The last-level cache of the study: 2 MiB, 2 048 sets, 16 ways, lines of 64 bytes.
     pub const STUDY: Self = Self {
         line_bytes: 64,
         sets: 2_048,
@@ -28,8 +28,8 @@ impl Geometry {
     }
 }
 
-/// A trace of addresses, split by cache set. Every set that is requested is an independent instance
-/// of paging with a clock of its own; misses are summed over the sets.
+/// A trace of addresses, split by cache set. Each requested set is an independent paging instance
+/// with its own clock; misses are summed over the sets.
 ///
 /// ```
 /// use septet_cache::policy::Lru;
@@ -47,11 +47,11 @@ impl Geometry {
 /// ```
 #[derive(Clone, Debug)]
 pub struct SetAssociative {
-    /// In the order of first requests.
+    /// In order of their first requests.
     sets: Vec<Trace>,
-    /// By request of the whole trace: its set and its index there.
+    /// By request of the whole trace: its set and its index within the set.
     place: Vec<(u32, u32)>,
-    /// By set: where its pages begin when those of all sets are numbered one after the other.
+    /// By set: its first page in a numbering of all pages, set by set.
     first_page: Vec<u32>,
 }
 
@@ -59,7 +59,7 @@ impl SetAssociative {
     /// Splits a trace whose ids are byte addresses. O(n).
     ///
     /// # Errors
-    /// [`CacheError::Argument`] when the geometry is not of powers of two.
+    /// [`CacheError::Argument`] if the line size or the number of sets is not a power of two.
     pub fn split(trace: &Trace, geometry: Geometry) -> Result<Self, CacheError> {
         for (name, value) in [("line_bytes", geometry.line_bytes), ("sets", geometry.sets)] {
             if !value.is_power_of_two() {
@@ -70,6 +70,8 @@ impl SetAssociative {
                 });
             }
         }
+        // Assign each request to its set. Sets are numbered by first request, so that unused ones cost
+        // nothing.
         let mut numbers: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
         let mut indices: Vec<Vec<usize>> = Vec::new();
         let mut place = Vec::with_capacity(trace.len());
@@ -83,10 +85,12 @@ impl SetAssociative {
             place.push((number, members.len() as u32));
             members.push(index);
         }
+        // Build a trace per set. Addresses within one line become one page.
         let sets: Vec<Trace> = indices
             .into_iter()
             .map(|members| trace.select_as(members.into_iter(), |id| id / geometry.line_bytes))
             .collect();
+        // Prefix sums of the page counts, for predictors that number pages across all sets.
         let first_page = sets
             .iter()
             .scan(0, |next, set| {
@@ -102,13 +106,13 @@ impl SetAssociative {
         })
     }
 
-    /// The sets, in the order of their first requests.
+    /// The traces of the sets, in order of their first requests.
     #[must_use]
     pub fn sets(&self) -> &[Trace] {
         &self.sets
     }
 
-    /// Takes the sets out.
+    /// Consumes the split and returns the traces of the sets.
     #[must_use]
     pub fn into_sets(self) -> Vec<Trace> {
         self.sets
@@ -121,11 +125,11 @@ impl SetAssociative {
         }
     }
 
-    /// Runs one predictor over the requests of all sets in the order of the whole trace, each with
-    /// the clock of its set, and attaches the predictions.
+    /// Runs one predictor over the requests of all sets in trace order, with the clock of each
+    /// request's set, and attaches the predictions.
     ///
     /// # Errors
-    /// [`CacheError::Argument`] when `whole` is not the trace that was split.
+    /// [`CacheError::Argument`] if `whole` is not the split trace.
     pub fn predict(
         &mut self,
         predictor: &mut dyn Predictor,
@@ -157,10 +161,10 @@ impl SetAssociative {
         self.predict_each(|set| Ok(std::mem::take(&mut predictions[set])))
     }
 
-    /// Attaches predictions made for each set alone.
+    /// Attaches predictions computed for each set separately.
     ///
     /// # Errors
-    /// The first error of `make`; [`CacheError::Argument`] when it gives a wrong number of them.
+    /// The first error of `make`; [`CacheError::Argument`] if it returns a wrong number of predictions.
     pub fn predict_each(
         &mut self,
         mut make: impl FnMut(usize) -> Result<Vec<f64>, CacheError>,
@@ -171,10 +175,10 @@ impl SetAssociative {
         Ok(())
     }
 
-    /// Replays every set on a policy of its own, and sums up.
+    /// Replays each set on its own policy and sums the counts.
     ///
     /// # Errors
-    /// The first error of `make`, or what the policy needs and the trace lacks.
+    /// The first error of `make`, or an unmet requirement of the policy.
     pub fn replay(
         &self,
         mut make: impl FnMut(usize) -> Result<Box<dyn Policy>, CacheError>,

@@ -13,18 +13,18 @@ use crate::learned::{
     TrustAndDoubt,
 };
 use crate::policy::{
-    Arc, Belady, BeladySize, Clock, Fifo, Gdsf, LeCar, Lfu, Lirs, Lru, Marker, OnlineMin, Policy,
-    Random, S3Fifo, SegmentedLru, Sieve, TwoQueue, WTinyLfu,
+    AdaptiveReplacement, Belady, BeladySize, Clock, Fifo, Gdsf, LeCar, Lfu, Lirs, Lru, Marker,
+    OnlineMin, Policy, Random, S3Fifo, SegmentedLru, Sieve, TwoQueue, WTinyLfu,
 };
 
-/// How deep combinations may stand within each other.
-const DEPTH: usize = 4;
+/// Maximum nesting depth of combinations.
+const MAX_DEPTH: usize = 4;
 
-/// A policy as a person writes it: a name, or a rule with its experts in parentheses.
+/// A policy by name, or a combination rule with its experts in parentheses.
 ///
-/// Names are compared without regard to case and punctuation, so `S3-FIFO` is `s3fifo`. The rules
-/// are `D` (parameter `gamma`), `R` (`epsilon`) and `FollowLeader` (`hysteresis`); `RobustFtP_D`
-/// and the like stand for the combinations of the study.
+/// Names ignore case and punctuation: `S3-FIFO` equals `s3fifo`. The rules are `D` (parameter
+/// `gamma`), `R` (`epsilon`) and `FollowLeader` (`hysteresis`). Names such as `RobustFtP_D` are
+/// aliases of the combinations in the study.
 ///
 /// ```
 /// use septet_cache::{PolicySpec, SeedTree};
@@ -57,7 +57,7 @@ enum Kind {
     S3Fifo,
     TwoQueue,
     SegmentedLru,
-    Arc,
+    AdaptiveReplacement,
     Lirs,
     Lfu,
     WTinyLfu,
@@ -83,7 +83,7 @@ enum Kind {
     AdaptiveQuery,
 }
 
-/// The canonical name first, then the others.
+/// The canonical name first, then its aliases.
 const NAMES: [(Kind, &[&str]); 31] = [
     (Kind::Lru, &["LRU"]),
     (Kind::Fifo, &["FIFO"]),
@@ -92,7 +92,7 @@ const NAMES: [(Kind, &[&str]); 31] = [
     (Kind::S3Fifo, &["S3FIFO"]),
     (Kind::TwoQueue, &["2Q", "TwoQ"]),
     (Kind::SegmentedLru, &["SLRU"]),
-    (Kind::Arc, &["ARC"]),
+    (Kind::AdaptiveReplacement, &["ARC"]),
     (Kind::Lirs, &["LIRS"]),
     (Kind::Lfu, &["LFU"]),
     (Kind::WTinyLfu, &["WTinyLFU", "TinyLFU"]),
@@ -121,7 +121,7 @@ const NAMES: [(Kind, &[&str]); 31] = [
     (Kind::AdaptiveQuery, &["AdaptiveQuery"]),
 ];
 
-/// The combinations that the study names: predictor first, robust policy second, parameter 0.01.
+/// The named combinations of the study: predictor first, robust policy second, parameter 0.01.
 const STUDY: [(&str, [Kind; 2]); 3] = [
     ("RobustFtP", [Kind::FollowPrediction, Kind::Marker]),
     ("BlindOracle", [Kind::FollowPrediction, Kind::Lru]),
@@ -129,12 +129,20 @@ const STUDY: [(&str, [Kind; 2]); 3] = [
 ];
 
 impl PolicySpec {
-    /// The names of all policies, as [`FromStr`] takes them.
+    /// The canonical names of all policies.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(_, names)| names[0])
     }
 
-    /// Whether the policy draws at random, so that its misses depend on the seed.
+    /// Parses a comma-separated list of policies.
+    ///
+    /// # Errors
+    /// That of the first policy that does not parse.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, CacheError> {
+        split_outside_parentheses(text).map(str::parse).collect()
+    }
+
+    /// Whether the misses of the policy depend on the seed.
     #[must_use]
     pub fn is_randomized(&self) -> bool {
         match &self.form {
@@ -163,12 +171,12 @@ impl PolicySpec {
         }
     }
 
-    /// An empty cache of this capacity (in the unit of the trace's sizes) under this policy. Paging
-    /// policies take a capacity of up to 2^32 - 1 pages.
+    /// Builds the policy with an empty cache of this capacity, in the unit of the trace's sizes. Paging
+    /// policies support up to 2^32 - 1 pages.
     ///
     /// # Errors
-    /// [`CacheError::Argument`] when the capacity is 0 or too large, or a rule's parameter is out of
-    /// its range.
+    /// [`CacheError::Argument`] if the capacity is 0 or too large, or a rule's parameter is out of
+    /// range.
     pub fn build(&self, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, CacheError> {
         if capacity == 0 {
             return Err(CacheError::Argument {
@@ -204,6 +212,7 @@ fn pages(capacity: u64) -> Result<usize, CacheError> {
 
 fn build(kind: Kind, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, CacheError> {
     Ok(match kind {
+        // Classic policies; those that index arrays by slot take at most 2^32 - 1 pages.
         Kind::Lru => Box::new(Lru::new(capacity)),
         Kind::Fifo => Box::new(Fifo::new(capacity)),
         Kind::Clock => Box::new(Clock::new(capacity)),
@@ -211,7 +220,7 @@ fn build(kind: Kind, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, 
         Kind::S3Fifo => Box::new(S3Fifo::new(capacity)),
         Kind::TwoQueue => Box::new(TwoQueue::new(capacity)),
         Kind::SegmentedLru => Box::new(SegmentedLru::new(capacity)),
-        Kind::Arc => Box::new(Arc::new(capacity)),
+        Kind::AdaptiveReplacement => Box::new(AdaptiveReplacement::new(capacity)),
         Kind::Lirs => Box::new(Lirs::new(pages(capacity)?)),
         Kind::Lfu => Box::new(Lfu::new(capacity)),
         Kind::WTinyLfu => Box::new(WTinyLfu::new(capacity)),
@@ -222,6 +231,7 @@ fn build(kind: Kind, capacity: u64, seed: &SeedTree) -> Result<Box<dyn Policy>, 
         Kind::Gdsf => Box::new(Gdsf::new(capacity)),
         Kind::Belady => Box::new(Belady::new(capacity)),
         Kind::BeladySize => Box::new(BeladySize::new(capacity, seed)),
+        // Learned policies, with the parameters of their papers.
         Kind::FollowPrediction => Box::new(FollowPrediction::new(pages(capacity)?)),
         Kind::FtpMarking => Box::new(PredictionMarker::new(pages(capacity)?, seed)),
         Kind::PredictiveMarker => Box::new(PredictiveMarker::new(pages(capacity)?, seed)),
@@ -250,7 +260,7 @@ impl FromStr for PolicySpec {
     type Err = CacheError;
 
     fn from_str(text: &str) -> Result<Self, CacheError> {
-        parse(text.trim(), DEPTH)
+        parse(text.trim(), MAX_DEPTH)
     }
 }
 
@@ -264,14 +274,16 @@ fn parse(text: &str, depth: usize) -> Result<PolicySpec, CacheError> {
             PolicySpec::names().collect::<Vec<_>>().join(", ")
         ),
     };
+    // Without parentheses the text is a plain name; otherwise a rule with its arguments.
     let Some((name, rest)) = text.split_once('(') else {
-        return named(text).ok_or_else(unknown);
+        return find_by_name(text).ok_or_else(unknown);
     };
     let arguments = rest.strip_suffix(')').ok_or_else(unknown)?;
+    // Bounds the recursion on hostile input.
     if depth == 0 {
         return Err(unknown());
     }
-    let mut rule = match plain(name).as_str() {
+    let mut rule = match normalize(name).as_str() {
         "d" => Rule::Doubling { gamma: 0.01 },
         "r" => Rule::BlumBurch { epsilon: 0.01 },
         "followleader" => Rule::FollowLeader { hysteresis: 1.0 },
@@ -279,6 +291,8 @@ fn parse(text: &str, depth: usize) -> Result<PolicySpec, CacheError> {
     };
     let mut experts = Vec::new();
     for argument in split_outside_parentheses(arguments) {
+        // `key=value` sets the rule's parameter. An argument with parentheses is a nested
+        // combination, whose own parameters contain `=`.
         match argument.split_once('=') {
             Some((key, value)) if !argument.contains('(') => {
                 set_parameter(&mut rule, key.trim(), value.trim())?;
@@ -294,15 +308,16 @@ fn parse(text: &str, depth: usize) -> Result<PolicySpec, CacheError> {
     })
 }
 
-fn named(text: &str) -> Option<PolicySpec> {
-    let name = plain(text);
+fn find_by_name(text: &str) -> Option<PolicySpec> {
+    let name = normalize(text);
     let single = NAMES
         .iter()
-        .find(|(_, names)| names.iter().any(|known| plain(known) == name))
+        .find(|(_, names)| names.iter().any(|known| normalize(known) == name))
         .map(|&(kind, _)| Form::Single(kind));
+    // Aliases of the study are a base name followed by the rule's letter, such as RobustFtP_D.
     let form = single.or_else(|| {
         let (study, kinds) = STUDY.iter().find(|(study, _)| {
-            name.strip_prefix(plain(study).as_str())
+            name.strip_prefix(normalize(study).as_str())
                 .is_some_and(|rule| rule == "d" || rule == "r")
         })?;
         let rule = if name.len() == study.len() + 1 && name.ends_with('d') {
@@ -318,37 +333,34 @@ fn named(text: &str) -> Option<PolicySpec> {
     Some(PolicySpec { form })
 }
 
-/// Letters and digits alone, in lower case.
-fn plain(name: &str) -> String {
+/// The ASCII letters and digits of a name, in lower case.
+fn normalize(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect()
 }
 
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut depth, mut start) = (0_usize, 0);
-    for (index, c) in text.char_indices() {
+/// Splits at the commas that are not within parentheses.
+fn split_outside_parentheses(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    text.split(move |c| {
         match c {
             '(' => depth += 1,
             ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(&text[start..index]);
-                start = index + 1;
-            }
             _ => {}
         }
-    }
-    parts.push(&text[start..]);
-    parts
+        c == ',' && depth == 0
+    })
 }
 
 fn set_parameter(rule: &mut Rule, key: &str, text: &str) -> Result<(), CacheError> {
     let (name, expected, value) = match rule {
-        Rule::Doubling { gamma } => ("gamma", "a finite number from 1e-6", gamma),
-        Rule::BlumBurch { epsilon } => ("epsilon", "a number above 0 and below 1", epsilon),
-        Rule::FollowLeader { hysteresis } => ("hysteresis", "a finite number from 1", hysteresis),
+        Rule::Doubling { gamma } => ("gamma", "a finite number of at least 1e-6", gamma),
+        Rule::BlumBurch { epsilon } => ("epsilon", "a number in (0, 1)", epsilon),
+        Rule::FollowLeader { hysteresis } => {
+            ("hysteresis", "a finite number of at least 1", hysteresis)
+        }
     };
     if key != name {
         return Err(CacheError::UnknownName {

@@ -60,7 +60,7 @@ fn a_trace_is_generated_annotated_converted_and_analyzed() {
     let annotated = summary(folder, &["a.oracleGeneral.zst", "oracleGeneral"]);
     assert_eq!(annotated["requests"], 6200);
     assert_eq!(annotated["pages"], 150);
-    assert_eq!(annotated["knows_future"], true);
+    assert_eq!(annotated["has_next_access"], true);
     let unit = summary(folder, &["a.csv", "csv", "--ignore-obj-size"]);
     assert_eq!(unit["requested_bytes"], 6200);
     assert!(annotated["requested_bytes"].as_u64() > Some(6200));
@@ -70,7 +70,7 @@ fn a_trace_is_generated_annotated_converted_and_analyzed() {
         &["convert", "a.oracleGeneral.zst", "auto", "a.txt.gz"],
     );
     let converted = summary(folder, &["a.txt.gz", "txt"]);
-    assert_eq!(converted["stack_distance"], annotated["stack_distance"]);
+    assert_eq!(converted["stack_distances"], annotated["stack_distances"]);
     let table = prints(folder, &["analyze", "a.txt.gz", "auto"]);
     assert!(table.starts_with("requests "), "{table}");
 
@@ -79,7 +79,7 @@ fn a_trace_is_generated_annotated_converted_and_analyzed() {
         &["gen", "program.trace", "pc-address", "mcf-like:5000"],
     );
     let program = summary(folder, &["program.trace", "pc-address", "--sets", "2048"]);
-    assert_eq!(program["sets"]["requested"], 64);
+    assert_eq!(program["sets"]["used"], 64);
 }
 
 #[test]

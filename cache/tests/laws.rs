@@ -148,7 +148,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let mut trace = Trace::from_records(
-            requests.iter().map(|&(id, size)| Ok(Record { size, ..Record::of(id) })),
+            requests.iter().map(|&(id, size)| Ok(Record { size, ..Record::from_id(id) })),
         )
         .unwrap();
         trace.annotate();

@@ -170,7 +170,12 @@ fn four_encodings_agree() {
             .eq(vscsi.iter().map(time_and_id))
     );
     assert_eq!(vscsi, csv);
-    assert!(oracle.iter().map(|record| Record::of(record.id)).eq(txt));
+    assert!(
+        oracle
+            .iter()
+            .map(|record| Record::from_id(record.id))
+            .eq(txt)
+    );
 
     // What the file says of the future is what annotating finds.
     let trace = Trace::from_records(oracle.into_iter().map(Ok)).unwrap();
@@ -190,7 +195,7 @@ fn oracle_general_is_libcachesims() {
     let format = TraceFormat::OracleGeneral;
     let reader = trace::open(&path, format, &ReadOptions::default()).unwrap();
     let mut trace = Trace::from_records(reader).unwrap();
-    trace.forget_future();
+    trace.clear_future();
     let mut written = Vec::new();
     trace::write_to(&mut written, format, &trace).unwrap();
     assert!(written == std::fs::read(&path).unwrap());

@@ -103,7 +103,7 @@ fn truncated_binary_records() {
     assert_eq!((good, place), (2, Place::Byte(48)));
     assert_eq!(
         text,
-        "oracleGeneral trace, byte 48: expected a record of 24 bytes, found the end after 12"
+        "oracleGeneral trace, byte 48: expected a record of 24 bytes, found end of input after 12 bytes"
     );
     for (format, length) in [
         (TraceFormat::CloudPhysics, 4),
@@ -246,7 +246,7 @@ fn lcs_headers_that_describe_the_record() {
     let expected = Record {
         time: 0x201,
         size: 3,
-        ..Record::of(u64::MAX)
+        ..Record::from_id(u64::MAX)
     };
     assert_eq!(reads(TraceFormat::Lcs, &trace), [expected]);
     for header in [
@@ -274,7 +274,7 @@ fn vscsi_versions() {
     let expected = Record {
         time: 1,
         size: 200,
-        ..Record::of(5)
+        ..Record::from_id(5)
     };
     assert_eq!(reads(TraceFormat::Vscsi, &record), [expected]);
     assert_eq!(
@@ -373,7 +373,7 @@ fn lines_of_the_other_text_formats() {
     let record = Record {
         time: 12,
         size: 77,
-        ..Record::of(3)
+        ..Record::from_id(3)
     };
     assert_eq!(
         reads(TraceFormat::TimeIdSize, b"12.9 3 77\n12\t3\t77\tmore"),
@@ -381,7 +381,7 @@ fn lines_of_the_other_text_formats() {
     );
     let record = Record {
         pc: Some(0xab),
-        ..Record::of(0xcd)
+        ..Record::from_id(0xcd)
     };
     assert_eq!(
         reads(TraceFormat::PcAddress, b"0xab,0xcd\n0xAB, 0xCD\n"),
@@ -425,7 +425,7 @@ fn csv_columns() {
     let record = Record {
         time: 5,
         size: 512,
-        ..Record::of(42)
+        ..Record::from_id(42)
     };
     let text = "version,time,op,size,lbn\n1,5,2a,512,42\n";
     let by_number = "time-col=2, obj-id-col=5, obj-size-col=4, delimiter=,, has-header=true";
@@ -435,7 +435,7 @@ fn csv_columns() {
         [record]
     );
     assert_eq!(csv("", text), [record], "columns by their usual names");
-    assert_eq!(csv("obj-id-col=5", text), [Record::of(42)]);
+    assert_eq!(csv("obj-id-col=5", text), [Record::from_id(42)]);
     assert_eq!(
         csv("time-col=1,obj-id-col=2,obj-size-col=3", "5.7,42,512\n"),
         [record]
@@ -458,8 +458,20 @@ fn csv_columns() {
         csv(quoted, "\"a,b\",\"say \"\"x\"\"\"\nq,\"42\"\n"),
         [
             csv("obj-id-col=1,has-header=false,delimiter=;", "say \"x\"")[0],
-            Record::of(42)
+            Record::from_id(42)
         ]
+    );
+    // A tab is both white space and a delimiter.
+    let tabs = "obj-id-col=2,obj-size-col=3,has-header=false,delimiter=\\t";
+    assert_eq!(
+        csv(
+            tabs,
+            "\"a\"\t\"42\"\t512\n\t\"42\" \t512\n \"a\" \t42\t\"512\""
+        ),
+        [Record {
+            size: 512,
+            ..Record::from_id(42)
+        }; 3]
     );
     let future = csv("", "id,next,pc\n7,2,0x1a\n7,-1,26\n");
     assert_eq!(future[0].pc, future[1].pc);

@@ -25,7 +25,7 @@ fn sample(format: TraceFormat) -> Vec<u8> {
                     time: index * 3,
                     size: 1 << index,
                     pc: Some(index % 3),
-                    ..Record::of(index % 7 * 0x0123_4567_89ab)
+                    ..Record::from_id(index % 7 * 0x0123_4567_89ab)
                 })
             });
             let mut trace = Trace::from_records(records).expect("a short trace");

@@ -18,7 +18,7 @@ fn traces() -> impl Strategy<Value = Trace> {
                 time: if times { u64::from(time) } else { 0 },
                 size: if sizes { size } else { 1 },
                 pc: pcs.then_some(u64::from(time) << 20 | u64::from(size)),
-                ..Record::of(ids[page % ids.len()])
+                ..Record::from_id(ids[page % ids.len()])
             })
         });
         let mut trace = Trace::from_records(records).expect("a short trace");
@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn txt_holds_ids(trace in traces()) {
         let records = read(TraceFormat::Txt, &written(TraceFormat::Txt, &trace));
-        prop_assert_eq!(records, expected(&trace, |record| Record::of(record.id)));
+        prop_assert_eq!(records, expected(&trace, |record| Record::from_id(record.id)));
     }
 
     #[test]
@@ -98,7 +98,7 @@ proptest! {
         let records = read(TraceFormat::PcAddress, &written(TraceFormat::PcAddress, &trace));
         let keep = |record: Record| Record {
             pc: Some(record.pc.unwrap_or(0)),
-            ..Record::of(record.id)
+            ..Record::from_id(record.id)
         };
         prop_assert_eq!(records, expected(&trace, keep));
     }
@@ -128,7 +128,7 @@ fn a_value_without_room_is_refused_and_leaves_no_file() {
     let record = |time| {
         Ok(Record {
             time,
-            ..Record::of(7)
+            ..Record::from_id(7)
         })
     };
     let trace = Trace::from_records([record(5), record(1 << 32)]).unwrap();
@@ -166,5 +166,8 @@ fn compression_is_a_feature() {
     assert!(error.to_string().contains("`compression`"), "{error}");
     std::fs::write(&path, "1\n").unwrap();
     let error = trace::open(&path, TraceFormat::Txt, &ReadOptions::default()).unwrap_err();
-    assert!(matches!(error, CacheError::NeedsFeature { .. }), "{error}");
+    assert!(
+        matches!(error, CacheError::MissingFeature { .. }),
+        "{error}"
+    );
 }

@@ -42,7 +42,7 @@ pub fn replay(path: &Path, policy: &str, capacity: u64) -> anyhow::Result<Sample
 fn read(path: &Path) -> anyhow::Result<Trace> {
     let reader = trace::open(path, TraceFormat::OracleGeneral, &ReadOptions::default())?;
     // What no policy here looks at is not kept.
-    let records = reader.map(|record| record.map(|record| Record::of(record.id)));
+    let records = reader.map(|record| record.map(|record| Record::from_id(record.id)));
     Ok(Trace::from_records(records)?)
 }
 

@@ -9,10 +9,10 @@ use septet_cache::CacheError;
 use septet_cache::error::Place;
 use septet_cache::trace::{CsvOptions, ReadOptions, Reader, Trace, TraceFormat, write_to};
 
-/// The most records that a target reads: a range of an ARC trace can ask for 2^64.
+/// Maximum number of records that a target reads: a range of an ARC trace can have 2^64.
 const MAX_RECORDS: u64 = 20_000;
 
-/// Reads a trace. Errors tell a place within the bytes; what is read without error is the same
+/// Reads a trace. Errors have a position within the bytes; what is read without error is the same
 /// after it was written and read again.
 ///
 /// # Panics

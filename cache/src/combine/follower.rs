@@ -6,31 +6,31 @@ use std::collections::BinaryHeap;
 use crate::policy::page_set::PageSet;
 use crate::request::PageId;
 
-/// Which of the pages that the followed cache does not hold is evicted first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum EvictionOrder {
-    /// The one inserted the longest ago; the reference code of the study does this.
+/// Which page to evict first among those that the followed cache does not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum EvictionOrder {
+    /// The earliest inserted, as in the reference code of the study.
     #[default]
     Insertion,
-    /// The one requested the longest ago.
+    /// The least recently requested.
     Recency,
 }
 
-/// A real cache that imitates a virtual one at no more than one eviction a miss: it changes only
+/// A real cache that imitates a virtual one with at most one eviction per miss: it changes only
 /// on a miss, and then evicts a page that the virtual cache does not hold. O(log k) amortized.
 ///
 /// While it follows one virtual cache, its misses are at most those of the virtual cache plus the
 /// number of pages of the virtual cache that were absent when it began to follow.
 ///
-/// Candidates for eviction are kept for each virtual cache, also for those not followed now, so
-/// that changing over costs nothing.
+/// Eviction candidates are maintained for every virtual cache, followed or not, so that switching is
+/// free.
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
     capacity: usize,
     order: EvictionOrder,
     resident: PageSet,
     len: usize,
-    /// By page: when it was inserted (or requested last).
+    /// By page: time of insertion or, for [`EvictionOrder::Recency`], of the last request.
     stamp_of: Vec<u32>,
     clock: u32,
     /// By virtual cache.
@@ -42,12 +42,12 @@ pub(crate) struct Follower {
 #[derive(Clone, Debug, Default)]
 struct Candidates {
     heap: BinaryHeap<Reverse<(u32, PageId)>>,
-    /// The heap must be made anew before it is used.
+    /// The heap must be rebuilt before use.
     stale: bool,
 }
 
 impl Follower {
-    /// A real cache that follows one of this many virtual caches at a time.
+    /// A real cache that follows one of `virtual_caches` caches at a time.
     pub(crate) fn new(capacity: usize, order: EvictionOrder, virtual_caches: usize) -> Self {
         Self {
             capacity,
@@ -60,21 +60,17 @@ impl Follower {
         }
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     #[inline]
     pub(crate) fn contains(&self, page: PageId) -> bool {
         self.resident.contains(page)
     }
 
-    /// A virtual cache has become another one.
+    /// Must be called after replacing a virtual cache.
     pub(crate) fn reset(&mut self, virtual_cache: usize) {
         self.candidates[virtual_cache].stale = true;
     }
 
-    /// A virtual cache dropped this page.
+    /// Must be called when a virtual cache evicts a page.
     #[inline]
     pub(crate) fn note_virtual_eviction(&mut self, virtual_cache: usize, page: PageId) {
         let candidates = &mut self.candidates[virtual_cache];
@@ -87,9 +83,9 @@ impl Follower {
         }
     }
 
-    /// Serves a request and says whether it was a hit. `holds` tells which pages a virtual cache
-    /// holds after this request. A page that the followed cache does not hold, while it holds all
-    /// the others of this cache, is not admitted.
+    /// Serves a request and returns whether it hits. `holds(v, page)` returns whether virtual cache
+    /// `v` holds the page after this request. The page is not admitted if the followed cache holds
+    /// every resident but not the page itself.
     #[inline]
     pub(crate) fn serve(
         &mut self,
@@ -99,6 +95,7 @@ impl Follower {
         evicted: &mut Vec<PageId>,
     ) -> bool {
         if self.resident.contains(page) {
+            // The stamp changed, which outdates the page's heap entries: push new ones.
             if self.order == EvictionOrder::Recency {
                 self.stamp(page);
                 self.consider(page, &holds);
@@ -106,6 +103,7 @@ impl Follower {
             return true;
         }
         if self.len == self.capacity {
+            // The followed cache holds every resident, but not the requested page: it bypasses.
             let Some(victim) = self.pop(followed, &holds) else {
                 return false;
             };
@@ -120,7 +118,7 @@ impl Follower {
         false
     }
 
-    /// Makes a resident a candidate wherever it is not held.
+    /// Makes a resident an eviction candidate for every virtual cache that does not hold it.
     fn consider(&mut self, page: PageId, holds: &impl Fn(usize, PageId) -> bool) {
         for virtual_cache in 0..self.candidates.len() {
             if !holds(virtual_cache, page) {
@@ -135,6 +133,7 @@ impl Follower {
         holds: &impl Fn(usize, PageId) -> bool,
     ) -> Option<PageId> {
         let candidates = &mut self.candidates[virtual_cache];
+        // Rebuild the heap from the residents that the virtual cache does not hold.
         if candidates.stale {
             candidates.stale = false;
             candidates.heap.clear();
@@ -145,6 +144,7 @@ impl Follower {
                     .map(|page| Reverse((self.stamp_of[page as usize], page))),
             );
         }
+        // Lazy deletion: skip entries of evicted, restamped, or re-cached pages.
         while let Some(Reverse((stamp, page))) = candidates.heap.pop() {
             if self.resident.contains(page)
                 && self.stamp_of[page as usize] == stamp

@@ -1,17 +1,16 @@
 //! Robust combinations: follow the best of several policies, lazily.
 //!
-//! A [`Combined`] policy runs each of its experts on a virtual cache of its own and follows one of
-//! them, chosen by a [`Rule`], with the real cache. Only the real cache's misses count; nothing is
-//! copied from a virtual cache for free. With a predictor's policy first and a classical one
-//! second, this is the cheap worst-case insurance of Chłędowski et al. (ICML 2021).
+//! A [`Combined`] policy runs each expert on its own virtual cache. A [`Rule`] selects the expert
+//! that the real cache follows. Only misses of the real cache count: a page enters it on a miss, never
+//! by copying a virtual cache. With a predictor's policy first and a classical one second, this is the
+//! low-cost worst-case insurance of Chłędowski et al. (ICML 2021).
 
 mod follower;
 mod rule;
 
 use septet_core::seed::SeedTree;
 
-pub use follower::EvictionOrder;
-pub(crate) use follower::Follower;
+pub(crate) use follower::{EvictionOrder, Follower};
 use rule::Choice;
 pub use rule::Rule;
 
@@ -19,7 +18,7 @@ use crate::error::CacheError;
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// A combination of policies over one real cache. A request costs what the experts cost, and
+/// A combination of policies over one real cache. Time per request: that of all experts, plus
 /// O(log k) amortized.
 ///
 /// ```
@@ -57,8 +56,8 @@ pub struct Combined {
 }
 
 impl Combined {
-    /// A combination of experts, each with a capacity of `capacity` pages too; the first is
-    /// followed first by the deterministic rules.
+    /// A combination of experts, each built with the same `capacity` in pages. The deterministic
+    /// rules start with the first expert.
     ///
     /// # Errors
     /// [`CacheError::Argument`] without experts, or when the rule's parameter is out of its range.
@@ -76,18 +75,24 @@ impl Combined {
         if experts.is_empty() {
             return Err(argument("experts", 0.0, "at least one"));
         }
+        // Below 1e-6 the doubling bound needs too many steps to reach the costs of a long trace.
         match rule {
             Rule::Doubling { gamma } if !(gamma >= 1e-6 && gamma.is_finite()) => {
-                return Err(argument("gamma", gamma, "a finite number from 1e-6"));
+                return Err(argument("gamma", gamma, "a finite number of at least 1e-6"));
             }
             Rule::BlumBurch { epsilon } if !(epsilon > 0.0 && epsilon < 1.0) => {
-                return Err(argument("epsilon", epsilon, "a number above 0 and below 1"));
+                return Err(argument("epsilon", epsilon, "a number in (0, 1)"));
             }
             Rule::FollowLeader { hysteresis } if !(hysteresis >= 1.0 && hysteresis.is_finite()) => {
-                return Err(argument("hysteresis", hysteresis, "a finite number from 1"));
+                return Err(argument(
+                    "hysteresis",
+                    hysteresis,
+                    "a finite number of at least 1",
+                ));
             }
             _ => {}
         }
+        // Every expert starts with cost 0; R draws its first expert, the others start with the first.
         let (choice, current) = Choice::new(rule, experts.len(), seed);
         Ok(Self {
             follower: Follower::new(capacity, EvictionOrder::default(), experts.len()),
@@ -102,32 +107,25 @@ impl Combined {
         })
     }
 
-    /// Chooses the order in which pages that the followed expert does not hold are evicted.
-    #[must_use]
-    pub fn eviction_order(mut self, order: EvictionOrder) -> Self {
-        self.follower = Follower::new(self.follower.capacity(), order, self.experts.len());
-        self
-    }
-
     /// The misses of each expert in its virtual cache.
     #[must_use]
     pub fn expert_misses(&self) -> &[u64] {
         &self.costs
     }
 
-    /// How often the followed expert was another one after a request than before it.
+    /// Number of requests after which the followed expert changed.
     #[must_use]
     pub fn switches(&self) -> u64 {
         self.switches
     }
 
-    /// Index of the expert that is followed now.
+    /// Index of the currently followed expert.
     #[must_use]
     pub fn followed(&self) -> usize {
         self.current
     }
 
-    /// The probability with which each expert is followed now; `None` for deterministic rules.
+    /// The probability of following each expert; `None` for deterministic rules.
     #[must_use]
     pub fn probabilities(&self) -> Option<&[f64]> {
         self.choice.probabilities()
@@ -148,10 +146,11 @@ impl Policy for Combined {
     fn needs(&self) -> Needs {
         self.experts
             .iter()
-            .fold(Needs::PAGING, |needs, expert| needs.and(expert.needs()))
+            .fold(Needs::PAGING, |needs, expert| needs.union(expert.needs()))
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        // Advance every expert on its virtual cache, and record costs and virtual evictions.
         for (index, expert) in self.experts.iter_mut().enumerate() {
             self.virtual_evictions.clear();
             let hit = expert.access(request, &mut self.virtual_evictions);
@@ -161,6 +160,7 @@ impl Policy for Combined {
                 self.follower.note_virtual_eviction(index, page);
             }
         }
+        // Update the rule with this request's costs, then serve it by the newly followed expert.
         let real_miss = !self.follower.contains(request.page);
         let next = self
             .choice

@@ -1,10 +1,10 @@
-//! Which expert to follow: the three rules.
+//! The rules that select the expert to follow.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
 
-/// The rule by which a combiner chooses the expert to follow.
+/// How a combination selects the expert to follow.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Rule {
     /// D, the deterministic rule of the study: follow an expert until its misses exceed a bound,
@@ -13,22 +13,22 @@ pub enum Rule {
         /// From 1e-6; 0.01 in the study.
         gamma: f64,
     },
-    /// R, the randomized rule (Blum and Burch): a probability for each expert, multiplied by
-    /// 1 - epsilon at each of its misses; the followed expert changes just as often as needed to
-    /// keep its distribution.
+    /// R, the randomized rule (Blum and Burch): the probability of each expert is multiplied by
+    /// 1 - epsilon at each of its misses, then normalized. The followed expert changes only as
+    /// often as this distribution requires.
     BlumBurch {
         /// In (0, 1); 0.01 in the study.
         epsilon: f64,
     },
-    /// On a real miss, go over to the expert with the fewest misses when the followed one has at
-    /// least `hysteresis` times as many.
+    /// On a miss of the real cache, switch to the expert with the fewest misses if the followed one
+    /// has at least `hysteresis` times as many.
     FollowLeader {
         /// At least 1.
         hysteresis: f64,
     },
 }
 
-/// A rule at work.
+/// The state of a rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
     Doubling {
@@ -46,7 +46,7 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// The rule, and the expert to begin with.
+    /// The initial state and the first expert.
     pub(crate) fn new(rule: Rule, experts: usize, seed: &SeedTree) -> (Self, usize) {
         match rule {
             Rule::Doubling { gamma } => (
@@ -72,9 +72,8 @@ impl Choice {
         }
     }
 
-    /// The expert to follow after a request: `costs` are the misses of the experts so far, this
-    /// request included, `missed` says which of them missed now, and `real_miss` whether the real
-    /// cache does not hold the page.
+    /// The expert to follow after a request. `costs`: misses of each expert, including this request;
+    /// `missed`: which experts missed this request; `real_miss`: whether the real cache missed.
     #[inline]
     pub(crate) fn update(
         &mut self,
@@ -84,6 +83,8 @@ impl Choice {
         real_miss: bool,
     ) -> usize {
         match self {
+            // Each step raises the bound, so the loop ends; with several experts above the bound
+            // it passes over them within this request.
             Self::Doubling { factor, bound } => {
                 let mut current = current;
                 while costs[current] as f64 > *bound {
@@ -104,6 +105,7 @@ impl Choice {
                 blum_burch(current, missed, *epsilon, probability, rng)
             }
             Self::FollowLeader { hysteresis } => {
+                // Switching only on a miss of the real cache never costs a hit.
                 if !real_miss {
                     return current;
                 }
@@ -138,6 +140,7 @@ fn blum_burch(
     probability: &mut [f64],
     rng: &mut ChaCha8Rng,
 ) -> usize {
+    // Multiplicative weights: each missing expert loses the factor 1 - epsilon.
     let before = probability.to_vec();
     for (probability, &miss) in probability.iter_mut().zip(missed) {
         if miss {
@@ -149,6 +152,8 @@ fn blum_burch(
     for probability in probability.iter_mut() {
         *probability /= sum;
     }
+    // Optimal transport between the old and the new distribution: leave the current expert with
+    // the relative mass that it lost, and move to the experts that gained, in proportion.
     let leave = (before[current] - probability[current]) / before[current];
     if leave <= 0.0 || rng.random::<f64>() >= leave {
         return current;

@@ -1,15 +1,15 @@
-//! `AdaptiveQuery`: marking that asks for few predictions.
+//! `AdaptiveQuery`: marking with few predictor queries.
 
 use hashbrown::HashMap;
 use septet_core::seed::SeedTree;
 
-use super::marking::{Marking, Met};
+use super::marking::{Lookup, Marking};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// `AdaptiveQuery-b` (Im et al., ICML 2022): Marker that on a miss draws b unmarked pages, asks for
-/// the predictions of these alone, and evicts the one predicted to come last; a chain of evictions
-/// longer than log2 k goes on with uniform draws. O(b).
+/// `AdaptiveQuery-b` (Im et al., ICML 2022): Marker that on a miss samples b unmarked pages, queries
+/// only their predictions, and evicts the furthest. Eviction chains longer than log2 k continue with
+/// uniform draws. O(b).
 #[derive(Clone, Debug)]
 pub struct AdaptiveQuery {
     marking: Marking,
@@ -19,7 +19,7 @@ pub struct AdaptiveQuery {
 }
 
 impl AdaptiveQuery {
-    /// An empty cache of `capacity` slots that asks for `sample` predictions an eviction (at least
+    /// An empty cache of `capacity` slots that queries `sample` predictions per eviction (at least
     /// one).
     #[must_use]
     pub fn new(capacity: usize, sample: usize, seed: &SeedTree) -> Self {
@@ -31,7 +31,7 @@ impl AdaptiveQuery {
         }
     }
 
-    /// How many predictions were looked at.
+    /// Number of queried predictions.
     #[must_use]
     pub fn queries(&self) -> u64 {
         self.queries
@@ -59,14 +59,15 @@ impl Policy for AdaptiveQuery {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
-        match self.marking.meet(request) {
-            Met::Hit => return true,
-            Met::Filled => return false,
-            Met::Full {
+        match self.marking.lookup(request) {
+            Lookup::Hit => return true,
+            Lookup::Filled => return false,
+            Lookup::Full {
                 new_phase: true, ..
             } => self.chain_of.clear(),
-            Met::Full { .. } => {}
+            Lookup::Full { .. } => {}
         }
+        // A page evicted in this phase continues its chain; any other starts a new one.
         let length = self
             .chain_of
             .remove(&request.page)

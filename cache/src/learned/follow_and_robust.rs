@@ -1,4 +1,4 @@
-//! F&R: follow the predicted cache while it is as good as the optimum of the past.
+//! F&R: follow the predicted cache while it is no worse than the offline optimum so far.
 
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
@@ -11,23 +11,23 @@ use crate::policy::slots::{SlotSet, Slots};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// The virtual caches that the real one follows.
+/// Indices of the virtual caches that the real one follows.
 const PREDICTED: usize = 0;
 const ROBUST: usize = 1;
 
-/// F&R (Abdel Sadek and Elias, 2024). In the mode *follow* the cache follows a predicted cache, that
-/// of `FtP`, lazily, while the predicted cache has had no more misses than the optimum of the
-/// requests since the mode began. Then comes one *robust* phase of k distinct pages: it begins with
-/// the k pages requested last, evicts unrequested ones drawn uniformly, and at a few arrivals
-/// (k - floor(k / 2^i) + 1) reloads unrequested pages that the predicted cache holds. Optimal with
-/// perfect predictions; the predicted cache is asked for O(log k) times a robust phase. O(k) a
-/// request at the worst.
+/// F&R (Abdel Sadek and Elias, 2024). In *follow* mode the cache lazily follows a predicted cache,
+/// that of `FtP`, as long as the predicted cache has no more misses than the offline optimum on the
+/// requests since the mode began. Then one *robust* phase of k distinct pages follows: it starts from
+/// the k most recent pages, evicts unrequested pages uniformly at random, and at the arrivals
+/// k - floor(k / 2^i) + 1 reloads unrequested pages that the predicted cache holds. Optimal with
+/// perfect predictions; O(log k) queries of the predicted cache per robust phase. Worst-case time
+/// O(k) per request.
 #[derive(Clone, Debug)]
 pub struct FollowAndRobust {
     capacity: usize,
     predicted: FollowPrediction,
     predicted_misses: u64,
-    /// The work function since the mode began: the optimum of the past.
+    /// The work function since the mode began: the offline optimum on these requests.
     past: Layers,
     past_misses: u64,
     recent: Recent,
@@ -58,6 +58,8 @@ impl FollowAndRobust {
     fn follow(&mut self, predicted_hit: bool, page: PageId) {
         self.predicted_misses += u64::from(!predicted_hit);
         self.past_misses += u64::from(self.past.request(page));
+        // The predicted cache has fallen behind the optimum: start a robust phase from the most recent
+        // pages. Its virtual cache is new, so the follower's candidates are rebuilt.
         if self.predicted_misses > self.past_misses {
             self.robust = Some(RobustPhase::new(self.capacity, &self.recent.pages));
             self.follower.reset(ROBUST);
@@ -65,6 +67,7 @@ impl FollowAndRobust {
     }
 
     fn begin_to_follow(&mut self) {
+        // A new follow mode starts with the predicted cache as the optimum's initial cache.
         self.predicted_misses = 0;
         self.past_misses = 0;
         self.past = Layers::new(self.capacity);
@@ -85,6 +88,7 @@ impl Policy for FollowAndRobust {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
+        // 1. End a robust phase at the first request of its (k + 1)-th distinct page.
         let page = request.page;
         if self
             .robust
@@ -93,14 +97,17 @@ impl Policy for FollowAndRobust {
         {
             self.begin_to_follow();
         }
+        // 2. Advance the predicted cache in both modes.
         self.virtual_evictions.clear();
         let predicted_hit = self.predicted.access(request, &mut self.virtual_evictions);
         for page in self.virtual_evictions.drain(..) {
             self.follower.note_virtual_eviction(PREDICTED, page);
         }
+        // 3. In follow mode, compare with the optimum, which may start a robust phase.
         if self.robust.is_none() {
             self.follow(predicted_hit, page);
         }
+        // 4. In a robust phase, advance its virtual cache.
         if let Some(phase) = &mut self.robust {
             phase.access(
                 page,
@@ -112,6 +119,7 @@ impl Policy for FollowAndRobust {
                 self.follower.note_virtual_eviction(ROBUST, page);
             }
         }
+        // 5. Serve the request by the real cache, which follows the cache of the current mode.
         self.recent.touch(page);
         let (predicted, robust) = (&self.predicted, &self.robust);
         let holds = |virtual_cache, page| match virtual_cache {
@@ -130,7 +138,7 @@ impl Policy for FollowAndRobust {
     }
 }
 
-/// The k pages requested last, the oldest first.
+/// The k most recently requested pages, oldest first.
 #[derive(Clone, Debug)]
 struct Recent {
     capacity: usize,
@@ -158,12 +166,12 @@ impl Recent {
 /// One robust phase.
 #[derive(Clone, Debug)]
 struct RobustPhase {
-    /// The cache of this mode, which the real one follows.
+    /// The virtual cache of this mode.
     cache: Slots,
     untouched: SlotSet,
     requested: PageSet,
     arrivals: usize,
-    /// The pages that the phase began with.
+    /// The pages at the start of the phase.
     initial: Vec<PageId>,
 }
 
@@ -185,7 +193,7 @@ impl RobustPhase {
         }
     }
 
-    /// Whether this request is the first of the next phase.
+    /// Whether this request begins the next phase.
     fn ends_before(&self, page: PageId) -> bool {
         self.arrivals >= self.cache.capacity() && !self.requested.contains(page)
     }
@@ -199,6 +207,7 @@ impl RobustPhase {
     ) {
         let arrived = self.requested.insert(page);
         self.arrivals += usize::from(arrived);
+        // As in Marker: requested pages are protected, victims are drawn from the others.
         match self.cache.find(page) {
             Some(slot) => self.untouched.remove(slot),
             None => {
@@ -222,8 +231,8 @@ impl RobustPhase {
         (0..=capacity.max(1).ilog2()).any(|i| capacity >> i == rest)
     }
 
-    /// Puts unrequested pages that the predicted cache holds in the place of unrequested pages that
-    /// it does not hold.
+    /// Replaces unrequested pages that the predicted cache does not hold by unrequested pages that it
+    /// holds.
     fn reload(&mut self, predicted: &FollowPrediction, evicted: &mut Vec<PageId>) {
         let mut wanted = self.initial.iter().copied().filter(|&page| {
             predicted.contains(page) && !self.requested.contains(page) && !self.cache.contains(page)

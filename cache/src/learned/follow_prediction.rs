@@ -5,11 +5,10 @@ use crate::policy::slots::Slots;
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// FtP, also called BlindOracle: evicts the page whose last prediction is the furthest away. With
-/// perfect predictions it is Belady's policy; with bad ones it has no guarantee. O(log k).
+/// FtP, also called BlindOracle: evicts the page with the furthest last prediction. Equals Belady's
+/// policy with perfect predictions; without guarantee otherwise. O(log k).
 ///
-/// Of equal predictions, that in the slot filled first is evicted, as in the reference code of the
-/// study.
+/// Ties are broken by the lowest slot number, as in the reference code of the study.
 #[derive(Clone, Debug)]
 pub struct FollowPrediction {
     slots: Slots,

@@ -1,13 +1,15 @@
-//! The slot whose page is predicted to be requested last.
+//! A priority queue of slots by predicted next request.
 
 use std::collections::BinaryHeap;
 
-/// Maps a predicted time to an integer of the same order. NaN ranks last, as the furthest; the two
-/// zeros are equal.
+/// Maps a predicted time to an integer of the same order. NaN ranks as the furthest; the two zeros
+/// are equal.
 pub(crate) fn order(predicted: f64) -> u64 {
     if predicted.is_nan() {
         return u64::MAX;
     }
+    // Adding 0 turns -0 into +0. Flipping all bits of negative numbers, and the sign bit of others,
+    // maps the IEEE 754 order to that of integers.
     let bits = (predicted + 0.0).to_bits();
     if bits >> 63 == 1 {
         !bits
@@ -16,15 +18,15 @@ pub(crate) fn order(predicted: f64) -> u64 {
     }
 }
 
-/// Which of two slots with equal predictions counts as the further one.
+/// Which of two slots with equal predictions ranks as the further one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ties {
     LowestSlot,
     HighestSlot,
 }
 
-/// A set of slots with predictions, and the furthest of them in O(log k): a heap whose outdated
-/// entries are dropped when they surface.
+/// A set of slots with predictions that returns the furthest in O(log k): a binary heap with lazy
+/// deletion.
 #[derive(Clone, Debug)]
 pub(crate) struct Furthest {
     ties: Ties,
@@ -54,6 +56,7 @@ impl Furthest {
         }
         self.key[index] = Some(key);
         self.heap.push((key, self.tie(slot)));
+        // Bounds the outdated entries to a constant factor.
         if self.heap.len() > 4 * self.key.len() + 64 {
             self.compact();
         }

@@ -1,4 +1,4 @@
-//! Guard: the prediction, guarded against its own errors.
+//! Guard: predictions with protection of mispredicted pages.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -10,23 +10,23 @@ use crate::policy::slots::{SlotSet, Slots};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// When an error of the prediction leads to a guarded page.
+/// Which prediction errors guard a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Relaxation {
-    /// Always: the form with the proven guarantee.
+    /// All errors: the variant with the proven guarantee.
     #[default]
     None,
-    /// From this error of a phase on, counted from 1.
+    /// Errors from this one on, counted from 1 in each phase.
     FromError(u32),
-    /// With this probability.
+    /// Each error with this probability.
     Probability(f64),
 }
 
-/// Guard (Chen et al., NeurIPS 2025) around `FtP`: evicts the page predicted to come last among the
-/// unguarded ones. When a page evicted in this phase is requested again, the prediction erred: a
-/// page drawn uniformly among those not requested in this phase goes, and the requested page is
-/// guarded until the phase ends. Optimal with perfect predictions, 2 `H_(k-1)` + 2 competitive with
-/// any. O(log k), and O(k) at the beginning of a phase.
+/// Guard (Chen et al., NeurIPS 2025) around `FtP`: evicts the unguarded page with the furthest
+/// prediction. A request of a page evicted earlier in the phase is a prediction error: the victim is
+/// then drawn uniformly from the pages not requested in this phase, and the requested page is guarded
+/// until the phase ends. Optimal with perfect predictions, 2 `H_(k-1)` + 2 competitive with any.
+/// O(log k), and O(k) at the start of a phase.
 #[derive(Clone, Debug)]
 pub struct Guard {
     slots: Slots,
@@ -60,6 +60,7 @@ impl Guard {
     }
 
     fn begin_phase(&mut self) {
+        // All pages become unrequested and unguarded, and the record of evictions starts anew.
         self.untouched.fill(self.slots.len());
         for (slot, &predicted) in self.predicted.iter().enumerate() {
             self.unguarded.insert(slot as u32, predicted);
@@ -70,7 +71,7 @@ impl Guard {
         self.errors = 0;
     }
 
-    /// Whether this request shows an error that is guarded against.
+    /// Whether this request reveals a prediction error that guards the page.
     fn guards(&mut self, page: PageId) -> bool {
         if !self.evicted_in_phase.contains(page) {
             return false;
@@ -105,6 +106,7 @@ impl Policy for Guard {
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.slots.find(request.page) {
             self.touch(slot, request.predicted);
+            // A hit refreshes the prediction of an unguarded page; guarded pages stay out of the order.
             if self.unguarded.contains(slot) {
                 self.unguarded.insert(slot, request.predicted);
             }
@@ -118,6 +120,7 @@ impl Policy for Guard {
         if self.untouched.is_empty() {
             self.begin_phase();
         }
+        // After a prediction error the victim is random among the pages not requested in this phase.
         let guard = self.guards(request.page);
         let slot = if guard {
             self.untouched.draw(&mut self.rng)
@@ -138,6 +141,7 @@ impl Policy for Guard {
         let was_unguarded = self.unguarded.contains(slot);
         self.slots.replace(slot, request.page, evicted);
         self.touch(slot, request.predicted);
+        // The requested page takes over the slot: guarded after an error, otherwise in the order.
         if guard {
             self.unguarded.remove(slot);
         } else if was_unguarded {

@@ -2,12 +2,12 @@
 
 use septet_core::seed::SeedTree;
 
-use super::marking::{Marking, Met};
+use super::marking::{Lookup, Marking};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// LMarker (Rohatgi, 2020): Marker that evicts the unmarked page predicted to come last when the
-/// requested page is clean (was not cached when the phase began), and a uniformly drawn unmarked
+/// LMarker (Rohatgi, 2020): Marker that evicts the unmarked page with the furthest prediction if the
+/// requested page is clean (not cached at the start of the phase), and a uniformly drawn unmarked
 /// page otherwise. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct LMarker {
@@ -34,11 +34,11 @@ impl Policy for LMarker {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
-        let slot = match self.marking.meet(request) {
-            Met::Hit => return true,
-            Met::Filled => return false,
-            Met::Full { stale: true, .. } => self.marking.draw_unmarked(),
-            Met::Full { stale: false, .. } => self.marking.furthest_unmarked(),
+        let slot = match self.marking.lookup(request) {
+            Lookup::Hit => return true,
+            Lookup::Filled => return false,
+            Lookup::Full { stale: true, .. } => self.marking.draw_unmarked(),
+            Lookup::Full { stale: false, .. } => self.marking.furthest_unmarked(),
         };
         if let Some(slot) = slot {
             self.marking.replace(slot, request, evicted);
@@ -51,8 +51,8 @@ impl Policy for LMarker {
     }
 }
 
-/// Marker that always evicts the unmarked page predicted to come last (FtPMarking): it shows what
-/// the marks alone cost a good predictor. O(log k) amortized.
+/// FtPMarking: Marker that always evicts the unmarked page with the furthest prediction. It isolates
+/// the cost of marking with a good predictor. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct PredictionMarker {
     marking: Marking,
@@ -78,10 +78,10 @@ impl Policy for PredictionMarker {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
-        match self.marking.meet(request) {
-            Met::Hit => return true,
-            Met::Filled => {}
-            Met::Full { .. } => {
+        match self.marking.lookup(request) {
+            Lookup::Hit => return true,
+            Lookup::Filled => {}
+            Lookup::Full { .. } => {
                 if let Some(slot) = self.marking.furthest_unmarked() {
                     self.marking.replace(slot, request, evicted);
                 }

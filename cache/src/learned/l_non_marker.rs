@@ -3,21 +3,21 @@
 use hashbrown::HashMap;
 use septet_core::seed::SeedTree;
 
-use super::marking::{Marking, Met};
+use super::marking::{Lookup, Marking};
 use crate::policy::page_set::PageSet;
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// The core of `LNonMarker` (Rohatgi, 2020): phases are counted by distinct requested pages; a clean
-/// miss evicts the unmarked page predicted to come last; a stale page that a clean one had evicted
-/// takes the place of any page, marked or not; other misses evict an unmarked one. Not robust
-/// alone: combine it with [`crate::policy::Marker`]. O(log k) amortized.
+/// The core of `LNonMarker` (Rohatgi, 2020). A phase has k distinct requested pages. A clean miss
+/// evicts the unmarked page with the furthest prediction; a miss of a stale page that a clean page had
+/// evicted evicts a page drawn from all, marked or not; other misses evict a random unmarked page. Not
+/// robust by itself: combine it with [`crate::policy::Marker`]. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct LNonMarker {
     marking: Marking,
     requested: PageSet,
     requested_pages: Vec<PageId>,
-    /// By page evicted in this phase: the page whose request evicted it.
+    /// By page evicted in this phase: the requested page that replaced it.
     evictor: HashMap<PageId, PageId, foldhash::fast::FixedState>,
 }
 
@@ -37,6 +37,7 @@ impl LNonMarker {
         if self.requested.contains(page) {
             return;
         }
+        // The (k + 1)-th distinct page begins a new phase, independently of misses.
         if self.requested_pages.len() >= self.marking.slots.capacity() {
             for page in self.requested_pages.drain(..) {
                 self.requested.remove(page);
@@ -52,6 +53,8 @@ impl LNonMarker {
         if !stale {
             return self.marking.furthest_unmarked();
         }
+        // A stale page evicted by a clean one returns: any page may go, even a marked one. Other stale
+        // misses evict as Marker does.
         let evicted_by_clean = self
             .evictor
             .get(&page)
@@ -76,10 +79,10 @@ impl Policy for LNonMarker {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         self.note_arrival(request.page);
-        let stale = match self.marking.meet(request) {
-            Met::Hit => return true,
-            Met::Filled => return false,
-            Met::Full { stale, .. } => stale,
+        let stale = match self.marking.lookup(request) {
+            Lookup::Hit => return true,
+            Lookup::Filled => return false,
+            Lookup::Full { stale, .. } => stale,
         };
         if let Some(slot) = self.choose(request.page, stale)
             && let Some(victim) = self.marking.replace(slot, request, evicted)

@@ -1,16 +1,16 @@
-//! Mark&Predict: marking with one bit of prediction.
+//! Mark&Predict: marking with binary predictions.
 
 use septet_core::seed::SeedTree;
 
-use super::marking::{Marking, Met};
+use super::marking::{Lookup, Marking};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// Mark&Predict (Antoniadis et al., ICML 2023): Marker that draws its victim among the unmarked
-/// pages whose bit says that the optimum would evict them before their next request, and among all
-/// unmarked pages when there is none. O(k) a miss.
+/// Mark&Predict (Antoniadis et al., ICML 2023): Marker that draws its victim from the unmarked pages
+/// predicted to be evicted by the optimum before their next request, and from all unmarked pages if
+/// there is none. O(k) per miss.
 ///
-/// The bit is set when the prediction is infinite, as [`crate::predict::belady_bits`] gives it.
+/// An infinite prediction is a set bit, as in [`crate::predict::belady_bits`].
 #[derive(Clone, Debug)]
 pub struct MarkPredict {
     marking: Marking,
@@ -52,10 +52,10 @@ impl Policy for MarkPredict {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
-        match self.marking.meet(request) {
-            Met::Hit => return true,
-            Met::Filled => {}
-            Met::Full { .. } => {
+        match self.marking.lookup(request) {
+            Lookup::Hit => return true,
+            Lookup::Filled => {}
+            Lookup::Full { .. } => {
                 if let Some(slot) = self.choose() {
                     self.marking.replace(slot, request, evicted);
                 }

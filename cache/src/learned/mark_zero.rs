@@ -1,4 +1,4 @@
-//! Mark0: drop what the optimum would drop.
+//! Mark0: eager eviction by binary predictions.
 
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
@@ -7,12 +7,11 @@ use crate::policy::slots::{SlotSet, Slots};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// Mark0 (Antoniadis et al., ICML 2023): a page whose bit says that the optimum would evict it
-/// before its next request leaves the cache as soon as it is served; a miss that finds no empty
-/// slot evicts a page drawn uniformly among those not requested in this phase. O(1), and O(k) at
-/// the beginning of a phase.
+/// Mark0 (Antoniadis et al., ICML 2023): a page predicted to be evicted by the optimum before its
+/// next request leaves the cache right after it is served. A miss without an empty slot evicts a page
+/// drawn uniformly from those not requested in this phase. O(1), and O(k) at the start of a phase.
 ///
-/// The bit is set when the prediction is infinite, as [`crate::predict::belady_bits`] gives it.
+/// An infinite prediction is a set bit, as in [`crate::predict::belady_bits`].
 #[derive(Clone, Debug)]
 pub struct MarkZero {
     slots: Slots,
@@ -67,12 +66,13 @@ impl Policy for MarkZero {
                 false
             }
         };
+        // A set bit: leave right after being served.
         if request.predicted == f64::INFINITY
             && let Some(slot) = self.slots.find(request.page)
         {
             self.slots.empty(slot, evicted);
             if !hit {
-                // It was not there before either.
+                // Not cached before the request, hence not an eviction.
                 evicted.pop();
             }
         }

@@ -1,5 +1,5 @@
-//! What the learning-augmented marking algorithms share: k slots, marks, predictions, and the pages
-//! that were cached when the phase began.
+//! The state shared by the learning-augmented marking algorithms: slots, marks, predictions, and
+//! the pages cached at the start of the phase.
 
 use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
@@ -9,7 +9,7 @@ use crate::policy::page_set::PageSet;
 use crate::policy::slots::{SlotSet, Slots};
 use crate::request::{PageId, Request};
 
-/// A paging cache with marks. A phase begins when a miss finds every page marked.
+/// A paging cache with marks. A miss with all pages marked begins a new phase.
 #[derive(Clone, Debug)]
 pub(crate) struct Marking {
     pub(crate) slots: Slots,
@@ -18,22 +18,22 @@ pub(crate) struct Marking {
     pub(crate) predicted: Vec<f64>,
     /// The unmarked slots by prediction.
     furthest: Furthest,
-    /// Pages that were cached when the phase began.
+    /// Pages that were cached at the start of the phase.
     stale: PageSet,
     stale_pages: Vec<PageId>,
     pub(crate) rng: ChaCha8Rng,
 }
 
-/// How a request met the cache.
-pub(crate) enum Met {
+/// The outcome of a lookup.
+pub(crate) enum Lookup {
     Hit,
     /// A miss that filled an empty slot.
     Filled,
-    /// A miss in a full cache, which has an unmarked slot now.
+    /// A miss in a full cache, which has at least one unmarked slot.
     Full {
         /// The miss began a phase.
         new_phase: bool,
-        /// The page was cached when the phase began.
+        /// The page was cached at the start of the phase.
         stale: bool,
     },
 }
@@ -51,22 +51,22 @@ impl Marking {
         }
     }
 
-    /// Marks the page if it is there, fills an empty slot if there is one, and begins a phase if
-    /// one is due.
-    pub(crate) fn meet(&mut self, request: &Request) -> Met {
+    /// Marks the page on a hit, fills an empty slot if there is one, and begins a new phase if all
+    /// pages are marked.
+    pub(crate) fn lookup(&mut self, request: &Request) -> Lookup {
         if let Some(slot) = self.slots.find(request.page) {
             self.mark(slot, request.predicted);
-            return Met::Hit;
+            return Lookup::Hit;
         }
         if let Some(slot) = self.slots.fill_empty(request.page) {
             self.mark(slot, request.predicted);
-            return Met::Filled;
+            return Lookup::Filled;
         }
         let new_phase = self.unmarked.is_empty();
         if new_phase {
             self.begin_phase();
         }
-        Met::Full {
+        Lookup::Full {
             new_phase,
             stale: self.stale.contains(request.page),
         }
@@ -76,7 +76,7 @@ impl Marking {
         self.stale.contains(page)
     }
 
-    /// Puts the requested page in the place of the victim, marks it, and returns the victim.
+    /// Replaces the page in `slot` by the requested one, marks it, and returns the victim.
     pub(crate) fn replace(
         &mut self,
         slot: u32,
@@ -94,14 +94,15 @@ impl Marking {
         self.unmarked.draw(&mut self.rng)
     }
 
-    /// The unmarked slot whose page is predicted to come last.
+    /// The unmarked slot whose page has the furthest prediction.
     pub(crate) fn furthest_unmarked(&mut self) -> Option<u32> {
         self.furthest.peek()
     }
 
-    /// Takes all marks off and remembers which pages are cached.
+    /// Clears all marks and records which pages are cached.
     pub(crate) fn begin_phase(&mut self) {
         self.unmarked.fill(self.slots.len());
+        // Resetting only the listed pages costs O(k) instead of O(pages).
         for page in self.stale_pages.drain(..) {
             self.stale.remove(page);
         }

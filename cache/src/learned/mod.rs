@@ -1,8 +1,8 @@
-//! Learning-augmented paging: policies that follow predictions of each page's next request, one a
-//! file. All of them take pages of size 1.
+//! Learning-augmented paging: policies that follow predictions of each page's next request. All of
+//! them require pages of size 1.
 //!
-//! The predictions are a column of the trace ([`crate::trace::Trace::set_predictions`]); the
-//! modules [`crate::predict`] and [`crate::combine`] make them and make them safe to follow.
+//! Predictions are a column of the trace ([`crate::trace::Trace::set_predictions`]). The module
+//! [`crate::predict`] computes them; [`crate::combine`] bounds the cost of bad ones.
 
 mod adaptive_query;
 mod follow_and_robust;

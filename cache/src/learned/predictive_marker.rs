@@ -3,19 +3,19 @@
 use hashbrown::HashMap;
 use septet_core::seed::SeedTree;
 
-use super::marking::{Marking, Met};
+use super::marking::{Lookup, Marking};
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// `PredictiveMarker` (Lykouris and Vassilvitskii, 2018): each clean page of a phase opens a chain
-/// of evictions; the prediction chooses the victims of a chain until it is longer than H_k, then
-/// they are drawn uniformly. O(log k) amortized.
+/// `PredictiveMarker` (Lykouris and Vassilvitskii, 2018): each clean page of a phase starts a chain
+/// of evictions. The prediction selects the victims of a chain up to length H_k; later ones are drawn
+/// uniformly. O(log k) amortized.
 #[derive(Clone, Debug)]
 pub struct PredictiveMarker {
     marking: Marking,
-    /// The length of the chain that each evicted page ends.
+    /// By evicted page: length of the chain that ends with it.
     chain_of: HashMap<PageId, u32, foldhash::fast::FixedState>,
-    longest_trusted: f64,
+    max_chain_length: f64,
 }
 
 impl PredictiveMarker {
@@ -25,12 +25,12 @@ impl PredictiveMarker {
         Self {
             marking: Marking::new(capacity, seed),
             chain_of: HashMap::default(),
-            longest_trusted: harmonic(capacity),
+            max_chain_length: harmonic(capacity),
         }
     }
 }
 
-/// H_k; from a thousand on by its asymptotic form, which is exact to 1e-7 there.
+/// H_k; for k >= 1000 by its asymptotic expansion, with an error below 1e-7.
 fn harmonic(k: usize) -> f64 {
     const EULER: f64 = 0.577_215_664_901_532_9;
     if k < 1_000 {
@@ -51,10 +51,10 @@ impl Policy for PredictiveMarker {
     }
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
-        let stale = match self.marking.meet(request) {
-            Met::Hit => return true,
-            Met::Filled => return false,
-            Met::Full { new_phase, stale } => {
+        let stale = match self.marking.lookup(request) {
+            Lookup::Hit => return true,
+            Lookup::Filled => return false,
+            Lookup::Full { new_phase, stale } => {
                 if new_phase {
                     self.chain_of.clear();
                 }
@@ -66,7 +66,7 @@ impl Policy for PredictiveMarker {
             Some(length) if stale => length + 1,
             _ => 1,
         };
-        let slot = if f64::from(length) <= self.longest_trusted {
+        let slot = if f64::from(length) <= self.max_chain_length {
             self.marking.furthest_unmarked()
         } else {
             self.marking.draw_unmarked()

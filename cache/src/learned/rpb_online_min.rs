@@ -7,10 +7,10 @@ use crate::policy::online_min::Core;
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// RPB-OM (ICML 2026): [`crate::policy::OnlineMin`] that lets the prediction choose the victim when
-/// the optimum misses too, and otherwise while a budget lasts that grows as the set of possible
+/// RPB-OM (ICML 2026): [`crate::policy::OnlineMin`] whose victims the prediction selects when the
+/// optimum misses too, and otherwise while a budget lasts. The budget grows as the set of possible
 /// optimal caches shrinks. Optimal with perfect predictions, H_k + O(1) competitive with any.
-/// O(k log k) a miss.
+/// O(k log k) per miss.
 #[derive(Clone, Debug)]
 pub struct RpbOnlineMin {
     core: Core,
@@ -18,13 +18,13 @@ pub struct RpbOnlineMin {
     predicted: Vec<f64>,
     initial_budget: u32,
     budget: u32,
-    /// How many of the layers were not yet certain at the last miss.
+    /// Number of uncertain layers (not trailing singletons) at the last miss.
     uncertain_before: f64,
 }
 
 impl RpbOnlineMin {
-    /// An empty cache of `capacity` slots; each miss of the optimum gives the prediction
-    /// `initial_budget` further choices.
+    /// An empty cache of `capacity` slots. Each miss of the optimum resets the budget to
+    /// `initial_budget` evictions by prediction.
     #[must_use]
     pub fn new(capacity: usize, initial_budget: u32, seed: &SeedTree) -> Self {
         Self {
@@ -65,12 +65,16 @@ impl Policy for RpbOnlineMin {
         let Some(miss) = self.core.advance(request.page) else {
             return hit;
         };
+        // Trailing singleton layers are pages that every optimal cache holds.
         let uncertain =
             (self.core.slots.capacity() - self.core.layers.trailing_singletons()) as f64;
+        // A miss of the optimum too: reset the budget and follow the prediction.
         let victim = if miss.outside {
             self.budget = self.initial_budget;
             self.furthest(miss.candidates)
         } else {
+            // The number of uncertain layers fell by about the factor e since the last miss: grant
+            // one more prediction.
             if uncertain <= (self.uncertain_before + 2.0) / std::f64::consts::E - 2.0 {
                 self.budget += 1;
             }

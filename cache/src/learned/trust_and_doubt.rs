@@ -1,4 +1,4 @@
-//! Trust&Doubt: predictions of the cache's content, trusted for growing intervals.
+//! Trust&Doubt: cache-state predictions, trusted for growing intervals.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -11,24 +11,23 @@ use crate::policy::slots::Slots;
 use crate::policy::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// What happens to an interval of doubt when its page is charged anew.
+/// Whether a new charge restarts the interval of doubt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IntervalStart {
-    /// It begins again: the corrected version of 2022.
+    /// The interval restarts, as in the corrected version of 2022.
     #[default]
     Restarted,
-    /// It goes on: the code of the 2021 study.
+    /// The interval continues, as in the code of the 2021 study.
     Kept,
 }
 
 /// Trust&Doubt (Antoniadis et al., ICML 2020) on the predicted cache of `FtP`. Each clean page of a
-/// phase charges one page that the predicted cache does not hold; while the charge is trusted the
-/// charged page stays out, when it is requested it is doubted for an interval that doubles. The
-/// real cache follows this virtual one lazily. O(k) a miss for each clean page of the phase.
+/// phase charges one page that the predicted cache does not hold. A trusted charge keeps its page out
+/// of the cache; a request of the page makes the charge doubted, for an interval that doubles each
+/// time. The real cache lazily follows this virtual one. O(k) per miss and clean page of the phase.
 ///
-/// A charged page leaves the cache as soon as it is charged, not at the end of its first interval:
-/// on BrightKite with perfect predictions this gives 1.190 times the optimum, as published, and the
-/// other order 1.246.
+/// A charged page is evicted immediately, not at the end of its first interval: on BrightKite with
+/// perfect predictions this gives 1.190 times the optimum, as published; the other order gives 1.246.
 #[derive(Clone, Debug)]
 pub struct TrustAndDoubt {
     capacity: usize,
@@ -36,15 +35,15 @@ pub struct TrustAndDoubt {
     predicted: FollowPrediction,
     cache: Slots,
     follower: Follower,
-    /// By page: when it was requested last, from 1.
+    /// By page: time of its last request, from 1.
     last_request: Vec<u32>,
     clock: u32,
-    /// Pages cached at the phase's begin that the last phase did not request.
+    /// Pages cached at the start of the phase that the previous phase did not request.
     ancient: Vec<PageId>,
-    /// Pages cached at the phase's begin that the last phase requested.
+    /// Pages cached at the start of the phase that the previous phase requested.
     stale: PageSet,
     stale_pages: Vec<PageId>,
-    /// Stale pages not requested in this phase, the one of lowest priority first.
+    /// Stale pages not requested in this phase, in ascending order of random priority.
     unmarked: Vec<PageId>,
     marked: PageSet,
     marked_pages: Vec<PageId>,
@@ -96,6 +95,7 @@ impl TrustAndDoubt {
     }
 
     fn begin_phase(&mut self) {
+        // Pages marked in the phase that ends become stale, the other cached ones ancient.
         for page in self.stale_pages.drain(..) {
             self.stale.remove(page);
         }
@@ -111,6 +111,7 @@ impl TrustAndDoubt {
         for page in self.marked_pages.drain(..) {
             self.marked.remove(page);
         }
+        // The shuffled order is the random priority of the stale pages.
         self.unmarked.clone_from(&self.stale_pages);
         self.unmarked.shuffle(&mut self.rng);
         self.clean.clear();
@@ -118,6 +119,7 @@ impl TrustAndDoubt {
 
     /// One step of the virtual cache.
     fn step(&mut self, page: PageId, evicted: &mut Vec<PageId>) {
+        // 1. Mark the page; the (k + 1)-th distinct page begins a new phase.
         let first_arrival = !self.marked.contains(page);
         if first_arrival && self.marked_pages.len() >= self.capacity {
             self.begin_phase();
@@ -127,13 +129,16 @@ impl TrustAndDoubt {
             self.marked_pages.push(page);
             self.unmarked.retain(|&other| other != page);
         }
+        // 2. While ancient pages remain, they are the victims, and nothing is charged.
         if !self.ancient.is_empty() {
             self.step_with_ancient(page, evicted);
             return;
         }
+        // 3. Make the requested page resident.
         if !self.cache.contains(page) && self.cache.fill_empty(page).is_none() {
             self.replace_unmarked(page, evicted);
         }
+        // 4. A clean page charges a page that the predicted cache does not hold.
         if first_arrival && !self.stale.contains(page) {
             let charged = self.choose_charge();
             self.clean.push(Clean {
@@ -144,6 +149,7 @@ impl TrustAndDoubt {
             });
             self.evict_charged(self.clean.len() - 1, evicted);
         }
+        // 5. A request of a charged page casts doubt on its charge; arrivals end intervals.
         self.doubt(page);
         if first_arrival {
             self.end_intervals(evicted);
@@ -157,7 +163,7 @@ impl TrustAndDoubt {
         if self.cache.contains(page) || self.cache.fill_empty(page).is_some() {
             return;
         }
-        // Rather a page that the predicted cache does not hold; of several the least recent.
+        // Prefer pages that the predicted cache does not hold; break ties by least recency.
         let choice = (0..self.ancient.len()).min_by_key(|&index| {
             let page = self.ancient[index];
             (
@@ -172,6 +178,7 @@ impl TrustAndDoubt {
     }
 
     fn replace_unmarked(&mut self, page: PageId, evicted: &mut Vec<PageId>) {
+        // The cached unmarked page of lowest priority, or the least recent page if all are marked.
         let lowest = self
             .unmarked
             .iter()
@@ -193,8 +200,8 @@ impl TrustAndDoubt {
         }
     }
 
-    /// The least recent page of this phase and the last that neither the predicted cache holds nor
-    /// another clean page charges.
+    /// The least recent page of this or the previous phase that is neither in the predicted cache
+    /// nor charged by another clean page.
     fn choose_charge(&self) -> Option<PageId> {
         if self.cache.len() < self.capacity {
             return None;
@@ -210,7 +217,7 @@ impl TrustAndDoubt {
             .min_by_key(|&page| self.last_request[page as usize])
     }
 
-    /// A charged page was requested: its charge was wrong.
+    /// A request of a charged page refutes the charge: it moves to another page and is doubted.
     fn doubt(&mut self, page: PageId) {
         for index in 0..self.clean.len() {
             if self.clean[index].charged == Some(page) {
@@ -225,7 +232,7 @@ impl TrustAndDoubt {
         }
     }
 
-    /// Intervals that end now: a doubted charge is trusted again for twice as long.
+    /// Processes the intervals that end now: a doubted charge becomes trusted, for twice as long.
     fn end_intervals(&mut self, evicted: &mut Vec<PageId>) {
         let arrivals = self.marked_pages.len();
         for index in 0..self.clean.len() {
@@ -242,7 +249,7 @@ impl TrustAndDoubt {
         }
     }
 
-    /// A trusted charge that is cached makes way for the unmarked page of highest priority.
+    /// Replaces a cached charged page by the absent unmarked page of highest priority.
     fn evict_charged(&mut self, index: usize, evicted: &mut Vec<PageId>) {
         let Some(charged) = self.clean[index].charged else {
             return;
@@ -250,6 +257,7 @@ impl TrustAndDoubt {
         if !self.cache.contains(charged) {
             return;
         }
+        // Pages with a trusted charge must stay out, so they are not reloaded.
         let trusted_charge = |page| {
             self.clean
                 .iter()
@@ -280,6 +288,8 @@ impl Policy for TrustAndDoubt {
         let page = request.page;
         let mut virtual_evictions = std::mem::take(&mut self.virtual_evictions);
         virtual_evictions.clear();
+        // Advance the predicted cache, then the virtual cache of the algorithm; the real cache follows
+        // the latter.
         self.predicted.access(request, &mut virtual_evictions);
         virtual_evictions.clear();
         self.note_request(page);

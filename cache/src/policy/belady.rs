@@ -6,14 +6,13 @@ use super::table::Table;
 use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// Belady's policy (OPT, MIN): evicts the object whose next request is the furthest away. Optimal
-/// for objects of one size when every request must be admitted. O(log n) amortized, by a heap whose
-/// outdated entries are dropped when they surface.
+/// Belady's policy (OPT, MIN): evicts the object with the furthest next request. Optimal for objects
+/// of one size when every request must be admitted. O(log n) amortized, by a heap with lazy deletion.
 #[derive(Clone, Debug)]
 pub struct Belady {
     capacity: u64,
     used: u64,
-    /// The number is the index of the object's next request.
+    /// Data: index of the object's next request.
     table: Table<u32>,
     furthest: BinaryHeap<(u32, PageId)>,
 }
@@ -30,7 +29,7 @@ impl Belady {
         }
     }
 
-    /// Keeps the heap proportional to the cache: hits leave outdated entries behind.
+    /// Removes the outdated entries that hits leave in the heap, which bounds its size.
     fn compact(&mut self) {
         let table = &self.table;
         self.furthest.retain(|&(next, page)| {
@@ -58,6 +57,7 @@ impl Policy for Belady {
         if let Some(slot) = hit {
             self.table.get_mut(slot).data = request.next;
             self.furthest.push((request.next, request.page));
+            // Compacting at four times the residents keeps the amortized cost O(log n).
             if self.furthest.len() > 4 * self.table.len() + 64 {
                 self.compact();
             }
@@ -71,6 +71,7 @@ impl Policy for Belady {
             let Some((next, page)) = self.furthest.pop() else {
                 break;
             };
+            // Lazy deletion: an entry counts only if it has the resident's current next request.
             if let Some(victim) = self.table.find(page)
                 && self.table.get(victim).data == next
             {

@@ -1,4 +1,4 @@
-//! Belady's idea for objects of several sizes, by sampling.
+//! Size-aware Belady by sampling.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -8,12 +8,12 @@ use super::table::Table;
 use super::{Needs, Policy};
 use crate::request::{NEVER, PageId, Request};
 
-/// How many residents are looked at for one eviction, as libCacheSim does.
+/// Number of sampled residents per eviction, as in libCacheSim.
 const SAMPLE: usize = 128;
 
-/// Evicts, among 128 objects drawn from the cache, the one with the largest product of size and
-/// distance to its next request; objects that are not requested again are never kept. A strong reference when sizes vary, where the optimum is NP-hard;
-/// not optimal. O(128) an eviction.
+/// Evicts, of 128 sampled residents, the one with the largest product of size and distance to its
+/// next request. Objects that are not requested again are never kept. A strong baseline for variable
+/// sizes, where the optimum is NP-hard; not optimal. O(128) per eviction.
 #[derive(Clone, Debug)]
 pub struct BeladySize {
     capacity: u64,
@@ -44,6 +44,7 @@ impl BeladySize {
 
     fn remove(&mut self, slot: u32) -> PageId {
         let index = self.table.get(slot).data.index;
+        // The last resident takes the free index, so that sampling stays O(1).
         self.residents.swap_remove(index as usize);
         if let Some(&moved) = self.residents.get(index as usize) {
             self.table.get_mut(moved).data.index = index;
@@ -54,6 +55,7 @@ impl BeladySize {
 
     fn victim(&mut self, now: u32) -> Option<usize> {
         let count = self.residents.len();
+        // A small cache is searched exhaustively; only larger ones draw from the generator.
         let whole = count <= SAMPLE;
         let candidates = if whole { count } else { SAMPLE };
         (0..candidates)
@@ -86,6 +88,7 @@ impl Policy for BeladySize {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.table.find(request.page) {
+            // The last request of an object: it cannot hit again.
             if request.next == NEVER {
                 self.remove(slot);
                 evicted.push(request.page);

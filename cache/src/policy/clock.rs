@@ -6,15 +6,14 @@ use super::Policy;
 use crate::request::{PageId, Request};
 
 /// CLOCK with one reference bit (also called second chance or FIFO-reinsertion): a hit sets the
-/// bit; the hand passes over objects whose bit is set, clears it, and evicts the first one without.
-/// Amortized O(1).
+/// bit. The hand clears set bits and evicts the first object whose bit is clear. Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Clock {
     capacity: u64,
     used: u64,
     /// By page.
     state: Vec<State>,
-    /// From the hand onwards.
+    /// In ring order, starting at the hand.
     ring: VecDeque<(PageId, u32)>,
 }
 
@@ -39,6 +38,8 @@ impl Clock {
 
     fn evict(&mut self, evicted: &mut Vec<PageId>) -> bool {
         while let Some((page, size)) = self.ring.pop_front() {
+            // The hand is the front of the queue: a referenced object gets a second chance at the back.
+            // Each pass clears a bit, so the loop ends after at most one round.
             let state = &mut self.state[page as usize];
             if *state == State::Referenced {
                 *state = State::Resident;

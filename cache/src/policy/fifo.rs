@@ -6,7 +6,7 @@ use super::Policy;
 use super::page_set::PageSet;
 use crate::request::{PageId, Request};
 
-/// First in, first out: evicts the object that has been in the cache for the longest time. O(1).
+/// First in, first out: evicts the earliest inserted object. O(1).
 #[derive(Clone, Debug)]
 pub struct Fifo {
     capacity: u64,

@@ -6,8 +6,8 @@ use super::Policy;
 use super::table::Table;
 use crate::request::{PageId, Request};
 
-/// GDSF (Cherkasova, 1998): evicts the object of least priority L + requests / size, where L is the
-/// priority of the last victim: small, popular and recent objects stay. O(log n).
+/// GDSF (Cherkasova, 1998): evicts the object of minimum priority L + requests / size, where L is the
+/// priority of the last victim. Favors small, popular and recent objects. O(log n).
 #[derive(Clone, Debug)]
 pub struct Gdsf {
     capacity: u64,
@@ -20,9 +20,9 @@ pub struct Gdsf {
 #[derive(Clone, Copy, Debug)]
 struct Rank {
     requests: u64,
-    /// Bits of the priority, which is positive, so that they compare as it does.
+    /// Bits of the priority. It is positive, so the bits have the same order.
     priority: u64,
-    /// Of equals, the one requested the longest ago goes first.
+    /// Breaks ties by least recency.
     last_request: u32,
 }
 
@@ -40,6 +40,7 @@ impl Gdsf {
     }
 
     fn rank(&self, requests: u64, request: &Request) -> Rank {
+        // The constant factor, as in libCacheSim, scales all priorities alike.
         let priority = self.inflation + requests as f64 * 1e6 / f64::from(request.size.max(1));
         Rank {
             requests,
@@ -58,6 +59,7 @@ impl Policy for Gdsf {
         let page = request.page;
         if let Some(slot) = self.table.find(page) {
             let old = self.table.get(slot).data;
+            // Re-rank with the current L, which is how recency enters the priority.
             self.order.remove(&(old.priority, old.last_request, page));
             let new = self.rank(old.requests + 1, request);
             self.table.get_mut(slot).data = new;
@@ -67,7 +69,7 @@ impl Policy for Gdsf {
         if u64::from(request.size) > self.capacity {
             return false;
         }
-        // The new object takes part in the choice of the victim.
+        // The new object competes: it may be the victim itself.
         let rank = self.rank(1, request);
         self.table.insert(page, request.size, rank);
         self.order.insert((rank.priority, rank.last_request, page));
@@ -76,6 +78,7 @@ impl Policy for Gdsf {
             let Some((priority, _, victim)) = self.order.pop_first() else {
                 break;
             };
+            // L is monotone: the minimum priority never falls below the last victim's.
             self.inflation = f64::from_bits(priority);
             if let Some(slot) = self.table.find(victim) {
                 self.used -= u64::from(self.table.get(slot).size);

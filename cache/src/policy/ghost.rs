@@ -1,13 +1,13 @@
-//! Pages remembered after their eviction, oldest forgotten first.
+//! A ghost queue: metadata of recently evicted pages, in FIFO order.
 
 use super::table::{List, Table};
 use crate::request::PageId;
 
-/// A queue of the last evicted objects, up to a total size.
+/// The most recently evicted objects, up to a total size.
 #[derive(Clone, Debug)]
 pub(crate) struct Ghost {
     capacity: u64,
-    /// The number is the caller's: when the page was evicted.
+    /// Data: time of eviction, supplied by the caller.
     table: Table<u32>,
     queue: List,
 }
@@ -21,7 +21,7 @@ impl Ghost {
         }
     }
 
-    /// Remembers an object that is not remembered, and when it was evicted.
+    /// Adds an absent object with its time of eviction, dropping the oldest ones if full.
     pub(crate) fn insert(&mut self, page: PageId, size: u32, evicted_at: u32) {
         if u64::from(size) > self.capacity {
             return;
@@ -36,7 +36,7 @@ impl Ghost {
         self.table.push_newest(&mut self.queue, slot);
     }
 
-    /// Forgets a page, and says when it was evicted if it was remembered.
+    /// Removes a page and returns its time of eviction, if present.
     #[inline]
     pub(crate) fn remove(&mut self, page: PageId) -> Option<u32> {
         let slot = self.table.find(page)?;

@@ -1,23 +1,23 @@
-//! The work function of paging, kept as layers of pages.
+//! The work function of paging as a partition of pages into layers.
 
 use crate::request::PageId;
 
 /// No layer: the page is outside the support.
 const OUTSIDE: u32 = u32::MAX;
 
-/// The partition of the requested pages into layers `L_1..L_k` (Koutsoupias and Papadimitriou; the
-/// form of Brodal, Moruz and Negoescu, "OnlineMin"): a set of k pages can be the cache of an
-/// optimal algorithm just now if and only if it holds at most i pages of `L_1..L_i`, for every i.
-/// Pages outside the support (`L_0`) are in no such cache, so the optimum of the requests so far
-/// grows by one exactly when a page outside is requested.
+/// The partition of the requested pages into layers `L_1..L_k` (Koutsoupias and Papadimitriou; in the
+/// form of Brodal, Moruz and Negoescu, "OnlineMin"): a set of k pages is a possible current cache of
+/// an optimal algorithm if and only if it contains at most i pages of `L_1..L_i`, for every i. Pages
+/// outside the support (`L_0`) are in no such cache, so the optimal cost of the requests so far grows
+/// by one exactly when a page outside the support is requested.
 ///
-/// Layers are numbered from 0 here. A request costs O(k) at the worst.
+/// Layers are numbered from 0 here. Worst-case time O(k) per request.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers {
     capacity: usize,
-    /// By rank: which group of pages forms this layer.
+    /// By rank: the group that forms this layer.
     order: Vec<u32>,
-    /// By group: its rank, `OUTSIDE` for a free group.
+    /// By group: its rank; `OUTSIDE` for a free group.
     rank_of: Vec<u32>,
     members: Vec<Vec<PageId>>,
     /// By page: its group and its index among the group's members.
@@ -27,7 +27,7 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// No page was requested yet, and k is `capacity`.
+    /// The work function before the first request, for k = `capacity`.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -58,7 +58,7 @@ impl Layers {
         &self.members[self.order[rank] as usize]
     }
 
-    /// How many of the last layers hold one page each.
+    /// Number of trailing layers with one page each.
     pub(crate) fn trailing_singletons(&self) -> usize {
         self.order
             .iter()
@@ -67,15 +67,17 @@ impl Layers {
             .count()
     }
 
-    /// Moves the work function on by one request, and says whether the optimum missed.
+    /// Updates the work function by one request and returns whether the optimum grew.
     pub(crate) fn request(&mut self, page: PageId) -> bool {
         if self.capacity == 0 {
             return true;
         }
         match self.rank(page) {
             None => {
+                // Case of the paper for a page of `L_0`: with all k layers present, the last two merge, and
+                // the page forms the new last layer.
                 if self.order.len() == self.capacity {
-                    // The last two layers become one: any of their pages may have left.
+                    // The last two layers merge: any one of their pages may have been evicted.
                     let last = self.order.len() - 1;
                     if last == 0 {
                         self.drop_layer(0);
@@ -87,6 +89,8 @@ impl Layers {
                 true
             }
             Some(rank) => {
+                // Case of the paper for a page of layer i: the rest of the layer merges into layer i - 1
+                // (`L_0` for the first, which leaves the support), and the page forms the last layer.
                 self.take(page);
                 if rank == 0 {
                     self.drop_layer(0);
@@ -99,8 +103,8 @@ impl Layers {
         }
     }
 
-    /// Forgets the pages of the first layer and appends a page from outside: the support shrinks.
-    /// Returns the forgotten pages.
+    /// Drops the pages of the first layer from the support and appends a page from outside. Returns
+    /// the dropped pages.
     pub(crate) fn forgive(&mut self, page: PageId) -> Vec<PageId> {
         let forgotten = self.members(0).to_vec();
         self.drop_layer(0);
@@ -108,10 +112,10 @@ impl Layers {
         forgotten
     }
 
-    /// The pages of `upper` join the layer `lower`; the layers above `upper` move down by one.
+    /// Merges layer `upper` into layer `lower`; the layers above `upper` move down by one.
     fn merge(&mut self, lower: usize, upper: usize) {
         let (a, b) = (self.order[lower], self.order[upper]);
-        // The larger group keeps its place in memory, so that a page moves O(log) times.
+        // Union by size: the smaller group moves, so a page moves O(log) times.
         let (kept, moved) = if self.members[a as usize].len() >= self.members[b as usize].len() {
             (a, b)
         } else {
@@ -146,6 +150,7 @@ impl Layers {
 
     fn close_gap(&mut self, rank: usize) {
         self.order.remove(rank);
+        // Layers above the gap are renumbered; their groups, hence `place_of`, stay.
         for (rank, &group) in self.order.iter().enumerate().skip(rank) {
             self.rank_of[group as usize] = rank as u32;
         }
@@ -174,6 +179,7 @@ impl Layers {
         let (group, index) = self.place_of[page as usize];
         let members = &mut self.members[group as usize];
         members.swap_remove(index as usize);
+        // `swap_remove` moved the last member to this index.
         if let Some(&moved) = members.get(index as usize) {
             self.place_of[moved as usize].1 = index;
         }

@@ -11,12 +11,12 @@ use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
 const LEARNING_RATE: f64 = 0.45;
-/// Keeps a weight from vanishing.
+/// Lower bound of the weights, which keeps both experts alive.
 const FLOOR: f64 = 1e-10;
 
-/// LeCaR (Vietri et al., HotStorage 2018): evicts by LRU or by LFU at random, with weights that
-/// fall when a page that one of them evicted is requested again soon. Learning rate 0.45, discount
-/// 0.005^(1/k), a history of half the capacity for each. O(1).
+/// LeCaR (Vietri et al., HotStorage 2018): evicts by LRU or LFU at random. An expert's weight
+/// decreases when a page that it evicted is requested again soon. Learning rate 0.45, discount
+/// 0.005^(1/k), a history of half the capacity per expert. O(1).
 #[derive(Clone, Debug)]
 pub struct LeCar {
     capacity: u64,
@@ -51,6 +51,7 @@ impl LeCar {
     }
 
     fn regret(&mut self, expert: usize, age: u32) {
+        // The regret decays with the age of the mistake: weight *= exp(-rate * discount^age).
         let discounted = (self.ln_discount * f64::from(age)).exp();
         self.weights[expert] *= (-LEARNING_RATE * discounted).exp();
         let sum: f64 = self.weights.iter().map(|weight| weight + FLOOR).sum();
@@ -60,18 +61,21 @@ impl LeCar {
     }
 
     fn evict(&mut self, now: u32, evicted: &mut Vec<PageId>) {
-        let (Some(oldest), Some(rarest)) = (self.recency.oldest(), self.frequency.least()) else {
+        let (Some(oldest), Some(least_frequent)) =
+            (self.recency.oldest(), self.frequency.least_frequent())
+        else {
             return;
         };
         let oldest = self.table.get(oldest).page;
-        let victim = if oldest == rarest {
-            // Both agree: there is nothing to learn.
+        let victim = if oldest == least_frequent {
+            // The experts agree: neither can regret this eviction.
             oldest
         } else {
+            // Draw the expert by weight. Only its history records the eviction.
             let (expert, victim) = if self.rng.random::<f64>() < self.weights[LRU] {
                 (LRU, oldest)
             } else {
-                (LFU, rarest)
+                (LFU, least_frequent)
             };
             self.history[expert].insert(victim, 1, now);
             victim
@@ -101,6 +105,7 @@ impl Policy for LeCar {
             self.frequency.touch(page);
             return true;
         }
+        // A miss of a page in an expert's history is that expert's mistake.
         for expert in [LRU, LFU] {
             if let Some(evicted_at) = self.history[expert].remove(page) {
                 self.regret(expert, request.now.saturating_sub(evicted_at));

@@ -7,8 +7,8 @@ use crate::request::{PageId, Request};
 /// No bucket.
 const NONE: u32 = u32::MAX;
 
-/// Least frequently used: evicts the object with the fewest requests since it entered the cache,
-/// and of several the one whose last request is the longest ago. O(1).
+/// Least frequently used: evicts the object with the fewest requests since its admission. Ties are
+/// broken by least recency. O(1).
 #[derive(Clone, Debug)]
 pub struct Lfu {
     capacity: u64,
@@ -40,7 +40,7 @@ impl Policy for Lfu {
             return false;
         }
         while self.order.size() + size > self.capacity {
-            let Some(victim) = self.order.least() else {
+            let Some(victim) = self.order.least_frequent() else {
                 break;
             };
             self.order.remove(victim);
@@ -55,11 +55,11 @@ impl Policy for Lfu {
     }
 }
 
-/// Objects by number of requests, and among equals by recency, in O(1): a list of buckets, one for
-/// each frequency that occurs, each with a list of objects.
+/// Objects ordered by number of requests, then by recency, in O(1): a linked list of buckets, one for
+/// each occurring frequency, each with a list of objects.
 #[derive(Clone, Debug)]
 pub(super) struct FrequencyOrder {
-    /// The number is the object's bucket.
+    /// Data: index of the object's bucket.
     table: Table<u32>,
     buckets: Vec<Bucket>,
     free: Vec<u32>,
@@ -97,16 +97,17 @@ impl FrequencyOrder {
         self.size
     }
 
-    /// The object with the fewest requests, and of several the least recent.
-    pub(super) fn least(&self) -> Option<PageId> {
+    /// The object with the fewest requests; the least recent one of several.
+    pub(super) fn least_frequent(&self) -> Option<PageId> {
         let bucket = self.buckets.get(self.lowest as usize)?;
         let slot = bucket.objects.oldest()?;
         Some(self.table.get(slot).page)
     }
 
-    /// Adds an object that is not there, with one request.
+    /// Adds an absent object with one request.
     pub(super) fn insert(&mut self, page: PageId, size: u32) {
         let lowest = self.lowest;
+        // Buckets are sorted by frequency, so a bucket of frequency 1 can only be the lowest.
         let bucket = match self.buckets.get(lowest as usize) {
             Some(bucket) if bucket.frequency == 1 => lowest,
             _ => self.new_bucket(1, NONE, lowest),
@@ -117,12 +118,13 @@ impl FrequencyOrder {
         self.size += u64::from(size);
     }
 
-    /// Counts a request, if the object is there.
+    /// Counts a request of a present object; false if absent.
     pub(super) fn touch(&mut self, page: PageId) -> bool {
         let Some(slot) = self.table.find(page) else {
             return false;
         };
         let old = self.table.get(slot).data;
+        // The bucket of the next frequency, if it exists, is the direct neighbor.
         let (frequency, higher) = {
             let bucket = &self.buckets[old as usize];
             (bucket.frequency + 1, bucket.higher)
@@ -131,6 +133,8 @@ impl FrequencyOrder {
             Some(bucket) if bucket.frequency == frequency => higher,
             _ => self.new_bucket(frequency, old, higher),
         };
+        // The new bucket is linked before the old one may be released, so `higher` and `lower`
+        // stay valid.
         self.unlink(slot);
         self.table.get_mut(slot).data = new;
         self.table
@@ -138,7 +142,7 @@ impl FrequencyOrder {
         true
     }
 
-    /// Takes an object out, if it is there.
+    /// Removes an object, if present.
     pub(super) fn remove(&mut self, page: PageId) {
         if let Some(slot) = self.table.find(page) {
             self.unlink(slot);
@@ -151,6 +155,7 @@ impl FrequencyOrder {
         let index = self.table.get(slot).data;
         let bucket = &mut self.buckets[index as usize];
         self.table.unlink(&mut bucket.objects, slot);
+        // An empty bucket is released at once: `lowest` always has an object.
         if bucket.objects.is_empty() {
             let (lower, higher) = (bucket.lower, bucket.higher);
             self.connect(lower, higher);

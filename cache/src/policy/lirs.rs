@@ -4,10 +4,9 @@ use super::table::{List, Slot, Table};
 use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// LIRS (Jiang and Zhang, SIGMETRICS 2002): pages with a short distance between their last two
-/// requests (LIR) take 99 % of the cache, the others pass through a queue of 1 % (at least 1) and
-/// are remembered on a stack, where a second request makes them LIR. The stack is limited to twice
-/// the capacity. Amortized O(1).
+/// LIRS (Jiang and Zhang, SIGMETRICS 2002): pages with low inter-reference recency (LIR) take 99 % of
+/// the cache. The others (HIR) pass through a queue of 1 % (at least 1) and stay on a recency stack,
+/// where a second request makes them LIR. The stack is limited to twice the capacity. Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Lirs {
     lir_capacity: usize,
@@ -18,7 +17,7 @@ pub struct Lirs {
     lir: usize,
     queue_table: Table<()>,
     queue: List,
-    /// Pages on the stack that are not resident, in the order in which they left the cache.
+    /// Non-resident pages on the stack, in order of eviction.
     gone_table: Table<()>,
     gone: List,
 }
@@ -49,7 +48,7 @@ impl Lirs {
         }
     }
 
-    /// Takes pages off the bottom of the stack until a LIR page is there.
+    /// Stack pruning: pops HIR pages until the bottom of the stack is a LIR page.
     fn prune(&mut self) {
         while let Some(slot) = self.stack.oldest() {
             let entry = self.stack_table.get(slot);
@@ -59,18 +58,20 @@ impl Lirs {
             }
             self.remove_from_stack(slot);
             if status == Status::Gone {
+                // A non-resident page off the stack leaves no trace; a queued one stays resident.
                 self.forget_gone(page);
             }
         }
     }
 
-    /// The LIR page at the bottom of the stack becomes the newest of the queue.
+    /// Turns the LIR page at the bottom of the stack into the newest resident HIR page.
     fn demote(&mut self, evicted: &mut Vec<PageId>) {
         let Some(slot) = self.stack.oldest() else {
             return;
         };
         let page = self.remove_from_stack(slot);
         self.lir -= 1;
+        // The demoted page joins the queue, whose oldest page leaves the cache.
         self.make_queue_room(evicted);
         self.enqueue(page);
         self.prune();
@@ -83,6 +84,7 @@ impl Lirs {
             };
             let page = self.queue_table.remove(slot);
             evicted.push(page);
+            // Still on the stack, the page becomes a non-resident HIR page: its recency is kept.
             if let Some(slot) = self.stack_table.find(page) {
                 self.stack_table.get_mut(slot).data = Status::Gone;
                 let slot = self.gone_table.insert(page, 1, ());
@@ -120,7 +122,7 @@ impl Lirs {
         self.stack_table.remove(slot)
     }
 
-    /// A page on the stack that is not LIR was requested again: it becomes LIR.
+    /// Turns a HIR page on the stack, which was requested again, into a LIR page.
     fn promote(&mut self, slot: Slot, evicted: &mut Vec<PageId>) {
         self.stack_table.get_mut(slot).data = Status::Lir;
         self.lir += 1;
@@ -133,9 +135,12 @@ impl Lirs {
 
     fn miss(&mut self, page: PageId, evicted: &mut Vec<PageId>) {
         if let Some(slot) = self.stack_table.find(page) {
+            // Case 3 of the paper: a non-resident HIR page on the stack. Its recency is below that of
+            // the bottom LIR page, so it becomes LIR.
             self.forget_gone(page);
             self.promote(slot, evicted);
         } else if self.lir < self.lir_capacity {
+            // Warm-up: the first pages fill the LIR set.
             self.push_on_stack(page, Status::Lir);
             self.lir += 1;
         } else {
@@ -149,6 +154,7 @@ impl Lirs {
 
     fn limit_stack(&mut self) {
         while self.stack.len() > self.stack_capacity {
+            // Drop the longest non-resident page first; residents never leave the stack this way.
             let Some(slot) = self.gone_table.pop_oldest(&mut self.gone) else {
                 return;
             };
@@ -171,6 +177,7 @@ impl Policy for Lirs {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         let page = request.page;
+        // A cache of capacity 0 holds nothing.
         if self.queue_capacity == 0 {
             return false;
         }
@@ -181,6 +188,7 @@ impl Policy for Lirs {
             self.prune();
             return true;
         }
+        // Case 2: a hit of a resident HIR page, which turns LIR if it is on the stack.
         if self.queue_table.find(page).is_some() {
             match self.stack_table.find(page) {
                 Some(slot) => {

@@ -4,7 +4,7 @@ use super::Policy;
 use super::table::{List, Table};
 use crate::request::{PageId, Request};
 
-/// Least recently used: evicts the object whose last request is the longest ago. O(1).
+/// Least recently used: evicts the object with the oldest last request. O(1).
 ///
 /// ```
 /// use septet_cache::policy::{Lru, Policy};

@@ -7,9 +7,9 @@ use super::slots::{SlotSet, Slots};
 use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// Marker (Fiat et al., 1991): a request marks its page; a miss evicts an unmarked page drawn
-/// uniformly; when a miss finds every page marked, a new phase begins and all marks are taken off.
-/// 2 H_k-competitive. O(1), and O(k) at the beginning of a phase.
+/// Marker (Fiat et al., 1991): a request marks its page, and a miss evicts a uniformly drawn unmarked
+/// page. A miss with all pages marked begins a new phase, which clears all marks. 2 H_k-competitive.
+/// O(1), and O(k) at the start of a phase.
 #[derive(Clone, Debug)]
 pub struct Marker {
     slots: Slots,
@@ -40,12 +40,14 @@ impl Policy for Marker {
 
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.slots.find(request.page) {
+            // A hit marks the page.
             self.unmarked.remove(slot);
             return true;
         }
         if self.slots.fill_empty(request.page).is_some() {
             return false;
         }
+        // All pages are marked: a new phase.
         if self.unmarked.is_empty() {
             self.unmarked.fill(self.slots.len());
         }

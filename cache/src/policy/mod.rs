@@ -1,15 +1,15 @@
-//! Classic replacement policies, one a file, behind one trait.
+//! Classic replacement policies behind one trait.
 //!
-//! Policies of queues and lists ([`Lru`], [`Fifo`], [`Clock`], [`Sieve`], [`S3Fifo`], [`TwoQueue`],
-//! [`SegmentedLru`], [`Arc`], [`Lfu`], [`WTinyLfu`], [`Gdsf`], [`Random`], [`Belady`],
-//! [`BeladySize`]) take objects of any size; the others are paging algorithms and take pages of
-//! size 1, as [`Needs::unit_sizes`] says.
+//! Queue- and list-based policies ([`Lru`], [`Fifo`], [`Clock`], [`Sieve`], [`S3Fifo`], [`TwoQueue`],
+//! [`SegmentedLru`], [`AdaptiveReplacement`], [`Lfu`], [`WTinyLfu`], [`Gdsf`], [`Random`], [`Belady`],
+//! [`BeladySize`]) accept objects of any size. The others are paging algorithms and require pages of
+//! size 1 ([`Needs::unit_sizes`]).
 
 use crate::error::CacheError;
 use crate::request::{NEVER, PageId, Request};
 use crate::trace::Trace;
 
-mod arc;
+mod adaptive_replacement;
 mod belady;
 mod belady_size;
 mod clock;
@@ -33,7 +33,7 @@ pub(crate) mod table;
 mod two_queue;
 mod w_tiny_lfu;
 
-pub use arc::Arc;
+pub use adaptive_replacement::AdaptiveReplacement;
 pub use belady::Belady;
 pub use belady_size::BeladySize;
 pub use clock::Clock;
@@ -57,16 +57,16 @@ pub use w_tiny_lfu::WTinyLfu;
 /// Capacities are in the unit of [`Request::size`]: pages in paging, bytes when the trace has
 /// sizes. A request larger than the capacity is a miss that changes nothing.
 pub trait Policy: std::fmt::Debug + Send {
-    /// The field's name for this policy.
+    /// The policy's name in the literature.
     fn name(&self) -> String;
 
-    /// What the policy must be told beyond the requested pages.
+    /// What the policy requires of a trace.
     fn needs(&self) -> Needs {
         Needs::default()
     }
 
-    /// Serves one request and says whether it was a hit. Every page that was in the cache before
-    /// the request and is not after it is pushed onto `evicted`, which is not cleared.
+    /// Serves one request and returns whether it hits. Appends to `evicted` each page that was
+    /// cached before the request and is not afterwards; `evicted` is not cleared.
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool;
 
     /// Whether the page is in the cache.
@@ -81,8 +81,8 @@ pub trait Policy: std::fmt::Debug + Send {
         Ok(self.replay_range(trace, 0..trace.len()))
     }
 
-    /// Replays a part of a trace, without checking what the policy needs. Replaying the parts of
-    /// a trace in order is the same as replaying the whole.
+    /// Replays a range of a trace without checking [`Policy::needs`]. Replaying consecutive ranges
+    /// is equivalent to replaying the whole.
     ///
     /// # Panics
     /// If the range is not within the trace.
@@ -91,9 +91,8 @@ pub trait Policy: std::fmt::Debug + Send {
         let mut tally = Tally::default();
         let mut evicted = Vec::new();
         if trace.sizes().is_none() && !needs.future && !needs.predictions {
-            // The common case: only the page is read, 4 bytes a request. The loop stands in a
-            // method of the trait so that it is compiled once for each policy, with `access`
-            // inlined.
+            // Fast path: only the page is read, 4 bytes per request. The loop is a provided method
+            // so that it is compiled once per policy with `access` inlined.
             let (start, count) = (range.start, range.len());
             for (offset, &page) in trace.pages()[range].iter().enumerate() {
                 let request = Request::new(page, (start + offset) as u32);
@@ -124,10 +123,10 @@ pub trait Policy: std::fmt::Debug + Send {
     }
 }
 
-/// What a policy must be told beyond the requested pages.
+/// What a policy requires of a trace beyond the requested pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// The index of each page's next request ([`Trace::annotate`]).
+    /// Next-access times ([`Trace::annotate`]).
     pub future: bool,
     /// Predictions ([`Trace::set_predictions`]).
     pub predictions: bool,
@@ -150,9 +149,9 @@ impl Needs {
         unit_sizes: true,
     };
 
-    /// What either of two policies needs.
+    /// The union of two policies' requirements.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self {
             future: self.future || other.future,
             predictions: self.predictions || other.predictions,
@@ -160,7 +159,7 @@ impl Needs {
         }
     }
 
-    /// Whether the trace has what is needed.
+    /// Checks that the trace meets the requirements.
     ///
     /// # Errors
     /// [`CacheError::NeedsFuture`], [`CacheError::NeedsPredictions`] or
@@ -187,12 +186,12 @@ impl Needs {
     }
 }
 
-/// What a replay counted.
+/// The counts of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Requests served.
     pub requests: u64,
-    /// Requests whose page was not in the cache; the first request of each page among them.
+    /// Requests that missed, including the first request of each page.
     pub misses: u64,
     /// Sum of the sizes of the requests.
     pub bytes: u64,

@@ -9,11 +9,11 @@ use super::slots::Slots;
 use super::{Needs, Policy};
 use crate::request::{PageId, Request};
 
-/// OnlineMin (Brodal, Moruz, Negoescu): H_k-competitive paging, the best possible. The cache is
-/// always one that an optimal algorithm may have, drawn by random priorities. O(k log k) a miss.
+/// OnlineMin (Brodal, Moruz, Negoescu): H_k-competitive paging, the optimal ratio. The cache is always
+/// a possible cache of an optimal algorithm, selected by random priorities. O(k log k) per miss.
 ///
-/// The support (the pages that the optimum may hold) is capped at `support_factor` times k; a new
-/// page at the cap makes the algorithm forget the oldest layer.
+/// The support (the pages that the optimum may hold) is limited to `support_factor` times k. A new
+/// page at the limit drops the first layer (forgiveness).
 #[derive(Clone, Debug)]
 pub struct OnlineMin {
     core: Core,
@@ -56,22 +56,22 @@ impl Policy for OnlineMin {
 /// A miss in a full cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Miss {
-    /// The page was outside the support, and no layer had to be forgotten.
+    /// The page was outside the support, and no layer was dropped.
     pub(crate) outside: bool,
-    /// The victim is one of the first pages of the cache in the order of layers: this many.
+    /// Number of eviction candidates: a prefix of the cached pages in layer order.
     pub(crate) candidates: usize,
 }
 
-/// The state that OnlineMin shares with its learning-augmented form.
+/// The state shared with the learning-augmented variant.
 #[derive(Clone, Debug)]
 pub(crate) struct Core {
     pub(crate) slots: Slots,
     pub(crate) layers: Layers,
     support_limit: usize,
-    /// By page, drawn when it enters the support.
+    /// By page: its random priority, drawn when it enters the support.
     priority: Vec<u64>,
     rng: ChaCha8Rng,
-    /// The cached pages in the order of their layers, made on a miss.
+    /// The cached pages in layer order; computed on a miss.
     sorted: Vec<PageId>,
 }
 
@@ -87,11 +87,12 @@ impl Core {
         }
     }
 
-    /// Moves the layers on by one request. On a miss in a full cache it says which pages may go;
-    /// the caller evicts one of them. An empty slot is filled here.
+    /// Updates the layers by one request and fills an empty slot. On a miss in a full cache, returns
+    /// the eviction candidates, one of which the caller must evict.
     pub(crate) fn advance(&mut self, page: PageId) -> Option<Miss> {
         let resident = self.slots.contains(page);
         let rank = self.layers.rank(page);
+        // A page that (re)enters the support gets a new priority.
         if rank.is_none() {
             self.draw_priority(page);
         }
@@ -106,12 +107,16 @@ impl Core {
         if self.slots.capacity() == 0 {
             return None;
         }
+        // At its limit the support does not grow: the first layer is dropped, which bounds memory.
         let forgive = rank.is_none() && self.layers.support() >= self.support_limit;
         let candidates = match rank {
+            // A page outside the support: any cached page may be the victim, since the optimum misses.
             None if !forgive => {
                 self.sort_by_layer();
                 self.slots.capacity()
             }
+            // A page of the support: only pages up to the boundary may be evicted, so that the cache
+            // stays a possible optimal one. Layers are taken as of before the request.
             rank => {
                 self.sort_by_layer();
                 self.boundary(rank.unwrap_or(0))
@@ -128,7 +133,7 @@ impl Core {
         })
     }
 
-    /// The page of least priority among the first pages in the order of layers.
+    /// The page of minimum priority among the candidates.
     pub(crate) fn minimum(&self, candidates: usize) -> PageId {
         self.candidates(candidates)
             .iter()
@@ -137,7 +142,7 @@ impl Core {
             .unwrap_or(0)
     }
 
-    /// The first pages of the cache in the order of layers, as they were before the request.
+    /// The first `count` cached pages in layer order, as of before the request.
     pub(crate) fn candidates(&self, count: usize) -> &[PageId] {
         &self.sorted[..count.min(self.sorted.len())]
     }
@@ -148,8 +153,8 @@ impl Core {
         }
     }
 
-    /// Smallest j > rank such that the j-th cached page, counted from 1, is in the j-th layer: the
-    /// first j pages of the cache use up what layers 1..j may hold.
+    /// Minimum j > rank such that the j-th cached page, counted from 1, is in the j-th layer: the
+    /// first j cached pages exhaust the capacity of layers 1..j.
     fn boundary(&self, rank: usize) -> usize {
         (rank + 1..=self.sorted.len())
             .find(|&j| self.layers.rank(self.sorted[j - 1]) == Some(j - 1))

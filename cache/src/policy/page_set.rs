@@ -1,5 +1,5 @@
-//! A set of pages as a bit map: one bit a page, so that the membership of a million pages stays in
-//! the second-level cache.
+//! A set of pages as a bitmap, so that the membership of a million pages fits into the second-level
+//! cache.
 
 use crate::request::PageId;
 

@@ -13,7 +13,7 @@ use crate::request::{PageId, Request};
 pub struct Random {
     capacity: u64,
     used: u64,
-    /// The number is the object's index among the residents.
+    /// Data: the object's index in `residents`.
     table: Table<u32>,
     residents: Vec<u32>,
     rng: ChaCha8Rng,
@@ -48,6 +48,7 @@ impl Policy for Random {
         }
         while self.used + size > self.capacity && !self.residents.is_empty() {
             let index = self.rng.random_range(0..self.residents.len());
+            // The last resident takes the victim's index.
             let victim = self.residents.swap_remove(index);
             if let Some(&moved) = self.residents.get(index) {
                 self.table.get_mut(moved).data = index as u32;

@@ -4,15 +4,14 @@ use super::Policy;
 use super::table::{List, Slot, Table};
 use crate::request::{PageId, Request};
 
-/// S3-FIFO (Yang et al., SOSP 2023): new objects enter a small FIFO queue; those requested there
-/// move on to the main queue, the others leave and are remembered in a ghost queue, from which a
-/// request brings them straight to the main queue. The main queue is FIFO with reinsertion.
-/// Amortized O(1).
+/// S3-FIFO (Yang et al., SOSP 2023): new objects enter a small FIFO queue. Those requested there move
+/// to the main queue; the others are evicted into a ghost queue, from which a request takes them
+/// directly to the main queue. The main queue is FIFO with reinsertion. Amortized O(1).
 ///
-/// The defaults are those of libCacheSim: a small queue of 10 % of the capacity (at least 1), a
-/// ghost queue of 90 %, and two requests to move on; while the cache has never been full, objects
-/// that the small queue has no room for enter the main queue. Objects larger than the small queue
-/// are not admitted.
+/// The defaults are those of libCacheSim: a small queue of 10 % of the capacity (at least 1), a ghost
+/// queue of 90 %, and a promotion threshold of two requests. Until the cache is full for the first
+/// time, objects enter the main queue when the small queue is full. Objects larger than the small
+/// queue are not admitted.
 #[derive(Clone, Debug)]
 pub struct S3Fifo {
     capacity: u64,
@@ -47,8 +46,8 @@ impl S3Fifo {
         Self::with_parameters(capacity, 0.1, 2)
     }
 
-    /// An empty cache whose small queue takes `small_fraction` (clamped to 0..1) of the capacity,
-    /// and whose objects move on to the main queue after `threshold` (1 to 3) requests there.
+    /// An empty cache whose small queue takes `small_fraction` (clamped to 0..=1) of the capacity.
+    /// Objects with at least `threshold` requests there (clamped to 1..=3) move to the main queue.
     #[must_use]
     pub fn with_parameters(capacity: u64, small_fraction: f64, threshold: u8) -> Self {
         let small = (capacity as f64 * small_fraction.clamp(0.0, 1.0)) as u64;
@@ -68,6 +67,8 @@ impl S3Fifo {
     fn evict(&mut self, evicted: &mut Vec<PageId>) {
         self.was_full = true;
         let main_capacity = self.capacity.saturating_sub(self.small_capacity);
+        // Evict from main only when it exceeds its share: otherwise one-hit wonders in the small
+        // queue leave first, which is the point of the policy.
         if self.main.size() > main_capacity || self.small.is_empty() {
             self.evict_from_main(evicted);
         } else {
@@ -77,6 +78,7 @@ impl S3Fifo {
 
     fn evict_from_small(&mut self, evicted: &mut Vec<PageId>) {
         while let Some(slot) = self.table.pop_oldest(&mut self.small) {
+            // Requested while in the small queue: promote without evicting, and go on.
             if self.table.get(slot).data.requests >= self.threshold {
                 self.table.get_mut(slot).data = State {
                     place: Place::Main,
@@ -94,6 +96,7 @@ impl S3Fifo {
     fn evict_from_main(&mut self, evicted: &mut Vec<PageId>) {
         while let Some(slot) = self.main.oldest() {
             let state = &mut self.table.get_mut(slot).data;
+            // Lazy promotion: a requested object is reinserted with one request less.
             if state.requests > 0 {
                 state.requests -= 1;
                 self.table.refresh(&mut self.main, slot);
@@ -137,6 +140,7 @@ impl Policy for S3Fifo {
                 state.requests = (state.requests + 1).min(3);
                 return true;
             }
+            // A ghost hit goes straight to the main queue.
             self.table.unlink(&mut self.ghost, slot);
             self.table.remove(slot);
             remembered = true;

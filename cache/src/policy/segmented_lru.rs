@@ -4,9 +4,9 @@ use super::Policy;
 use super::table::{List, Slot, Table};
 use crate::request::{PageId, Request};
 
-/// Segmented LRU (Karedla et al., 1994) with four segments of equal size: a hit moves an object one
-/// segment up; a segment that is too full passes its oldest object one segment down; eviction is
-/// from the lowest segment. O(segments).
+/// Segmented LRU (Karedla et al., 1994) with four segments of equal size: a hit promotes an object by
+/// one segment, an overfull segment demotes its oldest objects, and eviction is from the lowest
+/// segment. O(segments).
 #[derive(Clone, Debug)]
 pub struct SegmentedLru {
     capacity: u64,
@@ -54,11 +54,11 @@ impl Policy for SegmentedLru {
     }
 }
 
-/// LRU segments, the lowest first. Their capacities steer promotion; the sum of the sizes is the
-/// caller's to limit.
+/// LRU segments, lowest first. Their capacities control promotion and demotion; the caller limits the
+/// total size.
 #[derive(Clone, Debug)]
 pub(super) struct Segments {
-    /// The number is the object's segment.
+    /// Data: the object's segment.
     table: Table<u8>,
     lists: Vec<List>,
     capacities: Vec<u64>,
@@ -93,7 +93,7 @@ impl Segments {
         Some(self.table.get(slot).page)
     }
 
-    /// Evicts the oldest object of the lowest segment that has one.
+    /// Evicts the oldest object of the lowest nonempty segment.
     pub(super) fn evict(&mut self, evicted: &mut Vec<PageId>) -> bool {
         for list in &mut self.lists {
             if let Some(slot) = self.table.pop_oldest(list) {
@@ -104,7 +104,7 @@ impl Segments {
         false
     }
 
-    /// Puts a new object into the lowest segment with room for it, else into the lowest.
+    /// Inserts a new object into the lowest segment with free capacity, or into the lowest.
     pub(super) fn insert(&mut self, page: PageId, size: u32) {
         let segment = (0..self.lists.len())
             .find(|&i| self.lists[i].size() + u64::from(size) <= self.capacities[i])
@@ -113,7 +113,7 @@ impl Segments {
         self.table.push_newest(&mut self.lists[segment], slot);
     }
 
-    /// Moves an object that was hit to the newest end of the next segment.
+    /// Promotes an object after a hit: to the newest end of the next segment.
     #[inline]
     pub(super) fn promote(&mut self, slot: Slot, evicted: &mut Vec<PageId>) {
         let segment = self.table.get(slot).data as usize;
@@ -125,6 +125,7 @@ impl Segments {
         self.table.unlink(&mut self.lists[segment], slot);
         self.table.get_mut(slot).data = above as u8;
         self.table.push_newest(&mut self.lists[above], slot);
+        // Cascade: an overfull segment demotes its oldest objects, which may overfill the one below.
         let mut segment = above;
         while segment > 0 && self.lists[segment].size() > self.capacities[segment] {
             while self.lists[segment].size() > self.capacities[segment] {
@@ -136,6 +137,8 @@ impl Segments {
             }
             segment -= 1;
         }
+        // Only the lowest segment evicts, and only beyond the total: it may exceed its own share
+        // while upper segments are not full.
         if segment == 0 {
             while self.lists[0].size() > self.capacities[0] && self.size() > self.total() {
                 if !self.evict(evicted) {

@@ -5,20 +5,20 @@ use super::page_set::PageSet;
 use super::table::{List, Slot, Table};
 use crate::request::{PageId, Request};
 
-/// SIEVE (Zhang et al., NSDI 2024): one queue in order of insertion and a hand that moves from the
-/// oldest object to the newest, clears the visited bits that it meets, and evicts the first object
-/// without one; objects stay where they are. Amortized O(1).
+/// SIEVE (Zhang et al., NSDI 2024): a queue in insertion order with a hand that moves from the oldest
+/// to the newest object, clears visited bits, and evicts the first unvisited object. Objects never
+/// move within the queue. Amortized O(1).
 #[derive(Clone, Debug)]
 pub struct Sieve {
     capacity: u64,
-    /// Membership and visited bits stand apart from the queue, so that a hit touches two bit maps
-    /// and nothing else.
+    /// Membership and visited bits are stored apart from the queue, so that a hit touches two
+    /// bitmaps only.
     resident: PageSet,
     /// Objects requested since the hand last passed them.
     visited: PageSet,
     table: Table<()>,
     queue: List,
-    /// Where the search for a victim goes on; the oldest object when there is no such place.
+    /// Start of the next search for a victim; the oldest object if `None`.
     hand: Option<Slot>,
 }
 
@@ -37,6 +37,8 @@ impl Sieve {
     }
 
     fn evict(&mut self, evicted: &mut Vec<PageId>) {
+        // The scan clears visited bits and wraps from the newest to the oldest object, so it ends
+        // after at most one round.
         let Some(mut victim) = self.hand.or(self.queue.oldest()) else {
             return;
         };
@@ -46,6 +48,7 @@ impl Sieve {
                 None => return,
             };
         }
+        // The next search continues behind the victim.
         self.hand = self.table.newer(victim);
         self.table.unlink(&mut self.queue, victim);
         let page = self.table.remove(victim);

@@ -1,4 +1,4 @@
-//! The k numbered slots of a paging cache, and which of them are marked.
+//! The k numbered slots of a paging cache, and sets of slots.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -8,13 +8,13 @@ use crate::request::PageId;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// k slots that hold one page each. Slots are filled in the order of their numbers.
+/// k slots of one page each, filled in order of their numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     capacity: usize,
     page_of: Vec<Option<PageId>>,
     slot_of: Vec<u32>,
-    /// Slots that were emptied again.
+    /// Slots emptied after having been filled.
     emptied: Vec<u32>,
 }
 
@@ -33,7 +33,7 @@ impl Slots {
         self.capacity
     }
 
-    /// Number of slots that were ever filled.
+    /// Number of slots that have been filled at least once.
     pub(crate) fn len(&self) -> usize {
         self.page_of.len()
     }
@@ -61,7 +61,7 @@ impl Slots {
         self.page_of.iter().flatten().copied()
     }
 
-    /// Fills an empty slot, if there is one, with a page that is not resident.
+    /// Puts a non-resident page into an empty slot, if any.
     pub(crate) fn fill_empty(&mut self, page: PageId) -> Option<u32> {
         let slot = match self.emptied.pop() {
             Some(slot) => slot,
@@ -75,7 +75,7 @@ impl Slots {
         Some(slot)
     }
 
-    /// Replaces the page of a filled slot by one that is not resident.
+    /// Replaces the page of a filled slot by a non-resident page.
     pub(crate) fn replace(&mut self, slot: u32, page: PageId, evicted: &mut Vec<PageId>) {
         if let Some(victim) = self.page_of[slot as usize] {
             self.slot_of[victim as usize] = NONE;
@@ -103,11 +103,11 @@ impl Slots {
     }
 }
 
-/// A subset of the slots, from which a member is drawn uniformly in O(1).
+/// A set of slots with uniform draws in O(1).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SlotSet {
     members: Vec<u32>,
-    /// By slot: its index among the members.
+    /// By slot: its index in `members`.
     index_of: Vec<u32>,
 }
 

@@ -1,8 +1,7 @@
-//! The resident (or remembered) objects of a policy, and the linked lists that order them.
+//! The resident or ghost objects of a policy, and the linked lists that order them.
 //!
-//! A [`Table`] maps pages to slots and keeps in each slot the object and its two links. The links
-//! belong to the slot, so an object is in at most one [`List`] at a time, and moving it touches
-//! the slots of its neighbors and nothing else.
+//! A [`Table`] maps pages to slots; a slot stores the object and its two links. The lists are
+//! intrusive: an object is in at most one [`List`], and moving it touches its neighbors' slots only.
 
 use crate::request::PageId;
 
@@ -54,9 +53,10 @@ impl<T> Table<T> {
         self.entries.len() - self.free.len()
     }
 
-    /// Adds an object that is not in the table; it is in no list yet.
+    /// Adds an absent object, in no list yet.
     pub(crate) fn insert(&mut self, page: PageId, size: u32, data: T) -> Slot {
         let index = page as usize;
+        // Page numbers are dense, so an array by page replaces a hash table.
         if index >= self.slot_of.len() {
             self.slot_of.resize((index + 1).next_power_of_two(), NONE);
         }
@@ -81,7 +81,7 @@ impl<T> Table<T> {
         slot
     }
 
-    /// Forgets an object that is in no list.
+    /// Removes an object that is in no list.
     pub(crate) fn remove(&mut self, slot: Slot) -> PageId {
         let page = self.entries[slot as usize].page;
         self.slot_of[page as usize] = NONE;
@@ -105,7 +105,7 @@ impl<T> Table<T> {
         some(self.entries[slot as usize].newer)
     }
 
-    /// Puts a slot that is in no list at the newest end of this one.
+    /// Appends a slot that is in no list to the newest end of this one.
     #[inline]
     pub(crate) fn push_newest(&mut self, list: &mut List, slot: Slot) {
         let entry = &mut self.entries[slot as usize];
@@ -121,7 +121,7 @@ impl<T> Table<T> {
         list.newest = slot;
     }
 
-    /// Takes a slot out of the list that it is in.
+    /// Removes a slot from its list.
     #[inline]
     pub(crate) fn unlink(&mut self, list: &mut List, slot: Slot) {
         let entry = &self.entries[slot as usize];
@@ -146,7 +146,7 @@ impl<T> Table<T> {
         if list.newest == slot {
             return;
         }
-        // Not the newest, so there is a newer neighbor and the list has two slots at least.
+        // Not the newest, so it has a newer neighbor and the list at least two slots.
         let entry = &mut self.entries[slot as usize];
         let (newer, older) = (entry.newer, entry.older);
         entry.newer = NONE;
@@ -161,7 +161,7 @@ impl<T> Table<T> {
         list.newest = slot;
     }
 
-    /// Takes the oldest slot out of this list.
+    /// Removes the oldest slot of this list.
     #[inline]
     pub(crate) fn pop_oldest(&mut self, list: &mut List) -> Option<Slot> {
         let slot = list.oldest()?;
@@ -170,7 +170,7 @@ impl<T> Table<T> {
     }
 }
 
-/// The ends of a list through the slots of a table, with the sum of its objects' sizes.
+/// The ends of an intrusive list through a table, with its length and the total size of its objects.
 #[derive(Clone, Debug)]
 pub(crate) struct List {
     newest: Slot,

@@ -5,14 +5,14 @@ use super::ghost::Ghost;
 use super::table::{List, Table};
 use crate::request::{PageId, Request};
 
-/// 2Q (Johnson and Shasha, 1994): new objects enter a FIFO queue of a quarter of the capacity;
-/// those requested again after they left it, while still remembered (up to half the capacity),
-/// enter the main LRU queue. O(1).
+/// 2Q (Johnson and Shasha, 1994): new objects enter a FIFO queue (A1in) of a quarter of the capacity.
+/// Those requested again while in the ghost queue (A1out, half the capacity) enter the main LRU queue
+/// (Am). O(1).
 #[derive(Clone, Debug)]
 pub struct TwoQueue {
     capacity: u64,
     entry_capacity: u64,
-    /// The flag says that the object is in the main queue.
+    /// Data: whether the object is in the main queue.
     table: Table<bool>,
     entry: List,
     main: List,
@@ -50,6 +50,7 @@ impl Policy for TwoQueue {
     #[inline]
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         if let Some(slot) = self.table.find(request.page) {
+            // Hits in the entry queue do not count: correlated references say nothing about reuse.
             if self.table.get(slot).data {
                 self.table.refresh(&mut self.main, slot);
             }
@@ -61,6 +62,8 @@ impl Policy for TwoQueue {
             return false;
         }
         while self.entry.size() + self.main.size() + size > self.capacity {
+            // While the entry queue is within its share, main gives the victim. Objects evicted from
+            // main leave no ghost; those from the entry queue do.
             if self.entry.size() <= self.entry_capacity && self.evict_from_main(evicted) {
                 continue;
             }
@@ -78,6 +81,8 @@ impl Policy for TwoQueue {
         }
         let slot = self.table.insert(request.page, request.size, remembered);
         if remembered {
+            // An object that returns from the ghost queue may displace others of the main queue, so that
+            // main never takes the share of the entry queue.
             let main_capacity = self.capacity.saturating_sub(self.entry_capacity);
             while self.main.size() + size > main_capacity && self.evict_from_main(evicted) {}
             self.table.push_newest(&mut self.main, slot);

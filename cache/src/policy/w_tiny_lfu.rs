@@ -5,10 +5,10 @@ use super::segmented_lru::Segments;
 use super::table::{List, Table};
 use crate::request::{PageId, Request};
 
-/// W-TinyLFU (Einziger, Friedman, Manes, 2017): new objects enter an LRU window of 1 % of the
-/// capacity (at least 1); what leaves the window must be requested more often, by a sketch of
-/// recent requests, than the next victim of the main cache, a segmented LRU with 20 % probation
-/// and 80 % protected. O(1).
+/// W-TinyLFU (Einziger, Friedman, Manes, 2017): new objects enter an LRU window of 1 % of the capacity
+/// (at least 1). An object that leaves the window is admitted to the main cache, a segmented LRU with
+/// 20 % probation and 80 % protected, only if a frequency sketch estimates more requests for it than
+/// for the next victim. O(1).
 #[derive(Clone, Debug)]
 pub struct WTinyLfu {
     capacity: u64,
@@ -39,19 +39,22 @@ impl WTinyLfu {
         }
     }
 
-    /// Takes the oldest object out of the window and lets it compete for a place in the main cache.
+    /// Removes the oldest object of the window and admits it to the main cache or evicts it.
     fn drain(&mut self, requested: PageId, evicted: &mut Vec<PageId>) {
         let Some(slot) = self.table.pop_oldest(&mut self.window) else {
             return;
         };
         let size = self.table.get(slot).size;
         let page = self.table.remove(slot);
+        // The candidate must beat every victim that it displaces. Ties favor the victim, which
+        // resists scans.
         while self.main.size() + u64::from(size) > self.main_capacity {
             let wins = self
                 .main
                 .victim()
                 .is_some_and(|victim| self.sketch.estimate(page) > self.sketch.estimate(victim));
             if !wins {
+                // The requested object itself was never resident, so losing is no eviction.
                 if page != requested {
                     evicted.push(page);
                 }
@@ -71,7 +74,7 @@ impl Policy for WTinyLfu {
     fn access(&mut self, request: &Request, evicted: &mut Vec<PageId>) -> bool {
         let page = request.page;
         if let Some(slot) = self.table.find(page) {
-            // Hits in the window are not counted: a burst says nothing about the long run.
+            // Window hits are not counted: a burst does not predict long-term frequency.
             self.table.refresh(&mut self.window, slot);
             return true;
         }
@@ -87,6 +90,7 @@ impl Policy for WTinyLfu {
         self.sketch.count(page);
         let slot = self.table.insert(page, request.size, ());
         self.table.push_newest(&mut self.window, slot);
+        // The window may be smaller than the new object, which then competes at once.
         while self.window.size() > self.window_capacity {
             self.drain(page, evicted);
         }
@@ -99,9 +103,8 @@ impl Policy for WTinyLfu {
     }
 }
 
-/// Recent request frequencies up to 15: a count-min sketch of four rows of 4-bit counters, with
-/// conservative update, halved after five times as many hits in the main cache as there are
-/// objects.
+/// Recent request frequencies up to 15: a count-min sketch with four rows of 4-bit counters and
+/// conservative update. All counters are halved after 5n hits in the main cache, for n objects.
 #[derive(Clone, Debug)]
 struct FrequencySketch {
     /// 16 counters a word.
@@ -121,12 +124,11 @@ impl Default for FrequencySketch {
 }
 
 impl FrequencySketch {
-    /// Word and shift of a page's counter in each row. The rows share the words; each has four
-    /// counters of every word.
+    /// Word and bit shift of a page's counter in each row. Each row owns four counters of every word.
     fn counters(&self, page: PageId) -> [(usize, u32); 4] {
         let mut hash = u64::from(page).wrapping_add(0x9e37_79b9_7f4a_7c15);
         std::array::from_fn(|row| {
-            // The finaliser of SplitMix64, once a row.
+            // The finalizer of SplitMix64, iterated once per row.
             hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             hash ^= hash >> 31;
@@ -147,6 +149,7 @@ impl FrequencySketch {
     fn count(&mut self, page: PageId) {
         let counters = self.counters(page);
         let estimate = self.estimate(page);
+        // Conservative update: only the counters at the minimum grow.
         if estimate < 15 {
             for (word, shift) in counters {
                 if self.words[word] >> shift & 15 == estimate {
@@ -162,13 +165,14 @@ impl FrequencySketch {
         if self.counted >= 5 * self.objects {
             self.counted = 0;
             for word in &mut self.words {
+                // Halves 16 counters at once; the mask drops the bits shifted in from a neighbor.
                 *word = *word >> 1 & 0x7777_7777_7777_7777;
             }
         }
     }
 
-    /// Makes the sketch large enough for a cache of this many objects; every estimate stays as it
-    /// was, because a page's word in a sketch of twice the size is the same word or its copy.
+    /// Grows the sketch for a cache of `objects` objects. Estimates do not change: a page's word in
+    /// a sketch of twice the size is the same word or its copy.
     fn fit(&mut self, objects: usize) {
         if objects > self.objects {
             self.objects = objects.next_power_of_two();

@@ -1,4 +1,4 @@
-//! One bit a request: would the optimum evict the page before its next request?
+//! Binary predictions: whether the optimum evicts the page before its next request.
 
 use rand::Rng;
 use septet_core::seed::SeedTree;
@@ -10,24 +10,25 @@ use crate::trace::Trace;
 
 /// Simulates Belady's policy with `capacity` slots and predicts, for each request, whether it
 /// evicts the page before its next request: infinity if so, the request's own index if not. Each
-/// bit is turned around with probability `flip`.
+/// bit is flipped independently with probability `flip_probability`.
 ///
 /// # Errors
 /// [`CacheError::NeedsFuture`] when the trace was not annotated, [`CacheError::Argument`] when
-/// `flip` is not in 0..=1.
+/// `flip_probability` is not in 0..=1.
 pub fn belady_bits(
     trace: &Trace,
     capacity: usize,
-    flip: f64,
+    flip_probability: f64,
     seed: &SeedTree,
 ) -> Result<Vec<f64>, CacheError> {
-    if !(0.0..=1.0).contains(&flip) {
+    if !(0.0..=1.0).contains(&flip_probability) {
         return Err(CacheError::Argument {
-            name: "flip",
-            value: flip.to_string(),
-            expected: "a number from 0 to 1",
+            name: "flip_probability",
+            value: flip_probability.to_string(),
+            expected: "a number in 0..=1",
         });
     }
+    // Simulate the optimum on the annotated trace.
     let mut belady = Belady::new(capacity as u64);
     belady.needs().check("the Belady bit predictor", trace)?;
     let mut evicts = vec![false; trace.len()];
@@ -41,16 +42,18 @@ pub fn belady_bits(
         };
         belady.access(&request, &mut evicted);
         last_request[page as usize] = index;
+        // The optimum evicts a page between its last request and its next one: set the bit of the last.
         for victim in evicted.drain(..) {
             evicts[last_request[victim as usize]] = true;
         }
     }
+    // Encode the bits as times, flipping each independently. Without flips nothing is drawn.
     let mut rng = seed.child("belady bits").rng();
     Ok(evicts
         .into_iter()
         .enumerate()
         .map(|(index, bit)| {
-            let flipped = flip > 0.0 && rng.random::<f64>() < flip;
+            let flipped = flip_probability > 0.0 && rng.random::<f64>() < flip_probability;
             if bit != flipped {
                 f64::INFINITY
             } else {

@@ -1,9 +1,9 @@
 //! Predictors of the next request of a page.
 //!
-//! A [`Predictor`] sees the requests one after another and predicts, at each of them, when the same
-//! page is requested next. [`predictions`] runs one over a trace; the result is a column that all
-//! policies share ([`crate::trace::Trace::set_predictions`]), so that comparing policies never
-//! compares predictors. [`oracle`] and [`belady_bits`] know the future and spoil it on purpose.
+//! A [`Predictor`] predicts, at each request, when the same page is requested next. [`predictions`]
+//! runs one over a trace. The result is a column that all policies share
+//! ([`crate::trace::Trace::set_predictions`]), so that policies are compared on equal predictions.
+//! [`oracle`] and [`belady_bits`] derive predictions from the true future, with optional noise.
 
 mod bits;
 mod oracle;
@@ -24,32 +24,31 @@ pub use spec::PredictorSpec;
 use crate::request::PageId;
 use crate::trace::Trace;
 
-/// One request as a predictor sees it.
+/// The input of a predictor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The page asked for.
+    /// The requested page.
     pub page: PageId,
-    /// Index of the request: the clock that predictions are made in.
+    /// Index of the request, the time unit of predictions.
     pub now: u32,
     /// Address of the instruction that made the request, if the trace has it.
     pub pc: Option<u64>,
 }
 
-/// Predicts requests online.
+/// An online predictor.
 pub trait Predictor {
-    /// The predicted index of the next request of this page. Called once for each request in order;
-    /// a larger value means later.
+    /// The predicted index of the page's next request. Called once per request, in order.
     fn predict(&mut self, access: &Access) -> f64;
 }
 
-/// One prediction for each request of a trace.
+/// Runs a predictor over a trace: one prediction per request.
 pub fn predictions(predictor: &mut dyn Predictor, trace: &Trace) -> Vec<f64> {
     accesses(trace)
         .map(|access| predictor.predict(&access))
         .collect()
 }
 
-/// The requests of a trace as a predictor sees them.
+/// The requests of a trace as predictor inputs.
 pub(crate) fn accesses(trace: &Trace) -> impl Iterator<Item = Access> + '_ {
     trace
         .pages()
@@ -62,8 +61,8 @@ pub(crate) fn accesses(trace: &Trace) -> impl Iterator<Item = Access> + '_ {
         })
 }
 
-/// A vector that grows to the index that is asked for.
-pub(crate) fn grown<T: Clone + Default>(values: &mut Vec<T>, page: PageId) -> &mut T {
+/// The entry of a page, after growing the vector to hold it.
+pub(crate) fn entry_mut<T: Clone + Default>(values: &mut Vec<T>, page: PageId) -> &mut T {
     let index = page as usize;
     if index >= values.len() {
         values.resize((index + 1).next_power_of_two(), T::default());

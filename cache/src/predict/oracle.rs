@@ -1,4 +1,4 @@
-//! The true future, spoiled on purpose.
+//! Predictions from the true future, with synthetic noise.
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -8,42 +8,43 @@ use crate::error::CacheError;
 use crate::request::NEVER;
 use crate::trace::Trace;
 
-/// How the true next request is spoiled.
+/// The noise added to the true next-access time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Noise {
-    /// Not at all.
+    /// No noise.
     #[default]
     None,
-    /// exp(sigma Z) requests too late, Z standard normal. Never too early, so no adversary.
+    /// Adds exp(sigma Z) requests, Z standard normal. Predictions are never early, so the noise is
+    /// not adversarial.
     LogNormal {
-        /// At least 0.
+        /// Finite, at least 0.
         sigma: f64,
     },
-    /// sigma Z requests too late.
+    /// Adds sigma Z requests, Z standard normal.
     Gaussian {
-        /// At least 0.
+        /// Finite, at least 0.
         sigma: f64,
     },
-    /// Turned around: the page needed first is predicted to come last.
+    /// Negates the time, which reverses the order: the page requested first is predicted last.
     Negated,
-    /// True up to this part of the trace, turned around from then on.
+    /// Exact up to this fraction of the trace, negated afterwards.
     Drifting {
         /// In 0..=1.
         at: f64,
     },
-    /// Turned around with this probability, each prediction for itself.
+    /// Negates each prediction independently with this probability.
     Flipped {
         /// In 0..=1.
         probability: f64,
     },
 }
 
-/// The true index of each page's next request, with noise. A page that is not requested again is
-/// predicted at 10 000 n, as in the reference code of the study.
+/// The true index of each page's next request, with noise. For a page that is not requested again,
+/// the index is 10 000 n, as in the reference code of the study.
 ///
 /// # Errors
-/// [`CacheError::NeedsFuture`] when the trace was not annotated, [`CacheError::Argument`] when the
-/// noise is out of its range.
+/// [`CacheError::NeedsFuture`] if the trace is not annotated; [`CacheError::Argument`] if a
+/// parameter of the noise is out of range.
 pub fn oracle(trace: &Trace, noise: Noise, seed: &SeedTree) -> Result<Vec<f64>, CacheError> {
     noise.check()?;
     let next = trace.next().ok_or_else(|| CacheError::NeedsFuture {
@@ -99,8 +100,8 @@ impl Noise {
             name,
             value: value.to_string(),
             expected: match self {
-                Self::LogNormal { .. } | Self::Gaussian { .. } => "a finite number from 0",
-                _ => "a number from 0 to 1",
+                Self::LogNormal { .. } | Self::Gaussian { .. } => "a finite number of at least 0",
+                _ => "a number in 0..=1",
             },
         })
     }

@@ -17,20 +17,20 @@ const STEP: f64 = 0.4;
 const LOWEST: f64 = -20.0;
 const NODES: usize = 55;
 
-/// PLECO (Anderson et al., 2014, as used by Antoniadis et al., 2020): a request that is d requests
-/// old weighs w(d) = (d + 10)^-1.8 exp(-d / 670); a page's share p of all weights is the probability
-/// that it comes next, and 1 / p the predicted distance.
+/// PLECO (Anderson et al., 2014, as used by Antoniadis et al., 2020): a request of age d has weight
+/// w(d) = (d + 10)^-1.8 exp(-d / 670). A page's share p of the total weight is the probability that
+/// it comes next, and 1 / p the predicted distance.
 ///
-/// The sum over all past requests of a page is quadratic as it stands. Here w is a sum of 55
+/// Summing over all past requests of a page takes quadratic time. Here w is approximated by 55
 /// exponentials (the integral x^-s = 1/Γ(s) ∫ u^(s-1) e^(-ux) du by the trapezoidal rule in ln u),
-/// each of which is carried from request to request: O(55) a request, with a relative error below
-/// 1e-8 up to d = 10 000, where w is less than 1e-13.
+/// whose sums are updated recursively: O(55) per request, with a relative error below 1e-8 up to
+/// d = 10 000, where w is less than 1e-13.
 #[derive(Clone, Debug)]
 pub struct Pleco {
     coefficient: [f64; NODES],
     rate: [f64; NODES],
     pages: Vec<Option<Box<PageState>>>,
-    /// Sum of w(d) over the ages that exist by now.
+    /// Sum of w(d) over all ages so far.
     total: f64,
 }
 
@@ -56,9 +56,10 @@ impl Default for Pleco {
 }
 
 impl Pleco {
-    /// The weight of a page's past requests, the one now included.
+    /// The total weight of a page's requests, including the current one.
     fn weight(&mut self, page: PageId, now: u32) -> f64 {
-        let state = super::grown(&mut self.pages, page).get_or_insert_with(|| {
+        // Each node's sum decays by exp(-rate * elapsed) since the page's last request.
+        let state = super::entry_mut(&mut self.pages, page).get_or_insert_with(|| {
             Box::new(PageState {
                 updated: now,
                 sums: [0.0; NODES],
@@ -78,7 +79,7 @@ impl Pleco {
     }
 }
 
-/// w(d), directly.
+/// w(d), evaluated directly.
 fn age_weight(age: f64) -> f64 {
     (age + OFFSET).powf(-EXPONENT) * (-age / CUT_OFF).exp()
 }
@@ -86,6 +87,8 @@ fn age_weight(age: f64) -> f64 {
 impl Predictor for Pleco {
     fn predict(&mut self, access: &Access) -> f64 {
         let now = f64::from(access.now);
+        // The ages of all past requests are 1..=now + 1, whatever the pages: the total weight grows by the
+        // oldest age only.
         self.total += age_weight(now + 1.0);
         let share = self.weight(access.page, access.now) / self.total;
         // The weight of the request itself keeps the share above 0.

@@ -1,6 +1,6 @@
 //! POPU: popularity.
 
-use super::{Access, Predictor, grown};
+use super::{Access, Predictor, entry_mut};
 
 /// POPU (Antoniadis et al., ICML 2020): a page with c requests among the first t comes again after
 /// t / c more. O(1).
@@ -12,7 +12,7 @@ pub struct Popularity {
 
 impl Predictor for Popularity {
     fn predict(&mut self, access: &Access) -> f64 {
-        let requests = grown(&mut self.requests, access.page);
+        let requests = entry_mut(&mut self.requests, access.page);
         *requests += 1;
         let now = f64::from(access.now) + 1.0;
         now + now / f64::from(*requests)

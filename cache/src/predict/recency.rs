@@ -2,7 +2,7 @@
 
 use super::{Access, Predictor};
 
-/// Predicts that the page requested last comes first: following it is LRU, miss for miss.
+/// Predicts that the most recently requested page comes first: FtP with it equals LRU.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recency;
 

@@ -2,37 +2,37 @@
 
 use std::collections::VecDeque;
 
-use super::{Access, Predictor, grown};
+use super::{Access, Predictor, entry_mut};
 use crate::request::PageId;
 
-/// How far a new distance moves an entry's average.
+/// Weight of a new distance in the moving average.
 const LEARNING_RATE: f64 = 1.0 / 16.0;
 
-/// Learns the average logarithm of the reuse distance of the accesses that an instruction makes, in
-/// a table of fixed size indexed by a hash of the program counter (of the page, in traces without
-/// one). An access that was not repeated within a bounded history counts as twice the history. O(1)
-/// a request.
+/// Learns, per instruction, the moving average of the logarithm of the reuse distance. The table has
+/// a fixed size and is indexed by a hash of the program counter (of the page, in traces without
+/// program counters). An access not repeated within a bounded history counts as twice the history.
+/// O(1) per request.
 #[derive(Clone, Debug)]
 pub struct ReuseTable {
     /// Base-2 logarithm of the distance; NaN before the first one.
     averages: Vec<f64>,
-    /// Open accesses, the oldest first.
+    /// Recent accesses that were not repeated yet, oldest first.
     history: VecDeque<Open>,
     history_limit: usize,
-    /// By page: when it was requested last, from 1, and by which entry.
+    /// By page: time of its last request, from 1, and the table entry of that request.
     last: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
     page: PageId,
-    /// When, from 1.
+    /// Time of the access, from 1.
     at: u32,
 }
 
 impl ReuseTable {
-    /// A table of 2^`bits` entries (at most 2^20) that waits for `history` requests (at least 1)
-    /// before it takes an access for one that is not repeated.
+    /// A table of 2^`bits` entries (`bits` is clamped to 20) with a history of `history` requests
+    /// (at least 1).
     #[must_use]
     pub fn new(bits: u32, history: usize) -> Self {
         Self {
@@ -64,10 +64,12 @@ impl Predictor for ReuseTable {
     fn predict(&mut self, access: &Access) -> f64 {
         let at = access.now + 1;
         let entry = self.entry(access);
-        let (before, by) = std::mem::replace(grown(&mut self.last, access.page), (at, entry));
+        // 1. A repeated access trains the entry of the page's previous access.
+        let (before, by) = std::mem::replace(entry_mut(&mut self.last, access.page), (at, entry));
         if before != 0 {
             self.learn(by, f64::from(at.saturating_sub(before).max(1)));
         }
+        // 2. Accesses that leave the history unrepeated train their entries with twice its length.
         self.history.push_back(Open {
             page: access.page,
             at,
@@ -83,6 +85,7 @@ impl Predictor for ReuseTable {
                 self.learn(by, 2.0 * self.history_limit as f64);
             }
         }
+        // 3. Predict by the entry of this access; an untrained one predicts the length of the history.
         let average = self.averages[entry as usize];
         let distance = if average.is_nan() {
             self.history_limit as f64

@@ -12,9 +12,9 @@ use crate::error::CacheError;
 use crate::trace::Trace;
 
 const KNOWN: &str = "popu, pleco, recency, reuse-table, oracle, negated, log-normal:SIGMA, \
-                     gaussian:SIGMA, drifting:AT, flipped:PROBABILITY, belady-bits:FLIP";
+                     gaussian:SIGMA, drifting:AT, flipped:PROBABILITY, belady-bits:PROBABILITY";
 
-/// A predictor as a person writes it: a name, and after a colon its parameter if it has one.
+/// A predictor by name, with its parameter after a colon if it has one.
 ///
 /// ```
 /// use septet_cache::SeedTree;
@@ -41,16 +41,16 @@ pub enum PredictorSpec {
     ReuseTable,
     /// [`oracle`] with this noise.
     Oracle(Noise),
-    /// [`belady_bits`], each turned around with this probability.
+    /// [`belady_bits`] with this flip probability.
     BeladyBits(f64),
 }
 
 impl PredictorSpec {
-    /// One prediction for each request. Only the bits depend on the capacity.
+    /// One prediction per request. Only [`PredictorSpec::BeladyBits`] depends on the capacity.
     ///
     /// # Errors
-    /// [`CacheError::NeedsFuture`] when the predictor looks into the future and the trace was not
-    /// annotated; [`CacheError::Argument`] when its parameter is out of range.
+    /// [`CacheError::NeedsFuture`] if the predictor requires next-access times and the trace is not
+    /// annotated; [`CacheError::Argument`] if its parameter is out of range.
     pub fn predict(
         &self,
         trace: &Trace,
@@ -66,7 +66,7 @@ impl PredictorSpec {
         }
     }
 
-    /// The predictor itself, if it works online; `None` for those that look into the future.
+    /// The online predictor; `None` for predictors from the true future.
     #[must_use]
     pub fn online(&self) -> Option<Box<dyn Predictor>> {
         match self {
@@ -113,7 +113,7 @@ impl FromStr for PredictorSpec {
             });
         };
         let value: f64 = parameter.trim().parse().map_err(|_| CacheError::Argument {
-            name: "the predictor's parameter",
+            name: "predictor parameter",
             value: parameter.to_string(),
             expected: "a number",
         })?;

@@ -19,7 +19,7 @@ impl Archive {
     /// Opens an archive.
     ///
     /// # Errors
-    /// [`CacheError::File`] when it cannot be read or is not a zip archive.
+    /// [`CacheError::File`] if it cannot be read or is not a zip archive.
     pub fn open(path: &Path) -> Result<Self, CacheError> {
         let open = || Ok(zip::ZipArchive::new(BufReader::new(File::open(path)?))?);
         Ok(Self {
@@ -31,10 +31,10 @@ impl Archive {
         })
     }
 
-    /// The names of the files in the archive, in its order.
+    /// The names of the files, in archive order.
     ///
     /// # Errors
-    /// [`CacheError::File`] when a name cannot be decoded.
+    /// [`CacheError::File`] if a name cannot be decoded.
     pub fn names(&self) -> Result<Vec<String>, CacheError> {
         self.archive
             .file_names()
@@ -46,11 +46,10 @@ impl Archive {
             })
     }
 
-    /// Reads one file of the archive.
+    /// A reader of one file of the archive.
     ///
     /// # Errors
-    /// [`CacheError::File`] when there is no such file, or when it is compressed otherwise than
-    /// by the deflate method.
+    /// [`CacheError::File`] if there is no such file, or its compression method is not deflate.
     pub fn reader(
         &mut self,
         name: &str,

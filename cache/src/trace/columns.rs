@@ -1,4 +1,4 @@
-//! A trace in memory: one column a field, pages numbered densely.
+//! A trace in memory: one column per field, pages numbered densely.
 
 use std::sync::OnceLock;
 
@@ -13,9 +13,9 @@ const LIMIT: usize = u32::MAX as usize - 1;
 
 /// A trace in memory.
 ///
-/// Pages are numbered densely in the order of first appearance, once, while the trace is built:
-/// a simulation indexes arrays and never hashes. A column exists only when the records hold it,
-/// so that a plain trace of n requests takes 4 n bytes.
+/// Pages are numbered densely in order of first appearance while the trace is built, so that a
+/// simulation indexes arrays and never hashes. A column exists only if the records have the field:
+/// a plain trace of n requests takes 4n bytes.
 ///
 /// ```
 /// use septet_cache::trace::Trace;
@@ -37,16 +37,16 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads records to their end.
+    /// Collects records.
     ///
-    /// Sizes are kept when some record has a size other than 1, times when some record has a time
-    /// other than 0, program counters when the first record has one. When every record says when
-    /// its page is requested next, the trace knows the future; the indices are computed as by
-    /// [`Trace::annotate`], since files count differently, and parts of traces keep the numbers
-    /// of the whole.
+    /// Sizes are kept if some record has a size other than 1, times if some record has a time other
+    /// than 0, program counters if the first record has one. If every record has a known
+    /// [`NextAccess`], the trace is annotated. The indices are then recomputed as by
+    /// [`Trace::annotate`], because files number requests differently and parts of traces keep the
+    /// numbers of the whole.
     ///
     /// # Errors
-    /// The first error among the records; [`CacheError::TooLarge`] from 2^32 - 2 requests on.
+    /// The first error among the records; [`CacheError::TooLarge`] for 2^32 - 2 or more requests.
     pub fn from_records(
         records: impl IntoIterator<Item = Result<Record, CacheError>>,
     ) -> Result<Self, CacheError> {
@@ -60,9 +60,9 @@ impl Trace {
     /// A trace of unit-size requests.
     ///
     /// # Panics
-    /// From 2^32 - 2 requests on.
+    /// For 2^32 - 2 or more requests.
     pub fn from_ids(ids: impl IntoIterator<Item = u64>) -> Self {
-        Self::from_records(ids.into_iter().map(|id| Ok(Record::of(id))))
+        Self::from_records(ids.into_iter().map(|id| Ok(Record::from_id(id))))
             .expect("fewer than 2^32 - 2 requests")
     }
 
@@ -90,7 +90,7 @@ impl Trace {
         &self.pages
     }
 
-    /// The id that a page has in the trace file.
+    /// The id of a page in the trace file.
     ///
     /// # Panics
     /// If `page >= page_count()`.
@@ -99,8 +99,8 @@ impl Trace {
         self.original_ids[page as usize]
     }
 
-    /// Index of the next request of the same page for every request, [`NEVER`] where there is
-    /// none; `None` for a trace that was not annotated.
+    /// For each request, the index of the next request of the same page, or [`NEVER`]. `None` for a
+    /// trace without annotation.
     #[must_use]
     pub fn next(&self) -> Option<&[u32]> {
         let next = || self.compute_next();
@@ -109,19 +109,19 @@ impl Trace {
             .then(|| &**self.future.next.get_or_init(next))
     }
 
-    /// Object sizes; `None` when all are 1.
+    /// Object sizes; `None` if all are 1.
     #[must_use]
     pub fn sizes(&self) -> Option<&[u32]> {
         self.sizes.as_deref()
     }
 
-    /// Time stamps; `None` when the trace has none.
+    /// Time stamps, if the trace has any.
     #[must_use]
     pub fn times(&self) -> Option<&[u64]> {
         self.times.as_deref()
     }
 
-    /// Program counters; `None` when the trace has none.
+    /// Program counters, if the trace has any.
     #[must_use]
     pub fn pcs(&self) -> Option<&[u64]> {
         self.pcs.as_deref()
@@ -134,35 +134,35 @@ impl Trace {
         self.predictions.as_deref()
     }
 
-    /// Attaches one prediction a request.
+    /// Attaches one prediction per request.
     ///
     /// # Errors
-    /// [`CacheError::Argument`] when there are not as many predictions as requests.
+    /// [`CacheError::Argument`] if the numbers of predictions and of requests differ.
     pub fn set_predictions(&mut self, predictions: Vec<f64>) -> Result<(), CacheError> {
         if predictions.len() != self.len() {
             return Err(CacheError::Argument {
                 name: "predictions",
                 value: format!("{} values", predictions.len()),
-                expected: "one value for each request",
+                expected: "one value per request",
             });
         }
         self.predictions = Some(predictions);
         Ok(())
     }
 
-    /// Drops the sizes: every object counts 1.
+    /// Drops the sizes: every object has size 1.
     pub fn ignore_sizes(&mut self) {
         self.sizes = None;
     }
 
-    /// Makes the trace know when each page is requested next. The indices are computed in one
-    /// backward pass, O(n), when they are asked for.
+    /// Annotates the trace with next accesses. They are computed on first use, in one backward
+    /// pass, O(n).
     pub fn annotate(&mut self) {
         self.future.known = true;
     }
 
-    /// Forgets the future, so that policies that need it refuse this trace.
-    pub fn forget_future(&mut self) {
+    /// Removes the annotation, so that offline policies return an error on this trace.
+    pub fn clear_future(&mut self) {
         self.future = Future::default();
     }
 
@@ -176,8 +176,8 @@ impl Trace {
         next
     }
 
-    /// The part of the trace from `start` to `end` (exclusive), with pages numbered anew and the
-    /// future and predictions dropped.
+    /// The requests from `start` to `end` (exclusive) as a trace with renumbered pages, without
+    /// annotation and predictions.
     ///
     /// # Panics
     /// If `start > end` or `end > len()`.
@@ -186,13 +186,13 @@ impl Trace {
         self.select(start..end)
     }
 
-    /// The requests at these indices, with pages numbered anew and the future and predictions
-    /// dropped.
+    /// The requests at these indices as a trace with renumbered pages, without annotation and
+    /// predictions.
     pub(crate) fn select(&self, indices: impl Iterator<Item = usize>) -> Self {
         self.select_as(indices, |id| id)
     }
 
-    /// As [`Trace::select`], with other ids: requests whose ids become equal ask for one page.
+    /// As [`Trace::select`], with ids mapped by `rename`: ids with equal images become one page.
     pub(crate) fn select_as(
         &self,
         indices: impl Iterator<Item = usize>,
@@ -202,14 +202,14 @@ impl Trace {
         for index in indices {
             let mut record = self.record(index, NextAccess::Unknown);
             record.id = rename(record.id);
-            // A part of a trace that exists is never too large.
+            // A part of an existing trace never exceeds the limit.
             let _ = builder.push(record);
         }
         builder.finish().unwrap_or_default()
     }
 
-    /// The requests at these indices, with pages numbered anew, predictions kept, and the future
-    /// computed anew if it was known.
+    /// The requests at these indices as a trace with renumbered pages and the same predictions. It
+    /// is annotated if the whole trace is.
     pub(crate) fn sample(&self, indices: &[usize]) -> Self {
         let mut sample = self.select(indices.iter().copied());
         sample.future.known = self.future.known;
@@ -220,7 +220,7 @@ impl Trace {
         sample
     }
 
-    /// One request as a record, with what is known of its next access.
+    /// One request as a record, with its next access if the trace is annotated.
     ///
     /// # Panics
     /// If `index >= len()`.
@@ -245,21 +245,21 @@ impl Trace {
     }
 }
 
-/// Whether the trace knows when pages are requested next, and the indices once they were asked for.
+/// Whether the trace is annotated, and the lazily computed next accesses.
 #[derive(Clone, Debug, Default)]
 struct Future {
     known: bool,
     next: OnceLock<Vec<u32>>,
 }
 
-/// The indices follow from the pages, so that having computed them makes no difference.
+/// The next accesses follow from the pages, so whether they were computed is ignored.
 impl PartialEq for Future {
     fn eq(&self, other: &Self) -> bool {
         self.known == other.known
     }
 }
 
-/// Records that are taken in together.
+/// Records per block of the builder.
 const BLOCK: usize = 256;
 
 /// Collects records into columns.
@@ -268,8 +268,8 @@ struct Builder {
     numbering: Numbering,
     trace: Trace,
     block: Vec<Record>,
-    /// Whether every record so far said when its page is requested next.
-    knows_future: bool,
+    /// Whether every record so far has a known next access.
+    has_next_access: bool,
 }
 
 impl Builder {
@@ -277,13 +277,13 @@ impl Builder {
     fn push(&mut self, record: Record) -> Result<(), CacheError> {
         self.block.push(record);
         if self.block.len() == BLOCK {
-            self.take_in()?;
+            self.flush_block()?;
         }
         Ok(())
     }
 
     /// Moves the block into the columns.
-    fn take_in(&mut self) -> Result<(), CacheError> {
+    fn flush_block(&mut self) -> Result<(), CacheError> {
         let block = std::mem::take(&mut self.block);
         let trace = &mut self.trace;
         let before = trace.pages.len();
@@ -293,8 +293,9 @@ impl Builder {
                 limit: LIMIT as u64,
             });
         }
+        // Optional columns start when the first value needs them, filled with defaults up to here.
         if before == 0 {
-            self.knows_future = !block.is_empty();
+            self.has_next_access = !block.is_empty();
             let has_pc = block.first().is_some_and(|record| record.pc.is_some());
             trace.pcs = has_pc.then(Vec::new);
         }
@@ -304,6 +305,7 @@ impl Builder {
         if trace.times.is_none() && block.iter().any(|record| record.time != 0) {
             trace.times = Some(vec![0; before]);
         }
+        // Number the pages of the whole block at once, which overlaps cache misses.
         let ids = block.iter().map(|record| record.id);
         self.numbering
             .number(ids, &mut trace.original_ids, &mut trace.pages);
@@ -316,7 +318,7 @@ impl Builder {
         if let Some(pcs) = &mut trace.pcs {
             pcs.extend(block.iter().map(|record| record.pc.unwrap_or(0)));
         }
-        self.knows_future &= block
+        self.has_next_access &= block
             .iter()
             .all(|record| record.next != NextAccess::Unknown);
         self.block = block;
@@ -325,9 +327,9 @@ impl Builder {
     }
 
     fn finish(mut self) -> Result<Trace, CacheError> {
-        self.take_in()?;
+        self.flush_block()?;
         self.trace.pages.shrink_to_fit();
-        self.trace.future.known = self.knows_future;
+        self.trace.future.known = self.has_next_access;
         Ok(self.trace)
     }
 }

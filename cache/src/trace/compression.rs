@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::error::CacheError;
 
-/// The memory that decoding may take, in bytes: the highest preset, `xz -9`, needs half of it. A
-/// header can ask for 4 GiB. (zstd refuses windows above 128 MiB by itself.)
+/// Memory limit of xz decoding in bytes: twice what the highest preset, `xz -9`, needs. Without it a
+/// header can request 4 GiB. (zstd itself rejects windows above 128 MiB.)
 #[cfg(feature = "compression")]
 const XZ_MEMORY: u64 = 128 << 20;
 
-/// A compression that the suffix of a file name tells.
+/// A compression format, selected by the suffix of a file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -114,7 +114,7 @@ impl Compression {
 
     #[cfg(not(feature = "compression"))]
     fn needs_feature(path: &Path) -> CacheError {
-        CacheError::NeedsFeature {
+        CacheError::MissingFeature {
             path: path.to_owned(),
             feature: "compression",
         }

@@ -1,17 +1,17 @@
-//! The bytes that a format decodes: large blocks of the uncompressed stream, with the place in it.
+//! Buffered input of the decoders, with positions for errors.
 
 use std::io::Read;
 use std::path::PathBuf;
 
 use crate::error::{CacheError, Place};
 
-/// Bytes read at once: few enough to stay in the second-level cache, and more than a line.
+/// Buffer size in bytes: fits into the second-level cache and exceeds the maximum line.
 const BLOCK: usize = 128 * 1024;
 
-/// The longest line that a text format accepts, in bytes. It bounds the memory of a reader.
-pub(super) const LONGEST_LINE: usize = 64 * 1024;
+/// Maximum length of a line in bytes. It bounds the memory of a reader.
+pub(super) const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// What is wrong with a piece of a trace; the [`Input`] knows where it stands.
+/// A decoding error without its position, which [`Input`] adds.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) expected: String,
@@ -19,7 +19,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    /// What was expected, and the bytes that stood there instead.
+    /// What was expected, and the bytes found instead.
     #[cold]
     pub(super) fn new(expected: impl Into<String>, found: &[u8]) -> Self {
         const SHOWN: usize = 40;
@@ -31,7 +31,7 @@ impl Fault {
         }
     }
 
-    /// What was expected, and what was found in words.
+    /// What was expected, and a description of what was found.
     #[cold]
     pub(super) fn described(expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
@@ -47,12 +47,12 @@ pub(super) struct Input<'a> {
     format: &'static str,
     path: Option<PathBuf>,
     buffer: Vec<u8>,
-    /// The bytes read and not yet taken are `buffer[start..end]`.
+    /// The unconsumed bytes are `buffer[start..end]`.
     start: usize,
     end: usize,
     /// Offset in the stream of `buffer[start]`.
     offset: u64,
-    /// Number of lines taken.
+    /// Number of lines consumed.
     line: u64,
     ended: bool,
 }
@@ -76,13 +76,13 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The bytes at hand.
+    /// The unconsumed bytes in the buffer.
     #[inline]
     pub(super) fn window(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Takes bytes off the front of the window.
+    /// Consumes bytes of the window.
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start);
@@ -90,8 +90,8 @@ impl<'a> Input<'a> {
         self.offset += count as u64;
     }
 
-    /// Reads until the window holds `wanted` bytes (at most a block) or the stream ends; whether
-    /// it holds them.
+    /// Reads until the window holds `wanted` bytes (at most `BLOCK`) or the stream ends. Returns
+    /// whether it holds them.
     #[inline]
     pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, CacheError> {
         if self.end - self.start >= wanted {
@@ -103,6 +103,7 @@ impl<'a> Input<'a> {
     #[cold]
     fn refill(&mut self, wanted: usize) -> Result<bool, CacheError> {
         debug_assert!(wanted <= BLOCK);
+        // Move the unconsumed rest to the front, then read behind it.
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -122,17 +123,19 @@ impl<'a> Input<'a> {
         Ok(self.end >= wanted)
     }
 
-    /// The next line without its line end (a line feed, perhaps after a carriage return), `None`
-    /// at the end.
+    /// The next line without its terminator (LF or CRLF); `None` at the end.
     #[inline]
     pub(super) fn line(&mut self) -> Result<Option<&[u8]>, CacheError> {
         let mut searched = 0;
         let (length, taken) = loop {
             match memchr::memchr(b'\n', &self.window()[searched..]) {
+                // A complete line: its length, and the bytes to consume including the line feed.
                 Some(at) => break (searched + at, searched + at + 1),
                 None => {
+                    // No line feed yet: read more, without searching these bytes again. The limit applies
+                    // before reading, so an endless line cannot fill the memory.
                     searched = self.end - self.start;
-                    if searched > LONGEST_LINE {
+                    if searched > MAX_LINE_BYTES {
                         break (searched, searched);
                     }
                     if !self.fill(searched + 1)? {
@@ -145,9 +148,9 @@ impl<'a> Input<'a> {
             }
         };
         self.line += 1;
-        if length > LONGEST_LINE {
+        if length > MAX_LINE_BYTES {
             return Err(self.fault_on_line(Fault::described(
-                format!("a line of at most {LONGEST_LINE} bytes"),
+                format!("a line of at most {MAX_LINE_BYTES} bytes"),
                 "a longer one",
             )));
         }
@@ -157,13 +160,13 @@ impl<'a> Input<'a> {
         Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
-    /// The error for a fault that begins `ahead` bytes into the window.
+    /// The error for a fault at `ahead` bytes into the window.
     #[cold]
     pub(super) fn fault_at(&self, ahead: usize, fault: Fault) -> CacheError {
         self.error(Place::Byte(self.offset + ahead as u64), fault)
     }
 
-    /// The error for a fault in the line that was taken last.
+    /// The error for a fault in the last consumed line.
     #[cold]
     pub(super) fn fault_on_line(&self, fault: Fault) -> CacheError {
         self.error(Place::Line(self.line), fault)

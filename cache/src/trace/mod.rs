@@ -1,4 +1,4 @@
-//! Traces: reading and writing them as [`Record`]s, and holding them as dense columns ([`Trace`]).
+//! Traces: files of [`Record`]s, and dense columns in memory ([`Trace`]).
 
 #[cfg(feature = "compression")]
 mod archive;
@@ -12,7 +12,6 @@ mod numbering;
 mod options;
 mod reader;
 mod record;
-mod summary;
 mod writer;
 
 #[cfg(feature = "compression")]
@@ -22,5 +21,4 @@ pub use format::TraceFormat;
 pub use options::{Column, CsvOptions, ReadOptions};
 pub use reader::{Reader, open};
 pub use record::{NextAccess, Record};
-pub use summary::{Quantiles, Sets, Summary};
 pub use writer::{write, write_to};

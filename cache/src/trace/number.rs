@@ -2,7 +2,7 @@
 
 use crate::trace::input::Fault;
 
-/// Reads a decimal number without sign; `None` when it is not one or exceeds 64 bits.
+/// Parses an unsigned decimal number; `None` if malformed or beyond 64 bits.
 #[inline]
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -10,6 +10,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     }
     let mut value: u64 = 0;
     // Nineteen digits never overflow.
+    // The fast path needs no overflow checks: 10^19 - 1 < 2^64.
     if digits.len() < 20 {
         for &digit in digits {
             let digit = digit.wrapping_sub(b'0');
@@ -30,7 +31,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// Reads a hexadecimal number after `0x` or `0X`; `None` when it is not one or exceeds 64 bits.
+/// Parses a hexadecimal number with prefix `0x` or `0X`; `None` if malformed or beyond 64 bits.
 #[inline]
 pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
     let digits = text
@@ -47,6 +48,7 @@ pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
             b'A'..=b'F' => digit - b'A' + 10,
             _ => return None,
         };
+        // The next shift would drop bits.
         if value >> 60 != 0 {
             return None;
         }
@@ -55,13 +57,13 @@ pub(super) fn hexadecimal(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// A time stamp: a decimal number from 0, whose fraction is dropped.
+/// Parses a time stamp, a nonnegative decimal number; its fraction is truncated.
 #[inline]
 pub(super) fn whole_part(text: &[u8]) -> Result<u64, Fault> {
     if let Some(time) = decimal(text) {
         return Ok(time);
     }
-    let fault = || Fault::new("a time from 0 below 2^64", text);
+    let fault = || Fault::new("a time in 0..2^64", text);
     let (whole, fraction) = match memchr::memchr(b'.', text) {
         None => (text, &b""[..]),
         Some(point) => (&text[..point], &text[point + 1..]),
@@ -72,16 +74,15 @@ pub(super) fn whole_part(text: &[u8]) -> Result<u64, Fault> {
     decimal(whole).ok_or_else(fault)
 }
 
-/// The size of an object.
+/// Parses the size of an object.
 #[inline]
 pub(super) fn size(text: &[u8]) -> Result<u32, Fault> {
     decimal(text)
         .and_then(|size| u32::try_from(size).ok())
-        .ok_or_else(|| Fault::new("a size from 0 below 2^32", text))
+        .ok_or_else(|| Fault::new("a size in 0..2^32", text))
 }
 
-/// The fixed 64-bit hash of an id that is not a number: FNV-1a, the same on every platform and in
-/// every version.
+/// The 64-bit hash of a non-numeric id: FNV-1a, fixed across platforms and versions.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;

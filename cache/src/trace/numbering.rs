@@ -1,37 +1,36 @@
-//! Numbering the pages of a trace densely, in the order of first appearance.
+//! Dense numbering of the pages of a trace, in order of first appearance.
 
 use std::hint::black_box;
 
 use crate::request::PageId;
 
-/// Marks a free slot, and an id that was not seen.
+/// Marks a free slot, and an unseen id in a block.
 const FREE: PageId = PageId::MAX;
 
-/// Ids in a block, a power of two.
+/// Ids per block, a power of two.
 const WIDTH: usize = 16;
 
-/// Where a block holds fewer ids than this on average, blocks do not pay.
+/// Minimum average number of seen ids per block; below it, blocks are abandoned.
 const DENSE: usize = 3;
 
-/// From ids to numbers.
+/// A map from ids to dense numbers.
 ///
-/// Numbering is most of the time that loading a trace takes, and waiting for memory is most of
-/// numbering. Traces of blocks and addresses run through neighboring ids: a table with linear
-/// probing leads from a group of 16 ids to the numbers of all 16, so that one look-up serves a run,
-/// and the table is small. Where ids turn out to be scattered, the table leads from each id to its
-/// number. Either way a batch of ids is numbered in two passes, the first of which has the
-/// processor fetch the table's lines for all of them at once.
+/// Numbering dominates the time of loading a trace, and memory latency dominates numbering. Traces of
+/// blocks and addresses contain runs of neighboring ids, so the hash table (linear probing) maps
+/// blocks of 16 consecutive ids to their 16 numbers: one lookup serves a run, and the table is small.
+/// If the ids turn out to be scattered, the table maps single ids instead. A batch is processed in two
+/// passes, of which the first only touches the table's cache lines, so that their misses overlap.
 pub(super) struct Numbering {
     /// At most two thirds full.
     slots: Vec<Slot>,
     taken: usize,
-    /// The numbers by block; `None` when ids are scattered.
+    /// The numbers by block; `None` if ids are scattered.
     blocks: Option<Vec<[PageId; WIDTH]>>,
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The id, or the id over the width of a block.
+    /// The id, or the id divided by `WIDTH`.
     key: u64,
     /// The number, or the index of the block.
     value: u32,
@@ -48,14 +47,15 @@ impl Default for Numbering {
 }
 
 impl Numbering {
-    /// Appends the numbers of these ids to `pages`, and ids that are new to `ids`, where their
-    /// place is their number.
+    /// Appends the numbers of a batch of ids to `pages`, and new ids to `ids`, whose index is their
+    /// number.
     pub(super) fn number(
         &mut self,
         batch: impl Iterator<Item = u64> + Clone,
         ids: &mut Vec<u64>,
         pages: &mut Vec<PageId>,
     ) {
+        // Reserve for the worst case of all-new ids, so that the passes below never rehash.
         let (_, upper) = batch.size_hint();
         self.reserve(upper.unwrap_or(0), ids);
         let Self {
@@ -64,13 +64,17 @@ impl Numbering {
             blocks,
         } = self;
         if let Some(blocks) = blocks {
+            // Pass 1: touch the home slots of the whole batch.
             let keys = batch.clone().map(|id| id / WIDTH as u64);
-            fetch(slots, keys);
+            prefetch(slots, keys);
+            // Pass 2: look up each id in order. Runs within one block skip the hash table; keys are below
+            // 2^60, so `u64::MAX` matches none.
             let mut last = (u64::MAX, 0);
             for id in batch {
                 let key = id / WIDTH as u64;
                 if key != last.0 {
                     let next = blocks.len() as u32;
+                    // The index of the next block is fresh, so getting it back means insertion.
                     let value = find_or_insert(slots, key, next);
                     if value == next {
                         blocks.push([FREE; WIDTH]);
@@ -78,6 +82,7 @@ impl Numbering {
                     }
                     last = (key, value);
                 }
+                // Within the block, the id's low bits select its number.
                 let number = &mut blocks[last.1 as usize][id as usize % WIDTH];
                 if *number == FREE {
                     *number = ids.len() as PageId;
@@ -86,7 +91,7 @@ impl Numbering {
                 pages.push(*number);
             }
         } else {
-            fetch(slots, batch.clone());
+            prefetch(slots, batch.clone());
             for id in batch {
                 let next = ids.len() as PageId;
                 let page = find_or_insert(slots, id, next);
@@ -99,7 +104,7 @@ impl Numbering {
         }
     }
 
-    /// Makes room for this many new keys, and gives up the blocks when they are mostly empty.
+    /// Reserves capacity for `more` new keys. Switches to single ids if the blocks are mostly empty.
     #[inline]
     fn reserve(&mut self, more: usize, ids: &[u64]) {
         let mut needed = (self.taken + more) * 3 / 2 + 1;
@@ -110,6 +115,8 @@ impl Numbering {
             key: 0,
             value: FREE,
         };
+        // The table must grow. If blocks hold fewer than `DENSE` ids on average, rebuild it by single
+        // ids from the list of ids, whose indices are their numbers.
         if self.taken > 0 && self.blocks.is_some() && ids.len() < DENSE * self.taken {
             self.blocks = None;
             self.taken = ids.len();
@@ -120,6 +127,7 @@ impl Numbering {
             }
             return;
         }
+        // Otherwise rehash into a larger table with the same kind of keys.
         let len = needed.next_power_of_two().max(1 << 11);
         for slot in std::mem::replace(&mut self.slots, vec![free; len]) {
             if slot.value != FREE {
@@ -129,15 +137,16 @@ impl Numbering {
     }
 }
 
-/// Has the processor fetch the slots where the search for these keys begins.
+/// Loads the home slots of these keys into the processor's caches.
 #[inline]
-fn fetch(slots: &[Slot], keys: impl Iterator<Item = u64>) {
+fn prefetch(slots: &[Slot], keys: impl Iterator<Item = u64>) {
     let mask = slots.len().wrapping_sub(1);
+    // The sum makes the loads observable; they are independent, so the processor overlaps them.
     let fetched = keys.map(|key| slots[home(key, mask)].value);
     black_box(fetched.fold(0, u32::wrapping_add));
 }
 
-/// The value of a key; `value` when the key was not there.
+/// The value of a key, after inserting `value` if the key is absent.
 #[inline]
 fn find_or_insert(slots: &mut [Slot], key: u64, value: u32) -> u32 {
     let mask = slots.len().wrapping_sub(1);
@@ -155,8 +164,8 @@ fn find_or_insert(slots: &mut [Slot], key: u64, value: u32) -> u32 {
     }
 }
 
-/// The slot where the search for a key begins. Keys that differ in the lowest two bits only begin
-/// at neighboring slots: neighboring keys often come together, and then share cache lines.
+/// The home slot of a key. Keys that differ in the lowest two bits only have neighboring home slots:
+/// neighboring keys often occur together, and then share a cache line.
 #[inline]
 fn home(key: u64, mask: usize) -> usize {
     const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15;

@@ -1,30 +1,30 @@
-//! How to read a trace.
+//! Options for reading traces.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::error::CacheError;
 
-/// How to read a trace, beyond its format.
+/// Options for reading a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// The largest number of requests to accept: one more is an error. It bounds what a small
-    /// compressed file, or one line of an ARC trace, can expand to. `None` for no limit.
+    /// Maximum number of requests; more are an error. It bounds the expansion of a small compressed
+    /// file or of one line of an ARC trace. `None` for no limit.
     pub max_records: Option<u64>,
     /// The columns of a csv trace.
     pub csv: CsvOptions,
 }
 
 impl ReadOptions {
-    /// With a limit on the number of requests.
+    /// Sets the maximum number of requests.
     #[must_use]
     pub fn max_records(mut self, limit: u64) -> Self {
         self.max_records = Some(limit);
         self
     }
 
-    /// With these columns of a csv trace.
+    /// Sets the columns of a csv trace.
     #[must_use]
     pub fn csv(mut self, csv: CsvOptions) -> Self {
         self.csv = csv;
@@ -34,14 +34,14 @@ impl ReadOptions {
 
 /// The columns of a csv trace.
 ///
-/// It is parsed from the notation of libCacheSim's option `-t`: `key=value` pairs, separated by
-/// commas. The keys are `time-col`, `obj-id-col`, `obj-size-col`, `next-access-col` and `pc-col`,
-/// whose value is a column's number from 1 or its name in the header; `delimiter`, whose value is
-/// one character, `\t` or `,`; `has-header` and `obj-id-is-num`, which are `true` or `false`.
+/// It parses the syntax of libCacheSim's option `-t`: comma-separated `key=value` pairs. The keys are
+/// `time-col`, `obj-id-col`, `obj-size-col`, `next-access-col` and `pc-col`, with a column number from
+/// 1 or a column name of the header; `delimiter`, with one character, `\t` or `,`; `has-header` and
+/// `obj-id-is-num`, with `true` or `false`.
 ///
-/// Without any column, the columns are found by their usual names in the header: `time` or
-/// `timestamp`, `id`, `obj_id`, `object`, `key` or `lbn`, `size` or `obj_size`, `next` or
-/// `next_access_vtime`, `pc`.
+/// Without any column, the columns are found by conventional names in the header: `time` or
+/// `timestamp`; `id`, `obj_id`, `object`, `key` or `lbn`; `size` or `obj_size`; `next` or
+/// `next_access_vtime`; `pc`.
 ///
 /// ```
 /// use septet_cache::trace::{Column, CsvOptions};
@@ -55,21 +55,21 @@ impl ReadOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CsvOptions {
-    /// The time stamps, whose fraction is dropped.
+    /// The time stamps; fractions are truncated.
     pub time: Option<Column>,
-    /// The ids: numbers (decimal, or hexadecimal after `0x`) or any other text, which is hashed.
+    /// The ids: numbers (decimal, or hexadecimal with `0x`); other text is hashed.
     pub id: Option<Column>,
     /// The sizes in bytes.
     pub size: Option<Column>,
-    /// The numbers of the next accesses, counted from 1 at the start of the trace; -1 for never.
+    /// The next accesses as request numbers from 1; -1 for never.
     pub next: Option<Column>,
     /// The program counters.
     pub pc: Option<Column>,
-    /// The character between columns. `None`: the most frequent of comma, tab, semicolon and bar
-    /// in the first line.
+    /// The column separator. `None`: the most frequent of comma, tab, semicolon and bar in the
+    /// first line.
     pub delimiter: Option<u8>,
-    /// Whether the first line names the columns. `None`: it does when one of the columns above is
-    /// given by name, or when no field of the line is a number.
+    /// Whether the first line is a header. `None`: it is if a column above is given by name, or if
+    /// no field of the line is a number.
     pub header: Option<bool>,
     /// Whether an id that is not a number is an error.
     pub numeric_ids: bool,
@@ -78,9 +78,9 @@ pub struct CsvOptions {
 /// A column of a csv trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Its number, from 1.
+    /// The column with this number, from 1.
     Number(NonZeroUsize),
-    /// Its name in the header.
+    /// The column with this name in the header.
     Name(String),
 }
 
@@ -88,7 +88,7 @@ impl Column {
     /// The column with this number.
     ///
     /// # Errors
-    /// [`CacheError::Argument`] for 0: columns count from 1.
+    /// [`CacheError::Argument`] for 0.
     pub fn number(number: usize) -> Result<Self, CacheError> {
         NonZeroUsize::new(number)
             .map(Self::Number)
@@ -126,7 +126,7 @@ impl FromStr for CsvOptions {
             let (key, after) = rest.split_once('=').ok_or_else(|| CacheError::Argument {
                 name: "trace parameters",
                 value: rest.to_owned(),
-                expected: "key=value pairs, separated by commas",
+                expected: "comma-separated key=value pairs",
             })?;
             // A comma may be the value itself: `delimiter=,`.
             let (value, after) = match after.strip_prefix(',') {
@@ -150,8 +150,8 @@ impl CsvOptions {
             "next-access-col" | "next-access-field" => self.next = column()?,
             "pc-col" => self.pc = column()?,
             "delimiter" => self.delimiter = Some(delimiter(value)?),
-            "has-header" | "header" => self.header = Some(truth("has-header", value)?),
-            "obj-id-is-num" => self.numeric_ids = truth("obj-id-is-num", value)?,
+            "has-header" | "header" => self.header = Some(parse_bool("has-header", value)?),
+            "obj-id-is-num" => self.numeric_ids = parse_bool("obj-id-is-num", value)?,
             _ => {
                 return Err(CacheError::UnknownName {
                     what: "trace parameter",
@@ -180,7 +180,7 @@ fn delimiter(value: &str) -> Result<u8, CacheError> {
     }
 }
 
-fn truth(name: &'static str, value: &str) -> Result<bool, CacheError> {
+fn parse_bool(name: &'static str, value: &str) -> Result<bool, CacheError> {
     match value.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "y" => Ok(true),
         "false" | "0" | "no" | "n" => Ok(false),

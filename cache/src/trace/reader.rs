@@ -1,4 +1,4 @@
-//! Reading a trace, record by record.
+//! Streaming readers of traces.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use crate::trace::input::Input;
 use crate::trace::options::ReadOptions;
 use crate::trace::record::Record;
 
-/// Opens a trace file. Files whose names end in `.gz`, `.zst` or `.xz` are read uncompressed.
+/// Opens a trace file. Files with the suffix `.gz`, `.zst` or `.xz` are decompressed.
 ///
 /// ```no_run
 /// use septet_cache::trace::{self, ReadOptions, Trace, TraceFormat};
@@ -24,8 +24,8 @@ use crate::trace::record::Record;
 /// ```
 ///
 /// # Errors
-/// [`CacheError::File`] when the file cannot be opened, [`CacheError::NeedsFeature`] when it is
-/// compressed and the crate was built without the feature `compression`.
+/// [`CacheError::File`] if the file cannot be opened; [`CacheError::MissingFeature`] if it is
+/// compressed and the feature `compression` is disabled.
 pub fn open(
     path: &Path,
     format: TraceFormat,
@@ -51,10 +51,9 @@ pub fn open(
     Ok(reader)
 }
 
-/// The records of a trace, read in blocks from any stream of uncompressed bytes.
+/// An iterator over the records of a trace, read in blocks from a stream of uncompressed bytes.
 ///
-/// It is an iterator; after the first error it ends. It takes a constant amount of memory, about
-/// a quarter of a megabyte.
+/// It ends after the first error. Memory: about 256 kB.
 ///
 /// ```
 /// use septet_cache::trace::{ReadOptions, Reader, Trace, TraceFormat};
@@ -68,13 +67,13 @@ pub fn open(
 pub struct Reader<'a> {
     input: Input<'a>,
     decoder: Box<dyn Decode>,
-    /// Records decoded and, up to `taken`, handed out.
+    /// Decoded records; those before `taken` were returned.
     batch: Vec<Record>,
     taken: usize,
-    /// Records that may still be decoded, and the limit it comes from.
+    /// Records until the limit is reached, and the limit.
     left: u64,
     limit: u64,
-    /// What follows the batch.
+    /// The state after the batch.
     state: State,
     progress: Option<Progress>,
 }
@@ -91,7 +90,7 @@ struct Progress {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the uncompressed bytes of a trace.
+    /// A reader of the uncompressed bytes of a trace.
     pub fn new(source: impl Read + Send + 'a, format: TraceFormat, options: &ReadOptions) -> Self {
         Self::build(Box::new(source), format, options, None)
     }
@@ -115,7 +114,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many bytes of the file have been read, and how many it has; `None` for a stream.
+    /// Bytes read and total bytes of the file, before decompression; `None` for a stream.
     #[must_use]
     pub fn progress(&self) -> Option<(u64, u64)> {
         self.progress
@@ -123,23 +122,7 @@ impl<'a> Reader<'a> {
             .map(|progress| (progress.taken.load(Ordering::Relaxed), progress.length))
     }
 
-    /// The next records, up to about a thousand; empty at the end. The fast way to read a long
-    /// trace.
-    ///
-    /// # Errors
-    /// What is wrong with the record behind those handed out so far.
-    pub fn next_batch(&mut self) -> Result<&[Record], CacheError> {
-        if self.taken == self.batch.len() {
-            self.refill();
-            if self.batch.is_empty() {
-                return self.take_error().map_or(Ok(&[]), Err);
-            }
-        }
-        let start = std::mem::replace(&mut self.taken, self.batch.len());
-        Ok(&self.batch[start..])
-    }
-
-    /// The error behind the last batch, once.
+    /// The error after the last batch, returned once.
     fn take_error(&mut self) -> Option<CacheError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Failed(error) => Some(error),
@@ -147,7 +130,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Decodes the next batch; afterwards, the batch is empty only at the end or before an error.
+    /// Decodes the next batch. It is then empty only at the end or before an error.
     fn refill(&mut self) {
         self.batch.clear();
         self.taken = 0;
@@ -159,6 +142,7 @@ impl<'a> Reader<'a> {
             Ok(()) if self.batch.is_empty() => self.state = State::Ended,
             Ok(()) => {}
         }
+        // The record after the last allowed one is an error; those before it are still returned.
         if self.batch.len() as u64 > self.left {
             self.batch.truncate(self.left as usize);
             self.state = State::Failed(CacheError::TooLarge {
@@ -197,7 +181,7 @@ impl std::fmt::Debug for Reader<'_> {
     }
 }
 
-/// Counts the bytes that are read.
+/// A reader that counts the bytes read.
 struct Counted<R> {
     source: R,
     count: Arc<AtomicU64>,

@@ -1,24 +1,24 @@
-//! One request as trace files hold it.
+//! Records of trace files.
 
-/// One request as trace files hold it. Formats that lack a field leave its default.
+/// A request in a trace file. Fields that a format lacks have their default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Record {
-    /// Time stamp in the unit of the trace (usually seconds); 0 when the format has none.
+    /// Time stamp in the unit of the trace (usually seconds); 0 by default.
     pub time: u64,
     /// The page, object or address.
     pub id: u64,
-    /// Size in bytes; 1 when the format has none.
+    /// Size in bytes; 1 by default.
     pub size: u32,
-    /// When the same id is requested next.
+    /// The next request of the same id.
     pub next: NextAccess,
     /// Address of the instruction that made the request.
     pub pc: Option<u64>,
 }
 
 impl Record {
-    /// A record of unit size with nothing but an id.
+    /// A unit-size record without further fields.
     #[must_use]
-    pub fn of(id: u64) -> Self {
+    pub fn from_id(id: u64) -> Self {
         Self {
             id,
             size: 1,
@@ -27,16 +27,16 @@ impl Record {
     }
 }
 
-/// When an id is requested next.
+/// The next request of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum NextAccess {
-    /// The trace does not say.
+    /// Not recorded.
     #[default]
     Unknown,
-    /// Not again.
+    /// None.
     Never,
-    /// At the request of this number, counted from 1 at the start of the trace, as the files of
-    /// libCacheSim do. Readers accept files that count from 0 too, so a number read from a file
-    /// tells the order of accesses rather than an index.
+    /// The request with this number, from 1 at the start of the trace, as in libCacheSim's files.
+    /// Readers also accept files that count from 0, so a number read from a file gives an order
+    /// of accesses, not an exact index.
     At(u64),
 }

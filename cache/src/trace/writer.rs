@@ -10,12 +10,11 @@ use crate::trace::columns::Trace;
 use crate::trace::compression::Compression;
 use crate::trace::format::TraceFormat;
 
-/// Writes a trace to a file. Files whose names end in `.gz`, `.zst` or `.xz` are compressed.
+/// Writes a trace to a file. Files with the suffix `.gz`, `.zst` or `.xz` are compressed.
 ///
-/// The file appears whole or not at all: it is written under a temporary name in the same folder
-/// and then renamed. Formats that hold the future get it computed when the trace does not know
-/// it. What a format has no field for is lost: `txt` keeps the ids only, `vscsi`, `time-id-size`
-/// and `csv` without a `next` column forget the future.
+/// The write is atomic: to a temporary file in the same folder, which is then renamed. Formats with
+/// next accesses annotate the trace if necessary. Fields that the format lacks are dropped: `txt`
+/// keeps only the ids; `vscsi`, `time-id-size` and `csv` without a `next` column drop next accesses.
 ///
 /// ```no_run
 /// use septet_cache::trace::{self, Trace, TraceFormat};
@@ -26,10 +25,10 @@ use crate::trace::format::TraceFormat;
 /// ```
 ///
 /// # Errors
-/// [`CacheError::File`] when the file cannot be written, [`CacheError::DoesNotFit`] for a value
-/// that the format has no room for, [`CacheError::UnknownName`] for a format that is only read
-/// ([`TraceFormat::WRITABLE`] are written), [`CacheError::NeedsFeature`] for a compressed file
-/// without the feature `compression`.
+/// [`CacheError::File`] if the file cannot be written; [`CacheError::ValueOutOfRange`] if a value
+/// exceeds the range of its field; [`CacheError::UnknownName`] for a format not in
+/// [`TraceFormat::WRITABLE`]; [`CacheError::MissingFeature`] for a compressed file without the
+/// feature `compression`.
 pub fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<(), CacheError> {
     let file_error = |source| CacheError::File {
         path: path.to_owned(),
@@ -47,24 +46,24 @@ pub fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<(), Cach
     fs::rename(&temporary.path, path).map_err(file_error)
 }
 
-/// Writes a trace, uncompressed, to any sink; it should be buffered.
+/// Writes a trace, uncompressed, to a sink, which should be buffered.
 ///
 /// # Errors
-/// As [`write()`], with [`CacheError::Stream`] when the sink fails.
+/// As [`write()`], with [`CacheError::Stream`] if the sink fails.
 pub fn write_to(
     mut sink: impl Write,
     format: TraceFormat,
     trace: &Trace,
 ) -> Result<(), CacheError> {
     let mut trace = Cow::Borrowed(trace);
-    if format.holds_future() && trace.next().is_none() {
+    if format.has_next_access() && trace.next().is_none() {
         trace.to_mut().annotate();
     }
     format.encode(&trace, &mut sink)?;
     Ok(sink.flush()?)
 }
 
-/// A file that is removed unless it was renamed.
+/// A temporary file, removed on drop unless renamed.
 struct Temporary {
     path: PathBuf,
 }

@@ -1,5 +1,5 @@
 //! Writes a small well-formed input for each target into `fuzz/corpus/`, from which fuzzing starts:
-//! magic numbers and checksums are out of reach for chance.
+//! random bytes do not hit magic numbers and checksums.
 
 use std::error::Error;
 use std::fs;
@@ -98,7 +98,7 @@ fn sample() -> Result<Trace, Box<dyn Error>> {
         median: 1000.0,
         sigma: 3.0,
     };
-    let requests = sizes.give(pattern.requests(&seed)?, &seed)?;
+    let requests = sizes.assign(pattern.requests(&seed)?, &seed)?;
     let records = requests.take(REQUESTS).zip(0..).map(|(mut record, time)| {
         record.time = time;
         Ok(record)

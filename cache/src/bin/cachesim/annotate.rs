@@ -10,14 +10,14 @@ use crate::input::{self, Format, Input};
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// The file to write.
+    /// Output file.
     output: PathBuf,
-    /// Its format: one that holds the time of the next request.
+    /// Output format, which must have a next-access field.
     #[arg(value_parser = parse_format, default_value = "oracleGeneral")]
     output_format: Format,
 }
 
-/// The formats that hold the future.
+/// The formats with a next-access field.
 const FORMATS: [&str; 3] = ["oracleGeneral", "lcs", "csv"];
 
 fn parse_format(name: &str) -> Result<Format, String> {
@@ -28,7 +28,7 @@ fn parse_format(name: &str) -> Result<Format, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let format = input::format_of(&arguments.output, arguments.output_format)?;
+    let format = input::resolve_format(&arguments.output, arguments.output_format)?;
     let mut trace = arguments.input.load()?;
     trace.annotate();
     input::write(&arguments.output, format, &trace)

@@ -11,7 +11,7 @@ use crate::input::{self, Format, Input};
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// The file to write.
+    /// Output file.
     output: PathBuf,
     #[arg(value_parser = input::parse_format, default_value = "auto", help = format_help())]
     output_format: Format,
@@ -19,11 +19,11 @@ pub(crate) struct Arguments {
 
 fn format_help() -> String {
     let names = TraceFormat::WRITABLE.map(TraceFormat::name).join(", ");
-    format!("Its format, or `auto` to tell it by the file's name [formats: {names}]")
+    format!("Output format, or `auto` to detect it by file name [formats: {names}]")
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let format = input::format_of(&arguments.output, arguments.output_format)?;
+    let format = input::resolve_format(&arguments.output, arguments.output_format)?;
     let trace = arguments.input.load()?;
     input::write(&arguments.output, format, &trace)
 }

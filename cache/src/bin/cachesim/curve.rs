@@ -19,14 +19,13 @@ pub(crate) struct Arguments {
     input: Input,
     #[command(flatten)]
     policies: Policies,
-    /// Cache sizes, as for `sim`. Without them, 30 sizes from 1/1000 of the working set to all of
-    /// it.
+    /// Cache sizes, as for `sim`. Default: 30 sizes from 1/1000 of the working set to all of it.
     sizes: Option<String>,
-    /// Keep this part of the objects, by a hash, and scale the sizes alike: faster, less exact.
-    /// LRU on unit sizes is exact in one pass at 1.
+    /// Sampling rate of objects (SHARDS); lower is faster and less accurate. At 1, LRU on unit
+    /// sizes takes one exact pass.
     #[arg(long, default_value_t = 1.0)]
     rate: f64,
-    /// Print one JSON array.
+    /// Print a JSON array.
     #[arg(long)]
     json: bool,
 }
@@ -39,18 +38,21 @@ struct Point {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // 1. Load the trace and resolve the sizes, which may be fractions of its working set.
     let mut trace = arguments.input.load()?;
     let list = arguments.sizes.clone().unwrap_or_else(default_sizes);
     let mut sizes = sizes::parse(&list, &trace)?;
     sizes.sort_unstable();
     sizes.dedup();
+    // 2. Compute predictions once for all sizes, which requires that they do not depend on the size.
     let largest = sizes.last().copied().unwrap_or(1);
     ensure!(
         !arguments.policies.depend_on_capacity() || sizes.len() == 1,
-        "belady-bits differ from size to size: give one size, or use sim"
+        "belady-bits depends on the cache size: give one size, or use sim"
     );
     arguments.policies.prepare(&mut trace, largest)?;
     let seed = arguments.policies.seed();
+    // 3. One curve per policy, in parallel.
     let points: Result<Vec<Vec<Point>>> = arguments
         .policies
         .specs()
@@ -79,6 +81,7 @@ fn points(
     rate: f64,
     seed: &SeedTree,
 ) -> Result<Vec<Point>> {
+    // LRU on unit sizes is a stack algorithm: one pass gives the exact curve.
     let exact = spec.to_string() == "LRU" && trace.sizes().is_none() && rate == 1.0;
     let ratios = if exact {
         let curve = LruCurve::new(trace);
@@ -94,7 +97,7 @@ fn points(
     Ok(sizes.iter().zip(ratios).map(point).collect())
 }
 
-/// Thirty fractions of the working set, evenly on a logarithmic scale.
+/// 30 fractions of the working set, log-spaced.
 fn default_sizes() -> String {
     let fractions: Vec<String> = (0..30)
         .map(|step| {

@@ -11,28 +11,30 @@ use septet_cache::trace::generate::{self, LogNormalSizes, Pattern, Phase};
 
 use crate::input::{self, Format};
 
-/// Patterns: Zipf(objects, alpha), DriftingZipf(objects, alpha, period), Scan(pages),
-/// StackDistance(alpha, pages), TwoPools(hot, cold), Uniform(pages), and with addresses and program
-/// counters mcf-like(lines), libquantum-like(lines), lbm-like(lines), astar-like(lines).
+/// Generate a trace.
 ///
-/// Parameters are given by name, and have defaults: "Zipf(objects=1000, alpha=0.9):50000".
+/// Patterns: Zipf(objects, alpha), DriftingZipf(objects, alpha, period), Scan(pages),
+/// StackDistance(alpha, pages), TwoPools(hot, cold), Uniform(pages). With addresses and program
+/// counters: mcf-like(lines), libquantum-like(lines), lbm-like(lines), astar-like(lines).
+///
+/// Parameters are named and have defaults: "Zipf(objects=1000, alpha=0.9):50000".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The file to write.
+    /// Output file.
     output: PathBuf,
-    /// Its format, or `auto` to tell it by the file's name.
+    /// Output format, or `auto` to detect it by file name.
     #[arg(value_parser = input::parse_format)]
     format: Format,
     /// The phases of the trace, each as PATTERN:REQUESTS.
     #[arg(required = true, value_name = "PATTERN:REQUESTS", value_parser = parse_phase)]
     phases: Vec<Phase>,
-    /// Go through the phases this many times.
+    /// Number of repetitions of the phases.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
-    /// The seed of all draws.
+    /// Random seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Give the objects log-normal sizes with this median in bytes.
+    /// Assign log-normal object sizes with this median in bytes.
     #[arg(long, value_name = "BYTES")]
     median_size: Option<f64>,
     /// The standard deviation of the natural logarithm of the sizes.
@@ -51,8 +53,9 @@ fn parse_phase(text: &str) -> Result<Phase> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let format = input::format_of(&arguments.output, arguments.format)?;
+    let format = input::resolve_format(&arguments.output, arguments.format)?;
     let seed = SeedTree::new(arguments.seed);
+    // Check the total length before generating anything.
     let once = arguments
         .phases
         .iter()
@@ -61,14 +64,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .and_then(|once| once.checked_mul(arguments.repeat))
         .filter(|&count| count < u32::MAX as usize && arguments.repeat < u32::MAX as usize);
     let Some(count) = count else {
-        bail!("a trace has fewer than {} requests", u32::MAX);
+        bail!("too many requests: expected fewer than {}", u32::MAX);
     };
     let phases = arguments.phases.repeat(arguments.repeat);
     let mut requests: generate::Requests =
         Box::new(generate::phases(&phases, &seed.child("requests"))?);
     if let Some(median) = arguments.median_size {
         let sigma = arguments.size_sigma;
-        requests = LogNormalSizes { median, sigma }.give(requests, &seed.child("sizes"))?;
+        requests = LogNormalSizes { median, sigma }.assign(requests, &seed.child("sizes"))?;
     }
     let template = "generating {wide_bar} {human_pos}/{human_len} {eta:>4} left";
     let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(template)?);

@@ -1,4 +1,4 @@
-//! The trace that a command reads.
+//! Input and output traces of the commands.
 
 use std::path::{Path, PathBuf};
 
@@ -8,30 +8,30 @@ use indicatif::{ProgressBar, ProgressStyle};
 use septet_cache::CacheError;
 use septet_cache::trace::{self, CsvOptions, ReadOptions, Trace, TraceFormat};
 
-/// The arguments that name a trace.
+/// The arguments of the input trace.
 #[derive(Args)]
 pub(crate) struct Input {
-    /// The file.
+    /// Input file.
     trace: PathBuf,
-    /// Its format, or `auto` to tell it by the file's name.
+    /// Input format.
     #[arg(value_parser = parse_format, help = format_help())]
     format: Format,
-    /// The columns of a csv trace: for example
+    /// Columns of a csv trace, for example
     /// "time-col=1, obj-id-col=2, obj-size-col=3, delimiter=,, has-header=true".
     #[arg(short = 't', long = "trace-type-params", default_value = "")]
     columns: CsvOptions,
-    /// Let every object count 1.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = parse_truth)]
+    /// Treat every object as of size 1.
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = parse_bool)]
     ignore_obj_size: bool,
-    /// Refuse traces with more requests than this, so that a small file cannot fill the memory.
+    /// Maximum number of requests, which bounds the memory that a small file can claim.
     #[arg(long, value_name = "REQUESTS", default_value_t = 1 << 28)]
     max_records: u64,
 }
 
-/// A format, if it was told.
+/// A format; `None` to detect it by file name.
 pub(crate) type Format = Option<TraceFormat>;
 
-/// Reads the name of a format, or `auto`.
+/// Parses the name of a format, or `auto`.
 pub(crate) fn parse_format(name: &str) -> Result<Format, CacheError> {
     match name {
         "auto" => Ok(None),
@@ -41,11 +41,11 @@ pub(crate) fn parse_format(name: &str) -> Result<Format, CacheError> {
 
 fn format_help() -> String {
     let names = TraceFormat::ALL.map(TraceFormat::name).join(", ");
-    format!("Its format, or `auto` to tell it by the file's name [formats: {names}]")
+    format!("Input format, or `auto` to detect it by file name [formats: {names}]")
 }
 
-/// `true` or `false`, or 1 or 0 as libCacheSim has it.
-fn parse_truth(text: &str) -> Result<bool, &'static str> {
+/// Parses `true`, `false`, or 1 and 0 as in libCacheSim.
+fn parse_bool(text: &str) -> Result<bool, &'static str> {
     match text {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
@@ -53,19 +53,21 @@ fn parse_truth(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// The format that was told, or that the name of the file tells.
-pub(crate) fn format_of(path: &Path, told: Format) -> Result<TraceFormat> {
-    told.or_else(|| TraceFormat::detect(path)).with_context(|| {
-        let names = TraceFormat::ALL.map(TraceFormat::name).join(", ");
-        let path = path.display();
-        format!("{path}: the name does not tell the format; give one of {names}")
-    })
+/// The given format, or the one detected by file name.
+pub(crate) fn resolve_format(path: &Path, format: Format) -> Result<TraceFormat> {
+    format
+        .or_else(|| TraceFormat::detect(path))
+        .with_context(|| {
+            let names = TraceFormat::ALL.map(TraceFormat::name).join(", ");
+            let path = path.display();
+            format!("{path}: cannot detect the format by file name; specify one of {names}")
+        })
 }
 
 impl Input {
     /// Reads the trace, with a progress bar on a terminal.
     pub(crate) fn load(&self) -> Result<Trace> {
-        let format = format_of(&self.trace, self.format)?;
+        let format = resolve_format(&self.trace, self.format)?;
         let mut options = ReadOptions::default().csv(self.columns.clone());
         options.max_records = Some(self.max_records);
         let mut reader = trace::open(&self.trace, format, &options)?;
@@ -74,6 +76,7 @@ impl Input {
         let bar = ProgressBar::new(length)
             .with_style(ProgressStyle::with_template(template)?)
             .with_message(format!("reading {}", self.trace.display()));
+        // Update the bar every 65536 records: asking for each would dominate fast formats.
         let mut until_shown = 0_u32;
         let records = std::iter::from_fn(|| {
             if until_shown == 0 {
@@ -94,7 +97,7 @@ impl Input {
     }
 }
 
-/// Writes a trace, with a sign of life on a terminal.
+/// Writes a trace, with a spinner on a terminal.
 pub(crate) fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<()> {
     const TICK: std::time::Duration = std::time::Duration::from_millis(200);
     let spinner = ProgressBar::new_spinner().with_message(format!("writing {}", path.display()));

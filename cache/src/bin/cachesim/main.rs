@@ -14,10 +14,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Simulates replacement policies on traces, and works on the traces.
+/// Simulates cache replacement policies on traces; generates, converts and analyzes traces.
 ///
-/// Traces are named as libCacheSim does: a file, then its format. Files that end in .gz, .zst or
-/// .xz are compressed.
+/// As in libCacheSim, a trace is given by its file and its format. Files with the suffix .gz, .zst
+/// or .xz are compressed.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -27,17 +27,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print what a trace is like: counts, popularity, reuse.
+    /// Print summary statistics of a trace: counts, popularity, reuse.
     Analyze(analyze::Arguments),
-    /// Add to a trace when each page is requested next.
+    /// Add next accesses to a trace.
     Annotate(annotate::Arguments),
-    /// Write a trace in another format.
+    /// Convert a trace to another format.
     Convert(convert::Arguments),
     /// Generate a trace.
     Gen(generate::Arguments),
-    /// Print miss-ratio curves.
+    /// Compute miss-ratio curves.
     Mrc(curve::Arguments),
-    /// Simulate policies at cache sizes.
+    /// Simulate policies at several cache sizes.
     Sim(simulate::Arguments),
 }
 
@@ -52,10 +52,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads the output has seen enough: `cachesim .. | head`.
+        // The reader of the output has exited: `cachesim .. | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // When standard error is closed, the exit code alone tells.
+            // If standard error is closed, only the exit code remains.
             let _ = writeln!(io::stderr(), "cachesim: {error:#}");
             ExitCode::FAILURE
         }

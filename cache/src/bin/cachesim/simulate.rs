@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::input::Input;
 use crate::sizes;
 
-/// Requests between two steps of the progress bar.
+/// Requests per update of the progress bar.
 const STEP: usize = 1 << 18;
 
 #[derive(clap::Args)]
@@ -24,35 +24,35 @@ pub(crate) struct Arguments {
     input: Input,
     #[command(flatten)]
     policies: Policies,
-    /// Cache sizes, separated by commas: 5000, 1MiB, or fractions of the working set such as 0.01;
+    /// Comma-separated cache sizes: 5000, 1MiB, or fractions of the working set such as 0.01;
     /// `auto` for six fractions.
     sizes: String,
-    /// Take the ids for addresses of a cache with this many sets; the sizes are ways.
+    /// Treat ids as addresses of a cache with this number of sets; sizes are numbers of ways.
     #[arg(long)]
     sets: Option<u64>,
-    /// The bytes of a cache line.
+    /// Bytes per cache line.
     #[arg(long, default_value_t = 64, requires = "sets")]
     line_bytes: u64,
-    /// Print one JSON array.
+    /// Print a JSON array.
     #[arg(long)]
     json: bool,
 }
 
-/// The policies to run, and what they need.
+/// The policies and their requirements.
 #[derive(clap::Args)]
 pub(crate) struct Policies {
-    /// Policies, separated by commas: LRU,S3FIFO,Belady, or D(FtP,LRU,gamma=0.01).
+    /// Comma-separated policies: LRU,S3FIFO,Belady, or D(FtP,LRU,gamma=0.01).
     #[arg(value_parser = parse_policies)]
     policies: PolicyList,
-    /// The predictor for policies that follow predictions: popu, pleco, recency, reuse-table,
-    /// oracle, negated, log-normal:SIGMA, gaussian:SIGMA, drifting:AT, flipped:PROBABILITY,
-    /// belady-bits:FLIP.
+    /// Predictor for learned policies: popu, pleco, recency, reuse-table, oracle, negated,
+    /// log-normal:SIGMA, gaussian:SIGMA, drifting:AT, flipped:PROBABILITY,
+    /// belady-bits:PROBABILITY.
     #[arg(long)]
     predictor: Option<PredictorSpec>,
-    /// Compute when each page is requested next, for policies that look into the future.
+    /// Compute next accesses, for offline policies.
     #[arg(long)]
     annotate: bool,
-    /// The seed of everything random.
+    /// Random seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -61,21 +61,7 @@ pub(crate) struct Policies {
 struct PolicyList(Vec<PolicySpec>);
 
 fn parse_policies(text: &str) -> Result<PolicyList, septet_cache::CacheError> {
-    let mut specs = Vec::new();
-    let (mut depth, mut start) = (0_usize, 0);
-    for (index, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                specs.push(text[start..index].parse()?);
-                start = index + 1;
-            }
-            _ => {}
-        }
-    }
-    specs.push(text[start..].parse()?);
-    Ok(PolicyList(specs))
+    PolicySpec::parse_list(text).map(PolicyList)
 }
 
 impl Policies {
@@ -87,7 +73,7 @@ impl Policies {
         SeedTree::new(self.seed)
     }
 
-    /// Computes the future and the predictions, as far as they are asked for.
+    /// Computes next accesses and predictions as requested by the options.
     pub(crate) fn prepare(&self, trace: &mut Trace, capacity: u64) -> Result<()> {
         if self.annotate {
             trace.annotate();
@@ -100,13 +86,13 @@ impl Policies {
         Ok(())
     }
 
-    /// Whether the predictions change with the cache size.
+    /// Whether the predictions depend on the cache size.
     pub(crate) fn depend_on_capacity(&self) -> bool {
         matches!(self.predictor, Some(PredictorSpec::BeladyBits(_)))
     }
 }
 
-/// One line of the result.
+/// A row of the result.
 #[derive(Serialize)]
 struct Row {
     policy: String,
@@ -121,6 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut trace = arguments.input.load()?;
     let sizes = sizes::parse(&arguments.sizes, &trace)?;
     let mut rows = Vec::new();
+    // Predictions that depend on the capacity are computed per size, others once.
     let groups: Vec<&[u64]> = if arguments.policies.depend_on_capacity() {
         sizes.chunks(1).collect()
     } else {
@@ -152,7 +139,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>> {
     let jobs = jobs(arguments, sizes);
     for spec in arguments.policies.specs() {
-        // Refused before the first long run, not after it.
+        // Report unmet requirements before the first long run.
         let policy = spec.build(sizes[0], &arguments.policies.seed())?;
         policy.needs().check(&spec.to_string(), trace)?;
     }
@@ -162,6 +149,7 @@ fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>
         .map(|&(spec, size)| {
             let mut policy = spec.build(size, &arguments.policies.seed())?;
             let mut tally = Tally::default();
+            // Replay in steps only to update the progress bar.
             for start in (0..trace.len()).step_by(STEP) {
                 let end = trace.len().min(start + STEP);
                 tally += policy.replay_range(trace, start..end);
@@ -174,7 +162,7 @@ fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>
     rows
 }
 
-/// Every policy at every number of ways, with each set for itself.
+/// Every policy at every number of ways, with independent sets.
 fn by_sets(arguments: &Arguments, trace: &Trace, sets: u64, sizes: &[u64]) -> Result<Vec<Row>> {
     let geometry = Geometry {
         line_bytes: arguments.line_bytes,
@@ -187,6 +175,7 @@ fn by_sets(arguments: &Arguments, trace: &Trace, sets: u64, sizes: &[u64]) -> Re
     }
     if let Some(predictor) = &policies.predictor {
         match predictor.online() {
+            // An online predictor sees the whole trace, as hardware does; the others are computed per set.
             Some(mut online) => split.predict(&mut *online, trace)?,
             None => {
                 let sets = split.sets().to_vec();
@@ -221,7 +210,7 @@ fn jobs<'a>(arguments: &'a Arguments, sizes: &[u64]) -> Vec<(&'a PolicySpec, u64
 
 fn bar(requests: u64) -> Result<ProgressBar> {
     let template = "{msg} {wide_bar} {human_pos}/{human_len} requests {eta:>4} left";
-    let style = ProgressStyle::with_template(template).context("the progress bar's template")?;
+    let style = ProgressStyle::with_template(template).context("invalid progress bar template")?;
     Ok(ProgressBar::new(requests)
         .with_style(style)
         .with_message("simulating"))

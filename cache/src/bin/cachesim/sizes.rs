@@ -1,10 +1,10 @@
-//! Cache sizes as libCacheSim takes them.
+//! Cache sizes in libCacheSim's notation.
 
 use anyhow::{Result, bail};
 use septet_cache::trace::Trace;
 
-/// A list of sizes, separated by commas: objects or bytes (`5000`, `1MiB`, `2GB`), or, below 1, a
-/// fraction of the working set (`0.01`). `auto` stands for 0.001, 0.003, 0.01, 0.03, 0.1 and 0.3.
+/// Parses comma-separated sizes: objects or bytes (`5000`, `1MiB`, `2GB`), or, below 1, fractions of
+/// the working set (`0.01`). `auto` is 0.001, 0.003, 0.01, 0.03, 0.1 and 0.3.
 pub(crate) fn parse(text: &str, trace: &Trace) -> Result<Vec<u64>> {
     let text = if text == "auto" || text == "0" {
         "0.001,0.003,0.01,0.03,0.1,0.3"
@@ -24,13 +24,14 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     let unit_start = text
         .find(|c: char| c.is_ascii_alphabetic())
         .unwrap_or(text.len());
-    // An exponent is no unit.
+    // The `e` of an exponent is not a unit.
     let unit_start = if text.parse::<f64>().is_ok() {
         text.len()
     } else {
         unit_start
     };
     let (number, unit) = text.split_at(unit_start);
+    // Decimal units are powers of 1000, binary ones powers of 1024.
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "k" | "kb" => 1_000,
@@ -52,6 +53,7 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     if unit.is_empty() && number >= 1.0 && number.fract() != 0.0 {
         bail!("the cache size {text:?} is neither whole nor a fraction of the working set");
     }
+    // Below 1 and without unit: a fraction of the working set.
     let size = if number > 0.0 && number < 1.0 && unit.is_empty() {
         number * working_set(trace) as f64
     } else {
@@ -63,7 +65,7 @@ fn parse_one(text: &str, trace: &Trace) -> Result<u64> {
     Ok((size as u64).max(1))
 }
 
-/// Pages, or the bytes of all objects at their first request.
+/// Number of pages, or total size of all objects at their first request.
 fn working_set(trace: &Trace) -> u64 {
     let Some(sizes) = trace.sizes() else {
         return trace.page_count() as u64;
@@ -71,7 +73,7 @@ fn working_set(trace: &Trace) -> u64 {
     let mut seen = 0;
     let mut sum = 0;
     for (&page, &size) in trace.pages().iter().zip(sizes) {
-        // Pages are numbered in the order of first requests.
+        // Pages are numbered in order of first requests.
         if page == seen {
             seen += 1;
             sum += u64::from(size);

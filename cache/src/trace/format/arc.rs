@@ -6,12 +6,12 @@ use crate::trace::input::{Fault, Input};
 use crate::trace::number;
 use crate::trace::record::Record;
 
-/// Expands one line after another; a range may be longer than a batch.
+/// Expands the ranges of the lines; a range may exceed a batch.
 #[derive(Default)]
 pub(super) struct Decoder {
     /// The next block of the range.
     next: u64,
-    /// Blocks of the range that are not yet requested.
+    /// Remaining blocks of the range.
     left: u64,
 }
 
@@ -31,8 +31,8 @@ impl Decode for Decoder {
                 }
             }
             let count = self.left.min((BATCH - batch.len()) as u64);
-            batch.extend((0..count).map(|step| Record::of(self.next + step)));
-            // Wraps only behind the last block there is, where nothing is left.
+            batch.extend((0..count).map(|step| Record::from_id(self.next + step)));
+            // Wraps only after block 2^64 - 1, where no blocks are left.
             self.next = self.next.wrapping_add(count);
             self.left -= count;
         }

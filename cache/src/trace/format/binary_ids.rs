@@ -1,4 +1,4 @@
-//! Ids as binary integers, one after the other.
+//! Sequences of binary integers.
 
 use super::{Decode, decode_fixed};
 use crate::error::CacheError;
@@ -11,7 +11,7 @@ pub(super) struct Decoder<const N: usize>(pub(super) fn([u8; N]) -> u64);
 impl<const N: usize> Decode for Decoder<N> {
     fn decode(&mut self, input: &mut Input<'_>, batch: &mut Vec<Record>) -> Result<(), CacheError> {
         decode_fixed(input, batch, |bytes: &[u8; N]| {
-            Ok(Record::of((self.0)(*bytes)))
+            Ok(Record::from_id((self.0)(*bytes)))
         })
     }
 }

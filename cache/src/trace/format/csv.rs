@@ -1,4 +1,4 @@
-//! Columns of text.
+//! Delimiter-separated columns.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -21,7 +21,7 @@ enum Role {
     Pc,
 }
 
-/// The names by which a header tells what a column holds, in lower case.
+/// Conventional column names, in lower case.
 const NAMES: [(Role, &[&str]); 5] = [
     (Role::Time, &["time", "timestamp", "clock_time"]),
     (
@@ -33,7 +33,7 @@ const NAMES: [(Role, &[&str]); 5] = [
     (Role::Pc, &["pc"]),
 ];
 
-/// What some programs write in front of UTF-8.
+/// The byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 pub(super) struct Decoder {
@@ -44,10 +44,10 @@ pub(super) struct Decoder {
     index: u64,
 }
 
-/// How to take a line apart.
+/// The layout of a line.
 struct Layout {
     delimiter: u8,
-    /// What each column holds, up to the last one that is read.
+    /// The role of each column, up to the last used one.
     roles: Vec<Option<Role>>,
     numeric_ids: bool,
 }
@@ -98,8 +98,9 @@ impl Decode for Decoder {
 }
 
 impl Layout {
-    /// The layout that the options and the first line tell, and whether that line is a header.
+    /// The layout from the options and the first line, and whether that line is a header.
     fn new(options: &CsvOptions, first: &[u8]) -> Result<(Self, bool), Fault> {
+        // 1. Split the first line and decide whether it is a header.
         let delimiter = options.delimiter.unwrap_or_else(|| guess_delimiter(first));
         let fields: Vec<_> = Fields::new(first, delimiter).collect::<Result<_, _>>()?;
         let columns = [
@@ -120,6 +121,7 @@ impl Layout {
         });
         let unspecified = columns.iter().all(|(_, column)| column.is_none());
 
+        // 2. Resolve each role to a column index.
         let mut roles: Vec<Option<Role>> = Vec::new();
         for (role, column) in columns {
             let index = match column {
@@ -132,34 +134,36 @@ impl Layout {
                     let expected = format!("a header that names the column {name:?}");
                     return Err(Fault::described(expected, "a trace without header"));
                 }
-                // Columns that are not spelled out are found by their usual names: all of them
-                // when no column is spelled out, else only the id, which must be somewhere.
+                // Unspecified columns are found by conventional names: all of them if no column is
+                // specified, otherwise only the id, which is required.
                 None if is_header && (unspecified || role == Role::Id) => {
-                    match usual(role, &fields) {
+                    match find_by_usual_name(role, &fields) {
                         Some(index) => index,
                         None => continue,
                     }
                 }
                 None => continue,
             };
-            if index >= MOST_COLUMNS {
+            if index >= MAX_COLUMNS {
                 return Err(Fault::described(
-                    format!("a column up to {MOST_COLUMNS}"),
+                    format!("a column up to {MAX_COLUMNS}"),
                     (index + 1).to_string(),
                 ));
             }
             if roles.len() <= index {
                 roles.resize(index + 1, None);
             }
+            // Two roles on one column are a mistake in the options.
             if let Some(other) = roles[index].replace(role) {
                 return Err(Fault::described(
-                    "a column of its own for every field",
+                    "a different column for each field",
                     format!("column {} for {other:?} and {role:?}", index + 1),
                 ));
             }
         }
+        // 3. Only the id is mandatory.
         if !roles.contains(&Some(Role::Id)) {
-            let expected = "a header with a column \"id\", or an option that tells its column";
+            let expected = "a header with a column \"id\", or the option obj-id-col";
             return Err(Fault::new(expected, first));
         }
         let layout = Self {
@@ -172,11 +176,12 @@ impl Layout {
 
     #[inline]
     fn record(&self, line: &[u8], index: u64) -> Result<Record, Fault> {
-        let mut record = Record::of(0);
+        let mut record = Record::from_id(0);
         let missing = || {
             let expected = format!("at least {} columns", self.roles.len());
             Fault::new(expected, line)
         };
+        // Quotes are rare: only lines with one take the slow path.
         if memchr::memchr(b'"', line).is_some() {
             let mut fields = Fields::new(line, self.delimiter);
             for role in &self.roles {
@@ -218,8 +223,8 @@ impl Layout {
     }
 }
 
-/// The highest column number that is accepted.
-const MOST_COLUMNS: usize = 4096;
+/// Maximum column number.
+const MAX_COLUMNS: usize = 4096;
 
 fn next(field: &[u8], index: u64) -> Result<NextAccess, Fault> {
     if field == b"-1" {
@@ -232,8 +237,8 @@ fn next(field: &[u8], index: u64) -> Result<NextAccess, Fault> {
     }
 }
 
-/// The column with a usual name for this role.
-fn usual(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
+/// The index of a column with a conventional name for this role.
+fn find_by_usual_name(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
     let (_, names) = NAMES.iter().find(|(named, _)| *named == role)?;
     names.iter().find_map(|name| {
         fields
@@ -242,7 +247,7 @@ fn usual(role: Role, fields: &[Cow<'_, [u8]>]) -> Option<usize> {
     })
 }
 
-/// The most frequent of the usual delimiters; a comma when there is none.
+/// The most frequent of the common delimiters; a comma if there is none.
 fn guess_delimiter(line: &[u8]) -> u8 {
     let mut best = (b',', 0);
     for delimiter in [b',', b'\t', b';', b'|'] {
@@ -254,9 +259,9 @@ fn guess_delimiter(line: &[u8]) -> u8 {
     best.0
 }
 
-/// The fields of a line, without white space around them and without quotes.
+/// The fields of a line, trimmed and unquoted.
 struct Fields<'a> {
-    /// What is left of the line; `None` behind the last field.
+    /// The rest of the line; `None` after the last field.
     rest: Option<&'a [u8]>,
     delimiter: u8,
 }
@@ -269,10 +274,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field in quotes, in which two quotes stand for one and the delimiter for itself.
+    /// Trims leading white space, but not a delimiter that is white space itself, such as a tab.
+    #[inline]
+    fn trim_start<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let is_content = |&byte: &u8| byte == self.delimiter || !byte.is_ascii_whitespace();
+        let start = bytes.iter().position(is_content).unwrap_or(bytes.len());
+        &bytes[start..]
+    }
+
+    /// A quoted field, in which a doubled quote is a quote and delimiters are literal.
     #[cold]
     fn quoted(&mut self, rest: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
         let fault = || Fault::new("a closing quote before the end of the field", rest);
+        // Find the closing quote: the first quote that is not followed by another one.
         let mut end = 1;
         loop {
             end += memchr::memchr(b'"', &rest[end..]).ok_or_else(fault)?;
@@ -282,16 +296,16 @@ impl<'a> Fields<'a> {
             end += 2;
         }
         let content = &rest[1..end];
-        let behind = rest[end + 1..].trim_ascii_start();
-        self.rest = match behind.split_first() {
-            None if rest[end + 1..].contains(&self.delimiter) => Some(behind),
+        // After it, only white space may precede the delimiter or the end of the line.
+        self.rest = match self.trim_start(&rest[end + 1..]).split_first() {
             None => None,
-            Some((byte, behind)) if *byte == self.delimiter => Some(behind),
+            Some((byte, after)) if *byte == self.delimiter => Some(after),
             Some(_) => return Err(fault()),
         };
         if !content.contains(&b'"') {
             return Ok(Cow::Borrowed(content));
         }
+        // Unescape: keep the second quote of each pair.
         let mut plain = Vec::with_capacity(content.len());
         let mut escaped = false;
         for &byte in content {
@@ -310,8 +324,9 @@ impl<'a> Iterator for Fields<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
-        if rest.trim_ascii_start().first() == Some(&b'"') {
-            return Some(self.quoted(rest.trim_ascii_start()));
+        let content = self.trim_start(rest);
+        if content.first() == Some(&b'"') {
+            return Some(self.quoted(content));
         }
         let field = match rest.iter().position(|&byte| byte == self.delimiter) {
             None => rest,
@@ -324,7 +339,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Writes the columns that the trace holds, with a header.
+/// Writes the columns of the trace with a header.
 pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
     let columns = [
         (trace.times().is_some(), "time"),

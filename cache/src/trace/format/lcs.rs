@@ -1,6 +1,6 @@
-//! The lcs format of libCacheSim: a header that tells the layout of the records.
+//! The lcs format of libCacheSim: a header that defines the record layout, then the records.
 //!
-//! Three headers have been in use. All begin and end with the same eight bytes.
+//! Three kinds of header exist. All begin and end with the same eight bytes.
 //! - 8 192 bytes: after the magic number, a version from 1 to 8.
 //! - 1 024 bytes: the same with version 1 or 2.
 //! - 1 024 bytes: after the magic number, a description of the record in the notation of Python's
@@ -16,13 +16,13 @@ use crate::trace::record::{NextAccess, Record};
 
 /// The first and the last eight bytes of a header.
 const MAGIC: u64 = 0x1234_5678_9abc_def0;
-/// The length of the header in use today.
+/// Length of the current header.
 const HEADER: usize = 8192;
 const SHORT_HEADER: usize = 1024;
 /// The offset of the version, or of the description.
 const VERSION: usize = 8;
 
-/// Where the self-describing header holds its fields.
+/// Field offsets of the self-describing header.
 const DESCRIPTION: std::ops::Range<usize> = VERSION..248;
 const ID_FIELD: usize = 248;
 const SIZE_FIELD: usize = 249;
@@ -51,7 +51,7 @@ impl Decode for Decoder {
     }
 }
 
-/// Where a record holds what.
+/// The offsets of the fields of a record.
 struct Layout {
     length: usize,
     id: Field,
@@ -133,6 +133,7 @@ impl Layout {
             }));
             length += bytes;
         }
+        // Field numbers count from 1; 0 means absent; a floating-point field is an error.
         let find = |number: u8| match number {
             0 => Some(None),
             _ => Some(Some(fields.get(usize::from(number) - 1).copied()??)),
@@ -153,32 +154,33 @@ impl Layout {
         let next = match self.next {
             None => NextAccess::Unknown,
             Some(field) => {
-                // A value beyond i64 never comes before this request either.
+                // A value beyond i64 is later than any request.
                 let value = i64::try_from(field.read(bytes)).unwrap_or(i64::MAX);
                 next_access(value, index)?
             }
         };
         Ok(Record {
             time: u64::try_from(time)
-                .map_err(|_| Fault::described("a time from 0", time.to_string()))?,
+                .map_err(|_| Fault::described("a nonnegative time", time.to_string()))?,
             // The low 64 bits: an id that is negative in the file keeps its bit pattern.
             id: self.id.read(bytes) as u64,
             size: u32::try_from(size)
-                .map_err(|_| Fault::described("a size from 0 below 2^32", size.to_string()))?,
+                .map_err(|_| Fault::described("a size in 0..2^32", size.to_string()))?,
             next,
             pc: None,
         })
     }
 }
 
-/// Reads the header, whichever it is.
+/// Reads a header of any kind.
 fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
     let magic_at =
         |input: &Input<'_>, at: usize| u64::from_le_bytes(field(input.window(), at)) == MAGIC;
     let truncated = |input: &Input<'_>, expected: &str| {
-        let found = format!("the end after {} bytes", input.window().len());
+        let found = format!("end of input after {} bytes", input.window().len());
         Err(input.fault_at(0, Fault::described(expected, found)))
     };
+    // 1. The first magic number.
     if !input.fill(SHORT_HEADER)? {
         return truncated(input, "a header of at least 1024 bytes");
     }
@@ -186,6 +188,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
         let found = &input.window()[..VERSION];
         return Err(input.fault_at(0, Fault::new("the magic number of the lcs format", found)));
     }
+    // 2. The second magic number ends the header, and so tells its length.
     let short = magic_at(input, SHORT_HEADER - VERSION);
     if !short {
         if !input.fill(HEADER)? {
@@ -198,6 +201,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
             return Err(input.fault_at(end, Fault::new(expected, found)));
         }
     }
+    // 3. The record layout: a description in the header, or that of a version.
     let header = input.window();
     let version = u64::from_le_bytes(field(header, VERSION));
     let layout = if short && header[VERSION] == b'<' {
@@ -228,6 +232,7 @@ fn read_header(input: &mut Input<'_>) -> Result<Layout, CacheError> {
 /// Writes an annotated trace in version 1, whose records are those of oracleGeneral.
 pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
     const STATISTICS: usize = 16;
+    // The header has statistics of the whole trace, so one pass precedes writing.
     let mut first_sizes = vec![None; trace.page_count()];
     let mut requested_bytes = 0;
     for index in 0..trace.len() {
@@ -245,12 +250,13 @@ pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheErr
         sizes().sum(),
         times.first().copied().unwrap_or_default(),
         times.last().copied().unwrap_or_default(),
-        0, // reads, writes and deletions are not told apart
+        0, // reads, writes and deletions are not distinguished
         0,
         0,
         sizes().min().unwrap_or_default(),
         sizes().max().unwrap_or_default(),
     ];
+    // Magic number, version, statistics as consecutive 64-bit integers, zeros, magic number.
     let mut header = vec![0; HEADER];
     header[..VERSION].copy_from_slice(&MAGIC.to_le_bytes());
     header[VERSION..STATISTICS].copy_from_slice(&1_u64.to_le_bytes());

@@ -9,6 +9,6 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
         return Ok(None);
     }
     number::decimal(line)
-        .map(|id| Some(Record::of(id)))
+        .map(|id| Some(Record::from_id(id)))
         .ok_or_else(|| Fault::new("a block number or the mark \"*\"", line))
 }

@@ -1,4 +1,4 @@
-//! The formats of trace files, one a file.
+//! The formats of trace files.
 
 mod address;
 mod arc;
@@ -25,20 +25,20 @@ use crate::trace::options::CsvOptions;
 use crate::trace::options::ReadOptions;
 use crate::trace::record::{NextAccess, Record};
 
-/// Records decoded at once: their 56 kB stay in the second-level cache.
+/// Records per batch; 56 kB fit into the second-level cache.
 pub(super) const BATCH: usize = 1024;
 
 /// The decoder of one format.
 pub(super) trait Decode: Send {
-    /// Appends the next records, at most [`BATCH`]; none at the end of the input. After an error
-    /// the decoder is not asked again; the records appended before it are good.
+    /// Appends up to [`BATCH`] records; none at the end of the input. Records appended before an
+    /// error are valid; the decoder is not called again after an error.
     fn decode(&mut self, input: &mut Input<'_>, batch: &mut Vec<Record>) -> Result<(), CacheError>;
 }
 
 /// A format of trace files.
 ///
-/// It is parsed from its name, in any letter case; the names are those of libCacheSim where it
-/// knows the format.
+/// It parses from its name, case-insensitively. Names are those of libCacheSim where it supports the
+/// format.
 ///
 /// ```
 /// use septet_cache::trace::TraceFormat;
@@ -59,18 +59,17 @@ pub enum TraceFormat {
     Lcs,
     /// `vscsi`: the binary traces of `VMware`'s virtual SCSI devices, versions 1 and 2.
     Vscsi,
-    /// `csv`: columns of text, as [`CsvOptions`] tells.
+    /// `csv`: delimiter-separated columns, defined by [`CsvOptions`].
     Csv,
-    /// `txt`: one id a line, a number (decimal, or hexadecimal after `0x`) or any other text,
-    /// which is hashed.
+    /// `txt`: one id per line: a number (decimal, or hexadecimal with `0x`); other text is hashed.
     Txt,
-    /// `time-id-size`: these three, separated by white space, a line; further columns are passed
-    /// over.
+    /// `time-id-size`: these three columns per line, separated by white space; further columns are
+    /// ignored.
     TimeIdSize,
-    /// `arc`: the block lists of the ARC paper, `start count 0 sequence` a line: `count` requests
+    /// `arc`: the block lists of the ARC paper, `start count 0 sequence` per line: `count` requests
     /// of consecutive blocks.
     Arc,
-    /// `lirs`: the traces of the LIRS paper: one decimal block a line; lines of `*` are marks.
+    /// `lirs`: the traces of the LIRS paper: one decimal block per line; lines `*` are separators.
     Lirs,
     /// `cloud-physics`: block numbers as unsigned 32-bit integers, little-endian.
     CloudPhysics,
@@ -80,9 +79,9 @@ pub enum TraceFormat {
     Corda,
     /// `scarab`: ids as signed 64-bit integers, big-endian.
     Scarab,
-    /// `address`: `l 0xADDRESS n` for a load or `s 0xADDRESS n` for a store a line.
+    /// `address`: per line `l 0xADDRESS n` for a load or `s 0xADDRESS n` for a store.
     Address,
-    /// `pc-address`: `0xPC,0xADDRESS` a line, hexadecimal.
+    /// `pc-address`: `0xPC,0xADDRESS` per line, hexadecimal.
     PcAddress,
 }
 
@@ -126,8 +125,8 @@ impl TraceFormat {
         }
     }
 
-    /// The format that the name of a file tells, `None` when it tells none, or more than one. A
-    /// suffix of a compression is passed over.
+    /// Detects the format by file name; `None` if unknown or ambiguous. A suffix of a compression
+    /// is ignored.
     #[must_use]
     pub fn detect(path: &Path) -> Option<Self> {
         let path = Compression::strip(path);
@@ -178,7 +177,7 @@ impl TraceFormat {
         Self::PcAddress,
     ];
 
-    /// Writes a trace; it is annotated if [`TraceFormat::holds_future`].
+    /// Writes a trace, which must be annotated if [`TraceFormat::has_next_access`].
     pub(super) fn encode(self, trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
         match self {
             Self::OracleGeneral => oracle_general::encode(trace, sink),
@@ -196,8 +195,8 @@ impl TraceFormat {
         }
     }
 
-    /// Whether every record of the format says when its id is requested next.
-    pub(super) fn holds_future(self) -> bool {
+    /// Whether records of the format have a next access.
+    pub(super) fn has_next_access(self) -> bool {
         matches!(self, Self::OracleGeneral | Self::Lcs)
     }
 }
@@ -212,7 +211,7 @@ impl FromStr for TraceFormat {
     type Err = CacheError;
 
     /// # Errors
-    /// [`CacheError::UnknownName`] with the names there are.
+    /// [`CacheError::UnknownName`] with the known names.
     fn from_str(name: &str) -> Result<Self, CacheError> {
         // libCacheSim has two names for its main format.
         let name = match name {
@@ -230,7 +229,7 @@ impl FromStr for TraceFormat {
     }
 }
 
-/// Decodes a format of one request, or none, a line.
+/// Decodes formats with at most one request per line.
 struct Lines<P>(P);
 
 impl<P> Decode for Lines<P>
@@ -256,7 +255,7 @@ where
     }
 }
 
-/// Decodes a format of requests of `N` bytes each.
+/// Decodes records of `N` bytes.
 fn decode_fixed<const N: usize>(
     input: &mut Input<'_>,
     batch: &mut Vec<Record>,
@@ -265,7 +264,7 @@ fn decode_fixed<const N: usize>(
     decode_records(input, batch, N, |bytes| parse(&field(bytes, 0)))
 }
 
-/// Decodes requests of `length` bytes each.
+/// Decodes records of `length` bytes.
 #[inline]
 fn decode_records(
     input: &mut Input<'_>,
@@ -273,16 +272,19 @@ fn decode_records(
     length: usize,
     mut parse: impl FnMut(&[u8]) -> Result<Record, Fault>,
 ) -> Result<(), CacheError> {
+    // Fewer bytes than a record: the end of the input, or a truncated record.
     if !input.fill(length)? {
         return match input.window() {
             [] => Ok(()),
             rest => {
                 let expected = format!("a record of {length} bytes");
-                let found = format!("the end after {}", rest.len());
+                let found = format!("end of input after {} bytes", rest.len());
                 Err(input.fault_at(0, Fault::described(expected, found)))
             }
         };
     }
+    // Decode all complete records of the window, up to a batch. The fault's position is that of the
+    // first record not taken.
     let mut fault = None;
     let mut taken = 0;
     for bytes in input.window().chunks_exact(length).take(BATCH) {
@@ -299,7 +301,7 @@ fn decode_records(
     fault.map_or(Ok(()), |fault| Err(input.fault_at(0, fault)))
 }
 
-/// The bytes of a field that begins at `start`.
+/// The bytes of a field at offset `start`.
 #[inline]
 fn field<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
     let mut field = [0; N];
@@ -307,7 +309,7 @@ fn field<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
     field
 }
 
-/// What the field of the next access in the request of this index says.
+/// Parses the next access of the request at this index.
 #[inline]
 fn next_access(value: i64, index: u64) -> Result<NextAccess, Fault> {
     if value == -1 || value == i64::MAX {
@@ -322,7 +324,7 @@ fn next_access(value: i64, index: u64) -> Result<NextAccess, Fault> {
     }
 }
 
-/// A value that a narrower field of the format can hold.
+/// Converts a value to the narrower type of a field of the format.
 fn fits<T: TryFrom<u64>>(
     format: &'static str,
     request: usize,
@@ -341,7 +343,7 @@ fn does_not_fit(
     value: u64,
     limit: u64,
 ) -> CacheError {
-    CacheError::DoesNotFit {
+    CacheError::ValueOutOfRange {
         format,
         request,
         field,

@@ -38,8 +38,7 @@ pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheErr
     encode_records("oracleGeneral", trace, -1, sink)
 }
 
-/// Writes the records of an annotated trace, with this value for pages that are not requested
-/// again.
+/// Writes the records of an annotated trace, with `never` for pages that are not requested again.
 pub(super) fn encode_records(
     format: &'static str,
     trace: &Trace,
@@ -50,7 +49,7 @@ pub(super) fn encode_records(
         let record = trace.record_at(index);
         let time: u32 = fits(format, index, "time", record.time)?;
         let next = match record.next {
-            // The numbers of requests are below 2^32.
+            // Request numbers are below 2^32.
             NextAccess::At(number) => number as i64,
             NextAccess::Unknown | NextAccess::Never => never,
         };

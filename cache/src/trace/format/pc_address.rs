@@ -19,7 +19,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
     };
     Ok(Some(Record {
         pc: Some(pc),
-        ..Record::of(address)
+        ..Record::from_id(address)
     }))
 }
 

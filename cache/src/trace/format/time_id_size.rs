@@ -19,7 +19,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
     Ok(Some(Record {
         time: number::whole_part(time)?,
         size: number::size(size)?,
-        ..Record::of(txt::id(id)?)
+        ..Record::from_id(txt::id(id)?)
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Plain ids, one a line.
+//! One id per line.
 
 use std::io::Write;
 
@@ -9,10 +9,10 @@ use crate::trace::number;
 use crate::trace::record::Record;
 
 pub(super) fn parse(line: &[u8]) -> Result<Option<Record>, Fault> {
-    Ok(Some(Record::of(id(line)?)))
+    Ok(Some(Record::from_id(id(line)?)))
 }
 
-/// An id: the number that the text is, or else its hash.
+/// An id: the number, or the hash of text that is not a number.
 #[inline]
 pub(super) fn id(text: &[u8]) -> Result<u64, Fault> {
     number::decimal(text).map_or_else(|| named(text), Ok)
@@ -28,7 +28,7 @@ fn named(text: &[u8]) -> Result<u64, Fault> {
     }
 }
 
-/// Writes the ids, and nothing else.
+/// Writes the ids only.
 pub(super) fn encode(trace: &Trace, sink: &mut dyn Write) -> Result<(), CacheError> {
     for &page in trace.pages() {
         writeln!(sink, "{}", trace.original_id(page))?;

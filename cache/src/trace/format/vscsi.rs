@@ -1,4 +1,4 @@
-//! The traces of `VMware`'s virtual SCSI devices, in both their versions.
+//! The traces of `VMware`'s virtual SCSI devices, versions 1 and 2.
 
 use std::io::Write;
 
@@ -15,11 +15,11 @@ const LENGTH_1: usize = 32;
 /// entries `u32`, block `u64`, microseconds `u64`, response time `u64`.
 const LENGTH_2: usize = 40;
 
-/// The high byte of the version field, by whose value the versions are told apart.
+/// Offset of the high byte of the version field.
 const VERSION_BYTE_1: usize = 15;
 const VERSION_BYTE_2: usize = 3;
 
-/// Microseconds in the second, the unit of [`Record::time`].
+/// Microseconds per second, the unit of [`Record::time`].
 const MICROSECONDS: u64 = 1_000_000;
 
 #[derive(Clone, Copy, Default)]
@@ -49,8 +49,9 @@ impl Decode for Decoder {
     }
 }
 
-/// The version that the first two records, or the only one, agree on. An empty stream has none.
+/// Detects the version by the first two records (or the only one). `Unknown` for an empty stream.
 fn detect(input: &mut Input<'_>) -> Result<Decoder, CacheError> {
+    // Test both versions on the first two records, each at its own record length.
     input.fill(2 * LENGTH_2)?;
     let window = input.window();
     let all = |length: usize, byte: usize, version: u8| {
@@ -86,7 +87,7 @@ fn record(length: [u8; 4], block: [u8; 8], microseconds: [u8; 8]) -> Record {
     Record {
         time: u64::from_le_bytes(microseconds) / MICROSECONDS,
         size: u32::from_le_bytes(length),
-        ..Record::of(u64::from_le_bytes(block))
+        ..Record::from_id(u64::from_le_bytes(block))
     }
 }
 

@@ -1,8 +1,7 @@
-//! Generated traces: endless streams of requests, the same for the same seed.
+//! Synthetic traces: infinite streams of requests, deterministic for a seed.
 //!
-//! A [`Pattern`] is written by hand as its name with parameters, of which those left out have
-//! defaults: `Zipf(objects=1000, alpha=0.9)`, `Scan(pages=1100)`. [`phases`] strings patterns
-//! together, and [`LogNormalSizes`] gives the objects sizes.
+//! A [`Pattern`] parses from its name with optional named parameters: `Zipf(objects=1000, alpha=0.9)`,
+//! `Scan(pages=1100)`. [`phases`] concatenates patterns, and [`LogNormalSizes`] assigns object sizes.
 //!
 //! ```
 //! use septet_cache::SeedTree;
@@ -41,55 +40,53 @@ pub use phases::{Phase, phases};
 pub use program::Program;
 pub use sizes::LogNormalSizes;
 
-/// An endless stream of requests.
+/// An infinite stream of requests.
 pub type Requests = Box<dyn Iterator<Item = Record> + Send>;
 
-/// How requests are drawn. Pages are numbered from 0.
+/// A distribution of request sequences. Pages are numbered from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Pattern {
-    /// Independent draws: page r - 1 with a probability in proportion to r^-alpha.
+    /// Independent draws: page r - 1 with a probability proportional to r^-alpha.
     Zipf {
         /// Number of pages, from 1.
         objects: u64,
         /// The exponent, from 0 (uniform).
         alpha: f64,
     },
-    /// [`Pattern::Zipf`] whose popularity wanders: after every `period` requests, each page takes
-    /// the rank of the page before it, and the least popular page becomes the most popular.
+    /// [`Pattern::Zipf`] with drifting popularity: after every `period` requests the ranks rotate by
+    /// one, and the least popular page becomes the most popular.
     DriftingZipf {
         /// Number of pages, from 1.
         objects: u64,
         /// The exponent, from 0 (uniform).
         alpha: f64,
-        /// Requests between two steps, from 1.
+        /// Requests per rotation, from 1.
         period: u64,
     },
-    /// All pages in turn, again and again: LRU never hits with fewer slots than pages.
+    /// A cyclic scan of all pages: LRU never hits with fewer slots than pages.
     Scan {
         /// Number of pages, from 1.
         pages: u64,
     },
-    /// Each request asks for the page at a depth of the LRU stack that follows a Pareto
-    /// distribution: P(depth >= d) = d^-alpha. A depth beyond the stack asks for a new page, until
-    /// there are `pages`; then for the deepest one. LRU is the best policy without foresight.
+    /// Stack distances with a Pareto distribution, P(depth >= d) = d^-alpha. A depth beyond the LRU
+    /// stack requests a new page, up to `pages` pages, and then the deepest one. LRU is the optimal
+    /// online policy.
     StackDistance {
         /// The exponent, above 0.
         alpha: f64,
-        /// Number of pages, from 1. A request takes time in proportion to its depth.
+        /// Number of pages, from 1. Time per request is proportional to its depth.
         pages: usize,
     },
-    /// Requests of a small and of a large set of pages in turn, each uniformly at random, as in
-    /// the two-pool experiment of the LRU-K paper (O'Neil et al., SIGMOD 1993): what counts is
-    /// frequency, not recency.
+    /// Alternating uniform requests of a small and a large set of pages, as in the two-pool
+    /// experiment of the LRU-K paper (O'Neil et al., SIGMOD 1993). Favors frequency over recency.
     TwoPools {
         /// Pages of the small set, from 1.
         hot: u64,
         /// Pages of the large set, from 1.
         cold: u64,
     },
-    /// Uniformly random pages. With one page more than the cache has slots, this is the worst case
-    /// for marking algorithms.
+    /// Uniformly random pages. With k + 1 pages for k slots, the worst case of marking algorithms.
     Uniform {
         /// Number of pages, from 1.
         pages: u64,
@@ -98,8 +95,8 @@ pub enum Pattern {
     Program {
         /// The shape of the loops.
         program: Program,
-        /// Cache lines of 64 bytes that the arrays take together, from 64. The last-level cache
-        /// that they are made for has 1 024.
+        /// Total cache lines of 64 bytes of the arrays, from 64. The sampled sets of the simulated
+        /// last-level cache have 1 024.
         lines: u64,
     },
 }
@@ -144,10 +141,10 @@ const PATTERNS: [Pattern; 10] = [
 ];
 
 impl Pattern {
-    /// The requests, drawn from this place in the tree of seeds.
+    /// The requests for a seed.
     ///
     /// # Errors
-    /// [`CacheError::Argument`] for a parameter out of its range.
+    /// [`CacheError::Argument`] for a parameter out of range.
     pub fn requests(&self, seed: &SeedTree) -> Result<Requests, CacheError> {
         self.check()?;
         let mut rng = seed.rng();
@@ -164,12 +161,13 @@ impl Pattern {
                 let mut ranks = zipf::Ranks::new(objects, alpha, rng)?;
                 let mut request = 0;
                 forever(move || {
+                    // After s rotations, page p has rank p + s modulo n.
                     let shift = request / period % objects;
                     request += 1;
                     (ranks.draw() + objects - shift) % objects
                 })
             }
-            Self::Scan { pages } => Box::new((0..pages).cycle().map(Record::of)),
+            Self::Scan { pages } => Box::new((0..pages).cycle().map(Record::from_id)),
             Self::StackDistance { alpha, pages } => {
                 let mut stack = stack_distance::Stack::new(alpha, pages, rng)?;
                 forever(move || stack.draw())
@@ -189,11 +187,11 @@ impl Pattern {
         })
     }
 
-    /// The parameters that are not in their ranges.
+    /// Checks the ranges of the parameters.
     fn check(&self) -> Result<(), CacheError> {
-        // Ids of phases are kept apart by the bits above.
-        const MOST: u64 = 1 << 40;
-        let (pages, least) = match *self {
+        // Phases use the bits above for disjoint ids.
+        const MAX_PAGES: u64 = 1 << 40;
+        let (pages, minimum) = match *self {
             Self::Zipf { objects, .. } | Self::DriftingZipf { objects, .. } => {
                 (("objects", objects), 1)
             }
@@ -204,15 +202,15 @@ impl Pattern {
             Self::Program { lines, .. } => (("lines", lines), 64),
         };
         let (name, value) = pages;
-        if value < least || value > MOST {
-            let expected = match least {
-                1 => "a number from 1 to 2^40",
-                _ => "a number from 64 to 2^40",
+        if value < minimum || value > MAX_PAGES {
+            let expected = match minimum {
+                1 => "an integer in 1..=2^40",
+                _ => "an integer in 64..=2^40",
             };
             return Err(argument(name, value, expected));
         }
         if let Self::DriftingZipf { period: 0, .. } = self {
-            return Err(argument("period", 0, "a number from 1"));
+            return Err(argument("period", 0, "an integer of at least 1"));
         }
         Ok(())
     }
@@ -289,8 +287,8 @@ impl FromStr for Pattern {
     type Err = CacheError;
 
     /// # Errors
-    /// [`CacheError::UnknownName`] for the name of a pattern or of a parameter, and
-    /// [`CacheError::Argument`] for a value that is not a number.
+    /// [`CacheError::UnknownName`] for an unknown pattern or parameter; [`CacheError::Argument`] for
+    /// a value that is malformed or out of range.
     fn from_str(text: &str) -> Result<Self, CacheError> {
         let (name, parameters) = match text.trim().strip_suffix(')') {
             Some(text) => text.split_once('(').unwrap_or((text, "")),
@@ -326,7 +324,7 @@ fn argument(name: &'static str, value: impl fmt::Display, expected: &'static str
 }
 
 fn forever(mut draw: impl FnMut() -> u64 + Send + 'static) -> Requests {
-    Box::new(std::iter::repeat_with(move || Record::of(draw())))
+    Box::new(std::iter::repeat_with(move || Record::from_id(draw())))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Patterns one after the other.
+//! Concatenation of patterns.
 
 use septet_core::seed::SeedTree;
 
@@ -6,20 +6,20 @@ use super::Pattern;
 use crate::error::CacheError;
 use crate::trace::record::Record;
 
-/// A part of a trace.
+/// A phase of a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Phase {
-    /// How its requests are drawn.
+    /// The pattern of its requests.
     pub pattern: Pattern,
     /// Number of requests.
     pub requests: usize,
 }
 
-/// The phases one after the other. Phases of equal patterns ask for the same pages (with other
-/// draws), phases of different patterns for different ones.
+/// Concatenates phases. Phases with equal patterns share their pages (with independent draws);
+/// phases with different patterns have disjoint pages.
 ///
 /// # Errors
-/// [`CacheError::Argument`] for a parameter of a pattern out of its range.
+/// [`CacheError::Argument`] for a parameter of a pattern out of range.
 pub fn phases(
     phases: &[Phase],
     seed: &SeedTree,
@@ -31,7 +31,8 @@ pub fn phases(
             .iter()
             .position(|other| other.pattern == phase.pattern)
             .unwrap_or(index);
-        // Patterns number their pages below 2^40, and addresses of programs below 2^60.
+        // Page numbers of patterns are below 2^40, so the shifted ranges are disjoint; addresses of
+        // programs are below 2^60 and stay as they are.
         let shift = match phase.pattern {
             Pattern::Program { .. } => 0,
             _ => (first_alike as u64) << 40,

@@ -1,9 +1,9 @@
-//! Memory accesses of loops over arrays, in the shapes of some programs of SPEC CPU2006: stand-ins
-//! at a small size where no traces of the programs themselves are at hand.
+//! Memory accesses of loops over arrays that resemble programs of SPEC CPU2006: small substitutes
+//! where traces of the programs themselves are unavailable.
 //!
-//! They are what reaches the last-level cache: one access for each use of a line of 64 bytes. The
-//! lines fall into 64 of the 2 048 sets of a cache of 2 MiB with 16 ways, as in traces of a sample
-//! of the sets, so that the cache holds 1 024 lines.
+//! The accesses are those that reach the last-level cache: one per use of a 64-byte line. The lines
+//! map to 64 of the 2 048 sets of a 16-way cache of 2 MiB, as in set-sampled traces, so that the cache
+//! holds 1 024 lines.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -15,21 +15,21 @@ use crate::trace::record::Record;
 /// The shape of a program's loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// Network simplex: passes over an array of arcs, from which some lead to their two nodes in
-    /// an order that repeats; from time to time a walk up a tree to its root.
+    /// Network simplex: passes over an array of arcs, some of which access their two nodes in a
+    /// fixed order, with occasional walks from a tree node to the root.
     Mcf,
-    /// Gates on a quantum register: each runs through the whole array.
+    /// Gates on a quantum register: each scans the whole array.
     Libquantum,
-    /// A lattice: sweeps from one grid into the other, which then change places.
+    /// A lattice Boltzmann method: sweeps from one grid into the other, alternating.
     Lbm,
-    /// Path search on a grid: local steps with a heap, in a part of the grid that moves on.
+    /// Path search on a grid: local steps with a heap, within a moving window of the grid.
     Astar,
 }
 
 /// An access as a line number within the arrays, and the loop that makes it.
 type Access = (u64, u64);
 
-/// Adds the accesses of the next round of the program.
+/// Appends the accesses of the next round of the program.
 type Rounds = Box<dyn FnMut(&mut Vec<Access>) + Send>;
 
 impl Program {
@@ -42,7 +42,7 @@ impl Program {
         }
     }
 
-    /// Runs the program forever on arrays of this many lines together, at least 64.
+    /// The infinite accesses of the program on arrays of `lines` lines in total (at least 64).
     pub(super) fn accesses(self, lines: u64, mut rng: ChaCha8Rng) -> Requests {
         let mut rounds: Rounds = match self {
             Self::Mcf => {
@@ -81,18 +81,19 @@ fn record(line: u64, place: u64) -> Record {
     const ARRAYS: u64 = 0x1000_0000;
     const CODE: u64 = 0x40_0000;
     const CODE_BYTES: u64 = 0x20;
+    // Lines fill the sampled sets first; the next ones go to the same sets with another tag.
     let spread = line / SAMPLED_SETS * SETS + line % SAMPLED_SETS;
     Record {
         pc: Some(CODE + place * CODE_BYTES),
-        ..Record::of(ARRAYS + spread * LINE_BYTES)
+        ..Record::from_id(ARRAYS + spread * LINE_BYTES)
     }
 }
 
-/// The arrays of the network simplex: arcs in the first two thirds of the lines, then nodes.
+/// The arrays of the network simplex: arcs in the first two thirds of the lines, nodes in the rest.
 struct Network {
     arcs: u64,
     nodes: u64,
-    /// The lines of the two nodes that a line of arcs leads to, where it is looked at.
+    /// By line of arcs: the lines of its two nodes, if it accesses them.
     ends: Vec<Option<(u64, u64)>>,
 }
 
@@ -100,13 +101,13 @@ impl Network {
     fn new(lines: u64, rng: &mut ChaCha8Rng) -> Self {
         let arcs = lines * 2 / 3;
         let nodes = lines - arcs;
-        // Tails are spread evenly, heads are the more frequent the lower their number.
+        // Tails are uniform; heads are skewed towards low numbers.
         let mut tails: Vec<u64> = (0..arcs).map(|arc| arc % nodes).collect();
         tails.shuffle(rng);
         let ends = tails
             .into_iter()
             .map(|tail| {
-                let head = low(nodes, rng);
+                let head = skewed(nodes, rng);
                 rng.random_bool(0.4).then_some((tail, head))
             })
             .collect();
@@ -114,6 +115,7 @@ impl Network {
     }
 
     fn pass(&mut self, rng: &mut ChaCha8Rng, accesses: &mut Vec<Access>) {
+        // A pass scans all arcs, with about eight walks from a random node to the root of a binary heap.
         let between_walks = self.arcs / 8 + 1;
         for (arc, ends) in (0..self.arcs).zip(&self.ends) {
             accesses.push((arc, 0));
@@ -132,14 +134,15 @@ impl Network {
     }
 }
 
-/// A number below `count`, the more frequent the lower.
-fn low(count: u64, rng: &mut ChaCha8Rng) -> u64 {
+/// The minimum of two uniform numbers below `count`, skewed towards low numbers.
+fn skewed(count: u64, rng: &mut ChaCha8Rng) -> u64 {
     let first = rng.random_range(0..count);
     first.min(rng.random_range(0..count))
 }
 
-/// One sweep between two grids of this many lines, which reads a plane ahead.
+/// One sweep between two grids of `grid` lines, reading one plane ahead.
 fn sweep(grid: u64, from_first: bool, accesses: &mut Vec<Access>) {
+    // Reads run one plane ahead of writes, as in a stencil on a three-dimensional grid.
     let plane = grid / 8;
     let (source, target) = match from_first {
         true => (0, grid),
@@ -151,15 +154,15 @@ fn sweep(grid: u64, from_first: bool, accesses: &mut Vec<Access>) {
     }
 }
 
-/// A heap, then a square map. What is searched moves over the map band by band, so that the lines
-/// that were popular so far are not those that will be.
+/// A heap, then a square map. The searched window moves over the map band by band, so that past
+/// popularity does not predict future popularity.
 struct Search {
     heap: u64,
-    /// Lines along a side of the map.
+    /// Lines per side of the map.
     side: u64,
-    /// Lines along a side of the part of the map that is searched.
+    /// Lines per side of the searched window.
     window: u64,
-    /// A corner of that part.
+    /// The lowest corner of the window.
     corner: (u64, u64),
     place: (u64, u64),
 }
@@ -177,7 +180,7 @@ impl Search {
         }
     }
 
-    /// Goes to a random goal nearby, mostly straight on, looking around at each step.
+    /// Walks to a random goal in the window, mostly directly, and accesses neighbors at each step.
     fn run(&mut self, rng: &mut ChaCha8Rng, accesses: &mut Vec<Access>) {
         let goal = (
             self.corner.0 + rng.random_range(0..self.window),
@@ -204,10 +207,10 @@ impl Search {
                 (wander(column, self.side, rng), wander(row, self.side, rng))
             };
         }
-        self.move_on();
+        self.advance_window();
     }
 
-    fn move_on(&mut self) {
+    fn advance_window(&mut self) {
         let end = self.side - self.window;
         self.corner.0 += 1;
         if self.corner.0 > end {

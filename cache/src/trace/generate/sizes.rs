@@ -1,4 +1,4 @@
-//! Sizes of objects.
+//! Object sizes.
 
 use hashbrown::HashMap;
 use rand::distr::Distribution;
@@ -8,37 +8,36 @@ use septet_core::seed::SeedTree;
 use super::{Requests, argument};
 use crate::error::CacheError;
 
-/// Sizes whose logarithms are normally distributed, as those of web objects are about. An object
-/// keeps the size that it is first requested with.
+/// Log-normal object sizes, a common model of web objects. All requests of an object have the same
+/// size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogNormalSizes {
-    /// The median in bytes, from 1.
+    /// The median in bytes, at least 1.
     pub median: f64,
-    /// The standard deviation of the natural logarithm, from 0.
+    /// The standard deviation of the natural logarithm, at least 0.
     pub sigma: f64,
 }
 
 impl LogNormalSizes {
-    /// The requests with sizes, drawn from this place in the tree of seeds; they are rounded, and
-    /// at least 1.
+    /// Assigns sizes to requests: rounded, and at least 1.
     ///
     /// # Errors
-    /// [`CacheError::Argument`] for a parameter out of its range.
-    pub fn give(self, requests: Requests, seed: &SeedTree) -> Result<Requests, CacheError> {
+    /// [`CacheError::Argument`] for a parameter out of range.
+    pub fn assign(self, requests: Requests, seed: &SeedTree) -> Result<Requests, CacheError> {
         let Self { median, sigma } = self;
         if !(median.is_finite() && median >= 1.0) {
-            return Err(argument("median", median, "a finite number from 1"));
+            return Err(argument("median", median, "a finite number of at least 1"));
         }
         if !(sigma.is_finite() && sigma >= 0.0) {
-            return Err(argument("sigma", sigma, "a finite number from 0"));
+            return Err(argument("sigma", sigma, "a finite number of at least 0"));
         }
         let distribution = LogNormal::new(median.ln(), sigma)
-            .map_err(|_| argument("sigma", sigma, "a finite number from 0"))?;
+            .map_err(|_| argument("sigma", sigma, "a finite number of at least 0"))?;
         let mut rng = seed.rng();
         let mut sizes: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
         Ok(Box::new(requests.map(move |mut record| {
             record.size = *sizes.entry(record.id).or_insert_with(|| {
-                // Beyond 32 bits it saturates.
+                // The conversion saturates at 2^32 - 1.
                 distribution.sample(&mut rng).round().max(1.0) as u32
             });
             record
@@ -61,7 +60,7 @@ mod tests {
         };
         let mut first = vec![None; 4_001];
         for record in sizes
-            .give(requests, &seed.child("sizes"))
+            .assign(requests, &seed.child("sizes"))
             .unwrap()
             .take(80_000)
         {

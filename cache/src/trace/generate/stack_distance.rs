@@ -1,4 +1,4 @@
-//! Depths in the LRU stack with a Pareto distribution.
+//! Pareto-distributed stack distances.
 
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
@@ -10,13 +10,13 @@ use crate::error::CacheError;
 pub(super) struct Stack {
     distribution: Pareto<f64>,
     rng: ChaCha8Rng,
-    /// The page of the most recent request is the first.
+    /// The LRU stack, most recent page first.
     pages: Vec<u64>,
-    most: usize,
+    max_pages: usize,
 }
 
 impl Stack {
-    pub(super) fn new(alpha: f64, most: usize, rng: ChaCha8Rng) -> Result<Self, CacheError> {
+    pub(super) fn new(alpha: f64, max_pages: usize, rng: ChaCha8Rng) -> Result<Self, CacheError> {
         let expected = "a finite number above 0";
         if !alpha.is_finite() {
             return Err(argument("alpha", alpha, expected));
@@ -27,17 +27,18 @@ impl Stack {
             distribution,
             rng,
             pages: Vec::new(),
-            most,
+            max_pages,
         })
     }
 
     pub(super) fn draw(&mut self) -> u64 {
-        // A depth beyond every number saturates.
+        // The conversion saturates.
         let depth = self.distribution.sample(&mut self.rng) as usize;
-        if depth > self.pages.len() && self.pages.len() < self.most {
+        if depth > self.pages.len() && self.pages.len() < self.max_pages {
             self.pages.push(self.pages.len() as u64);
         }
         let depth = depth.min(self.pages.len());
+        // Move the page at this depth to the front, as LRU does.
         self.pages[..depth].rotate_right(1);
         self.pages[0]
     }

@@ -1,4 +1,4 @@
-//! Ranks with Zipf's distribution.
+//! Zipf-distributed ranks.
 
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
@@ -15,10 +15,10 @@ pub(super) struct Ranks {
 impl Ranks {
     pub(super) fn new(count: u64, alpha: f64, rng: ChaCha8Rng) -> Result<Self, CacheError> {
         if !alpha.is_finite() {
-            return Err(argument("alpha", alpha, "a finite number from 0"));
+            return Err(argument("alpha", alpha, "a finite number of at least 0"));
         }
         let distribution = Zipf::new(count as f64, alpha)
-            .map_err(|_| argument("alpha", alpha, "a finite number from 0"))?;
+            .map_err(|_| argument("alpha", alpha, "a finite number of at least 0"))?;
         Ok(Self { distribution, rng })
     }
 

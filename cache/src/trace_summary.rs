@@ -1,81 +1,84 @@
-//! What a trace is like: counts, popularity and reuse.
+//! Summary statistics of a trace: counts, popularity and reuse.
 
 use septet_core::stats::log_log_slope;
 use serde::Serialize;
 
 use crate::miss_ratio_curve::LruCurve;
-use crate::trace::columns::Trace;
+use crate::trace::Trace;
 
-/// What a trace is like.
+/// Summary statistics of a trace.
 ///
 /// ```
-/// use septet_cache::trace::{Summary, Trace};
+/// use septet_cache::trace::Trace;
+/// use septet_cache::trace_summary::TraceSummary;
 ///
-/// let summary = Summary::of(&Trace::from_ids([1, 2, 1, 3]));
+/// let summary = TraceSummary::new(&Trace::from_ids([1, 2, 1, 3]));
 /// assert_eq!((summary.requests, summary.pages), (4, 3));
 /// assert_eq!(summary.one_hit_wonders, 2);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Summary {
+pub struct TraceSummary {
     /// Number of requests.
     pub requests: u64,
     /// Number of distinct pages.
     pub pages: u64,
-    /// Sum of the sizes of all requests; a page without size counts 1.
+    /// Sum of the sizes of all requests; 1 per request without size.
     pub requested_bytes: u64,
-    /// Sum of the sizes that pages have at their first request.
+    /// Sum of the sizes of pages at their first request.
     pub distinct_bytes: u64,
-    /// Pages that are requested once.
+    /// Pages with exactly one request.
     pub one_hit_wonders: u64,
-    /// Requests of the most frequent page.
-    pub most_requests: u64,
-    /// The first and the last time stamp, if there are any.
+    /// Number of requests of the most frequent page.
+    pub max_page_requests: u64,
+    /// The first and the last time stamp, if any.
     pub times: Option<(u64, u64)>,
-    /// Number of distinct program counters, if there are any.
+    /// Number of distinct program counters, if any.
     pub program_counters: Option<u64>,
-    /// Whether the trace holds the time of each page's next request.
-    pub knows_future: bool,
-    /// The exponent of Zipf's law: minus the slope of log frequency over log rank, by least
-    /// squares at ranks 1, 2, 4, 8 and so on, as far as pages are requested more than once.
-    /// `None` for fewer than three ranks.
+    /// Whether the trace is annotated with next accesses.
+    pub has_next_access: bool,
+    /// The exponent of Zipf's law: the negated slope of log frequency over log rank, by least
+    /// squares at ranks 1, 2, 4, 8, .. of the pages with more than one request. `None` for fewer
+    /// than three ranks.
     pub zipf_alpha: Option<f64>,
-    /// The stack distances of the requests that are not the first of their pages: how many
-    /// distinct pages were requested since the page's last request, itself included. This is
-    /// the smallest LRU cache in which the request hits. `None` when no page is requested twice.
-    pub stack_distance: Option<Quantiles>,
-    /// The cache sets that requests of addresses fall into, [`Summary::count_sets`].
-    pub sets: Option<Sets>,
+    /// Stack distances of repeated requests: the number of distinct pages requested since the
+    /// page's last request, including the page, which is the smallest LRU cache in which the
+    /// request hits. `None` if no page is requested twice.
+    pub stack_distances: Option<Quantiles>,
+    /// Usage of cache sets ([`TraceSummary::count_sets`]).
+    pub sets: Option<SetUsage>,
 }
 
-/// Values below which a part of the observations lie.
+/// Quantiles of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Quantiles {
-    /// Of 10 %.
+    /// 10 % quantile.
     pub p10: u64,
-    /// Of half.
+    /// Median.
     pub p50: u64,
-    /// Of 90 %.
+    /// 90 % quantile.
     pub p90: u64,
-    /// Of 99 %.
+    /// 99 % quantile.
     pub p99: u64,
-    /// The largest value.
+    /// Maximum.
     pub max: u64,
 }
 
-/// How addresses spread over the sets of a cache.
+/// The distribution of requests over the sets of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Sets {
-    /// Sets that are requested.
-    pub requested: u64,
-    /// Requests of the least, and of the most, requested of them.
-    pub requests: (u64, u64),
+pub struct SetUsage {
+    /// Number of sets with at least one request.
+    pub used: u64,
+    /// Minimum number of requests of a used set.
+    pub min_requests: u64,
+    /// Maximum number of requests of a used set.
+    pub max_requests: u64,
 }
 
-impl Summary {
-    /// Looks at the whole trace, in O(n log n).
+impl TraceSummary {
+    /// Computes the statistics in O(n log n).
     #[must_use]
-    pub fn of(trace: &Trace) -> Self {
+    pub fn new(trace: &Trace) -> Self {
         let mut frequencies = vec![0_u64; trace.page_count()];
         let mut requested_bytes = 0;
         let mut distinct_bytes = 0;
@@ -87,6 +90,7 @@ impl Summary {
             }
             frequencies[page as usize] += 1;
         }
+        // Descending frequencies: the index is the popularity rank.
         frequencies.sort_unstable_by(|left, right| right.cmp(left));
         let repeated = frequencies.partition_point(|&count| count > 1);
         Self {
@@ -95,20 +99,20 @@ impl Summary {
             requested_bytes,
             distinct_bytes,
             one_hit_wonders: (frequencies.len() - repeated) as u64,
-            most_requests: frequencies.first().copied().unwrap_or_default(),
+            max_page_requests: frequencies.first().copied().unwrap_or_default(),
             times: trace
                 .times()
                 .and_then(|times| Some((*times.first()?, *times.last()?))),
             program_counters: trace.pcs().map(|pcs| count_distinct(pcs.to_vec())),
-            knows_future: trace.next().is_some(),
+            has_next_access: trace.next().is_some(),
             zipf_alpha: zipf_alpha(&frequencies[..repeated]),
-            stack_distance: stack_distance(trace),
+            stack_distances: stack_distances(trace),
             sets: None,
         }
     }
 
-    /// Counts the sets of a cache with lines of this many bytes and this many sets, from 1 each,
-    /// that the requests fall into when their ids are byte addresses.
+    /// Adds the usage of a cache with `sets` sets of lines of `line_bytes` bytes (at least 1 each),
+    /// with ids as byte addresses.
     #[must_use]
     pub fn count_sets(mut self, trace: &Trace, line_bytes: u64, sets: u64) -> Self {
         let mut by_set = hashbrown::HashMap::<u64, u64, foldhash::fast::FixedState>::default();
@@ -116,11 +120,10 @@ impl Summary {
             let set = trace.original_id(page) / line_bytes.max(1) % sets.max(1);
             *by_set.entry(set).or_default() += 1;
         }
-        let least = by_set.values().min().copied().unwrap_or_default();
-        let most = by_set.values().max().copied().unwrap_or_default();
-        self.sets = Some(Sets {
-            requested: by_set.len() as u64,
-            requests: (least, most),
+        self.sets = Some(SetUsage {
+            used: by_set.len() as u64,
+            min_requests: by_set.values().min().copied().unwrap_or_default(),
+            max_requests: by_set.values().max().copied().unwrap_or_default(),
         });
         self
     }
@@ -132,9 +135,10 @@ fn count_distinct(mut values: Vec<u64>) -> u64 {
     values.len() as u64
 }
 
-/// The exponent from frequencies in descending order.
+/// The exponent for frequencies in descending order.
 fn zipf_alpha(frequencies: &[u64]) -> Option<f64> {
     const LEVEL: f64 = 0.95;
+    // Ranks at powers of two weigh each octave of ranks equally; all ranks would weigh the tail only.
     let points: Vec<(f64, f64)> = std::iter::successors(Some(1_usize), |rank| rank.checked_mul(2))
         .take_while(|&rank| rank <= frequencies.len())
         .map(|rank| (rank as f64, frequencies[rank - 1] as f64))
@@ -142,7 +146,7 @@ fn zipf_alpha(frequencies: &[u64]) -> Option<f64> {
     Some(-log_log_slope(&points, LEVEL)?.exponent)
 }
 
-fn stack_distance(trace: &Trace) -> Option<Quantiles> {
+fn stack_distances(trace: &Trace) -> Option<Quantiles> {
     let curve = LruCurve::new(trace);
     let pages = trace.page_count() as u64;
     let requests = trace.len() as u64;
@@ -150,9 +154,10 @@ fn stack_distance(trace: &Trace) -> Option<Quantiles> {
     if repeated == 0 {
         return None;
     }
-    // The smallest cache in which this part of the repeated requests hits.
-    let quantile = |part: f64| {
-        let wanted = (part * repeated as f64).ceil() as u64;
+    // The smallest cache in which at least this fraction of the repeated requests hits, by
+    // bisection: hits of LRU grow with the capacity.
+    let quantile = |fraction: f64| {
+        let wanted = (fraction * repeated as f64).ceil() as u64;
         let (mut low, mut high) = (1, pages);
         while low < high {
             let middle = low.midpoint(high);
@@ -178,8 +183,8 @@ mod tests {
     use septet_core::seed::SeedTree;
 
     use super::*;
+    use crate::trace::Record;
     use crate::trace::generate::Pattern;
-    use crate::trace::record::Record;
 
     fn trace(pattern: &Pattern, requests: usize) -> Trace {
         let requests = pattern.requests(&SeedTree::new(5)).unwrap().take(requests);
@@ -192,23 +197,23 @@ mod tests {
             Ok(Record {
                 size,
                 time,
-                ..Record::of(id)
+                ..Record::from_id(id)
             })
         };
         let records = [record(1, 10, 3), record(2, 5, 4), record(1, 20, 9)];
-        let summary = Summary::of(&Trace::from_records(records).unwrap());
+        let summary = TraceSummary::new(&Trace::from_records(records).unwrap());
         assert_eq!((summary.requested_bytes, summary.distinct_bytes), (35, 15));
-        assert_eq!((summary.one_hit_wonders, summary.most_requests), (1, 2));
+        assert_eq!((summary.one_hit_wonders, summary.max_page_requests), (1, 2));
         assert_eq!(summary.times, Some((3, 9)));
-        assert_eq!(summary.stack_distance.unwrap().p50, 2);
-        let empty = Summary::of(&Trace::default());
-        assert_eq!((empty.requests, empty.stack_distance), (0, None));
+        assert_eq!(summary.stack_distances.unwrap().p50, 2);
+        let empty = TraceSummary::new(&Trace::default());
+        assert_eq!((empty.requests, empty.stack_distances), (0, None));
     }
 
     #[test]
     fn a_scan_has_one_stack_distance() {
-        let summary = Summary::of(&trace(&Pattern::Scan { pages: 50 }, 1000));
-        let quantiles = summary.stack_distance.unwrap();
+        let summary = TraceSummary::new(&trace(&Pattern::Scan { pages: 50 }, 1000));
+        let quantiles = summary.stack_distances.unwrap();
         assert_eq!((quantiles.p10, quantiles.max), (50, 50));
     }
 
@@ -217,7 +222,7 @@ mod tests {
     fn the_exponent_of_zipf_is_found() {
         for alpha in [0.6, 1.0, 1.4] {
             let objects = 2_000;
-            let summary = Summary::of(&trace(&Pattern::Zipf { objects, alpha }, 400_000));
+            let summary = TraceSummary::new(&trace(&Pattern::Zipf { objects, alpha }, 400_000));
             let found = summary.zipf_alpha.unwrap();
             assert!((found - alpha).abs() < 0.05, "{found} for {alpha}");
         }
@@ -227,8 +232,8 @@ mod tests {
     fn programs_fall_into_the_sampled_sets() {
         for name in ["mcf-like", "libquantum-like", "lbm-like", "astar-like"] {
             let trace = trace(&name.parse().unwrap(), 100_000);
-            let summary = Summary::of(&trace).count_sets(&trace, 64, 2048);
-            assert_eq!(summary.sets.unwrap().requested, 64, "{name}");
+            let summary = TraceSummary::new(&trace).count_sets(&trace, 64, 2048);
+            assert_eq!(summary.sets.unwrap().used, 64, "{name}");
             assert!(summary.pages > 1_024, "{name} has {} lines", summary.pages);
             assert!(summary.program_counters.unwrap() >= 2, "{name}");
         }

@@ -1,16 +1,16 @@
-//! ARC.
+//! ARC, the adaptive replacement cache.
 
 use super::Policy;
 use super::table::{List, Slot, Table};
 use crate::request::{PageId, Request};
 
-/// ARC (Megiddo and Modha, FAST 2003): objects seen once and objects seen again in two LRU lists,
-/// each with a list of objects evicted from it; a request for a remembered object moves the border
-/// between the two. O(1).
+/// ARC (Megiddo and Modha, FAST 2003): two LRU lists, of objects seen once and of objects seen
+/// repeatedly, each with a ghost list of objects evicted from it. A request of a ghost adapts the
+/// target size of the first list. O(1).
 #[derive(Clone, Debug)]
-pub struct Arc {
+pub struct AdaptiveReplacement {
     capacity: u64,
-    /// What the list of objects seen once should hold.
+    /// Target size of T1, the parameter p of the paper.
     target: f64,
     table: Table<Place>,
     /// By [`Place`].
@@ -26,7 +26,7 @@ enum Place {
     EvictedAgain,
 }
 
-impl Arc {
+impl AdaptiveReplacement {
     /// An empty cache.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
@@ -60,13 +60,17 @@ impl Arc {
         Some(self.forget(slot))
     }
 
-    /// Evicts one object and remembers it.
+    /// Evicts one object into its ghost list (REPLACE in the paper).
     fn replace(&mut self, requested_from: Option<Place>, evicted: &mut Vec<PageId>) {
+        // REPLACE of the paper (Figure 1): evict from T1 while it exceeds its target, and also at the
+        // target if the request hit B2, because that request is about to grow T2.
         let once = self.size(Place::Once) as f64;
-        let again_was_asked = requested_from == Some(Place::EvictedAgain);
-        let from_once = once > self.target || (again_was_asked && once >= self.target);
+        let ghost_of_again = requested_from == Some(Place::EvictedAgain);
+        let from_once = once > self.target || (ghost_of_again && once >= self.target);
         let oldest_once = self.lists[Place::Once as usize].oldest();
         let oldest_again = self.lists[Place::Again as usize].oldest();
+        // With objects of several sizes the preferred list may be empty; then the other one gives
+        // the victim. `make_room` runs only while something is resident.
         let (slot, to) = match (oldest_once, oldest_again) {
             (Some(slot), again) if from_once || again.is_none() => (Some(slot), Place::EvictedOnce),
             (_, again) => (again, Place::EvictedAgain),
@@ -79,10 +83,13 @@ impl Arc {
 
     fn make_room(&mut self, size: u64, from: Option<Place>, evicted: &mut Vec<PageId>) {
         while self.size(Place::Once) + self.size(Place::Again) + size > self.capacity {
+            // Cases II and III of the paper: the requested object is a ghost.
             if from.is_some() {
                 self.replace(from, evicted);
             } else if self.size(Place::Once) + self.size(Place::EvictedOnce) + size > self.capacity
             {
+                // Case IV A: T1 and B1 together fill the capacity. Drop a ghost of B1, or, if T1
+                // alone fills it, evict from T1 without keeping a ghost.
                 if self.lists[Place::EvictedOnce as usize].is_empty() {
                     evicted.extend(self.forget_oldest(Place::Once));
                 } else {
@@ -90,6 +97,7 @@ impl Arc {
                     self.replace(from, evicted);
                 }
             } else {
+                // Case IV B: bound the directory, residents and ghosts, to twice the capacity.
                 let remembered = self.size(Place::EvictedOnce) + self.size(Place::EvictedAgain);
                 if self.size(Place::Once) + self.size(Place::Again) + remembered
                     >= 2 * self.capacity
@@ -101,8 +109,10 @@ impl Arc {
         }
     }
 
-    /// Moves the border after a request for an object evicted from this list.
+    /// Adapts the target after a request of a ghost in this list.
     fn adapt(&mut self, place: Place) {
+        // The step is the ratio of the ghost lists, at least 1: the shorter list, in which a hit is
+        // stronger evidence, moves the target further. The list that was hit is not empty.
         let once = self.size(Place::EvictedOnce) as f64;
         let again = self.size(Place::EvictedAgain) as f64;
         self.target = match place {
@@ -112,7 +122,7 @@ impl Arc {
     }
 }
 
-impl Policy for Arc {
+impl Policy for AdaptiveReplacement {
     fn name(&self) -> String {
         "ARC".into()
     }
@@ -121,6 +131,7 @@ impl Policy for Arc {
         let mut from = None;
         if let Some(slot) = self.table.find(request.page) {
             match self.table.get(slot).data {
+                // Case I: a hit moves the object to the newest end of T2.
                 Place::Again => {
                     self.table
                         .refresh(&mut self.lists[Place::Again as usize], slot);
@@ -131,6 +142,8 @@ impl Policy for Arc {
                     return true;
                 }
                 place => {
+                    // A ghost hit: the object will be inserted anew, into T2, because its size may have
+                    // changed since its eviction.
                     self.adapt(place);
                     self.forget(slot);
                     from = Some(place);
