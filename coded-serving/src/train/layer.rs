@@ -49,8 +49,8 @@ impl Layer {
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.spectral {
-            None => linear(x, &self.weight, &self.bias),
-            Some(spectral) => linear(x, &spectral.apply(&self.weight)?, &self.bias),
+            None => linear(x, &self.weight, Some(&self.bias)),
+            Some(spectral) => linear(x, &spectral.apply(&self.weight)?, Some(&self.bias)),
         }
     }
 

@@ -44,6 +44,7 @@ mod optimizer;
 mod parameters;
 mod schedule;
 mod threads;
+mod vjp;
 
 use std::collections::BTreeMap;
 
@@ -55,12 +56,13 @@ pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use operation::{
     Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
-    log_softmax, max_pool2d, rms_norm, softmax,
+    linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d, rms_norm, softmax,
 };
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
 pub use threads::one_math_thread;
+pub use vjp::vjp;
 
 /// Tensors by name, in the order of the names.
 pub type TensorMap = BTreeMap<String, Tensor>;

@@ -142,8 +142,8 @@ impl Network<String> for CharLstm {
             self.embedding.index_select(&symbols, 0)
         })?;
         let [(first, first_bias), (second, second_bias)] = &self.head;
-        let hidden = candle_nn::ops::leaky_relu(&linear(&last, first, first_bias)?, LEAK)?;
-        linear(&hidden, second, second_bias)?.squeeze(1)
+        let hidden = candle_nn::ops::leaky_relu(&linear(&last, first, Some(first_bias))?, LEAK)?;
+        linear(&hidden, second, Some(second_bias))?.squeeze(1)
     }
 
     fn parameters(&self) -> &Parameters {

@@ -147,7 +147,7 @@ impl<K, F: Features<K>> Network<K> for EmbedMlpNetwork<F> {
             .index_select(&encoded.flatten_all()?, 0)?
             .reshape((keys, features * self.size.width))?;
         for (index, (weight, bias)) in self.layers.iter().enumerate() {
-            values = linear(&values, weight, bias)?;
+            values = linear(&values, weight, Some(bias))?;
             if index + 1 < self.layers.len() {
                 values = values.relu()?;
             }

@@ -67,7 +67,7 @@ impl FullyConnected {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, &self.bias)
+        linear(x, &self.weight, Some(&self.bias))
     }
 }
 
