@@ -5,8 +5,9 @@
 //! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
 //!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
 //! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
-//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
-//!   are tested, where candle's are wrong, missing or slow.
+//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`], [`attention`] and [`dropout`] have
+//!   gradients that are tested, where candle's are wrong, missing or slow.
+//! - [`vjp`] starts a backward pass from given gradients.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
 //! With these, training gives the same bits for the same seed, whatever the number of threads.
@@ -55,8 +56,9 @@ pub use error::NnError;
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use operation::{
-    Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
-    linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d, rms_norm, softmax,
+    Attention, Convolution, Pool, attention, avg_pool2d, conv2d, cross_entropy, dropout, gelu,
+    layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d,
+    rms_norm, self_attention, softmax,
 };
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;

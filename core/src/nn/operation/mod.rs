@@ -1,5 +1,6 @@
 //! Operations with a backward pass of our own, where candle's is wrong, missing or slow.
 
+mod attention;
 mod convolution;
 mod cross_entropy;
 mod dropout;
@@ -13,6 +14,7 @@ mod softmax;
 mod testing;
 mod values;
 
+pub use attention::{Attention, attention, self_attention};
 pub use convolution::{Convolution, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
