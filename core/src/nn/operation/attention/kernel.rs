@@ -204,7 +204,7 @@ fn softmax<T: Float>(row: &mut [T]) {
 pub(super) fn forward<T: Float>(
     checked: &Checked,
     operands: &Operands<'_, T>,
-    result: (&mut [T], View),
+    (result, view): (&mut [T], View),
 ) {
     let geometry = checked.geometry;
     let Geometry {
@@ -243,7 +243,7 @@ pub(super) fn forward<T: Float>(
                 first,
                 width,
             };
-            rows.scatter(result.0, result.1);
+            rows.scatter(result, view);
         }
     }
 }
