@@ -43,7 +43,7 @@ struct Comparison {
     what: &'static str,
 }
 
-const COMPARISONS: [Comparison; 4] = [
+const COMPARISONS: [Comparison; 5] = [
     Comparison {
         system: "cache",
         program: "peers-cache",
@@ -55,6 +55,12 @@ const COMPARISONS: [Comparison; 4] = [
         program: "peers-coded-serving",
         features: Some("coded-serving-peers"),
         what: "prediction serving: coding and gateway overhead, throughput beside MLServer (needs python3)",
+    },
+    Comparison {
+        system: "core",
+        program: "peers-core",
+        features: Some("core-peers"),
+        what: "operators and a training step beside PyTorch: CPU time (needs a Python with torch)",
     },
     Comparison {
         system: "robust-stats",

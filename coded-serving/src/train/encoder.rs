@@ -299,7 +299,7 @@ impl<'a> Goal<'a> {
     }
 
     fn answer(&self, latents: &Tensor) -> Result<Tensor> {
-        linear(latents, &self.head.0, &self.head.1)
+        linear(latents, &self.head.0, Some(&self.head.1))
     }
 
     fn loss(&self, loss: EncoderLoss, step: &Groups) -> Result<Tensor> {

@@ -101,7 +101,7 @@ impl Dense {
 impl Module for Dense {
     /// From shape `[.., inputs]` to `[.., outputs]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, &self.bias)
+        linear(x, &self.weight, Some(&self.bias))
     }
 }
 

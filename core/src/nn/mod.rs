@@ -8,8 +8,9 @@
 //!   continue bit for bit.
 //! - [`Dense`] is the fully connected layer with a choice of initial values.
 //! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
-//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
-//!   are tested, where candle's are wrong, missing or slow.
+//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`], [`attention`] and [`dropout`] have
+//!   gradients that are tested, where candle's are wrong, missing or slow.
+//! - [`vjp`] starts a backward pass from given gradients.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
 //! The same seed gives the same bits, whatever the number of threads.
@@ -61,6 +62,7 @@ mod parameters;
 mod schedule;
 mod step;
 mod threads;
+mod vjp;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -75,14 +77,16 @@ pub use error::NnError;
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use operation::{
-    Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
-    log_softmax, max_pool2d, rms_norm, softmax,
+    Attention, Convolution, Pool, attention, avg_pool2d, conv2d, cross_entropy, dropout, gelu,
+    layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d,
+    rms_norm, self_attention, softmax,
 };
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
 pub use step::{Step, StepReport};
 pub use threads::one_math_thread;
+pub use vjp::vjp;
 pub use weights::Weights;
 
 /// Tensors by name, in the order of the names.

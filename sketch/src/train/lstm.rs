@@ -64,7 +64,7 @@ impl Lstm {
         let (mut output, mut cell) = (zeros.clone(), zeros);
         for step in 0..steps {
             let input = Tensor::cat(&[&input(step)?, &output], 1)?;
-            let gates = linear(&input, &weight, &bias)?;
+            let gates = linear(&input, &weight, Some(&bias))?;
             let both = gates.apply_op2(&cell, Cell)?;
             output = both.narrow(1, 0, hidden)?;
             cell = both.narrow(1, hidden, hidden)?.contiguous()?;

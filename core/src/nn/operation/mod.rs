@@ -1,5 +1,6 @@
 //! Operations with a backward pass of our own, where candle's is wrong, missing or slow.
 
+mod attention;
 mod convolution;
 mod cross_entropy;
 mod dropout;
@@ -13,11 +14,12 @@ mod softmax;
 mod testing;
 mod values;
 
+pub use attention::{Attention, attention, self_attention};
 pub use convolution::{Convolution, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use gelu::gelu;
-pub use linear::linear;
+pub use linear::{linear, linear_input_gradient, linear_weight_gradient};
 pub use norm::{layer_norm, rms_norm};
 pub use pool::{Pool, avg_pool2d, max_pool2d};
 pub use softmax::{log_softmax, softmax};

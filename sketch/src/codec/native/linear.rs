@@ -119,7 +119,11 @@ impl<C: SignedCounter> Native for CountSketch<C> {
             .find(|cell| cell.cast_signed().unsigned_abs() > end)
         {
             let found = format!("{}", cell.cast_signed());
-            return Err(envelope.fault(super::HEADER_BYTES, "counters above the minimum of the type", found));
+            return Err(envelope.fault(
+                super::HEADER_BYTES,
+                "counters above the minimum of the type",
+                found,
+            ));
         }
         let builder = Self::builder()
             .depth(depth)

@@ -1,0 +1,117 @@
+//! A training step of a small language model: the reference for what all operators give together.
+//!
+//! Pre-norm blocks as in GPT-2, learned positions, GELU, no dropout, a head of its own.
+
+use std::rc::Rc;
+
+use candle_core::{Device, Result, Tensor};
+use candle_nn::Init;
+use septet_core::nn::{
+    Adam, Attention, Checkpoint, Parameters, Step, cross_entropy, gelu, layer_norm, linear,
+    self_attention,
+};
+use septet_core::seed::SeedTree;
+
+use super::row::{DTYPE, Passes, integers};
+
+const VOCABULARY: usize = 65;
+const LENGTH: usize = 128;
+const BATCH: usize = 8;
+const WIDTH: usize = 256;
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
+
+struct Model {
+    parameters: Parameters,
+    ids: Tensor,
+    labels: Tensor,
+}
+
+impl Model {
+    fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let init = match name.rsplit('.').next() {
+            Some("scale") => Init::Const(1.0),
+            Some("bias") => Init::Const(0.0),
+            _ => Init::Randn {
+                mean: 0.0,
+                stdev: 0.02,
+            },
+        };
+        self.parameters
+            .builder(DTYPE, &Device::Cpu)
+            .get_with_hints(shape, name, init)
+    }
+
+    fn linear(&self, x: &Tensor, name: &str, inputs: usize, outputs: usize) -> Result<Tensor> {
+        let weight = self.get(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = self.get(&format!("{name}.bias"), &[outputs])?;
+        linear(x, &weight, Some(&bias))
+    }
+
+    fn norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+        let scale = self.get(&format!("{name}.scale"), &[WIDTH])?;
+        let bias = self.get(&format!("{name}.bias"), &[WIDTH])?;
+        layer_norm(x, &scale, &bias, 1e-5)
+    }
+
+    fn block(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+        let normalized = self.norm(x, &format!("{name}.first"))?;
+        let qkv = self.linear(&normalized, &format!("{name}.qkv"), WIDTH, 3 * WIDTH)?;
+        let causal = Attention {
+            causal: true,
+            ..Attention::default()
+        };
+        let mixed = self_attention(&qkv, HEADS, &causal)?;
+        let x = (x + self.linear(&mixed, &format!("{name}.projection"), WIDTH, WIDTH)?)?;
+        let normalized = self.norm(&x, &format!("{name}.second"))?;
+        let hidden = self.linear(&normalized, &format!("{name}.up"), WIDTH, 4 * WIDTH)?;
+        &x + self.linear(&gelu(&hidden)?, &format!("{name}.down"), 4 * WIDTH, WIDTH)?
+    }
+
+    fn loss(&self) -> Result<Tensor> {
+        let tokens = self.get("tokens", &[VOCABULARY, WIDTH])?;
+        let positions = self.get("positions", &[LENGTH, WIDTH])?;
+        let mut x = tokens
+            .index_select(&self.ids, 0)?
+            .reshape((BATCH, LENGTH, WIDTH))?
+            .broadcast_add(&positions)?;
+        for layer in 0..LAYERS {
+            x = self.block(&x, &format!("{layer}"))?;
+        }
+        let x = self.norm(&x, "norm")?;
+        let logits = linear(&x, &self.get("head", &[VOCABULARY, WIDTH])?, None)?;
+        cross_entropy(&logits.reshape((BATCH * LENGTH, VOCABULARY))?, &self.labels)
+    }
+}
+
+/// The forward pass, both passes, and a whole step with clipping and AdamW.
+pub(super) fn passes() -> Result<Passes> {
+    let count = u32::try_from(BATCH * LENGTH).map_err(candle_core::Error::wrap)?;
+    let model = Rc::new(Model {
+        parameters: Parameters::new(SeedTree::new(1)),
+        ids: integers(count, 65)?,
+        labels: integers(count + 1, 65)?.narrow(0, 1, BATCH * LENGTH)?,
+    });
+    // Draws the parameters.
+    model.loss()?;
+    let [forward, both] = [model.clone(), model.clone()];
+    let step = Step::new(Adam::decoupled(0.01), 3e-4).max_gradient_norm(1.0);
+    let mut checkpoint = Checkpoint::new(model.parameters.weights());
+    Ok(vec![
+        ("forward", Box::new(move || forward.loss().map(drop))),
+        (
+            "forward+backward",
+            Box::new(move || both.loss()?.backward().map(drop)),
+        ),
+        (
+            "step",
+            Box::new(move || {
+                let loss = model.loss()?;
+                step.take(&mut checkpoint, &loss)
+                    .map_err(candle_core::Error::wrap)?;
+                model.parameters.set(checkpoint.weights.clone());
+                Ok(())
+            }),
+        ),
+    ])
+}

@@ -1,0 +1,270 @@
+//! What is measured: a row is a piece of work that `sample.py` knows under the same name.
+
+use std::hint::black_box;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use septet_core::nn::{
+    Adam, Attention, Convolution, Optimizer, Pool, Sgd, State, TensorMap, Weights, attention,
+    conv2d, cross_entropy, dropout, gelu, layer_norm, linear, log_softmax, max_pool2d, rms_norm,
+    softmax,
+};
+use septet_core::seed::SeedTree;
+
+use super::gpt;
+
+/// One line of the comparison.
+pub(super) struct Row {
+    /// The name, here and in `sample.py`.
+    pub(super) name: &'static str,
+    /// What is computed.
+    pub(super) what: &'static str,
+    /// Makes the operands.
+    pub(super) build: fn() -> Result<Passes>,
+}
+
+/// Pieces of work by name, each of which is timed by itself.
+pub(super) type Passes = Vec<(&'static str, Box<dyn FnMut() -> Result<()>>)>;
+
+/// All rows. PyTorch's side has rows for operators that are still to come here.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        name: "gelu",
+        what: "2048 x 1024",
+        build: || elementwise(&[2048, 1024], gelu),
+    },
+    Row {
+        name: "softmax",
+        what: "4096 x 128",
+        build: || elementwise(&[4096, 128], softmax),
+    },
+    Row {
+        name: "log_softmax",
+        what: "4096 x 128",
+        build: || elementwise(&[4096, 128], log_softmax),
+    },
+    Row {
+        name: "relu",
+        what: "2048 x 1024",
+        build: || elementwise(&[2048, 1024], Tensor::relu),
+    },
+    Row {
+        name: "dropout",
+        what: "1024 x 1024, p = 0.1",
+        build: || {
+            let seed = SeedTree::new(1);
+            elementwise(&[1024, 1024], move |x| dropout(x, 0.1, &seed))
+        },
+    },
+    Row {
+        name: "layer_norm",
+        what: "1024 x 256",
+        build: || {
+            let [x, w, b] = [
+                variable(&[1024, 256])?,
+                variable(&[256])?,
+                variable(&[256])?,
+            ];
+            Ok(operator(move || layer_norm(&x, &w, &b, 1e-5)))
+        },
+    },
+    Row {
+        name: "rms_norm",
+        what: "1024 x 256",
+        build: || {
+            let [x, w] = [variable(&[1024, 256])?, variable(&[256])?];
+            Ok(operator(move || rms_norm(&x, &w, 1e-5)))
+        },
+    },
+    Row {
+        name: "cross_entropy 65",
+        what: "1024 rows, 65 classes",
+        build: || classifier(65),
+    },
+    Row {
+        name: "cross_entropy 8192",
+        what: "1024 rows, 8192 classes",
+        build: || classifier(8192),
+    },
+    Row {
+        name: "embedding",
+        what: "4096 of 8192 rows of 256",
+        build: || {
+            let (table, ids) = (variable(&[8192, 256])?, integers(4096, 8192)?);
+            Ok(operator(move || table.index_select(&ids, 0)))
+        },
+    },
+    Row {
+        name: "linear",
+        what: "1024 x 256 -> 1024",
+        build: || {
+            let (x, w) = (variable(&[1024, 256])?, variable(&[1024, 256])?);
+            let b = variable(&[1024])?;
+            Ok(operator(move || linear(&x, &w, Some(&b))))
+        },
+    },
+    Row {
+        name: "attention",
+        what: "b 8, 4 heads, t 128, d 64, causal",
+        build: || attended(8, 128, true),
+    },
+    Row {
+        name: "attention 512",
+        what: "b 2, 4 heads, t 512, d 64, causal",
+        build: || attended(2, 512, true),
+    },
+    Row {
+        name: "attention all",
+        what: "b 8, 4 heads, t 128, d 64",
+        build: || attended(8, 128, false),
+    },
+    Row {
+        name: "adamw",
+        what: "1.6 M parameters",
+        build: || optimizer(Adam::decoupled(0.01)),
+    },
+    Row {
+        name: "sgd",
+        what: "1.6 M parameters, momentum",
+        build: || {
+            optimizer(Sgd {
+                momentum: 0.9,
+                ..Sgd::default()
+            })
+        },
+    },
+    Row {
+        name: "conv2d 16x32",
+        what: "128 x 16 x 32 x 32, 3 x 3",
+        build: || convolution(128, 16, 32),
+    },
+    Row {
+        name: "conv2d 8x16",
+        what: "256 x 8 x 16 x 16, 3 x 3",
+        build: || convolution(256, 8, 16),
+    },
+    Row {
+        name: "conv2d 32x16",
+        what: "128 x 32 x 16 x 16, 3 x 3",
+        build: || convolution(128, 32, 16),
+    },
+    Row {
+        name: "conv2d 64x8",
+        what: "128 x 64 x 8 x 8, 3 x 3",
+        build: || convolution(128, 64, 8),
+    },
+    Row {
+        name: "max_pool",
+        what: "128 x 16 x 32 x 32, 3 x 3, stride 2",
+        build: || {
+            let pool = Pool {
+                kernel: 3,
+                stride: 2,
+                padding: 1,
+            };
+            elementwise(&[128, 16, 32, 32], move |x| max_pool2d(x, pool))
+        },
+    },
+    Row {
+        name: "gpt",
+        what: "h 256, 2 layers, 4 heads, b 8, T 128, V 65, AdamW, clipping",
+        build: gpt::passes,
+    },
+];
+
+/// A variable with values of order 1.
+pub(super) fn variable(shape: &[usize]) -> Result<Var> {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|i| (1.618 * i as f64 + count as f64).sin() as f32)
+        .collect();
+    Var::from_vec(values, shape, &Device::Cpu)
+}
+
+/// Integers below `bound`, scattered.
+pub(super) fn integers(count: u32, bound: u32) -> Result<Tensor> {
+    let values: Vec<u32> = (0..count)
+        .map(|i| i.wrapping_mul(2_654_435_761) % bound)
+        .collect();
+    Tensor::from_vec(values, count as usize, &Device::Cpu)
+}
+
+/// The forward pass, and both passes with a gradient of ones.
+pub(super) fn operator(forward: impl Fn() -> Result<Tensor> + Clone + 'static) -> Passes {
+    let both = forward.clone();
+    vec![
+        (
+            "forward",
+            Box::new(move || {
+                black_box(forward()?);
+                Ok(())
+            }),
+        ),
+        (
+            "forward+backward",
+            Box::new(move || {
+                black_box(both()?.backward()?);
+                Ok(())
+            }),
+        ),
+    ]
+}
+
+fn elementwise(
+    shape: &[usize],
+    function: impl Fn(&Tensor) -> Result<Tensor> + Clone + 'static,
+) -> Result<Passes> {
+    let x = variable(shape)?;
+    Ok(operator(move || function(&x)))
+}
+
+fn classifier(classes: u32) -> Result<Passes> {
+    let logits = variable(&[1024, classes as usize])?;
+    let labels = integers(1024, classes)?;
+    Ok(operator(move || cross_entropy(&logits, &labels)))
+}
+
+fn attended(batch: usize, length: usize, causal: bool) -> Result<Passes> {
+    let shape = [batch, 4, length, 64];
+    let (q, k, v) = (variable(&shape)?, variable(&shape)?, variable(&shape)?);
+    let options = Attention {
+        causal,
+        ..Attention::default()
+    };
+    Ok(operator(move || attention(&q, &k, &v, &options)))
+}
+
+fn convolution(images: usize, channels: usize, size: usize) -> Result<Passes> {
+    let x = variable(&[images, channels, size, size])?;
+    let weight = variable(&[channels, channels, 3, 3])?;
+    let options = Convolution {
+        padding: 1,
+        ..Convolution::default()
+    };
+    Ok(operator(move || conv2d(&x, &weight, None, options)))
+}
+
+/// One step over as many numbers as the reference GPT has, in tensors of its usual sizes.
+fn optimizer(optimizer: impl Optimizer + 'static) -> Result<Passes> {
+    let (mut values, mut gradients) = (TensorMap::new(), TensorMap::new());
+    for index in 0..26 {
+        let shape: &[usize] = if index < 6 { &[256, 1024] } else { &[256] };
+        let value = variable(shape)?.as_detached_tensor();
+        gradients.insert(format!("{index}"), value.affine(0.1, 0.0)?);
+        values.insert(format!("{index}"), value);
+    }
+    let mut weights = Weights::new(values).map_err(candle_core::Error::wrap)?;
+    let mut state = State::default();
+    Ok(vec![(
+        "step",
+        Box::new(move || {
+            let (next, moments) = optimizer
+                .step(1e-3, &weights, &gradients, &state)
+                .map_err(candle_core::Error::wrap)?;
+            (weights, state) = (next, moments);
+            Ok(())
+        }),
+    )])
+}
+
+/// The type of all operands.
+pub(super) const DTYPE: DType = DType::F32;
