@@ -85,7 +85,9 @@ impl Failure {
         Self::new(Exit::Internal, error)
     }
 
-    fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// An error that ends the program in this way.
+    #[must_use]
+    pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             exit,
             error: error.into(),

@@ -76,9 +76,9 @@ use message::{Style, print_error};
 
 /// Parses the arguments of this process, runs the program, and reports how it ended.
 ///
-/// `class` gives the class of an error among the causes, outermost first, or `None` to leave it to
-/// the next cause. A [`Failure`] among them has its own. An error without a class is
-/// [`Exit::Data`], since what a program reads is what most often is wrong. A panic is
+/// The class of an error is that of the outermost [`Failure`] among its causes. Without one, `class`
+/// gives it: it is called with each cause, outermost first, until it returns one. An error without a
+/// class is [`Exit::Data`], since what a program reads is what most often is wrong. A panic is
 /// [`Exit::Internal`].
 ///
 /// A closed standard output ends the program quietly with [`Exit::Success`], whether it comes as an
@@ -146,11 +146,11 @@ fn explain(message: &clap::Error, style: Style) -> Exit {
 }
 
 fn class_of(error: &anyhow::Error, class: impl Fn(&(dyn Error + 'static)) -> Option<Exit>) -> Exit {
-    let of_cause = |cause: &(dyn Error + 'static)| match cause.downcast_ref::<Failure>() {
-        Some(failure) => Some(failure.exit()),
-        None => class(cause),
-    };
-    error.chain().find_map(of_cause).unwrap_or(Exit::Data)
+    let failure = error.chain().find_map(|cause| cause.downcast_ref());
+    failure
+        .map(Failure::exit)
+        .or_else(|| error.chain().find_map(class))
+        .unwrap_or(Exit::Data)
 }
 
 /// Lets Ctrl-C end the process with [`Exit::Interrupted`], after removing the files that are being

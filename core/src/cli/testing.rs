@@ -43,7 +43,8 @@ pub enum Situation {
     DamagedData,
     /// Standard output is closed from the beginning.
     ClosedPipe,
-    /// Ctrl-C while the program waits for its standard input, which stays open and empty.
+    /// Ctrl-C as soon as the program runs. It must not end by itself before: its standard input
+    /// stays open and empty, for programs that read it.
     #[cfg(unix)]
     Interrupted,
 }
@@ -90,11 +91,21 @@ impl TestedProgram {
         path
     }
 
-    /// A run with these arguments.
+    /// A run with these arguments. The data sets and the settings of Septet on this machine do not
+    /// reach it.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(self.folder());
+        command.env("XDG_CACHE_HOME", self.folder().join(".cache"));
+        for variable in [
+            "SEPTET_DATA",
+            "SEPTET_LOG",
+            "SEPTET_LOG_FORMAT",
+            "SEPTET_TRACE",
+        ] {
+            command.env_remove(variable);
+        }
         command
     }
 
@@ -147,14 +158,17 @@ impl TestedProgram {
                 #[cfg(unix)]
                 Situation::Interrupted => self.interrupt(arguments),
                 _ => {
-                    let message = self.fails(situation.exit(), arguments);
+                    let output = self.output(arguments);
+                    let message = String::from_utf8_lossy(&output.stderr);
+                    assert_code(output.status, situation.exit(), arguments, &message);
+                    assert!(message.contains("error"), "{arguments:?}: {message}");
                     assert!(!message.contains("panicked"), "{arguments:?}: {message}");
                 }
             }
         }
     }
 
-    /// Sends SIGINT to a run that waits for its standard input.
+    /// Sends SIGINT to a run.
     #[cfg(unix)]
     #[track_caller]
     fn interrupt(&self, arguments: &[&str]) {
@@ -166,7 +180,7 @@ impl TestedProgram {
         let input = child.stdin.take();
         let process = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(process, rustix::process::Signal::INT)
-            .expect("the program waits for its input");
+            .expect("the program still runs");
         let output = child.wait_with_output().expect("the program ends");
         drop(input);
         let message = String::from_utf8_lossy(&output.stderr);

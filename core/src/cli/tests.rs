@@ -4,7 +4,7 @@ use std::fmt;
 use clap::Parser;
 
 use super::message::chain;
-use super::{Exit, Failure, run_from};
+use super::{Exit, Failure, class_of, run_from};
 
 #[derive(Parser)]
 struct Arguments {
@@ -51,6 +51,9 @@ fn the_outermost_class_counts() {
     assert_eq!(fails_with(error), Exit::Internal);
     let error = anyhow::Error::from(Failure::usage(fmt::Error)).context("formatting");
     assert_eq!(fails_with(error), Exit::Usage);
+    let any_class = |_: &(dyn std::error::Error + 'static)| Some(Exit::Internal);
+    let error = anyhow::Error::from(Failure::usage("which")).context("choosing");
+    assert_eq!(class_of(&error, any_class), Exit::Usage);
     assert_eq!(fails_with(Failure::data(fmt::Error)), Exit::Data);
 }
 
@@ -70,15 +73,23 @@ fn a_broken_pipe_is_no_success_while_standard_output_is_open() {
 
 #[test]
 fn each_cause_is_printed_once() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot read a.txt: {source}")]
-    struct Repeats {
-        source: std::io::Error,
+    /// As errors of other crates are that repeat their cause.
+    #[derive(Debug)]
+    struct Repeats(std::io::Error);
+
+    impl fmt::Display for Repeats {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "cannot read a.txt: {}", self.0)
+        }
     }
 
-    let error = Repeats {
-        source: std::io::Error::other("no such disk"),
-    };
+    impl std::error::Error for Repeats {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    let error = Repeats(std::io::Error::other("no such disk"));
     let error = anyhow::Error::from(error).context("while summing");
     assert_eq!(
         chain(error.as_ref()),

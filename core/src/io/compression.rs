@@ -268,6 +268,13 @@ impl<W: Write> Encoder<W> {
     /// # Errors
     ///
     /// What the sink says.
+    #[cfg_attr(
+        not(feature = "compression"),
+        expect(
+            clippy::infallible_destructuring_match,
+            reason = "it is not the only variant with the feature `compression`"
+        )
+    )]
     pub fn finish(self) -> io::Result<W> {
         let mut sink = match self.0 {
             Sink::Plain(sink) => sink,
