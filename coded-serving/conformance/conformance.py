@@ -1,9 +1,9 @@
-"""Asks the servers of coded-serving with the Python clients that people use.
+"""Tests the servers of coded-serving with widely used Python clients.
 
     python conformance.py target/debug/coded-serving
 
 starts workers, gateways and a configured server of that program, and checks them with the clients
-of Triton and KServe, whose versions stand in requirements.txt. Each set of clients runs in a
+of Triton and KServe, pinned in requirements.txt. Each set of clients runs in a
 process of its own: both register messages of the same names, which protobuf refuses within one.
 """
 
@@ -30,8 +30,8 @@ def main():
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         with Fleet(arguments.binary.resolve(), folder) as fleet:
-            told = {"servers": fleet.servers, "network": str(fleet.network)}
-            environment = os.environ | {"CODED_SERVING_FLEET": json.dumps(told)}
+            parameters = {"servers": fleet.servers, "network": str(fleet.network)}
+            environment = os.environ | {"CODED_SERVING_FLEET": json.dumps(parameters)}
             for clients in CLIENTS:
                 print(f"{clients}:", flush=True)
                 command = [sys.executable, here / clients]

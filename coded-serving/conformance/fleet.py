@@ -7,8 +7,8 @@ from pathlib import Path
 
 MODEL = "strokes"
 
-# How long a process may take to train, to get ready, and to end.
-PATIENCE = 60
+# The timeout in seconds for a process to train, to get ready and to end.
+TIMEOUT = 60
 
 CONFIGURATION = """
 [listen]
@@ -52,7 +52,7 @@ class Fleet:
     def _start_all(self):
         train = ["train", "--steps", "60", "--out", self.network, "inn", "--hidden", "32"]
         silent = subprocess.DEVNULL
-        subprocess.run([self._binary, *train], check=True, timeout=PATIENCE, stdout=silent)
+        subprocess.run([self._binary, *train], check=True, timeout=TIMEOUT, stdout=silent)
         workers = [self._worker() for _ in range(3)]
         slow = self._worker("--service-time", "500ms")
         over_http = [f"http://{worker['http']}" for worker in workers]
@@ -103,11 +103,11 @@ class Fleet:
         return dict(word.split("=", 1) for word in line.split()[1:])
 
     def _stop_all(self):
-        """Gateways first, so that none sees its workers go. Whoever does not end is killed."""
+        """Gateways first, so that none loses its workers. A process that does not end is killed."""
         for process in reversed(self._processes):
             process.terminate()
             try:
-                process.wait(timeout=PATIENCE)
+                process.wait(timeout=TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -120,6 +120,6 @@ def _first_line(process):
     lines = queue.Queue()
     threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()
     try:
-        return lines.get(timeout=PATIENCE)
+        return lines.get(timeout=TIMEOUT)
     except queue.Empty:
         return ""

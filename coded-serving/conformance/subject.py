@@ -1,4 +1,4 @@
-"""What is asked, and what the answers have to be."""
+"""The queries, and the expected answers."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def _tensors(path):
 
 
 def _answers(tensors, queries):
-    """The network once more: additive couplings of two halves, then a linear head."""
+    """A second implementation of the network: additive couplings of two halves, then a linear head."""
 
     def layer(name, x):
         return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]

@@ -60,24 +60,24 @@ class Checks:
         tensor.set_data_from_numpy(array)
         return tensor
 
-    async def ask(self, method, *arguments, **options):
+    async def call(self, method, *arguments, **options):
         return await finished(getattr(self.client, method)(*arguments, **options))
 
     async def infer(self, array, **options):
-        return await self.ask("infer", MODEL, [self.tensor(array)], **options)
+        return await self.call("infer", MODEL, [self.tensor(array)], **options)
 
     async def refused(self, status, words, method, *arguments, **options):
         with self.assertRaises(InferenceServerException) as caught:
-            await self.ask(method, *arguments, **options)
+            await self.call(method, *arguments, **options)
         self.assertEqual(caught.exception.status(), status)
         for word in words:
             self.assertIn(word, caught.exception.message())
 
     async def test_live_and_ready(self):
-        self.assertIs(await self.ask("is_server_live"), True)
-        self.assertIs(await self.ask("is_server_ready"), True)
-        self.assertIs(await self.ask("is_model_ready", MODEL), True)
-        self.assertIs(await self.ask("is_model_ready", MODEL, "1"), True)
+        self.assertIs(await self.call("is_server_live"), True)
+        self.assertIs(await self.call("is_server_ready"), True)
+        self.assertIs(await self.call("is_model_ready", MODEL), True)
+        self.assertIs(await self.call("is_model_ready", MODEL, "1"), True)
 
     async def test_metadata(self):
         server = await self.described("get_server_metadata")
@@ -136,9 +136,9 @@ class Checks:
         for parameters in ({"approximate": "deny"}, {"approximate": "allow"}, {"unknown": 3}):
             found = await self.infer(QUERIES, parameters=parameters)
             same(self, found.as_numpy(OUTPUT))
-            told = self.parameters(found)["reconstructed"]
-            self.assertIsInstance(told, bool)
-            self.assertFalse(told and parameters.get("approximate") == "deny")
+            reconstructed = self.parameters(found)["reconstructed"]
+            self.assertIsInstance(reconstructed, bool)
+            self.assertFalse(reconstructed and parameters.get("approximate") == "deny")
         found = await self.infer(QUERIES, priority=1, sequence_id=7, sequence_start=True)
         same(self, found.as_numpy(OUTPUT))
 
@@ -217,12 +217,12 @@ class Checks:
             rows = sizes.randint(1, 2)
             found = await self.infer(QUERIES[:rows])
             self.assertEqual(found.as_numpy(OUTPUT).shape, (rows, 10))
-            told = self.parameters(found)
-            if told["reconstructed"] and rows == 2:
-                self.assertIn(told["reconstructed_rows"], ("0", "1", "0,1"))
-                self.assertIn("coded-invnet", told["code"])
-                self.assertEqual(told["group_fill"], 2)
-                self.assertIsInstance(told["margin"], float)
+            provenance = self.parameters(found)
+            if provenance["reconstructed"] and rows == 2:
+                self.assertIn(provenance["reconstructed_rows"], ("0", "1", "0,1"))
+                self.assertIn("coded-invnet", provenance["code"])
+                self.assertEqual(provenance["group_fill"], 2)
+                self.assertIsInstance(provenance["margin"], float)
                 return
             await asyncio.sleep(0.05)
         self.fail("no answer was reconstructed")
@@ -238,7 +238,7 @@ class Http(Checks):
     too_late = "504"
 
     async def described(self, method, *arguments):
-        return await self.ask(method, *arguments)
+        return await self.call(method, *arguments)
 
     def response(self, found):
         return found.get_response()
@@ -252,7 +252,7 @@ class Http(Checks):
                 tensor = self.library.InferInput(INPUT, list(QUERIES.shape), "FP32")
                 tensor.set_data_from_numpy(QUERIES, binary_data=binary_input)
                 outputs = [self.library.InferRequestedOutput(OUTPUT, binary_data=binary_output)]
-                found = await self.ask("infer", MODEL, [tensor], outputs=outputs)
+                found = await self.call("infer", MODEL, [tensor], outputs=outputs)
                 same(self, found.as_numpy(OUTPUT))
                 self.assertEqual("data" in found.get_output(OUTPUT), not binary_output)
 
@@ -274,7 +274,7 @@ class Http(Checks):
                 same(self, found.as_numpy(OUTPUT))
 
     async def test_lists_the_models(self):
-        (model,) = await self.ask("get_model_repository_index")
+        (model,) = await self.call("get_model_repository_index")
         self.assertEqual(
             (model["name"], model["version"], model["state"]), (MODEL, "1", "READY")
         )
@@ -290,7 +290,7 @@ class Grpc(Checks):
     too_late = "StatusCode.DEADLINE_EXCEEDED"
 
     async def described(self, method, *arguments):
-        return await self.ask(method, *arguments, as_json=True)
+        return await self.call(method, *arguments, as_json=True)
 
     def response(self, found):
         return found.get_response(as_json=True)
@@ -407,7 +407,7 @@ class Wire(unittest.TestCase):
             self.assertIn(b"inference.GRPCInferenceService", answer)
 
 
-# What is asked of the servers that are late; all else is asked of all others.
+# The tests for the slow servers; all other tests run on all other servers.
 OF_LATE_SERVERS = {
     "slow": "test_gives_up_in_time",
     "delayed": "test_says_what_is_reconstructed",
@@ -416,7 +416,7 @@ OF_LATE_SERVERS = {
 
 def load_tests(loader, _tests, _pattern):
     """Every client against every server."""
-    # Clients that block hold the event loop up, of which it would tell.
+    # Blocking clients stall the event loop, which would log warnings.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     suite = unittest.TestSuite()
     for name, server in SERVERS.items():

@@ -69,15 +69,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Prints the least of ten runs.
+/// Prints the fastest of ten runs.
 fn report(name: &str, operations: u64, mut work: impl FnMut() -> bool) {
-    let mut least = f64::INFINITY;
+    let mut fastest = f64::INFINITY;
     for _ in 0..10 {
         let start = Instant::now();
         for _ in 0..50 {
             black_box(work());
         }
-        least = least.min(start.elapsed().as_secs_f64() * 1e6 / 50.0);
+        fastest = fastest.min(start.elapsed().as_secs_f64() * 1e6 / 50.0);
     }
-    println!("{name:<22} {operations:>9} multiply-adds {least:>8.0} us");
+    println!("{name:<22} {operations:>9} multiply-adds {fastest:>8.0} us");
 }

@@ -62,12 +62,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let answers = queries.iter().map(|query| base.answer(query));
         let answers = answers.collect::<Result<Vec<_>, _>>()?;
         for missing in 0..GROUP {
-            let here = answers
+            let arrived = answers
                 .iter()
                 .enumerate()
                 .filter(|(slot, _)| *slot != missing);
-            let here: Vec<_> = here.chain([(GROUP, &parity)]).collect();
-            let decoded = code.decode(GROUP, &here, Slots::EMPTY.with(missing))?;
+            let arrived: Vec<_> = arrived.chain([(GROUP, &parity)]).collect();
+            let decoded = code.decode(GROUP, &arrived, Slots::EMPTY.with(missing))?;
             lost += 1;
             same += usize::from(decoded[0].output.argmax() == answers[missing].argmax());
         }

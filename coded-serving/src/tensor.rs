@@ -16,6 +16,7 @@ impl Tensor {
     ///
     /// When the number of values is not the product of the dimensions.
     pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Result<Self, TensorError> {
+        // The product may overflow: shapes come from the network.
         let product = shape
             .iter()
             .try_fold(1_usize, |product, &n| product.checked_mul(n));

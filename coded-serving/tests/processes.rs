@@ -15,6 +15,7 @@ use septet_coded_serving::Tensor;
 use septet_coded_serving::network::{Array, Dense, Mlp, Tensors};
 use septet_coded_serving::protocol::http::{json_length, read_response, write_request};
 use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
+use septet_core::cli::testing::{Situation, TestedProgram};
 use tokio::task::JoinSet;
 
 const WIDTH: usize = 16;
@@ -396,6 +397,79 @@ fn mistakes_are_named() {
         assert!(!told.contains("panicked"), "{told}");
     }
 }
+
+#[test]
+fn exit_codes() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
+    program.write("damaged.safetensors", "not a network");
+    program.write("damaged.toml", "[[model]]\nname = 3\n");
+    program.write("nan.toml", NAN_BUDGET);
+    let mut tensors = Tensors::default();
+    model().insert_into(&mut tensors, "");
+    tensors
+        .write(program.folder().join("linear.safetensors"))
+        .unwrap();
+    let short = ["simulate", "--queries", "50", "--rate", "100"];
+    program.check(&[
+        (Situation::Usage, &["simulate", "--rate", "0"]),
+        (Situation::Usage, &["simulate", "--workers", "0"]),
+        (
+            Situation::Usage,
+            &["plan", "--target", "1s", "--quantile", "2"],
+        ),
+        (Situation::Usage, &["simulate", "--no-such-option"]),
+        (Situation::Usage, &["serve", "--config", "nan.toml"]),
+        (
+            Situation::Usage,
+            &[
+                "worker",
+                "linear.safetensors",
+                "--http",
+                "127.0.0.1:0",
+                "--failure-probability",
+                "nan",
+            ],
+        ),
+        (
+            Situation::MissingData,
+            &["worker", "absent.safetensors", "--http", "127.0.0.1:0"],
+        ),
+        (
+            Situation::MissingData,
+            &["serve", "--config", "absent.toml"],
+        ),
+        (
+            Situation::MissingData,
+            &["convert", "absent.safetensors", "a.onnx"],
+        ),
+        (
+            Situation::DamagedData,
+            &["worker", "damaged.safetensors", "--http", "127.0.0.1:0"],
+        ),
+        (
+            Situation::DamagedData,
+            &["serve", "--config", "damaged.toml"],
+        ),
+        (Situation::ClosedPipe, &short),
+        (
+            Situation::Interrupted,
+            &["simulate", "--queries", "1000000000"],
+        ),
+    ]);
+}
+
+/// A configuration whose retry budget is not a number.
+const NAN_BUDGET: &str = r#"
+[listen]
+http = "127.0.0.1:0"
+
+[[model]]
+name = "linear"
+engine = { retry_budget = nan }
+
+[[model.worker]]
+file = "linear.safetensors"
+"#;
 
 #[cfg(feature = "onnx")]
 #[test]

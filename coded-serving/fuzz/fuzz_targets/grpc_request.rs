@@ -1,4 +1,4 @@
-//! No message of gRPC can do more than be refused, and what is read fills its shapes.
+//! Invalid gRPC messages are rejected, and the values of decoded tensors match their shapes.
 
 #![no_main]
 

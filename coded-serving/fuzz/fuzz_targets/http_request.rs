@@ -1,5 +1,5 @@
-//! A request over HTTP that is read, is written and read again as the same request. The first byte tells
-//! whether the header with the length of the JSON is there, the next two tell that length.
+//! An HTTP request survives a round trip of reading, writing and reading. The first byte selects whether
+//! the header with the length of the JSON is present, the next two are that length.
 
 #![no_main]
 

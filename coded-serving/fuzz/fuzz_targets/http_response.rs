@@ -1,4 +1,4 @@
-//! No response of a worker can do more than be refused.
+//! Invalid responses of workers are rejected.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Images with labels: all that is read is whole.
+//! Every image that is read from IDX files is complete.
 
 #![no_main]
 

@@ -13,7 +13,7 @@ use crate::job::Job;
 use crate::plan::trainings;
 use crate::world::{Data, World};
 
-/// Which base model, but for the seed of its training.
+/// Identifies a base model, except for the seed of its training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct BaseId {
     pub(crate) world: World,
@@ -23,20 +23,20 @@ pub(crate) struct BaseId {
     pub(crate) bounded: bool,
 }
 
-/// A trained base model, and what it answers to the test images.
+/// A trained base model, and its outputs for the test images.
 #[derive(Debug)]
 pub(crate) struct Base {
     pub(crate) classifier: InvertibleClassifier<Coupling>,
     pub(crate) answers: Batch,
-    /// The share of test images that it classifies rightly.
+    /// Its accuracy on the test images.
     pub(crate) clean: f64,
 }
 
-/// A trained model as it is kept: names, shapes and numbers.
+/// A trained model as it is cached: names, shapes and values of its tensors.
 #[derive(Serialize, Deserialize)]
 struct Kept(Vec<(String, Vec<usize>, Vec<f32>)>);
 
-/// The base models of a world, for each the trainings in the order of their seeds.
+/// The base models of a world: for each id the trainings, in the order of their seeds.
 pub(crate) type Bases = BTreeMap<BaseId, Vec<Base>>;
 
 /// Classes of every world.
@@ -46,7 +46,7 @@ pub(crate) const CLASSES: usize = 10;
 /// training changes.
 pub(crate) const VERSION: u32 = 1;
 
-/// Blocks, and images in a step of training.
+/// Coupling blocks, and images per training step.
 pub(crate) const BLOCKS: usize = 4;
 const BATCH: usize = 200;
 const RATE: f64 = 2e-3;
@@ -59,7 +59,7 @@ pub(crate) fn hidden(world: World) -> usize {
     }
 }
 
-/// Passes over the training images.
+/// Training epochs.
 pub(crate) fn epochs(world: World) -> u64 {
     match world {
         World::Strokes => 10,
@@ -97,7 +97,7 @@ pub(crate) fn train(
                 spectral_bound: id.bounded.then_some(1.0),
             };
             let network = CouplingNetwork::new(size, &seed)?;
-            // A pass is a number of whole batches: the images left over add no step.
+            // An epoch is a number of whole batches: the remaining images add no step.
             let steps = id.epochs * (data.train.len() / BATCH) as u64;
             network.fit(&data.train, &Fit::new(steps, BATCH, RATE), &seed)?;
             Ok(keep(&network.classifier()?.to_tensors())?)

@@ -1,4 +1,4 @@
-//! F7: what redundancy costs, and what else could be had for it.
+//! F7: the cost of redundancy, and the alternatives at the same cost.
 
 use septet_coded_serving::code::policy::{EqualResources, Hedging};
 use septet_coded_serving::code::{Code as _, Cost, Inference, Replication};
@@ -11,7 +11,7 @@ use crate::job::{BATCH, Curve, Job, Loss, Means, Recovered};
 use crate::plan::{Outcome, TEN as K, encoder, every_training, job, parity};
 use crate::world::World;
 
-/// The encoder that costs little.
+/// The small encoder.
 const FRUGAL: Means = Means::Encoder {
     features: 64,
     hidden: 256,
@@ -44,7 +44,7 @@ const STUDENTS: [Means; 3] = [
     },
 ];
 
-/// What is trained, or made of a trained base model.
+/// The codes that are trained, or derived from a trained base model.
 fn trained(world: World) -> Vec<(&'static str, Means)> {
     let [small, middle, large] = STUDENTS;
     let mut all = vec![
@@ -58,7 +58,7 @@ fn trained(world: World) -> Vec<(&'static str, Means)> {
     }
     all.push(("Coded-InvNet, learned encoder", encoder(world, K)));
     if world == World::Mnist {
-        all.push(("Coded-InvNet, frugal encoder", FRUGAL));
+        all.push(("Coded-InvNet, small encoder", FRUGAL));
     }
     all.push(("Coded-InvNet, exact inverse", Means::ExactInverse));
     all.push(("ApproxIFER", Means::Curve(Curve::Berrut)));
@@ -136,7 +136,7 @@ fn rows(outcome: &Outcome) -> Result<Vec<Row>, ExperimentError> {
         values: 1,
     };
     let hedging = Hedging::default();
-    // What copies recover is the very answer of the base model: its accuracy, full agreement.
+    // A copy recovers the base model's own answer: its accuracy, and full agreement.
     let copies_of = |cost, within: [f64; 2]| Row {
         name: "",
         judged: LOST,
@@ -169,7 +169,7 @@ fn rows(outcome: &Outcome) -> Result<Vec<Row>, ExperimentError> {
             )
         },
     ];
-    // Then all that is trained, averaged over the trainings.
+    // Then the trained codes, averaged over the trainings.
     for (name, means) in trained(outcome.world) {
         let of = |value: &dyn Fn(&Recovered) -> f64| outcome.of(K, means, value);
         let label = of(&|r| 100.0 * r.label)?;
@@ -210,7 +210,7 @@ fn least(values: &[f64]) -> f64 {
 fn table(cx: &mut Context, world: World, rows: &[Row]) {
     // One layout for every code, so that a reader can weigh accuracy against cost.
     let mut table = Table::new(
-        format!("{}: ten queries, one answer lost, and what redundancy costs", world.name()),
+        format!("{}: ten queries, one answer lost, and the cost of redundancy", world.name()),
         [
             Column::text("code"),
             Column::text("answers that are judged"),

@@ -1,4 +1,4 @@
-//! Q1: with the exact inverse as encoder, lost answers come back as they were.
+//! Q1: with the exact inverse as encoder, lost answers are recovered exactly.
 
 use septet_core::experiment::{
     ClaimBuilder, Context, Estimate, Expected, ExperimentError, Profile, Scale,

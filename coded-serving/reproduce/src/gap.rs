@@ -55,7 +55,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
         .collect();
     claim(cx, world).measured(every_training(&growth, "points"));
 
-    // Beside the claim, labels and agreement apart, for each size and each code.
+    // In addition to the claim: accuracy and agreement separately, for each size and each code.
     let mean = |k, means, value: fn(&Recovered) -> f64| {
         let values = outcome.of(k, means, value)?;
         Ok::<_, ExperimentError>(100.0 * stats::mean(&values))
@@ -84,7 +84,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
             mean(k, parity, |r| r.label)?,
             mean(k, parity, |r| r.agreement)?,
         ];
-        // The work of both trainings shows that the rival is not starved.
+        // The multiply-adds of both trainings show that the competitor is not undertrained.
         let work = [encoder, parity].map(|means| work::of(world, k, means).unwrap_or(0) as f64);
         let work = work.map(|work| (1e-12 * work).into());
         let cells_of_row = cells.map(Into::into).into_iter().chain(work);
@@ -98,7 +98,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
         Figure::new(
             format!("recovered-{}", world.id()),
             format!("{}: lost answers with the right label", world.name()),
-            "queries for one parity query",
+            "queries per parity query",
             "%",
         )
         .series(ours)

@@ -1,5 +1,5 @@
-//! Q2 and Q3: what a learned encoder recovers with one worker more for ten, and how much more that is than
-//! with a parity model.
+//! Q2 and Q3: the accuracy of a learned encoder with one extra worker per ten, and its lead over a parity
+//! model.
 
 use septet_core::experiment::{
     ClaimBuilder, Column, Context, Expected, ExperimentError, Figure, Profile, Scale, Series, Table,
@@ -52,8 +52,8 @@ fn lead(cx: &mut Context, world: World) -> ClaimBuilder<'_> {
     .headline()
 }
 
-/// What Parity Models are known to recover: the rival must be as good here as elsewhere.
-fn rival(cx: &mut Context, world: World) -> Option<ClaimBuilder<'_>> {
+/// The published accuracy of Parity Models: the competitor must be as good here as elsewhere.
+fn competitor(cx: &mut Context, world: World) -> Option<ClaimBuilder<'_>> {
     // Generated images have no published value. For MNIST there are two, and the range spans both.
     let (published, expected, source, because) = match world {
         World::Strokes => return None,
@@ -90,7 +90,7 @@ fn rival(cx: &mut Context, world: World) -> Option<ClaimBuilder<'_>> {
 pub(crate) fn skip(cx: &mut Context, world: World) {
     world.skip(recovered(cx, world));
     world.skip(lead(cx, world));
-    if let Some(claim) = rival(cx, world) {
+    if let Some(claim) = competitor(cx, world) {
         world.skip(claim);
     }
 }
@@ -102,22 +102,22 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
     // The unit of replication is a training: groups of test images are plenty, while weights vary.
     recovered(cx, world).measured(every_training(&ours, "%"));
     lead(cx, world).measured(every_training(&outcome.lead(TEN)?, "points"));
-    if let Some(claim) = rival(cx, world) {
+    if let Some(claim) = competitor(cx, world) {
         claim.measured(every_training(&theirs, "%"));
     }
-    // On the full sets the base model has to be about as good as the published one.
+    // On the full data sets the base model has to be about as accurate as the published one.
     let usual = match world {
         World::Mnist => Some((97.0, "the base model of Parity Models has 97.9 %")),
         World::Fashion => Some((88.0, "the base model of Parity Models has 89.5 %")),
         World::Strokes | World::SmallMnist => None,
     };
-    if let Some((least, source)) = usual {
+    if let Some((min_accuracy, source)) = usual {
         cx.claim(
             &format!("Q2.clean-{}", world.id()),
             &format!("The invertible network on {}, no answer lost", world.name()),
         )
         .scale(Scale::Beyond)
-        .expect(Expected::AtLeast(least))
+        .expect(Expected::AtLeast(min_accuracy))
         .source(source)
         .measured(every_training(&outcome.clean(), "%"));
     }
@@ -148,7 +148,7 @@ fn figure(cx: &mut Context, outcome: &Outcome, theirs: f64) -> Result<(), Experi
         let queries = size.unwrap_or(TEN) as f64;
         ours = ours.point_with_band(queries, stats::mean(&values), band);
     }
-    // The rival is trained for one size only: it is a line here, not a curve.
+    // The competitor is trained for one size only: a line, not a curve.
     cx.figure(
         Figure::new(
             format!("recovered-{}", world.id()),
@@ -156,7 +156,7 @@ fn figure(cx: &mut Context, outcome: &Outcome, theirs: f64) -> Result<(), Experi
                 "{}: lost answers that are recovered with one parity query, mean and range of the trainings",
                 world.name()
             ),
-            "queries for one parity query",
+            "queries per parity query",
             "%",
         )
         .series(ours)
@@ -167,14 +167,14 @@ fn figure(cx: &mut Context, outcome: &Outcome, theirs: f64) -> Result<(), Experi
     Ok(())
 }
 
-/// The lowest and the highest.
+/// The minimum and the maximum.
 fn range(values: &[f64]) -> (f64, f64) {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     (low, high)
 }
 
-/// What the encoder does beside full groups with all answers given. No claim is made.
+/// The encoder on smaller groups, and with answers of small margin withheld. No claim is made.
 fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
     let world = outcome.world;
     // What a job does not measure becomes NaN: a zero would look measured.
@@ -192,12 +192,12 @@ fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
         ),
         [
             Column::text("groups"),
-            Column::number("lost answers that are given", 2),
+            Column::number("lost answers released", 2),
             Column::number("label", 2),
             Column::number("agreement", 2),
         ],
     )
-    .note("`Label` counts answers with the right label, `agreement` those with the class that the base model gave; the claims judge the lower of the two. The encoder is trained for full groups only. Doubtful answers are those whose margin between the best two classes is below a threshold that a tenth of the recovered answers of 5000 training images has. Parity Models are trained with at least as many multiply-adds as the encoder.");
+    .note("`Label` counts answers with the right label, `agreement` those with the class that the base model gave; the claims judge the lower of the two. The encoder is trained for full groups only. Answers are withheld if the margin between the best two classes is below a threshold: the 10th percentile of the margins of recovered answers on 5000 training images. Parity Models are trained with at least as many multiply-adds as the encoder.");
     // Smaller groups first: the encoder is trained for none of them.
     for (place, queries) in PARTIAL.into_iter().enumerate() {
         table.push([
@@ -210,7 +210,7 @@ fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
             .into(),
         ]);
     }
-    // Full groups, without and with the refusal of doubtful answers.
+    // Full groups, without and with a minimum margin.
     table.push([
         "encoder, full".into(),
         100.0.into(),
@@ -218,12 +218,12 @@ fn table(cx: &mut Context, outcome: &Outcome) -> Result<(), ExperimentError> {
         mean(ours, &|r| Some(r.agreement))?.into(),
     ]);
     table.push([
-        "encoder, full, without doubtful answers".into(),
+        "encoder, full, small margins withheld".into(),
         mean(ours, &|r| r.gate.map(|gate| gate.given))?.into(),
         mean(ours, &|r| r.gate.map(|gate| gate.label))?.into(),
         mean(ours, &|r| r.gate.map(|gate| gate.agreement))?.into(),
     ]);
-    // The rival on the same groups.
+    // The competitor on the same groups.
     table.push([
         "Parity Models, full".into(),
         100.0.into(),

@@ -16,11 +16,11 @@ use crate::lies;
 use crate::plan::{TEN, gain};
 use crate::world::{Data, World, how_to_get};
 
-/// How often the test images are cut into groups anew.
+/// The number of random divisions of the test images into groups.
 const SHUFFLES: u64 = 3;
 const OF: &str = "divisions of the test images into groups";
 
-/// The penalties that are tried for splines, each with each.
+/// The candidate penalties of splines; all pairs are tried.
 const PENALTIES: [f64; 6] = [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3];
 /// Groups of training images on which they are.
 const CHOICE_GROUPS: usize = 100;
@@ -43,7 +43,7 @@ struct Trial {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 enum Method {
     Berrut,
-    /// With Chebyshev's points of the second kind, as the text has them.
+    /// With Chebyshev points of the second kind, as in the paper.
     BerrutSecondKind,
     Spline(Penalties),
 }
@@ -94,22 +94,21 @@ impl Trial {
     }
 }
 
-/// The penalties with which most answers to groups of training images have the right label; of equals the
-/// first.
+/// The penalties with the highest accuracy on groups of training images; the first of equal ones.
 pub(crate) fn best_spline(
     setting: Setting,
     train: &Images,
     model: impl Fn(&Batch) -> Result<Batch, NetworkError>,
     seed: &SeedTree,
 ) -> Result<Penalties, ExperimentError> {
-    // The same few groups judge all pairs.
+    // All pairs are evaluated on the same groups.
     let mut groups = train.groups(setting.queries, seed);
     groups.truncate(CHOICE_GROUPS);
     let mut best: Option<(usize, Penalties)> = None;
     for encode in PENALTIES {
         let code = |decode| setting.code(Smoother::Spline { encode, decode });
-        // The outputs depend on the first penalty only: the model runs once for each of these. What
-        // encodes ignores the second, which is 0 here for that reason.
+        // The outputs depend on the first penalty only, so the model runs once per first penalty. Encoding
+        // ignores the second penalty, which is set to 0.
         let encoding = code(0.0)?;
         let outputs: Vec<Vec<Tensor>> = groups
             .iter()
@@ -121,14 +120,14 @@ pub(crate) fn best_spline(
             for (group, outputs) in groups.iter().zip(&outputs) {
                 right += judge(&code, train, group, outputs)?.0;
             }
-            // Strictly more, so that the first of equals stays.
+            // Strictly better, so that the first of equal ones stays.
             if best.is_none_or(|(most, _)| right > most) {
                 best = Some((right, Penalties { encode, decode }));
             }
         }
     }
     best.map(|(_, penalties)| penalties)
-        .ok_or_else(|| ExperimentError::new("no penalty is to be tried"))
+        .ok_or_else(|| ExperimentError::new("there are no candidate penalties"))
 }
 
 /// The weights of the base models of Parity Models.
@@ -165,7 +164,7 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
 }
 
 fn skip(cx: &mut Context, world: World, set: &str) {
-    let why = format!("the data set `{set}` is not here");
+    let why = format!("the data set `{set}` is not available");
     for (queries, accuracy) in expected(cx.profile(), world) {
         let claim = approxifer(cx, world, queries, accuracy);
         claim.skipped(&why, &how_to_get(set));
@@ -176,8 +175,8 @@ fn skip(cx: &mut Context, world: World, set: &str) {
     }
 }
 
-/// What the released program of `ApproxIFER`, run by us with the same weights on 300 groups, gives for
-/// these numbers of queries.
+/// The accuracy of the published program of `ApproxIFER`, run with the same weights on 300 groups, for these
+/// numbers of queries.
 fn expected(profile: Profile, world: World) -> Vec<(usize, f64)> {
     let all = match world {
         World::Fashion => [(8, 73.1), (10, 74.2), (12, 72.9)],
@@ -190,7 +189,7 @@ fn expected(profile: Profile, world: World) -> Vec<(usize, f64)> {
     all
 }
 
-/// The same in the plot script of its authors, with another base model.
+/// The accuracy in the plot script of its authors, with another base model.
 fn published(world: World, queries: usize) -> f64 {
     match (world, queries) {
         (World::Fashion, 8) => 74.0,
@@ -272,9 +271,9 @@ fn on_images(
             add(Method::BerrutSecondKind);
         }
     }
-    // All codes meet the same groups.
+    // All codes are evaluated on the same groups.
     let root = cx.seed().child("groups").child(world.id());
-    // The weights are given: what is repeated is the division into groups, not a training.
+    // The weights are published: the division into groups is replicated, not a training.
     let found = cx
         .grid(&format!("interpolation, {}", world.name()), trials.clone())
         .seeds(SHUFFLES)
@@ -335,7 +334,7 @@ fn table(
     Ok(())
 }
 
-/// The share of right labels among all answers, in per cent.
+/// The accuracy of all answers, in per cent.
 fn accuracy(
     code: &Interpolation,
     test: &Images,
@@ -352,8 +351,8 @@ fn accuracy(
     Ok(100.0 * right as f64 / all.max(1) as f64)
 }
 
-/// How many answers have the right label, and how many there are. With one straggler every task is lost in
-/// turn; with more, as many that are evenly apart are.
+/// The number of answers with the right label, and of all answers. With one straggler each task is lost in
+/// turn; with more, evenly spaced tasks are lost together.
 fn judge(
     code: &Interpolation,
     images: &Images,

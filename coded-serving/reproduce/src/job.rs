@@ -1,4 +1,4 @@
-//! Trainings of what makes or answers redundant tasks, and how well lost answers are then recovered.
+//! Trainings of encoders, parity models and students, and the accuracy of answers recovered with them.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::interpolation::{Setting, best_spline, queries_of, run_group};
 use crate::plan::trainings;
 use crate::world::{Data, World};
 
-/// What makes or answers the redundant tasks.
+/// The means of redundancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum Means {
-    /// Nothing that is learned: the exact inverse of the mean latent.
+    /// Not learned: the exact inverse of the mean latent.
     ExactInverse,
-    /// Nothing that is learned: the mean image.
+    /// Not learned: the mean image.
     MeanImage,
     /// A learned encoder.
     Encoder {
         features: usize,
         hidden: usize,
         loss: Loss,
-        /// Groups in a step.
+        /// Groups per step.
         batch: usize,
         steps: u64,
     },
@@ -44,11 +44,11 @@ pub(crate) enum Means {
     },
     /// A student of two layers, which answers each query.
     Student { hidden: usize, steps: u64 },
-    /// Nothing that is learned: every task is a mixture, one of them is lost.
+    /// Not learned: every task is a mixture, and one of them is lost.
     Curve(Curve),
 }
 
-/// Which curve, as a parameter of a cell.
+/// The kind of curve, as a parameter of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum Curve {
     /// `ApproxIFER`.
@@ -57,7 +57,7 @@ pub(crate) enum Curve {
     Spline,
 }
 
-/// What an encoder is trained for, as a parameter of a cell.
+/// The loss of an encoder, as a parameter of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum Loss {
     Task,
@@ -72,21 +72,21 @@ pub(crate) struct Job {
     pub(crate) means: Means,
 }
 
-/// How well answers were recovered, each of every group in turn. Of a [`Curve`] all answers of a group
-/// are judged, each task being lost in turn.
+/// The accuracy of recovered answers, each of every group lost in turn. Of a [`Curve`] all answers of a group
+/// are counted, with each task lost in turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recovered {
-    /// The share that has the right label.
+    /// The fraction with the right label.
     pub(crate) label: f64,
-    /// The share that has the class that the base model gave.
+    /// The fraction with the class of the base model's own answer.
     pub(crate) agreement: f64,
-    /// The share of right labels when nothing is lost, where that is not the base model's own.
+    /// The accuracy when nothing is lost, if it differs from that of the base model.
     pub(crate) undisturbed: Option<f64>,
-    /// What is left when doubtful answers are refused; of encoders.
+    /// The answers that remain with a minimum margin; of encoders.
     pub(crate) gate: Option<Gate>,
     /// The same encoder on smaller groups than it was trained for.
     pub(crate) partial: Vec<Partial>,
-    /// The largest difference of an answer from the base model's.
+    /// The largest absolute difference of an output from the base model's.
     pub(crate) largest_error: f64,
     /// Multiply-adds of the redundancy of a group, over those of one inference.
     pub(crate) operations: f64,
@@ -94,13 +94,13 @@ pub(crate) struct Recovered {
     pub(crate) ingress: f64,
 }
 
-/// Answers are refused whose margin between the best two classes is below a threshold. It is the
-/// margin that nine tenths of the recovered answers of training images reach.
+/// Answers with a margin between the best two classes below a threshold are withheld. The threshold is the 10th
+/// percentile of the margins of recovered answers on training images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gate {
-    /// The share of answers to test images that are given.
+    /// The fraction of answers to test images that are released.
     pub(crate) given: f64,
-    /// The share of these that has the right label.
+    /// The accuracy of these.
     pub(crate) label: f64,
     /// The agreement among these.
     pub(crate) agreement: f64,
@@ -115,13 +115,13 @@ pub(crate) struct Partial {
 }
 
 impl Recovered {
-    /// The lower of the two shares, in per cent.
+    /// The lower of accuracy and agreement, in per cent.
     pub(crate) fn lower(&self) -> f64 {
         100.0 * self.label.min(self.agreement)
     }
 }
 
-/// Groups in a step, where there is time for many steps.
+/// Groups per step, for the profile with many steps.
 pub(crate) const BATCH: usize = 128;
 const ENCODER_RATE: f64 = 2e-3;
 const PARITY_RATE: f64 = 1e-3;
@@ -129,13 +129,13 @@ const STUDENT_RATE: f64 = 2e-3;
 
 /// Training images on whose groups thresholds are learned.
 const GATE_IMAGES: usize = 5000;
-/// The share of answers that the threshold refuses among these.
+/// The fraction of these answers that the threshold withholds.
 const REFUSED: f64 = 0.1;
 
 /// Sizes of groups that are not full.
 pub(crate) const PARTIAL: [usize; 3] = [2, 4, 7];
 
-/// Trains and judges.
+/// Trains the means of a job, and evaluates it.
 pub(crate) fn run(
     cx: &mut Context,
     world: World,
@@ -159,7 +159,7 @@ pub(crate) fn run(
             .and_then(|bases| bases.get(number as usize))
             .ok_or_else(|| ExperimentError::new("a base model is not trained"))?;
         let seed = seed_of(&root, world, number).index(job.k as u64);
-        // The seed does not depend on the means: all of one size meet the same groups of test images.
+        // The seed does not depend on the means: all of one size are evaluated on the same groups.
         let judge = Judge {
             base,
             images: &data.test,
@@ -196,8 +196,7 @@ pub(crate) fn run(
                 // The base model is frozen: the loss passes through it to the encoder.
                 let fit = Fit::new(steps, batch, ENCODER_RATE);
                 network.fit(&base.classifier, &data.train, job.k, loss, &fit, &seed)?;
-                // The threshold for doubtful answers is learned on training images, so that the test images
-                // do not choose it.
+                // The threshold of the margin is learned on training images, not on the test images.
                 let train = data.train.first(GATE_IMAGES);
                 let answers = outputs(&train, |x| base.classifier.forward(x))?;
                 let training = Judge {
@@ -252,12 +251,12 @@ pub(crate) fn run(
     })
 }
 
-/// Images, and what the base model answers to them.
+/// Images, and the outputs of the base model for them.
 struct Judge<'a> {
     base: &'a Base,
     images: &'a Images,
     answers: &'a Batch,
-    /// Decides which images make a group.
+    /// Determines the groups.
     seed: SeedTree,
 }
 
@@ -269,7 +268,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A learned encoder, on smaller groups and with doubtful answers refused, too.
+    /// A learned encoder, also on smaller groups and with a minimum margin.
     fn encoder(&self, code: &dyn Code, training: &Judge<'_>) -> Result<Recovered, ExperimentError> {
         let full = code.shape().queries;
         let model = |x: &Batch| self.base.classifier.forward(x);
@@ -321,7 +320,7 @@ impl Judge<'_> {
         for (group, parity) in groups.iter().zip(parities.column_iter()) {
             let parity = Tensor::vector(parity.as_slice().to_vec());
             let answers: Vec<Tensor> = group.iter().map(|&index| self.answer(index)).collect();
-            // Every query is lost once, so that no image counts more than another. The parity never is.
+            // Every query is lost once, so that all images have the same weight. The parity is never lost.
             for lost in 0..queries {
                 let others = answers.iter().enumerate().filter(|(slot, _)| *slot != lost);
                 let outputs: Vec<(Slot, &Tensor)> = others.chain([(queries, &parity)]).collect();
@@ -355,7 +354,7 @@ impl Judge<'_> {
                 let here = outputs.iter().enumerate();
                 let here: Vec<(Slot, &Tensor)> =
                     here.filter(|(slot, _)| Some(*slot) != lost).collect();
-                // All answers of the group are judged, since the loss of one task disturbs every one.
+                // All answers of the group are counted, since the loss of one task affects each of them.
                 for decoded in code.decode(shape.queries, &here, Slots::below(shape.queries))? {
                     let index = group[decoded.query];
                     let label = self.images.labels()[index];

@@ -223,7 +223,7 @@ async fn rounds(setting: Setting, seed: &SeedTree) -> Result<Rounds, ExperimentE
     let mut times = Vec::with_capacity(rounds);
     let (mut straggling, mut spoiled) = (0, 0);
     for round in 0..rounds {
-        // The draw comes first: all schemes take the same draws, the undisturbed one included. The
+        // The draw comes first: all schemes take the same draws, also the one without stragglers. The
         // place takes turns, so that each query of a round is hit equally often.
         let straggles = rng.random_bool(PROBABILITY) && scheme != Scheme::Undisturbed;
         backend.begin(straggles.then_some(round % QUERIES));

@@ -1,4 +1,4 @@
-//! Q5, too: whether a worker that lies is found.
+//! Q5, continued: locating a worker that returns wrong outputs.
 
 use rand::Rng as _;
 use rand_distr::StandardNormal;
@@ -15,19 +15,19 @@ use crate::interpolation::{WEIGHTS, run_group};
 use crate::rational::locate_rational;
 use crate::world::{Data, World};
 
-/// What a search for wrong outputs found.
+/// The results of the searches for wrong outputs.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Found {
-    /// Trials in which the least-squares search named the right worker.
+    /// Trials in which the least-squares search located the right worker.
     located: u64,
-    /// The same of the search of `ApproxIFER`.
+    /// Trials in which the search of `ApproxIFER` did.
     located_rationally: u64,
 }
 
 /// Noise that a worker adds to its output.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Lie {
-    /// That of the noise.
+    /// The standard deviation of the noise.
     deviation: u32,
     trials: u64,
 }
@@ -41,12 +41,12 @@ impl Lie {
     }
 }
 
-/// Queries, and as many workers as one liar among them takes.
+/// The number of queries, and of the workers needed to locate one wrong output.
 const QUERIES: usize = 12;
 const ERRORS: usize = 1;
 const TASKS: usize = 2 * QUERIES + 2 * ERRORS - 1;
 
-/// The outputs of the model have a deviation of 9.7.
+/// The standard deviations of the noise; that of the model's outputs is 9.7.
 const SMALL: Lie = Lie::new(10);
 const MIDDLE: Lie = Lie::new(30);
 const LARGE: Lie = Lie::new(100);
@@ -75,7 +75,7 @@ pub(crate) fn run(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Expe
     let grid = cx.grid("wrong outputs", lies);
     let grid = grid.reads([WEIGHTS].into_iter().chain(World::Mnist.set()));
     let found = grid.run(|lie, cell| {
-        // All outputs arrive: the search is for a lie, not for a loss.
+        // All outputs arrive: the search is for wrong outputs, not for lost ones.
         let code = Interpolation::new(QUERIES, TASKS, 0, Smoother::Berrut)?;
         let curves = code.encoding(QUERIES)?;
         let nodes = Nodes::Released.of_tasks(TASKS);
@@ -84,8 +84,8 @@ pub(crate) fn run(cx: &mut Context, data: &Data, model: &Mlp) -> Result<(), Expe
             located: 0,
             located_rationally: 0,
         };
-        // A trial is a group with a liar of its own. 500 groups of 12 are fewer than the test images,
-        // so no image is in two trials of a cell.
+        // A trial is a group with one wrong worker. 500 groups of 12 are fewer than the test images, so no
+        // image is in two trials of a cell.
         let groups = data.test.groups(QUERIES, &cell.seed().child("groups"));
         for group in groups.iter().take(lie.trials as usize) {
             let honest = run_group(&code, &data.test, group, &|x: &Batch| model.forward(x))?;

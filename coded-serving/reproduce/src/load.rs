@@ -1,5 +1,5 @@
-//! F6: open-loop load on workers that are slowed in pairs, in virtual time, and the load from which on
-//! coding loses to more workers.
+//! F6: open-loop load on workers with background transfers, in virtual time, and the load from which coding is
+//! worse than more workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use septet_coded_serving::code::policy::EqualResources;
 use septet_coded_serving::code::{Code, InvNet, MixedQueries, Replication};
 use septet_coded_serving::engine::{Engine, Query, ReconstructionPolicy};
 use septet_coded_serving::load::{
-    Answered, Arrivals, Delay, LoadError, Shuffle, Synthetic, open_loop,
+    Arrivals, Delay, LoadError, Outcome, Shuffle, Synthetic, open_loop,
 };
 use septet_core::experiment::{
     Column, Context, Estimate, Expected, ExperimentError, Grid, Profile, Scale, SeedTree, Table,
@@ -19,18 +19,18 @@ use septet_core::experiment::{
 use septet_core::stats;
 use serde::{Deserialize, Serialize};
 
-/// Workers without redundancy, and the time of a task: 600 queries a second at most.
+/// The number of workers without redundancy, their service time, and their capacity in queries per second.
 const WORKERS: usize = 12;
 const SERVICE: Duration = Duration::from_millis(20);
 const CAPACITY: f64 = 600.0;
-/// Of Parity Models' evaluation: flows in the background, each of which doubles the time of two workers.
+/// As in the evaluation of Parity Models: background flows, each of which doubles the service time of two workers.
 const FLOWS: usize = 4;
 const WEIGHT: f64 = 1.0;
 const QUERIES: u64 = 100_000;
 const SEEDS: u64 = 3;
 const OF: &str = "runs of the simulation";
-/// In shares of the capacity of the workers without the additional ones. With eight of eighteen workers at
-/// half their speed the last is all that can be done.
+/// Loads as fractions of the capacity of the workers without redundancy. With eight of eighteen workers at half
+/// their speed, the last one saturates all of them.
 const LOADS: [f64; 11] = [
     0.33, 0.42, 0.50, 0.58, 0.67, 0.75, 0.83, 0.92, 1.00, 1.08, 1.17,
 ];
@@ -38,12 +38,12 @@ const GROUPS: [usize; 2] = [2, 4];
 
 #[derive(Clone, Copy, Debug, Serialize, PartialEq)]
 enum Scheme {
-    /// As many more workers as the code has, and no code.
+    /// As many additional workers as the code has, and no code.
     EqualResources,
     Coded,
-    /// Coded, with parity queries for every group, however many queries wait.
+    /// Coded, without shedding parities under load.
     Stubborn,
-    /// Coded, with answers reconstructed three service times after the query at the earliest.
+    /// Coded, with reconstructed answers released after three service times.
     Patient,
 }
 
@@ -73,18 +73,18 @@ impl Setting {
     }
 }
 
-/// In milliseconds.
+/// Latencies in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Measured {
     median: f64,
     p99: f64,
     p99_9: f64,
     approximate: f64,
-    /// Answers that are not what the model gives.
+    /// Answers that differ from the model's.
     wrong: u64,
 }
 
-/// One of the measured numbers, or what is made of them.
+/// A quantity of a measurement.
 type Read = fn(&Measured) -> f64;
 
 impl Measured {
@@ -104,14 +104,14 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             settings.extend(LOADS.map(|load| Setting::new(scheme, group, load)));
         }
     }
-    // The schemes meet the same queries.
+    // All schemes get the same queries.
     let root = cx.seed().child("load");
     let grid = cx
         .grid("open loop", settings)
         .seeds(SEEDS)
         .run(|setting, cell| simulate(setting, &root.index(cell.seed_index())))?;
     for group in GROUPS {
-        tell(cx, group, &grid)?;
+        table(cx, group, &grid)?;
     }
     let of = |scheme, load| grid.by_seed(&Setting::new(scheme, 2, load));
     // Equal resources over coded: below one, coding has lost.
@@ -166,8 +166,8 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     Ok(())
 }
 
-/// Where a ratio first falls below one, between loads by a straight line: the first load if it is below
-/// one from there on, the last if it never is.
+/// The load at which the ratio first falls below one, by linear interpolation: the first load if it starts
+/// below one, the last if it never falls below.
 fn crossing(by_load: &[(f64, f64)]) -> f64 {
     if by_load.first().is_some_and(|&(_, ratio)| ratio < 1.0) {
         return LOADS[0];
@@ -181,7 +181,7 @@ fn crossing(by_load: &[(f64, f64)]) -> f64 {
     found.unwrap_or(LOADS[LOADS.len() - 1])
 }
 
-fn tell(
+fn table(
     cx: &mut Context,
     group: usize,
     grid: &Grid<Setting, Measured>,
@@ -265,7 +265,7 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
         let mut engine = Engine::builder(code, pool)
             .policy(policy)
             .max_batch_delay(Duration::from_secs(1))
-            // What overload does has to be seen.
+            // Unbounded, so that overload shows up as latency instead of rejected queries.
             .max_queue_len(usize::MAX);
         if setting.scheme == Scheme::Stubborn {
             engine = engine.shed_above(usize::MAX);

@@ -1,11 +1,11 @@
-//! The experiments of the paper, the program behind `cargo xtask reproduce coded-serving`: set-up,
-//! calls and claims. No algorithm lives here but one rival's, which serves the comparison only.
+//! The experiments of the paper, run by `cargo xtask reproduce coded-serving`: set-up, calls and claims. The only
+//! algorithm in this package is one of a competitor, used for comparison.
 //!
-//! Only the abstract and the introduction of the paper could be read: what is compared with it are the
-//! figures of its abstract, and the settings of the authors' programs.
+//! Only the abstract and the introduction of the paper were available: results are compared with the figures
+//! of the abstract, and settings with those of the authors' programs.
 //!
-//! A part of the experiment is a file. It names the trainings that it needs, which are shared among parts
-//! and run as cells, and judges what came out.
+//! Each part of the experiment is a file. It lists the trainings that it needs, which are shared among parts
+//! and run as cells, and evaluates the results.
 
 mod base;
 mod cost;
@@ -31,9 +31,9 @@ use crate::job::Job;
 use crate::plan::Outcome;
 use crate::world::World;
 
-/// A part that rests on trainings.
+/// A part that needs trainings.
 struct Part {
-    /// The beginnings of the ids of its claims.
+    /// The prefixes of the ids of its claims.
     claims: &'static [&'static str],
     jobs: fn(Profile, World) -> Vec<Job>,
     judge: fn(&mut Context, &Outcome) -> Result<(), ExperimentError>,
@@ -76,13 +76,13 @@ const PARTS: [Part; 5] = [
 
 fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let profile = cx.profile();
-    // Only parts that are asked for name trainings.
+    // Only selected parts contribute trainings.
     let parts: Vec<&Part> = PARTS
         .iter()
         .filter(|part| part.claims.iter().any(|claim| cx.wants(claim)))
         .collect();
     for &world in World::of(profile) {
-        // Parts share trainings: each job runs once, in the order in which it is first named.
+        // Parts share trainings: each job runs once, in the order of its first use.
         let mut jobs: Vec<Job> = Vec::new();
         for job in parts.iter().flat_map(|part| (part.jobs)(profile, world)) {
             if !jobs.contains(&job) {
@@ -109,15 +109,15 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
             }
         }
     }
-    // These parts need no training of ours.
+    // These parts need no training.
     interpolation::run(cx)?;
     latency::run(cx)?;
     load::run(cx)
 }
 
 fn main() -> ExitCode {
-    // Small models train fastest on one thread each, beside each other. Where this has no effect,
-    // they only take longer.
+    // Small models train fastest in parallel, on one thread each. If this has no effect, they only take
+    // longer.
     let _ = septet_core::nn::one_math_thread();
     septet_core::experiment::main(&septet_core::package!(), run)
 }

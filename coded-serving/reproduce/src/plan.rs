@@ -1,4 +1,4 @@
-//! How long everything is trained, and what came out of it.
+//! The training plan, and the outcomes.
 
 use septet_core::experiment::{Estimate, ExperimentError, Grid, Profile};
 
@@ -10,11 +10,10 @@ use crate::world::World;
 /// Group sizes of the paper.
 pub(crate) const SIZES: [usize; 3] = [2, 4, 10];
 
-/// The group size of the abstract: one worker more for ten.
+/// The group size of the abstract: one extra worker per ten.
 pub(crate) const TEN: usize = 10;
 
-/// How often everything is trained: each training of a base model goes with one of everything that
-/// depends on it.
+/// The number of trainings. Each training of a base model is paired with one of every model that depends on it.
 pub(crate) fn trainings(world: World) -> u64 {
     match world {
         World::Strokes | World::SmallMnist => 2,
@@ -40,10 +39,10 @@ pub(crate) fn job(world: World, k: usize, means: Means) -> Job {
     Job { base, k, means }
 }
 
-/// Groups in a step of training.
+/// Groups per training step.
 fn batch(world: World) -> usize {
     match world {
-        // As in the program of Parity Models: more steps for the same arithmetic.
+        // As in the program of Parity Models: more steps with the same number of multiply-adds.
         World::Strokes | World::SmallMnist => 64,
         World::Mnist | World::Fashion => BATCH,
     }
@@ -82,7 +81,7 @@ pub(crate) fn parity(world: World, k: usize) -> Means {
     }
 }
 
-/// What came out on a world.
+/// The outcomes on a world.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) profile: Profile,
@@ -115,7 +114,7 @@ impl Outcome {
         Ok(self.recovered.by_seed(job)?.iter().map(value).collect())
     }
 
-    /// The same of the usual base model.
+    /// A quantity of a job on the usual base model, in each training.
     pub(crate) fn of(
         &self,
         k: usize,
@@ -125,8 +124,8 @@ impl Outcome {
         self.by_training(&job(self.world, k, means), value)
     }
 
-    /// What the encoder recovers more than the parity model, in points, in each training. Of labels
-    /// and agreement the smaller lead counts.
+    /// The lead of the encoder over the parity model in points, in each training: the smaller of the leads in
+    /// accuracy and in agreement.
     pub(crate) fn lead(&self, k: usize) -> Result<Vec<f64>, ExperimentError> {
         let points = |share: fn(&Recovered) -> f64| {
             let ours = self.of(k, encoder(self.world, k), share)?;
@@ -141,7 +140,7 @@ impl Outcome {
         Ok(pairs.map(|(a, b)| a.min(b)).collect())
     }
 
-    /// The share of test images that the base models classify rightly, in per cent, in each training.
+    /// The accuracy of the base models in per cent, in each training.
     pub(crate) fn clean(&self) -> Vec<f64> {
         let bases = self.bases.get(&base(self.world)).into_iter().flatten();
         bases.map(|base| 100.0 * base.clean).collect()

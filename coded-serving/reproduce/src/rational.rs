@@ -1,18 +1,16 @@
-//! The search for wrong outputs that `ApproxIFER` has. It finds fewer than that of the library, and is
-//! here for comparison only.
+//! The search for wrong outputs of `ApproxIFER`, for comparison: it locates fewer than that of the library.
 
 use nalgebra::{DMatrix, DVector};
 
-/// The most coordinates of the outputs that are looked at.
+/// The maximum number of coordinates of the outputs that are used.
 const MOST_COORDINATES: usize = 32;
 
-/// The places of the `errors` outputs that fit least to the others, by the method of `ApproxIFER`
-/// (algorithm 2).
+/// The indices of the `errors` outputs that fit the others worst, by algorithm 2 of `ApproxIFER`.
 ///
 /// For each coordinate a rational function `p / q`, both of degree `queries + errors - 1`, is fitted to
 /// the outputs by linear least squares: `p(t_i) = y_i q(t_i)`. Where an output is wrong, `q` has to be
-/// small; the coordinates vote. The polynomials are written in Chebyshev's, and that of degree 0 has the
-/// coefficient 1 in `q`. `2 (queries + errors) - 1` outputs determine the fit.
+/// small; the coordinates vote. The polynomials are in the Chebyshev basis, with the coefficient 1 for degree
+/// 0 in `q`. `2 (queries + errors) - 1` outputs determine the fit.
 pub(crate) fn locate_rational(
     nodes: &[f64],
     outputs: &[&[f32]],
@@ -43,7 +41,7 @@ pub(crate) fn locate_rational(
         }
     }
     let mut places: Vec<usize> = (0..nodes.len()).collect();
-    // The sort is stable: of equal votes the first place wins.
+    // The sort is stable: of equal votes the first index wins.
     places.sort_by_key(|&place| std::cmp::Reverse(votes[place]));
     places.truncate(errors);
     places
@@ -52,7 +50,7 @@ pub(crate) fn locate_rational(
 /// The absolute values of `q` at the nodes.
 fn denominator(basis: &[Vec<f64>], ys: &[f64], degrees: usize) -> Option<Vec<f64>> {
     let largest = ys.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
-    // The decomposition does not end on values that are not finite.
+    // The decomposition does not terminate on values that are not finite.
     if largest == 0.0 || degrees == 0 || !ys.iter().all(|y| y.is_finite()) {
         return None;
     }
@@ -75,7 +73,7 @@ fn denominator(basis: &[Vec<f64>], ys: &[f64], degrees: usize) -> Option<Vec<f64
     Some(q.collect())
 }
 
-/// Chebyshev's polynomials of degrees below `degrees`.
+/// The Chebyshev polynomials of degrees below `degrees`.
 fn chebyshev(t: f64, degrees: usize) -> Vec<f64> {
     let mut values = vec![1.0, t];
     for degree in 2..degrees {

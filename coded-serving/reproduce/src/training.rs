@@ -1,4 +1,4 @@
-//! Q4: whether an encoder has to be learned, and what for.
+//! Q4: whether an encoder has to be learned, and with which loss.
 
 use septet_core::experiment::{ClaimBuilder, Context, Expected, ExperimentError, Profile, Scale};
 
@@ -20,7 +20,7 @@ fn short(loss: Loss) -> Means {
     }
 }
 
-/// The same training on a base model whose layers may stretch as they like.
+/// The same training on a base model without bounds on its singular values.
 fn unbounded() -> Job {
     Job {
         base: BaseId {
@@ -98,7 +98,7 @@ pub(crate) fn judge(cx: &mut Context, outcome: &Outcome) -> Result<(), Experimen
     )
     .scale(Scale::Beyond)
     .expect(Expected::AtLeast(0.0))
-    .source("an encoder can only learn what the base model does not stretch too much")
+    .source("an encoder can only be learned for a base model with a moderate Lipschitz constant")
     .measured(every_training(&gain(&task, &free), "points"));
     Ok(())
 }

@@ -1,20 +1,20 @@
-//! How much arithmetic a training takes: multiply-adds, as the program makes them.
+//! The cost of a training in multiply-adds.
 //!
-//! Products of matrices are counted, forward and backward, sums over groups, and the answers of the base
-//! model that a training is held against. Changes of parameters are not: there are more of them
-//! in the trainings of parity models, so that what is left out speaks for these.
+//! Matrix products, forward and backward, sums over groups, and the base model's outputs that serve as targets
+//! are counted. Parameter updates are not: there are more of them in the trainings of parity models, so the
+//! omission favors those.
 
 use crate::base::{BLOCKS, CLASSES, hidden};
 use crate::job::{Loss, Means};
 use crate::world::World;
 
-/// The multiply-adds of a training for groups of `k`; none where nobody asks.
+/// The multiply-adds of a training for groups of `k`; `None` where they are not used.
 pub(crate) fn of(world: World, k: usize, means: Means) -> Option<u64> {
     let teacher = world.trained_on() * (bijection(world) + head(world));
     Some(steps_of(world, k, means)? + teacher as u64)
 }
 
-/// The same without the answers of the base model, which every training takes once.
+/// The same without the outputs of the base model, which every training needs once.
 fn steps_of(world: World, k: usize, means: Means) -> Option<u64> {
     let (steps, step) = match means {
         Means::Encoder {
@@ -37,7 +37,7 @@ fn steps_of(world: World, k: usize, means: Means) -> Option<u64> {
     Some(steps * step)
 }
 
-/// The fewest steps of a parity model that take as many multiply-adds as the training of an encoder,
+/// The number of steps of a parity model with at least as many multiply-adds as the training of an encoder,
 /// rounded up to hundreds.
 pub(crate) fn parity_steps(
     world: World,
@@ -70,7 +70,7 @@ fn encoder_group(world: World, k: usize, features: usize, hidden: usize) -> u64 
     // Through the frozen blocks: forward, and backward for inputs only, which repeats the forward
     // pass and then, inside each block, that of the first of its two equal layers.
     let frozen = bijection(world) * 7 / 2;
-    // Features are summed, and their gradients spread; queries are summed twice, answers once.
+    // Features are summed, and their gradients broadcast; queries are summed twice, answers once.
     let sums = k * (2 * features + 2 * width + CLASSES);
     (phi + rho + frozen + 3 * head(world) + sums) as u64
 }

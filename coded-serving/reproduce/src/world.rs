@@ -1,16 +1,17 @@
-//! The images on which models are trained and judged.
+//! The images on which models are trained and evaluated.
 
 use std::io::Read as _;
 
 use septet_coded_serving::images::{Images, Strokes, from_idx};
 use septet_core::experiment::{ClaimBuilder, Context, DataSet, ExperimentError, Profile, SeedTree};
+use septet_core::io;
 use serde::Serialize;
 
 /// A set of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum World {
     Strokes,
-    /// MNIST without a margin of four pixels, in which there is next to nothing: half the arithmetic.
+    /// MNIST without its almost empty margin of four pixels: about half the multiply-adds.
     SmallMnist,
     Mnist,
     Fashion,
@@ -24,17 +25,17 @@ pub(crate) struct Data {
     pub(crate) side: usize,
 }
 
-/// The side of generated images, and how many there are to train on and to test on.
+/// The side of generated images, and the numbers of training and test images.
 const SIDE: usize = 16;
 /// The side of the images of MNIST and Fashion-MNIST.
 const REAL_SIDE: usize = 28;
-/// What the quick profile leaves out at each side.
+/// The margin that the quick profile crops at each side.
 const MARGIN: usize = 4;
 const TRAIN: usize = 8000;
 const TEST: usize = 2000;
 
-/// The most that a file may unpack to; the images of MNIST to train on have 47 million bytes.
-const MOST_BYTES: u64 = 1 << 26;
+/// The maximum size of an unpacked file; the training images of MNIST have 47 million bytes.
+const MAX_BYTES: u64 = 1 << 26;
 
 impl World {
     pub(crate) fn name(self) -> &'static str {
@@ -68,7 +69,7 @@ impl World {
         self.side() * self.side()
     }
 
-    /// How many images there are to train on.
+    /// The number of training images.
     pub(crate) fn trained_on(self) -> usize {
         match self {
             Self::Strokes => TRAIN,
@@ -85,7 +86,7 @@ impl World {
         }
     }
 
-    /// The worlds of a profile, those included whose images are not here.
+    /// The worlds of a profile, whether or not their images are available.
     pub(crate) fn of(profile: Profile) -> &'static [Self] {
         match profile {
             Profile::Quick => &[Self::SmallMnist, Self::Strokes],
@@ -93,7 +94,7 @@ impl World {
         }
     }
 
-    /// Its images; `None` when they are not here.
+    /// Its images; `None` if they are not available.
     pub(crate) fn load(self, cx: &mut Context) -> Result<Option<Data>, ExperimentError> {
         let Some(set) = self.set() else {
             // The same classes in every run: the seed of the program decides the trainings.
@@ -122,11 +123,11 @@ impl World {
         }))
     }
 
-    /// Notes that a claim cannot be measured, because the images are not here.
+    /// Records that a claim cannot be measured, because the images are not available.
     pub(crate) fn skip(self, claim: ClaimBuilder<'_>) {
         let set = self.set().unwrap_or_default();
         claim.skipped(
-            &format!("the data set `{set}` is not here"),
+            &format!("the data set `{set}` is not available"),
             &how_to_get(set),
         );
     }
@@ -158,11 +159,11 @@ fn read(set: &DataSet, part: &str) -> Result<Images, ExperimentError> {
 fn unpacked(set: &DataSet, file: &str) -> Result<Vec<u8>, ExperimentError> {
     let path = set.path(file)?;
     let mut bytes = Vec::new();
-    septet_core::io::open(path)?
-        .take(MOST_BYTES + 1)
+    io::open(path)?
+        .take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        let problem = format!("{file} unpacks to more than {MOST_BYTES} bytes");
+    if bytes.len() as u64 > MAX_BYTES {
+        let problem = format!("{file} unpacks to more than {MAX_BYTES} bytes");
         return Err(ExperimentError::new(problem));
     }
     Ok(bytes)

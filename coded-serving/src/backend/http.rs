@@ -158,6 +158,7 @@ impl HttpWorker {
             None => request.header("content-type", "application/json"),
         };
         if let Some(trace) = &call.trace {
+            // The worker's spans then belong to the trace of the client.
             request = request.header("traceparent", trace.as_ref());
         }
         let answer = send(request).await?;

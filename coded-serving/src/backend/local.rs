@@ -67,6 +67,7 @@ impl LocalWorker {
         let (tasks, queue) = mpsc::channel::<Task>();
         thread::Builder::new()
             .name("model".to_owned())
+            // The channel queues tasks: the thread runs one at a time, and ends when the sender is dropped.
             .spawn(move || {
                 for Task { call, reply } in queue {
                     let answer = models

@@ -172,6 +172,7 @@ impl Backend for Pool {
         let Some(found) = self.workers.get(worker) else {
             return Err(failed("no such worker".to_owned().into()));
         };
+        // On a timeout the request is dropped, which cancels it where the transport can.
         match tokio::time::timeout(self.timeout, found.infer(call)).await {
             Ok(result) => result.map_err(failed),
             Err(_) => Err(failed(
@@ -222,6 +223,7 @@ impl ModelNames {
 /// The only output of a response.
 fn only_output(response: InferResponse) -> Result<Tensor, String> {
     let mut outputs = response.outputs.into_iter();
+    // More than one output would be ambiguous.
     match (outputs.next(), outputs.next()) {
         (Some(only), None) => Ok(only.tensor),
         _ => Err("expected a response with exactly one output".to_owned()),
@@ -231,6 +233,7 @@ fn only_output(response: InferResponse) -> Result<Tensor, String> {
 /// Reshapes the input to one row of the shape that the server declares, if it declares a fixed one.
 fn row(input: &Tensor, shape: &[i64]) -> Result<Tensor, ProtocolError> {
     let mut row = shape.to_vec();
+    // The batch dimension of a task is 1. Variable dimensions are taken from the input.
     if let Some(first) = row.first_mut() {
         *first = 1;
     }

@@ -48,6 +48,7 @@ impl LocalNetwork {
         {
             #[cfg(feature = "onnx")]
             return Ok(Self(Kind::Onnx(super::onnx::OnnxModel::read(path)?)));
+            // A clear error instead of one about safetensors.
             #[cfg(not(feature = "onnx"))]
             return Err(NetworkError::Onnx {
                 path: path.to_owned(),

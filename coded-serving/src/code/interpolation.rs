@@ -111,6 +111,7 @@ impl Interpolation {
     ///
     /// When there are fewer tasks.
     pub fn byzantine(mut self, byzantine: usize) -> Result<Self, CodeError> {
+        // 2 (queries + byzantine) - 1 outputs determine the rational fit of `ApproxIFER`'s search.
         let mixed = self.queries.saturating_add(byzantine).saturating_mul(2);
         let min_tasks = self.stragglers.saturating_add(mixed);
         if byzantine > 0 && self.tasks.saturating_add(1) < min_tasks {
@@ -217,6 +218,7 @@ impl Code for Interpolation {
         check_queries(queries)?;
         let weights = self
             .encodings
+            // The encoding weights depend on the group size only.
             .get_or_make(queries.len(), Slots::EMPTY, || {
                 let rows = self.encoding(queries.len())?;
                 Ok(rows.into_iter().map(rounded).collect())
@@ -236,6 +238,7 @@ impl Code for Interpolation {
         if !(1..=self.queries).contains(&queries) {
             return Slots::EMPTY;
         }
+        // Accuracy drops with every lost output, so decoding waits for all but the stragglers.
         let tasks = self.tasks_of(queries);
         if arrived.and(Slots::below(tasks)).len() + self.stragglers >= tasks {
             Slots::below(queries)
@@ -291,6 +294,7 @@ impl Code for Interpolation {
 
     fn cost(&self, base: Inference) -> Cost {
         let redundant = self.tasks - self.queries;
+        // A systematic system would answer the queries anyway: only the additional tasks are redundancy.
         let sums = (self.tasks * self.queries * base.values) as u64;
         base.cost(
             redundant as u64 * base.operations + sums,

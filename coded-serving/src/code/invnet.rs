@@ -191,6 +191,7 @@ impl<E: Encoder> Code for InvNet<E> {
     }
 
     fn cost(&self, base: Inference) -> Cost {
+        // Every parity takes one pass of the encoder and one inference.
         let encoder = self.encoder.operations(self.queries(), base.values);
         let parities = self.parities as u64;
         base.cost(

@@ -182,6 +182,7 @@ fn check_group(queries: usize, max: usize) -> Result<(), CodeError> {
 /// The slots of the outputs. Checks that each is below `tasks` and occurs once.
 fn arrived(outputs: &[(Slot, &Tensor)], tasks: usize) -> Result<Slots, CodeError> {
     let mut slots = Slots::EMPTY;
+    // A duplicate would count twice in a weighted sum.
     for (slot, _) in outputs {
         if *slot >= tasks || slots.contains(*slot) {
             let expected = format!("each slot below {tasks} at most once");

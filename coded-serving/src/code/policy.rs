@@ -27,6 +27,7 @@ impl EqualResources {
     /// The number of workers added to a pool of `workers`, rounded down. Saturates at `usize::MAX`.
     #[must_use]
     pub fn extra_workers(self, workers: usize) -> usize {
+        // In 128 bits the product cannot overflow.
         let extra = workers as u128 * self.redundant as u128 / self.queries as u128;
         usize::try_from(extra).unwrap_or(usize::MAX)
     }

@@ -24,6 +24,7 @@ impl Replication {
     /// When `queries` is zero, or a group would have more than [`MAX_TASKS`] tasks.
     pub fn new(queries: usize, copies: usize) -> Result<Self, CodeError> {
         check_group(queries, MAX_TASKS)?;
+        // `queries * (copies + 1)` tasks have to fit.
         let max = MAX_TASKS / queries - 1;
         if copies > max {
             return Err(CodeError::parameter(

@@ -69,6 +69,7 @@ impl Code for SumParity {
         if queries.len() < self.weights.queries() {
             return Ok(Vec::new());
         }
+        // The parity model undoes the scale: its outputs are plain sums of answers.
         let weights = rounded(std::iter::repeat_n(f64::from(self.scale), queries.len()));
         let terms: Vec<(Slot, &Tensor)> = queries.iter().enumerate().collect();
         Ok(vec![Task {

@@ -62,6 +62,7 @@ impl Weights {
         if parities == 1 {
             return Self::mean(queries);
         }
+        // Scaling rows keeps every square submatrix invertible.
         let mut matrix = DMatrix::from_fn(parities, queries, |parity, query| {
             1.0 / (beside(parity) - within(query, queries))
         });
@@ -248,6 +249,7 @@ impl LinearDecoder {
         let recovery = self
             .recoveries
             .get_or_make(queries, slots, || weights.recovery(slots))?;
+        // All sources arrived: they were chosen among the arrived slots.
         let terms: Vec<(Slot, &Tensor)> = recovery
             .sources
             .iter()

@@ -171,6 +171,7 @@ impl<B: Backend> EngineBuilder<B> {
     pub fn build(self) -> Result<Engine<B>, BuildError> {
         self.settings.check()?;
         let workers = self.backend.workers();
+        // Such workers run parities without taking time from queries, so load is no reason to shed them.
         let has_other_workers = (0..workers).any(|w| !self.backend.serves(w, &Model::Base));
         Ok(Engine(Arc::new(Inner {
             has_other_workers,
@@ -236,6 +237,7 @@ impl<B: Backend> PendingAnswer<B> {
         };
         match answer {
             Ok(answer) => answer.unwrap_or(Err(ServeError::ShuttingDown)),
+            // The timer has expired before the answer came.
             Err(_) => Err(ServeError::DeadlineExceeded(
                 self.timeout.unwrap_or_default(),
             )),

@@ -51,6 +51,7 @@ impl Queue {
         &mut self,
         serves: impl Fn(usize, &Model) -> bool,
     ) -> Option<(usize, Job)> {
+        // First in, first out: a query never overtakes another, even if only the second has an idle worker.
         let job = self.queries.front()?;
         let place = self.idle.iter().position(|&w| serves(w, &job.call.model))?;
         let worker = self.idle.remove(place)?;

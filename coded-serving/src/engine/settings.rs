@@ -48,6 +48,7 @@ impl Settings {
 
     /// Checks all ranges. Written so that NaN is outside of each.
     pub(super) fn check(&self) -> Result<(), BuildError> {
+        // One error at a time, in the order of the builder's methods.
         let error = |setting, expected: &str, found: &dyn ToString| BuildError {
             setting,
             expected: expected.to_owned(),

@@ -45,6 +45,7 @@ pub enum IdxError {
 ///
 /// [`IdxError`].
 pub fn from_idx(images: &[u8], labels: &[u8]) -> Result<Images, IdxError> {
+    // The magic numbers encode unsigned bytes with three and one dimensions.
     let ([_, height, width], pixels) = body::<3>("images", 0x0000_0803, images)?;
     let ([count], labels) = body::<1>("labels", 0x0000_0801, labels)?;
     let images = u32_at(images, 4) as usize;

@@ -38,6 +38,7 @@ impl Images {
     ///
     /// [`ImagesError`] when `width` is zero, or there are not `width` pixels per label.
     pub fn new(width: usize, pixels: Vec<f32>, labels: Vec<usize>) -> Result<Self, ImagesError> {
+        // With a width of 0 the number of images would be undefined.
         if width == 0 || width.checked_mul(labels.len()) != Some(pixels.len()) {
             return Err(ImagesError {
                 width,

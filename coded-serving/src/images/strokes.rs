@@ -100,6 +100,7 @@ impl Strokes {
 /// The squared distance of a point from a line segment.
 fn square_distance(&[x0, y0, x1, y1]: &[f32; 4], x: f32, y: f32) -> f32 {
     let (dx, dy) = (x1 - x0, y1 - y0);
+    // The position of the projection on the segment, from 0 to 1 between its ends.
     let along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).max(1e-12);
     let along = along.clamp(0.0, 1.0);
     (x - x0 - along * dx).powi(2) + (y - y0 - along * dy).powi(2)

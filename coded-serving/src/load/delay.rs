@@ -48,6 +48,7 @@ impl Delay {
         let seconds = median.as_secs_f64();
         check("median", "a positive time", seconds, seconds > 0.0)?;
         check("sigma", "0 or more", sigma, sigma >= 0.0)?;
+        // The median of a log-normal variable is the exponential of the mean of its logarithm.
         let distribution = LogNormal::new(seconds.ln(), sigma).map_err(|_| LoadError {
             parameter: "sigma",
             expected: "0 or more",

@@ -68,6 +68,7 @@ fn check(
     found: f64,
     holds: bool,
 ) -> Result<(), LoadError> {
+    // Comparisons with NaN do not hold, and infinity has no meaning for any parameter.
     if holds && found.is_finite() {
         Ok(())
     } else {

@@ -53,6 +53,7 @@ impl Backend for Synthetic {
     }
 
     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
+        // The slowdown at the start of a task holds for the whole task.
         let slowdown = self.shuffle.as_ref().map_or(1.0, |shuffle| {
             let mut shuffle = shuffle.lock().unwrap_or_else(PoisonError::into_inner);
             shuffle.slowdown(worker)

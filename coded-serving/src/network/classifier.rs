@@ -20,6 +20,7 @@ impl<F: Bijection> InvertibleClassifier<F> {
     ///
     /// [`NetworkError::Width`] when the inputs of the head differ in number from the latents.
     pub fn new(bijection: F, head: Dense) -> Result<Self, NetworkError> {
+        // A bijection has as many latents as inputs.
         if head.inputs() != bijection.width() {
             return Err(NetworkError::Width {
                 layer: "head".to_owned(),

@@ -45,6 +45,7 @@ impl Dense {
     pub(super) fn insert_into(&self, tensors: &mut Tensors, name: &str) {
         let weight = Array {
             shape: vec![self.outputs(), self.inputs()],
+            // nalgebra stores columns; the file has rows.
             values: self.weight.transpose().as_slice().to_vec(),
         };
         let bias = Array {

@@ -112,6 +112,7 @@ fn sum(values: &[f32], weights: &[f32], out: &mut [f32]) {
 fn side_by_side(queries: &[Tensor], width: usize) -> Result<Batch, CodeError> {
     let mut values = Vec::with_capacity(queries.len() * width);
     for query in queries {
+        // The encoder ignores shapes, but not the number of values.
         if query.values().len() != width {
             let found = query.values().len();
             let expected = format!("{width} values");
@@ -158,6 +159,7 @@ impl Encoder for SetEncoder {
     }
 
     fn operations(&self, queries: usize, values: usize) -> u64 {
+        // Both weighted means are counted.
         let sums = queries * (values + self.phi.outputs());
         queries as u64 * self.phi.operations() + self.rho.operations() + sums as u64
     }

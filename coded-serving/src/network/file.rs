@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use septet_core::io;
 
 use super::NetworkError;
 
@@ -108,6 +110,7 @@ impl Tensors {
         let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
         let mut tensors = Self::default();
         for (name, view) in file.tensors() {
+            // Other types would need a conversion that changes the network.
             if view.dtype() != Dtype::F32 {
                 return Err(format!("`{name}` has the type {:?}", view.dtype()));
             }
@@ -117,6 +120,7 @@ impl Tensors {
                 shape: view.shape().to_vec(),
                 values: values.collect(),
             };
+            // A network with NaN parameters answers every query with NaN: reject it at start-up.
             if !array.values.iter().all(|value| value.is_finite()) {
                 return Err(format!("`{name}` has a value that is not finite"));
             }
@@ -125,8 +129,7 @@ impl Tensors {
         Ok(tensors)
     }
 
-    /// Writes all arrays under a temporary name, then renames: the file appears whole or not at all.
-    /// Equal arrays give equal bytes.
+    /// Writes all arrays. The file appears whole or not at all; equal arrays give equal bytes.
     ///
     /// # Errors
     ///
@@ -154,18 +157,10 @@ impl Tensors {
             .collect::<Result<Vec<_>, _>>()
             .map_err(format)?;
         let whole = serialize(views, None).map_err(format)?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}.part", std::process::id()));
-        fs::write(&temporary, whole)
-            .and_then(|()| fs::rename(&temporary, path))
-            .map_err(|source| {
-                // The first error is the one to report; the remainder may not even exist.
-                let _ = fs::remove_file(&temporary);
-                NetworkError::File {
-                    path: path.to_owned(),
-                    source,
-                }
-            })
+        io::write_whole(path, |file| file.write_all(&whole)).map_err(|source| NetworkError::File {
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 

@@ -119,6 +119,7 @@ impl Bijection for Residual {
                     break;
                 }
             }
+            // Also for an infinite step, which stands for values that are not finite.
             if step > TOLERANCE {
                 return Err(NetworkError::NotConverged {
                     block: index,

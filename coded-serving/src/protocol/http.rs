@@ -150,6 +150,7 @@ pub fn write_request(request: &InferRequest, binary: bool) -> Result<Body, Proto
     if binary {
         parameters.insert(BINARY_OUTPUT.to_owned(), Parameter::Bool(true));
     }
+    // The parameter of an output takes precedence over the default for all outputs.
     let outputs: Vec<TensorJson> = request
         .outputs
         .iter()
@@ -165,6 +166,7 @@ pub fn write_request(request: &InferRequest, binary: bool) -> Result<Body, Proto
             data: None,
         })
         .collect();
+    // The tensors of the request itself are in the same form.
     let all = BinaryOutputs {
         all: binary,
         except: Vec::new(),
@@ -225,6 +227,7 @@ fn is_true(parameters: &Parameters, name: &str) -> bool {
 
 /// Parses the JSON. Returns it with the bytes after it.
 fn split(body: &[u8], json_length: Option<usize>) -> Result<(Message, &[u8]), ProtocolError> {
+    // Without a header the whole body is JSON.
     let (json, rest) = body
         .split_at_checked(json_length.unwrap_or(body.len()))
         .ok_or_else(|| ProtocolError::HeaderLength {
@@ -278,6 +281,7 @@ fn take(name: &str, size: i64, rest: &mut &[u8]) -> Result<Vec<f32>, ProtocolErr
         found,
     };
     let found = rest.len();
+    // A negative size, or one beyond the body, is an error before anything is allocated.
     let size = usize::try_from(size).map_err(|_| error(found))?;
     let (taken, left) = rest.split_at_checked(size).ok_or_else(|| error(found))?;
     *rest = left;
@@ -287,6 +291,7 @@ fn take(name: &str, size: i64, rest: &mut &[u8]) -> Result<Vec<f32>, ProtocolErr
 /// The JSON of tensors; binary ones only have their size in it.
 fn to_json(tensors: &[NamedTensor], binary: &BinaryOutputs) -> Vec<TensorJson> {
     let describe = |one: &NamedTensor| {
+        // Four bytes per value of FP32.
         let as_bytes = binary.contains(&one.name);
         let size = 4 * one.tensor.values().len();
         let size = Parameter::Integer(i64::try_from(size).unwrap_or(i64::MAX));

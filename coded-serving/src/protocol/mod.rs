@@ -201,6 +201,7 @@ pub enum ProtocolError {
 /// The values of little-endian bytes; `None` if their number is not a multiple of four.
 #[must_use]
 pub fn floats(bytes: &[u8]) -> Option<Vec<f32>> {
+    // FP32 is little-endian on the wire, whatever the machine.
     let (numbers, left) = bytes.as_chunks::<4>();
     let values = numbers.iter().map(|b| f32::from_le_bytes(*b));
     left.is_empty().then(|| values.collect())

@@ -41,6 +41,7 @@ impl FromStr for TraceParent {
 
     fn from_str(text: &str) -> Result<Self, TraceError> {
         let parts: Vec<&str> = text.split('-').collect();
+        // Lower-case digits only, and no sign, which `from_str_radix` would accept.
         let hexadecimal = |part: &str, digits: usize| {
             let fits = part.len() == digits
                 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -72,6 +72,7 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
     ) -> Result<Response<wire::ModelReadyResponse>, Status> {
         let request = request.into_inner();
         // Like Triton: its clients take an error status for a failure of the server.
+        // An unknown model is simply not ready.
         let is_known = self.0.model(&request.name, Some(&request.version)).is_ok();
         let ready = is_known && self.0.is_ready();
         Ok(Response::new(wire::ModelReadyResponse { ready }))
@@ -177,6 +178,7 @@ impl<B: Backend> GrpcInferenceService for Service<B> {
 fn deadline(metadata: &MetadataMap) -> Option<i64> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    // At most eight digits, so that no unit overflows.
     let number: i64 = number
         .parse()
         .ok()
@@ -229,6 +231,7 @@ pub(crate) fn read_request(
             reason: format!("it has {raw} raw contents for {inputs} inputs"),
         });
     }
+    // The n-th raw entry belongs to the n-th input.
     let mut raw = raw.into_iter();
     let mut inputs = Vec::new();
     for one in message.inputs {

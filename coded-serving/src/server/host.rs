@@ -71,6 +71,7 @@ impl Drop for RecordOnDrop<'_> {
         };
         self.stats.succeeded.add(time);
         self.stats.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        // The statistics extension wants milliseconds since the epoch.
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let milliseconds = since.map_or(0, |since| since.as_millis());
         let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
@@ -175,6 +176,7 @@ impl<B: Backend> Host<B> {
             if by_name.contains_key(&name) {
                 return Err(error("the name", "a unique name", name));
             }
+            // The metrics read the engine's counters when they are scraped.
             metrics.watch(&name, &model);
             by_name.insert(name, (model, RequestStats::default()));
         }
@@ -431,6 +433,7 @@ impl<B: Backend> ServedModel<B> {
             return Err(ServerError::mismatch("the inputs", "one", 0));
         };
         let shape = input.tensor.shape();
+        // Every fixed dimension has to match, the batch dimension included.
         let fits = shape.len() == described.shape.len()
             && shape
                 .iter()
@@ -454,6 +457,7 @@ impl<B: Backend> ServedModel<B> {
         if rows == 1 {
             return Ok(vec![input.tensor]);
         }
+        // Rows of a tensor in row-major order are consecutive.
         let mut row = shape.to_vec();
         if let Some(first) = row.first_mut() {
             *first = 1;

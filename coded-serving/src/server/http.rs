@@ -70,6 +70,7 @@ pub fn router<B: Backend>(host: Host<B>) -> Router {
 /// Compresses successful responses for clients that accept it. Errors stay plain: Triton's asynchronous
 /// client requests compression everywhere, but decompresses successful responses only.
 fn compression() -> CompressionLayer<impl Predicate> {
+    // `SizeAbove` skips small bodies, for which compression does not pay.
     let is_answer =
         |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
     CompressionLayer::new().compress_when(SizeAbove::default().and(is_answer))
@@ -208,6 +209,7 @@ async fn infer<B: Backend>(
     request: Request,
 ) -> Result<Response, ServerError> {
     let (name, version) = named(&path);
+    // Reject an unknown model before reading the body.
     let served = host.model(name, version)?;
     let (parts, body) = request.into_parts();
     let trace = traceparent(&parts.headers);

@@ -259,6 +259,7 @@ impl Collector for Engines {
         for (name, help, value) in gauges {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (label, counts) in &counts {
+                // Gauges of this library are signed.
                 let value = i64::try_from(value(counts)).unwrap_or(i64::MAX);
                 ConstGauge::new(value).encode(family.encode_family(label)?)?;
             }

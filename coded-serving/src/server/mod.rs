@@ -118,6 +118,7 @@ pub async fn serve<B: Backend>(
             .with_graceful_shutdown(wait(closed.clone()));
         running.spawn(async move { metrics.await });
     }
+    // The standard gRPC health service reports ready from now on.
     let (health, health_service) = tonic_health::server::health_reporter();
     health
         .set_serving::<GrpcInferenceServiceServer<grpc::Service<B>>>()
@@ -178,6 +179,7 @@ pub async fn serve<B: Backend>(
         Ok(finished) => finished?,
         Err(_) => warn!("pending requests aborted after {:?}", drain.grace_period),
     }
+    // The engines get the rest of the grace period for queries without a connection.
     let left = drain.grace_period.saturating_sub(begin.elapsed());
     let waiting = host.drain(left).await;
     info!(waiting, "drained");

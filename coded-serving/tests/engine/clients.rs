@@ -177,7 +177,7 @@ async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
 async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
     // Every task of these four workers takes a second; ten groups are sent, and all clients go at once:
     // because their time is over, or for no known reason.
-    for patience in [Some(Duration::from_millis(500)), None] {
+    for timeout in [Some(Duration::from_millis(500)), None] {
         let pool = Pool::new(4, |_, _| Fate::Answers(Duration::from_secs(1)));
         let code = Arc::new(Interpolation::new(3, 4, 1, Smoother::Berrut).unwrap());
         let engine = Engine::builder(code, pool.clone())
@@ -188,7 +188,7 @@ async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
             .map(|i| {
                 let engine = engine.clone();
                 let query = Query {
-                    patience,
+                    timeout,
                     ..query(f32::from(i))
                 };
                 tokio::spawn(async move { engine.predict(query).await })
@@ -309,7 +309,7 @@ fn settings_outside_their_ranges_are_errors() {
         ("policy", builder().policy(quantile(1.5))),
         ("max_queue_len", builder().max_queue_len(0)),
     ] {
-        let error = builder.build().unwrap_err();
+        let error = builder.build().err().unwrap();
         assert_eq!(error.setting, setting, "{error}");
     }
     let limits = builder().retry_budget(3.0).policy(quantile(1.0));

@@ -204,7 +204,7 @@ async fn close_decisions_are_held_back() {
         settle().await;
         let counted = engine.statistics();
         assert_eq!(counted.reconstructed, reconstructed, "{least}");
-        assert_eq!(counted.doubtful, 1 - reconstructed);
+        assert_eq!(counted.withheld, 1 - reconstructed);
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn send(load: &Load) -> anyhow::Result<Summary> {
     let client = Client::connect(&load.server, &load.name).await?;
+    // A fixed query with varied values in [0, 1): latency does not depend on the values.
     let values: Arc<[f32]> = (0..client.width())
         .map(|i| ((i * 37) % 101) as f32 / 101.0)
         .collect();
@@ -90,6 +91,7 @@ async fn send(load: &Load) -> anyhow::Result<Summary> {
 fn print(summary: &Summary, json: bool) {
     let quantiles = [0.5, 0.9, 0.99, 0.995, 0.999];
     if json {
+        // Full precision for programs; the text below rounds.
         let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
         let latencies: serde_json::Map<String, serde_json::Value> = quantiles
             .iter()

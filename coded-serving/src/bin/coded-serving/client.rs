@@ -82,6 +82,7 @@ impl Client {
         };
         let body = write_request(&request, self.binary)?;
         let mut request = self.http.post(&*self.url).body(body.bytes);
+        // With binary tensors the body is not JSON as a whole; the header says where its JSON ends.
         request = match body.json_length {
             Some(length) => request
                 .header("content-type", "application/octet-stream")
@@ -111,6 +112,7 @@ pub(crate) fn outcome(answer: &anyhow::Result<(Tensor, bool)>) -> Outcome {
         Ok((_, false)) => Outcome::Direct,
         Err(error) => {
             let error = error.downcast_ref::<reqwest::Error>();
+            // 429 is the server's backpressure; a connection is refused after a shutdown.
             let refused = error.is_some_and(|error| {
                 error.is_connect() || error.status().is_some_and(|status| status.as_u16() == 429)
             });

@@ -25,6 +25,7 @@ use septet_coded_serving::network::{ExactInverse, SetEncoder, Tensors};
 use septet_coded_serving::protocol::ModelMetadata;
 use septet_coded_serving::server::http::MAX_BODY_BYTES;
 use septet_coded_serving::server::{Drain, Host, Listeners, ServedModel, serve};
+use septet_core::cli::{Exit, Failure, warn};
 use septet_core::seed::SeedTree;
 
 use crate::quantity::Time;
@@ -153,7 +154,8 @@ impl CodeConfig {
         let tasks = group.saturating_add(redundant);
         let is_one = matches!(kind, CodeKind::Student | CodeKind::Parm);
         if is_one && redundant != 1 {
-            bail!("`redundant`: expected 1 for this code, found {redundant}");
+            let error = format!("`redundant`: expected 1 for this code, found {redundant}");
+            return Err(Failure::usage(error).into());
         }
         Ok(match kind {
             CodeKind::None => Arc::new(Replication::new(1, 0)?),
@@ -180,14 +182,16 @@ impl CodeConfig {
     fn invnet(&self, base: Option<&LocalNetwork>) -> anyhow::Result<Arc<dyn Code>> {
         let (group, parities) = (self.group, self.redundant);
         let Some(encoder) = &self.encoder else {
-            bail!("coded-invnet needs an encoder: a file, `mixed` or `exact`");
+            let error = "coded-invnet needs an encoder: a file, `mixed` or `exact`";
+            return Err(Failure::usage(error).into());
         };
         if encoder == Path::new("mixed") {
             return Ok(Arc::new(InvNet::new(group, parities, MixedQueries)?));
         }
         if encoder == Path::new("exact") {
             let Some(network) = base.and_then(LocalNetwork::invertible) else {
-                bail!("the encoder `exact` needs an invertible base model in this process");
+                let error = "the encoder `exact` needs an invertible base model in this process";
+                return Err(Failure::usage(error).into());
             };
             let inverse = ExactInverse::new(Arc::new(network.bijection().clone()));
             return Ok(Arc::new(InvNet::new(group, parities, inverse)?));
@@ -252,6 +256,7 @@ impl std::str::FromStr for Policy {
             "first" => ReconstructionPolicy::FirstWins,
             "never" => ReconstructionPolicy::Never,
             _ => match (text.parse::<f64>(), text.parse::<Time>()) {
+                // A bare number is a quantile, anything with a unit a delay.
                 (Ok(quantile), _) if (0.0..=1.0).contains(&quantile) => {
                     ReconstructionPolicy::AfterQuantile(quantile)
                 }
@@ -321,6 +326,7 @@ impl Config {
             .with_context(|| format!("{} cannot be read", path.display()))?;
         let mut config: Self =
             toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        // `mixed` and `exact` are encoders without a file.
         // Relative paths are relative to the folder of the configuration.
         let folder = path.parent().unwrap_or(Path::new(""));
         for model in &mut config.models {
@@ -356,7 +362,8 @@ impl Config {
     }
 
     /// Serves until a stop signal. Calls `ready` once, with the addresses.
-    pub(crate) async fn serve(&self, ready: impl FnOnce(&Addresses)) -> anyhow::Result<()> {
+    /// [`Exit::Negative`] if clients were still waiting at the end.
+    pub(crate) async fn serve(&self, ready: impl FnOnce(&Addresses)) -> anyhow::Result<Exit> {
         self.serve_on(Ok, ready).await
     }
 
@@ -365,7 +372,7 @@ impl Config {
         &self,
         faults: InjectedFaults,
         ready: impl FnOnce(&Addresses),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Exit> {
         self.serve_on(|pool| faults.inject(pool), ready).await
     }
 
@@ -373,7 +380,7 @@ impl Config {
         &self,
         wrap: impl Fn(Pool) -> anyhow::Result<B>,
         ready: impl FnOnce(&Addresses),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Exit> {
         // Bind first: a port in use should not cost the time to load the models.
         let (listeners, addresses) = self.listen.bind().await?;
         let host = self.host(wrap).await?;
@@ -384,12 +391,13 @@ impl Config {
         };
         let waiting = serve(host, listeners, drain, stop_signal()?).await?;
         if waiting > 0 {
-            bail!(
-                "{waiting} clients were still waiting after {}",
-                self.grace_period
-            );
+            let grace_period = self.grace_period;
+            warn(&format!(
+                "{waiting} clients were still waiting after {grace_period}"
+            ));
+            return Ok(Exit::Negative);
         }
-        Ok(())
+        Ok(Exit::Success)
     }
 }
 
@@ -474,6 +482,7 @@ impl ModelConfig {
         let mut base: Option<LocalNetwork> = None;
         for worker in &self.workers {
             let made = worker.workers(&self.name)?;
+            // The metadata and the cost of the code come from the first local base model, if any.
             if worker.role == "base" && base.is_none() {
                 base = made.network;
             }
@@ -492,9 +501,11 @@ impl ModelConfig {
         if let Some(role) = redundant
             && !self.workers.iter().any(|worker| worker.role == role)
         {
-            bail!("the code needs a worker with the role `{role}`");
+            let error = format!("the code needs a worker with the role `{role}`");
+            return Err(Failure::usage(error).into());
         }
         let code = self.code.build(base.as_ref())?;
+        // Otherwise a server of the base model provides the metadata.
         let metadata = match &base {
             Some(network) => network.metadata(&self.name),
             None => ModelMetadata {
@@ -545,6 +556,7 @@ fn check_code(code: &dyn Code, metadata: &ModelMetadata) -> anyhow::Result<()> {
     let Some(inner) = inner else {
         return Ok(());
     };
+    // One row: the batch dimension of a query is 1.
     let shape: Vec<usize> = std::iter::once(1).chain(inner).collect();
     let values = shape.iter().try_fold(1_usize, |all, &n| all.checked_mul(n));
     let values = values.filter(|&values| values <= MAX_VALUES);

@@ -1,5 +1,6 @@
 //! `convert`: exports networks to ONNX, so that any inference server can be a worker.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -31,14 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             version: 13,
         }],
     };
-    let folder = match arguments.to.parent() {
-        Some(folder) if folder.components().count() > 0 => folder,
-        _ => std::path::Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("{} cannot be written", arguments.to.display()))?;
-    std::io::Write::write_all(&mut file, &model.encode_to_vec())?;
-    file.persist(&arguments.to)
+    septet_core::io::write_whole(&arguments.to, |file| file.write_all(&model.encode_to_vec()))
         .with_context(|| format!("{} cannot be written", arguments.to.display()))?;
     println!("{}: {nodes} operations", arguments.to.display());
     Ok(())

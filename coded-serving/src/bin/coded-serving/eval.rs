@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
@@ -10,6 +9,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use septet_coded_serving::Tensor;
 use septet_coded_serving::backend::{LocalModel, LocalNetwork};
 use septet_coded_serving::code::{Inference, Model, Slots};
+use septet_core::cli::Failure;
 use septet_core::seed::SeedTree;
 
 use crate::config::{CodeConfig, CodeKind};
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if needs_model && other.is_none() {
         let kind = arguments.code.to_possible_value();
         let name = kind.as_ref().map_or("this", |kind| kind.get_name());
-        bail!("the code {name} needs --model");
+        return Err(Failure::usage(format!("the code {name} needs --model")).into());
     }
     let test = arguments.source.load()?.test.first(arguments.count);
     let infer = |model: &Model, input: &Tensor| -> anyhow::Result<Tensor> {
@@ -108,6 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 .map(|query| infer(&Model::Base, query))
                 .collect::<Result<_, _>>()?;
             // The outputs of all tasks of the group, as if none were lost.
+            // A systematic code sends the queries themselves; their outputs are the answers.
             let mut outputs: Vec<(usize, Tensor)> = Vec::new();
             if shape.systematic {
                 outputs.extend(answers.iter().cloned().enumerate());
@@ -143,6 +144,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
         }
         let percentage = |count: u64| 100.0 * count as f64 / counts.lost.max(1) as f64;
+        // The cost of an ONNX model is unknown.
         let cost = base.operations().map(|operations| {
             code.cost(Inference {
                 operations,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use septet_core::cli::Exit;
 
 use crate::config::{
     CodeConfig, CodeKind, Config, EngineConfig, Listen, ModelConfig, Policy, WorkerConfig,
@@ -66,7 +67,8 @@ pub(crate) struct Arguments {
     shutdown_delay: Time,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    // The worker role follows from the code: only a student code has students.
     let role = match arguments.code {
         CodeKind::Student => "student",
         _ => "parity",
@@ -80,6 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .redundant_workers
         .iter()
         .map(|url| WorkerConfig::server(url.clone(), Some(name.to_owned()), role));
+    // The same path as `serve --config`, with one model.
     let config = Config {
         listen: Listen {
             http: arguments.http,

@@ -1,15 +1,15 @@
 //! Training and test images, from files or generated.
 
-use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use flate2::read::GzDecoder;
 
 use septet_coded_serving::images::{Images, Strokes, from_idx};
 use septet_coded_serving::network::checkerboard;
+use septet_core::cli::Failure;
+use septet_core::io;
 use septet_core::seed::SeedTree;
 
 /// The maximum size of an unpacked file, larger than any data set of this kind.
@@ -49,11 +49,9 @@ impl Source {
         let train = read(folder, "train")?;
         let test = read(folder, "t10k")?;
         if train.width() != test.width() {
-            bail!(
-                "the training images have {} pixels, the test images {}",
-                train.width(),
-                test.width()
-            );
+            let (train, test) = (train.width(), test.width());
+            let error = format!("the training images have {train} pixels, the test images {test}");
+            return Err(Failure::data(error).into());
         }
         let side = train.width().isqrt();
         // Without a square shape the checkerboard becomes every other pixel.
@@ -73,23 +71,17 @@ fn read(folder: &Path, prefix: &str) -> anyhow::Result<Images> {
         .with_context(|| format!("{prefix} images in {} are not valid", folder.display()))
 }
 
+/// Reads a file, or its gzipped version.
 fn unpacked(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
     let plain = folder.join(name);
-    if plain.exists() {
-        return fs::read(&plain).with_context(|| format!("{} cannot be read", plain.display()));
-    }
-    let packed = folder.join(format!("{name}.gz"));
-    let file = fs::File::open(&packed).with_context(|| {
-        format!(
-            "neither {} nor {} can be read",
-            plain.display(),
-            packed.display()
-        )
-    })?;
+    let path = if plain.exists() {
+        plain
+    } else {
+        folder.join(format!("{name}.gz"))
+    };
     let mut bytes = Vec::new();
-    GzDecoder::new(file)
-        .take(MAX_BYTES)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("{} cannot be unpacked", packed.display()))?;
+    io::open(&path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(bytes)
 }

@@ -19,6 +19,7 @@ use septet_coded_serving::code::{
 };
 use septet_coded_serving::engine::{Backend, BackendError, Call, Engine, Query};
 use septet_coded_serving::train::{Fit, MlpNetwork, outputs};
+use septet_core::cli::Failure;
 use septet_core::nn::one_math_thread;
 use septet_core::seed::SeedTree;
 use tokio::task::JoinSet;
@@ -82,6 +83,7 @@ impl Backend for Rounds {
     }
 
     async fn infer(&self, worker: usize, call: Call) -> Result<Tensor, BackendError> {
+        // Queries start before redundant tasks, so that numbers below the group size are queries.
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let slow = *self.slow.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = self.pool.infer(worker, call).await;
@@ -95,10 +97,9 @@ impl Backend for Rounds {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let _ = one_math_thread();
     if !(0.0..=1.0).contains(&arguments.delay_probability) {
-        anyhow::bail!(
-            "--delay-probability: expected 0 to 1, found {}",
-            arguments.delay_probability
-        );
+        let found = arguments.delay_probability;
+        let error = format!("--delay-probability: expected 0 to 1, found {found}");
+        return Err(Failure::usage(error).into());
     }
     let seed = SeedTree::new(arguments.seed);
     eprintln!("training a base model, an encoder and a parity model on generated images");
@@ -253,6 +254,7 @@ async fn measure(
             let engine = engine.clone();
             running.spawn(async move { engine.predict(query).await });
         }
+        // The round is over when its last query is answered.
         while let Some(answer) = running.join_next().await {
             answer??;
         }

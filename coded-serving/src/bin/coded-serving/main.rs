@@ -21,10 +21,17 @@ mod simulate;
 mod train;
 mod worker;
 
+use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use septet_coded_serving::CodeError;
+use septet_coded_serving::backend::ConnectError;
+use septet_coded_serving::engine::BuildError;
+use septet_coded_serving::load::LoadError;
+use septet_coded_serving::train::TrainError;
+use septet_core::cli::{self, Exit};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Serves predictions through codes, so that a lost worker costs no answer
@@ -62,11 +69,23 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    // Servers log draining; commands with a result print only warnings beside it.
-    let level = match arguments.command {
-        Command::Worker(_) | Command::Gateway(_) | Command::Serve(_) => LevelFilter::INFO,
-        _ => LevelFilter::WARN,
+    cli::run(class, run)
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    // Servers drain on Ctrl-C and log it; the other commands end at once, and print only warnings
+    // beside their result.
+    let is_server = matches!(
+        arguments.command,
+        Command::Worker(_) | Command::Gateway(_) | Command::Serve(_)
+    );
+    if !is_server {
+        cli::exit_on_interrupt();
+    }
+    let level = if is_server {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::WARN
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
@@ -74,35 +93,28 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let result = match arguments.command {
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::Worker(arguments) => worker::run(&arguments),
-        Command::Gateway(arguments) => gateway::run(&arguments),
-        Command::Serve(arguments) => serve::run(&arguments),
-        Command::Train(arguments) => train::run(&arguments),
-        Command::Eval(arguments) => eval::run(&arguments),
-        Command::Simulate(arguments) => simulate::run(&arguments),
-        Command::Plan(arguments) => plan::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
-        Command::Convert(arguments) => convert::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of the output has gone: nothing is wrong.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
-            }
-            ExitCode::FAILURE
-        }
+    match arguments.command {
+        Command::Demo(arguments) => return demo::run(&arguments),
+        Command::Worker(arguments) => return worker::run(&arguments),
+        Command::Gateway(arguments) => return gateway::run(&arguments),
+        Command::Serve(arguments) => return serve::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments)?,
+        Command::Eval(arguments) => eval::run(&arguments)?,
+        Command::Simulate(arguments) => simulate::run(&arguments)?,
+        Command::Plan(arguments) => plan::run(&arguments)?,
+        Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Convert(arguments) => convert::run(&arguments)?,
     }
+    Ok(Exit::Success)
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    causes.any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// The class of an error of the library. Parameters and addresses come from the arguments or from a
+/// configuration; everything else is about data.
+fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    let is_usage = matches!(cause.downcast_ref(), Some(CodeError::Parameter { .. }))
+        || matches!(cause.downcast_ref(), Some(TrainError::Parameter { .. }))
+        || matches!(cause.downcast_ref(), Some(ConnectError::Address { .. }))
+        || cause.is::<LoadError>()
+        || cause.is::<BuildError>();
+    is_usage.then_some(Exit::Usage)
 }

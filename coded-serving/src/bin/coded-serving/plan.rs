@@ -3,6 +3,7 @@
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use septet_core::cli::Failure;
 
 use crate::quantity::{Time, milliseconds};
 use crate::simulate::{Scenario, Scheme, Strategy};
@@ -24,7 +25,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !(0.0..=1.0).contains(&arguments.quantile) {
-        anyhow::bail!("--quantile: expected 0 to 1, found {}", arguments.quantile);
+        let found = arguments.quantile;
+        return Err(Failure::usage(format!("--quantile: expected 0 to 1, found {found}")).into());
     }
     let scenario = &arguments.scenario;
     // From the fewest to the most workers.
@@ -62,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for scheme in schemes {
         let summary = scenario.run(scheme)?;
         let workers = scenario.workers + scheme.extra_workers(scenario.workers);
+        // Answers of a copy are the model's own, though the engine counts them as reconstructed.
         let exact = matches!(scheme.strategy, Strategy::Replication);
         let approximate = if exact { 0.0 } else { summary.approximate() };
         let latency = summary.quantile(arguments.quantile);

@@ -25,6 +25,7 @@ async fn start(verb: &str, arguments: &[String]) -> anyhow::Result<(Child, Strin
         bail!("a {verb} has no standard output");
     };
     let mut lines = BufReader::new(out).lines();
+    // The program prints its address when it is ready.
     let first = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
     let line = first.with_context(|| format!("a {verb} is not ready within 20 s"))??;
     let address = line
@@ -83,6 +84,7 @@ impl GatewayProcess {
     /// Stops the process gracefully (SIGTERM).
     pub(crate) fn terminate(&self) -> anyhow::Result<()> {
         let id = self.child.id().context("the gateway has already ended")?;
+        // The standard library sends SIGKILL only.
         let kill = std::process::Command::new("kill")
             .args(["-TERM", &id.to_string()])
             .status()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use septet_core::cli::Exit;
 
 use crate::config::{Config, on_all_cores};
 
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
     config: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let config = Config::read(&arguments.config)?;
     on_all_cores(config.serve(|addresses| println!("ready {addresses}")))
 }

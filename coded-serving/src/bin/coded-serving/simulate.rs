@@ -14,6 +14,7 @@ use septet_coded_serving::engine::{Engine, Query, ReconstructionPolicy};
 use septet_coded_serving::load::{
     Arrivals, Delay, Outcome, Shuffle, Summary, Synthetic, open_loop,
 };
+use septet_core::cli::Failure;
 use septet_core::seed::SeedTree;
 
 use crate::quantity::{Time, milliseconds};
@@ -108,7 +109,7 @@ impl Scenario {
     /// Runs a scheme in virtual time.
     pub(crate) fn run(&self, scheme: Scheme) -> anyhow::Result<Summary> {
         if self.workers == 0 {
-            anyhow::bail!("--workers: expected at least 1, found 0");
+            return Err(Failure::usage("--workers: expected at least 1, found 0").into());
         }
         let seed = SeedTree::new(self.seed);
         let service = Delay::log_normal(self.service_time.0, self.sigma)?
@@ -140,6 +141,7 @@ impl Scenario {
         };
         let arrivals = Arrivals::poisson(self.rate)?;
         let queries = self.queries;
+        // A paused clock on one thread: time advances when all tasks wait, and runs are reproducible.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -172,13 +174,6 @@ impl Scenario {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let scenario = &arguments.scenario;
-    println!(
-        "{} queries in virtual time, {:.0} per second: {:.0} % of the capacity of {} workers\n",
-        scenario.queries,
-        scenario.rate,
-        100.0 * scenario.load(),
-        scenario.workers
-    );
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     table.set_header([
@@ -213,6 +208,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             format!("{approximate:.1}"),
         ]);
     }
+    // After the runs, which check the arguments: an error leaves standard output empty.
+    println!(
+        "{} queries in virtual time, {:.0} per second: {:.0} % of the capacity of {} workers\n",
+        scenario.queries,
+        scenario.rate,
+        100.0 * scenario.load(),
+        scenario.workers
+    );
     println!("{table}");
     Ok(())
 }

@@ -128,6 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             blocks,
             unbounded,
         } => {
+            // Bounded singular values keep the encoder's task learnable, at some cost in accuracy.
             let bound = (!unbounded).then_some(1.0);
             let base = train_base(&data, *blocks, *hidden, bound, &fit(3000, 200), &seed)?;
             base.to_tensors()
@@ -146,6 +147,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             };
             let encoder = EncoderNetwork::new(size, &seed)?;
             let fit = fit(2000, 128);
+            // Trained for decoded answers: the head discards most errors of a parity query.
             encoder.fit(&base, &data.train, *group, EncoderLoss::Task, &fit, &seed)?;
             encoder.encoder()?.to_tensors()
         }
@@ -158,6 +160,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let answers = answers(&base, &data.train)?;
             let widths = [data.train.width(), *hidden, *hidden, base.head().outputs()];
             let network = MlpNetwork::new(&widths, &seed)?;
+            // The targets are the base model's outputs, not the labels: decoding adds and subtracts outputs.
             network.fit_parity(&data.train, &answers, *group, &fit(8000, 128), &seed)?;
             layers(&network.parity_model(*group)?)
         }

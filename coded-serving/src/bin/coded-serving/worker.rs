@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use septet_coded_serving::load::Delay;
+use septet_core::cli::Exit;
 
 use crate::config::{
     Addresses, CodeConfig, Config, EngineConfig, InjectedFaults, Listen, ModelConfig, WorkerConfig,
@@ -52,7 +53,7 @@ pub(crate) struct Arguments {
     shutdown_delay: Time,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let stem = arguments.file.file_stem().unwrap_or_default();
     let name = arguments
         .name
