@@ -146,7 +146,7 @@ fn a_design_from_protocol_to_certificate() {
 
     let estimate = place.json("decode --protocol p --gamma 0.01 c");
     assert_eq!(estimate["manipulated"], false);
-    assert_eq!(estimate["gamma_lower"], 0.0);
+    assert_eq!(estimate["gamma_lower_bound"], 0.0);
     assert!(estimate["manipulation_bound"].as_f64().unwrap() > 0.0);
     assert!(estimate["iterations"].is_u64() && estimate["gap"].is_f64());
     let rows = estimate["estimates"].as_array().unwrap();
@@ -193,8 +193,8 @@ fn a_design_from_protocol_to_certificate() {
     assert_eq!(estimate["manipulation_bound"], Value::Null);
     let output = place.run("decode --protocol p --gamma 0.01 a");
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("than --gamma assumes"), "{text}");
-    let lower = estimate["gamma_lower"].as_f64().unwrap();
+    assert!(text.contains("exceeds --gamma"), "{text}");
+    let lower = estimate["gamma_lower_bound"].as_f64().unwrap();
     assert!(lower > 0.0 && lower <= 0.3);
     let output = place.run("decode --protocol p a");
     assert_eq!(output.status.code(), Some(3));

@@ -1,5 +1,5 @@
-//! Hill climbing: a search that knows the decoder as a black box, to catch decoders that resist
-//! known attacks only.
+//! Hill climbing: a black-box search against a decoder, to detect decoders that resist only known
+//! attacks.
 
 use rand::{Rng, RngCore};
 
@@ -7,17 +7,16 @@ use crate::aggregate::CountMatrix;
 
 use super::harness::{Adaptive, Destination, Move, Protocol};
 
-/// Moves batches of messages between cells of a group as long as the damage grows.
+/// Moves batches of messages between cells of a group while the damage increases.
 ///
-/// It begins with the plan of another adversary, if there is one, and improves on it: each step takes
-/// back a random batch that was moved (when the budget is spent) and moves another one.
+/// It starts from the plan of another adversary, if given. Each step reverts a random batch (if the
+/// budget is spent) and moves another one.
 pub struct HillClimb<'a> {
-    /// What the adversary wants to be large, as a function of what arrives: usually the error of a
-    /// decoder.
+    /// The objective as a function of the received counts, usually the error of a decoder.
     pub damage: Box<dyn FnMut(&CountMatrix) -> f64 + 'a>,
-    /// How many steps it tries.
+    /// Number of steps.
     pub steps: usize,
-    /// Where it begins.
+    /// The adversary that supplies the initial plan.
     pub start: Option<Box<dyn Adaptive + 'a>>,
 }
 
@@ -58,7 +57,7 @@ impl Adaptive for HillClimb<'_> {
             None => Vec::new(),
         };
         plan.retain(|step| step.number > 0);
-        let mut most = (self.damage)(&apply(counts, &plan));
+        let mut max_damage = (self.damage)(&apply(counts, &plan));
         let batch = budget.div_ceil(8);
         for _ in 0..self.steps {
             let mut candidate = plan.clone();
@@ -67,7 +66,7 @@ impl Adaptive for HillClimb<'_> {
             if room < batch && !candidate.is_empty() {
                 let taken = candidate.swap_remove(rng.random_range(0..candidate.len()));
                 room += taken.number;
-                // Only a batch of a long run is taken back.
+                // Revert only one batch of a longer run.
                 if taken.number > batch {
                     candidate.push(Move {
                         number: taken.number - batch,
@@ -95,8 +94,8 @@ impl Adaptive for HillClimb<'_> {
                 number,
             });
             let damage = (self.damage)(&apply(counts, &candidate));
-            if damage > most {
-                most = damage;
+            if damage > max_damage {
+                max_damage = damage;
                 plan = candidate;
             }
         }

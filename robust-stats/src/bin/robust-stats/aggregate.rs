@@ -1,10 +1,10 @@
-//! `robust-stats aggregate` and `merge`: counting reports, and adding counts.
+//! `robust-stats aggregate` and `merge`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use septet_robust_stats::aggregate::{
-    Aggregate, Countable, DesignAggregator, DesignCounts, Reject, RejectStatistics,
+    Aggregate, Countable, DesignAggregator, DesignCounts, RejectCounts, RejectReason,
 };
 use septet_robust_stats::design::{Assignment, DesignParameters};
 use septet_robust_stats::wire::{
@@ -19,35 +19,34 @@ use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: the file with the server's key, which assigns the groups
+    /// Hash design: file of the server's assignment key
     #[arg(long)]
     key: Option<PathBuf>,
-    /// The file of counts to write
+    /// Output file of counts
     #[arg(long)]
     out: PathBuf,
-    /// Files of reports. Wrong and cut ones are rejected and counted, and are no error: that a
-    /// manipulation is certain `decode` says, with exit code 3
+    /// Report files. Malformed and truncated reports are rejected and counted, which is not an error
     #[arg(required = true)]
     reports: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct MergeArguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// The file of counts to write
+    /// Output file of counts
     #[arg(long)]
     out: PathBuf,
-    /// Files of counts
+    /// Count files
     #[arg(required = true)]
     counts: Vec<PathBuf>,
 }
 
-/// Calls a function with the mechanism of a protocol, whichever it is.
+/// Evaluates an expression with the mechanism of a protocol.
 macro_rules! with_mechanism {
     ($protocol:expr, $mechanism:ident => $body:expr, $design:ident => $other:expr) => {
         match $protocol {
@@ -59,7 +58,7 @@ macro_rules! with_mechanism {
             Protocol::HadamardResponse($mechanism) => $body,
             Protocol::CountMeanSketch($mechanism) => $body,
             Protocol::HadamardCountMeanSketch($mechanism) => $body,
-            _ => bail!("this protocol has no command yet: use the library"),
+            _ => bail!("this protocol is not supported by the command line; use the library"),
         }
     };
 }
@@ -76,8 +75,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     print(out, reports, &rejected)
 }
 
-fn print(out: &mut Output, reports: u64, rejected: &RejectStatistics) -> anyhow::Result<Ending> {
-    let reasons = Reject::ALL.into_iter();
+fn print(out: &mut Output, reports: u64, rejected: &RejectCounts) -> anyhow::Result<Ending> {
+    let reasons = RejectReason::ALL.into_iter();
     let counted = reasons.filter(|&reason| rejected.get(reason) > 0);
     let by_reason: Map<String, Value> = counted
         .map(|reason| (reason.name().to_owned(), rejected.get(reason).into()))
@@ -88,33 +87,33 @@ fn print(out: &mut Output, reports: u64, rejected: &RejectStatistics) -> anyhow:
         .field("reasons", by_reason);
     out.print(&report)?;
     if rejected.total() > reports {
-        let main = Reject::ALL
+        let main = RejectReason::ALL
             .into_iter()
             .max_by_key(|&reason| rejected.get(reason));
         out.warn(&format!(
-            "more reports were rejected than counted, mostly for the reason {}: {}",
-            main.map_or("", Reject::name),
-            "is this the protocol, the key and the epoch that the clients have?"
+            "more reports rejected than counted, mainly for the reason {}; {}",
+            main.map_or("", RejectReason::name),
+            "check that protocol, key and epoch are those of the clients"
         ));
     }
     Ok(Ending::Done)
 }
 
-/// Calls `each` with every client and its report. A stream that breaks off counts as one truncated
-/// report: nobody knows where the next one would begin.
+/// Calls `each` with every client and its report. A truncated stream counts as one truncated report,
+/// because the start of the next one is unknown.
 fn for_each_report(
     out: &Output,
     path: &Path,
-    mut each: impl FnMut(Result<(&[u8], &[u8]), Reject>),
+    mut each: impl FnMut(Result<(&[u8], &[u8]), RejectReason>),
 ) -> anyhow::Result<()> {
     let bytes = files::read(path)?;
     for envelope in Envelopes::new(&bytes) {
         match envelope {
             Ok(envelope) => each(Ok(envelope)),
             Err(error) => {
-                each(Err(Reject::Truncated));
+                each(Err(RejectReason::Truncated));
                 out.warn(&format!(
-                    "{}: {error}; what follows is not counted",
+                    "{}: {error}; the rest of the file is not counted",
                     path.display()
                 ));
             }
@@ -127,7 +126,7 @@ fn count<M>(
     mechanism: M,
     files: &[PathBuf],
     out: &Output,
-) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)>
+) -> anyhow::Result<(u64, RejectCounts, Vec<u8>)>
 where
     M: Countable<Report: WireReport> + Into<Protocol>,
 {
@@ -136,7 +135,7 @@ where
     for path in files {
         for_each_report(out, path, |envelope| {
             match envelope.and_then(|(_, report)| read_report(tag, report)) {
-                // Rejections are counted, and no reason to stop.
+                // Rejections are counted by the aggregate.
                 Ok(report) => _ = aggregate.push(&report),
                 Err(reason) => aggregate.reject(reason),
             }
@@ -150,11 +149,11 @@ fn count_cells(
     design: DesignParameters,
     arguments: &Arguments,
     out: &Output,
-) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)> {
+) -> anyhow::Result<(u64, RejectCounts, Vec<u8>)> {
     let key = arguments.key.as_ref();
-    let key = key.context("--key: a hash design needs the key that assigned the groups")?;
+    let key = key.context("--key: required for a hash design")?;
     let assignment = Assignment::new(files::key(key)?, &design);
-    let mut aggregator = DesignAggregator::new(design, assignment)?.remembering_clients();
+    let mut aggregator = DesignAggregator::new(design, assignment)?.with_duplicate_detection();
     for path in &arguments.reports {
         for_each_report(out, path, |envelope| {
             let read = |(client, report)| Ok((client, read_design_report(report)?));

@@ -1,4 +1,4 @@
-//! `robust-stats audit-privacy`: the exact audit of all mechanisms.
+//! `robust-stats audit-privacy`: the exact privacy audit of all mechanisms.
 
 use anyhow::bail;
 use septet_robust_stats::Epsilon;
@@ -12,17 +12,17 @@ use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Domains up to this, at most 8
+    /// Maximum domain, at most 8
     #[arg(long, default_value_t = 8)]
     domain: usize,
-    /// Privacy parameters, separated by commas
+    /// Comma-separated privacy parameters
     #[arg(long, value_delimiter = ',', default_values_t = [0.1, 0.5, 1.0, 2.0, 4.0, 1.098_612_288_668_109_8])]
     epsilon: Vec<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
     if !(2..=8).contains(&arguments.domain) {
-        bail!("--domain: expected from 2 to 8, found {}", arguments.domain);
+        bail!("--domain: expected 2 to 8, found {}", arguments.domain);
     }
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut failed = 0;

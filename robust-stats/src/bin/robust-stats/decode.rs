@@ -1,4 +1,4 @@
-//! `robust-stats decode`: from counts to an estimate.
+//! `robust-stats decode`.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use septet_robust_stats::Gamma;
 use septet_robust_stats::aggregate::{DesignCounts, FrequencyOracle};
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation, Projection};
-use septet_robust_stats::design::HashDesign;
+use septet_robust_stats::decode::{Decoder, Observation, Projection};
+use septet_robust_stats::design::{DesignMatrix, HashDesign};
 use septet_robust_stats::wire::{Protocol, read_counts, read_design_counts};
 use serde_json::{Value, json};
 
@@ -24,23 +24,23 @@ use crate::output::{Output, Report, percent};
                         the counts of a hash design can tell."
 )]
 pub(crate) struct Arguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: how to decode [default: min-l1]
+    /// Hash design: decoder [default: min-l1]
     #[arg(long, value_enum)]
     decoder: Option<Kind>,
-    /// What makes masses of raw estimates. Hash design: for least-squares, linear and block-median
-    /// [default: simplex]; others: [default: none]
+    /// Projection of raw estimates. Hash design: for least-squares, linear and block-median [default:
+    /// simplex]; other protocols: [default: none]
     #[arg(long, value_enum)]
-    projection: Option<Mend>,
-    /// How many blocks of groups block-median takes [default: 3]
+    projection: Option<ProjectionArgument>,
+    /// Number of blocks of block-median [default: 3]
     #[arg(long)]
     blocks: Option<usize>,
-    /// Hash design: the fraction of reports that may be manipulated, for which a bound is stated
+    /// Hash design: fraction of reports that may be manipulated, for the stated bound
     #[arg(long)]
     gamma: Option<f64>,
-    /// The counts
+    /// Count file
     counts: PathBuf,
 }
 
@@ -55,7 +55,7 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mend {
+enum ProjectionArgument {
     None,
     Simplex,
     ClipAndNormalize,
@@ -64,7 +64,7 @@ enum Mend {
     SubtractMinimum,
 }
 
-impl Mend {
+impl ProjectionArgument {
     fn projection(self) -> Projection {
         match self {
             Self::None => Projection::None,
@@ -90,11 +90,11 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             only_for_designs(arguments)?;
             let aggregate = read_counts(mechanism, &bytes).with_context(at)?;
             let reports = aggregate.reports();
-            ensure!(reports > 0, "{}: no reports were counted, nothing to decode", at());
+            ensure!(reports > 0, "{}: no reports to decode", at());
             let mut estimates = aggregate.estimates();
-            if let Some(mend) = arguments.projection {
+            if let Some(projection) = arguments.projection {
                 ensure!(
-                    mend != Mend::BaseCut,
+                    projection != ProjectionArgument::BaseCut,
                     "--projection: base-cut applies to hash designs only"
                 );
             }
@@ -103,8 +103,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
                 aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
             };
             let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
-            if let Some(mend) = arguments.projection {
-                mend.projection().apply(&mut estimates, 0.0);
+            if let Some(projection) = arguments.projection {
+                projection.projection().apply(&mut estimates, 0.0);
             }
             let report = Report::default()
                 .field("reports", reports)
@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             }
             ensure!(
                 counts.matrix.reports() > 0,
-                "{}: no reports were counted, nothing to decode",
+                "{}: no reports to decode",
                 at()
             );
             decode(arguments, &counts, gamma, out)
@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     )
 }
 
-/// That no argument was given that would change nothing.
+/// Rejects arguments without effect on the protocol.
 fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
     let given = [
         ("--decoder", arguments.decoder.is_some()),
@@ -135,10 +135,7 @@ fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
         ("--gamma", arguments.gamma.is_some()),
     ];
     for (name, given) in given {
-        ensure!(
-            !given,
-            "{name}: applies to hash designs only; for other protocols no bound on liars is known"
-        );
+        ensure!(!given, "{name}: applies to hash designs only");
     }
     Ok(())
 }
@@ -154,14 +151,14 @@ fn decoder(arguments: &Arguments) -> anyhow::Result<Decoder> {
         kind == Kind::BlockMedian || arguments.blocks.is_none(),
         "--blocks: applies to the decoder block-median only"
     );
-    let mend = arguments.projection.unwrap_or(Mend::Simplex);
-    let projection = mend.projection();
+    let projection = arguments.projection.unwrap_or(ProjectionArgument::Simplex);
+    let projection = projection.projection();
     Ok(match kind {
         Kind::MinL1 => Decoder::default(),
         Kind::LeastSquares => Decoder::LeastSquares(projection),
         Kind::Linear => Decoder::Linear(projection),
         Kind::MaximumLikelihood => Decoder::MaximumLikelihood {
-            iterations: 2_000,
+            max_iterations: 2_000,
             tolerance: 1e-6,
         },
         Kind::LdpRecover => Decoder::LdpRecover { ratio: 0.2 },
@@ -183,32 +180,32 @@ fn decode(
     let matrix = DesignMatrix::from_design(&design)?;
     let observation = Observation::from_counts(&matrix, &counts.matrix)?;
     let estimate = decoder.decode(&matrix, &observation, gamma)?;
-    let manipulated = estimate.gamma_lower > 0.0;
+    let manipulated = estimate.gamma_lower_bound > 0.0;
     let mut report = Report::default();
     if manipulated {
         report = report.sentence(format!(
             "manipulated: at least {} of the reports (95 % confidence)",
-            percent(estimate.gamma_lower)
+            percent(estimate.gamma_lower_bound)
         ));
     }
     if arguments
         .gamma
-        .is_some_and(|gamma| gamma < estimate.gamma_lower)
+        .is_some_and(|gamma| gamma < estimate.gamma_lower_bound)
     {
         out.warn(
-            "more reports were manipulated than --gamma assumes: the stated bound does not hold",
+            "the certified fraction of manipulated reports exceeds --gamma: the stated bound does not hold",
         );
     }
     if !estimate.convergence.converged {
-        out.warn("the decoder stopped before it converged: see the gap");
+        out.warn("the decoder did not converge: see the gap");
     }
-    // Without a stated fraction there is no bound to state.
+    // A bound requires an assumed fraction.
     let bound = arguments.gamma.map(|_| json!(estimate.manipulation_bound));
     let report = report
         .field("reports", counts.matrix.reports())
         .field("rejected", counts.rejected.total())
         .field("manipulated", manipulated)
-        .field("gamma_lower", estimate.gamma_lower)
+        .field("gamma_lower_bound", estimate.gamma_lower_bound)
         .field("manipulation_bound", bound)
         .field("residual", estimate.residual)
         .field("converged", estimate.convergence.converged)

@@ -1,4 +1,4 @@
-//! `robust-stats encode`: what clients do.
+//! `robust-stats encode`: the client side.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,17 +19,17 @@ use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: the file with the server's key, which assigns the groups. It is the server's
-    /// secret and for simulation: a client gets the number of its group and no more
+    /// Hash design: file of the server's assignment key. For simulation: the key is secret to the server,
+    /// and a client receives its group only
     #[arg(long, conflicts_with = "group")]
     key: Option<PathBuf>,
-    /// Hash design: the group that the server assigned to these clients
+    /// Hash design: group assigned to these clients
     #[arg(long)]
     group: Option<usize>,
-    /// The file of reports to write
+    /// Output file of reports
     #[arg(long)]
     out: PathBuf,
 }
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Protocol::HadamardResponse(m) => encode_all(&m, protocol, rng)?,
         Protocol::CountMeanSketch(m) => encode_all(&m, protocol, rng)?,
         Protocol::HadamardCountMeanSketch(m) => encode_all(&m, protocol, rng)?,
-        _ => bail!("this protocol takes values and a secret for each client: use the library"),
+        _ => bail!("this protocol requires a secret per client; use the library"),
     };
     files::write(&arguments.out, &bytes)?;
     let report = Report::default().field("reports", count);
@@ -78,7 +78,7 @@ fn encode_cells(
 ) -> anyhow::Result<(u64, Vec<u8>)> {
     let assignment = match &arguments.key {
         Some(path) => Some(Assignment::new(files::key(path)?, design)),
-        None if arguments.group.is_none() => bail!("a hash design needs --key or --group"),
+        None if arguments.group.is_none() => bail!("--key or --group: required for a hash design"),
         None => None,
     };
     let mut groups: HashMap<usize, GroupClient> = HashMap::new();
@@ -112,7 +112,7 @@ fn for_each_line(
         let symbol: usize = symbol
             .trim()
             .parse()
-            .with_context(|| format!("{}: expected the number of a symbol", at()))?;
+            .with_context(|| format!("{}: expected a symbol number", at()))?;
         each(client, symbol, &mut bytes).with_context(at)?;
         count += 1;
     }

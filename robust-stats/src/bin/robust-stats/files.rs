@@ -1,22 +1,22 @@
-//! Reading and writing files.
+//! Files of the commands.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use septet_robust_stats::Pmf;
-use septet_robust_stats::aggregate::{Countable, DesignCounts, MOST_SLOTS};
+use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
 use septet_robust_stats::distribution::read_counts;
 use septet_robust_stats::mechanism::Mechanism;
 use septet_robust_stats::wire::{Protocol, read_design_counts};
 
 use crate::aggregate::with_mechanism;
 
-/// How many entries the partitions of a design may have when nobody but a file of counts asks for
-/// them: a few bytes must not take gigabytes.
-const MOST_ENTRIES: usize = 1 << 27;
+/// Maximum number of partition entries of a design that only a count file specifies, which bounds the
+/// memory that a few bytes can claim.
+const MAX_ENTRIES: usize = 1 << 27;
 
-/// The bytes of a file.
+/// Reads a file.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -30,7 +30,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A protocol file.
+/// Reads a protocol file.
 pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
     let at = || path.display().to_string();
     let protocol = Protocol::from_bytes(&read(path)?).with_context(at)?;
@@ -38,7 +38,7 @@ pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
     Ok(protocol)
 }
 
-/// That clients and server can hold what the protocol needs: a list of all symbols, and the counts.
+/// Checks that the symbols and the counts of a protocol fit into memory.
 pub(crate) fn check_size(protocol: Protocol) -> anyhow::Result<()> {
     let (domain, slots) = with_mechanism!(
         protocol,
@@ -47,15 +47,14 @@ pub(crate) fn check_size(protocol: Protocol) -> anyhow::Result<()> {
     );
     for (name, size) in [("symbols", domain), ("counts on the server", slots)] {
         ensure!(
-            size <= MOST_SLOTS,
-            "domain: expected at most {MOST_SLOTS} {name}, found {size}"
+            size <= MAX_SLOTS,
+            "domain: expected at most {MAX_SLOTS} {name}, found {size}"
         );
     }
     Ok(())
 }
 
-/// The counts of a hash design, which must be that of the protocol when there is one, and a small one
-/// when not.
+/// Parses the counts of a hash design, which must be that of the protocol if given, and small otherwise.
 pub(crate) fn design_counts(
     path: &Path,
     bytes: &[u8],
@@ -72,14 +71,13 @@ pub(crate) fn design_counts(
         };
         ensure!(
             design == expected,
-            "{}: counts of another design than that of {}",
+            "{}: expected counts of the design of {}, found another design",
             path.display(),
             from.display()
         );
-    } else if design.groups().saturating_mul(design.domain()) > MOST_ENTRIES {
+    } else if design.groups().saturating_mul(design.domain()) > MAX_ENTRIES {
         bail!(
-            "{}: {} groups of {} symbols are many: give the design with --protocol to say that you \
-             expect them",
+            "{}: {} groups of {} symbols are too large without --protocol",
             path.display(),
             design.groups(),
             design.domain()
@@ -88,7 +86,7 @@ pub(crate) fn design_counts(
     Ok(counts)
 }
 
-/// The server's key: 32 hexadecimal digits.
+/// Reads the server's key: 32 hexadecimal digits.
 pub(crate) fn key(path: &Path) -> anyhow::Result<[u8; 16]> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -112,8 +110,8 @@ pub(crate) fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// A distribution over the symbols of a design: `uniform`, or a file of weights. Labels that are the
-/// numbers of all symbols are matched with them; other labels stand in the order of the symbols.
+/// Reads a distribution over the symbols of a design: `uniform`, or a file of weights. Labels that are
+/// the numbers of all symbols are matched with them; other labels are in the order of the symbols.
 pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
     if name == "uniform" {
         return Ok(Pmf::uniform(domain)?);
@@ -122,7 +120,7 @@ pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
     let found = counts.labels.len();
     ensure!(
         found == domain,
-        "{name}: expected a weight for each of {domain} symbols, found {found}"
+        "{name}: expected {domain} weights, found {found}"
     );
     let numbers: Result<Vec<usize>, _> = counts.labels.iter().map(|l| l.trim().parse()).collect();
     let Ok(numbers) = numbers else {
@@ -133,7 +131,7 @@ pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
         let place = weights.get_mut(number).filter(|place| place.is_none());
         let place = place.with_context(|| {
             let last = domain - 1;
-            format!("{name}: expected the symbols 0 to {last} once each, found {number}")
+            format!("{name}: expected each symbol in 0..={last} once, found {number}")
         })?;
         *place = Some(*weight);
     }

@@ -1,4 +1,4 @@
-//! `robust-stats`: private reports, their counts, and what can be known when some clients lie.
+//! `robust-stats`: private reports, their counts, and what can be known when some clients are corrupted.
 
 mod aggregate;
 mod attack;

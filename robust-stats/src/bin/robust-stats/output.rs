@@ -1,16 +1,16 @@
-//! Results: for a person sentences, lines and tables; for programs one JSON object.
+//! Output of results: as text, or as one JSON object.
 
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-/// Where results go.
+/// The output of a command.
 pub(crate) struct Output {
     json: bool,
     out: io::StdoutLock<'static>,
 }
 
-/// What a command found.
+/// The result of a command.
 #[derive(Default)]
 pub(crate) struct Report {
     sentences: Vec<String>,
@@ -25,19 +25,19 @@ struct Table {
 }
 
 impl Report {
-    /// Says something to a person; a program finds it in the fields.
+    /// Adds a sentence to the text output; JSON has the same information in fields.
     pub(crate) fn sentence(mut self, text: impl Into<String>) -> Self {
         self.sentences.push(text.into());
         self
     }
 
-    /// A value with its name.
+    /// Adds a named value.
     pub(crate) fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Rows of values: for a program a list of objects.
+    /// Adds a table; in JSON a list of objects.
     pub(crate) fn table(
         mut self,
         name: &'static str,
@@ -69,7 +69,7 @@ impl Report {
             writeln!(out, "{sentence}")?;
         }
         for (name, value) in &self.fields {
-            writeln!(out, "{}: {}", name.replace('_', " "), plain(value))?;
+            writeln!(out, "{}: {}", name.replace('_', " "), format_value(value))?;
         }
         for table in &self.tables {
             if !table.rows.is_empty() {
@@ -82,7 +82,7 @@ impl Report {
 }
 
 impl Table {
-    /// Columns of words begin together; in columns of numbers the decimal points stand together.
+    /// Text columns are left-aligned, numeric columns aligned at the decimal point.
     fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let columns: Vec<Vec<String>> = self
             .columns
@@ -101,11 +101,11 @@ impl Table {
     }
 }
 
-/// A column, its name first, padded to one width.
+/// A column with its header, padded to the same width.
 fn aligned<'a>(name: &str, values: impl Iterator<Item = &'a Value>) -> Vec<String> {
     let values: Vec<&Value> = values.collect();
     let words = values.iter().any(|value| value.is_string());
-    let mut cells: Vec<String> = values.into_iter().map(plain).collect();
+    let mut cells: Vec<String> = values.into_iter().map(format_value).collect();
     let fraction = |cell: &str| cell.len() - cell.find('.').unwrap_or(cell.len());
     if !words {
         let widest = cells.iter().map(|cell| fraction(cell)).max().unwrap_or(0);
@@ -127,8 +127,8 @@ fn aligned<'a>(name: &str, values: impl Iterator<Item = &'a Value>) -> Vec<Strin
     cells.into_iter().map(pad).collect()
 }
 
-/// A value on one line: numbers with five significant digits.
-fn plain(value: &Value) -> String {
+/// Formats a value on one line, numbers with five significant digits.
+fn format_value(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
@@ -138,7 +138,7 @@ fn plain(value: &Value) -> String {
             number.as_f64().map_or_else(String::new, significant)
         }
         Value::Object(fields) => {
-            let field = |(name, value)| format!("{name} {}", plain(value));
+            let field = |(name, value)| format!("{name} {}", format_value(value));
             let fields: Vec<String> = fields.iter().map(field).collect();
             if fields.is_empty() {
                 "none".to_owned()
@@ -147,14 +147,14 @@ fn plain(value: &Value) -> String {
             }
         }
         Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(plain).collect();
+            let values: Vec<String> = values.iter().map(format_value).collect();
             values.join(", ")
         }
         other => other.to_string(),
     }
 }
 
-/// A number with five significant digits and no zeros at its end.
+/// Formats a number with five significant digits, without trailing zeros.
 pub(crate) fn significant(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -176,7 +176,7 @@ pub(crate) fn significant(value: f64) -> String {
     }
 }
 
-/// A fraction in percent.
+/// Formats a fraction in percent.
 pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
 }

@@ -1,4 +1,4 @@
-//! `robust-stats protocol`: choosing a mechanism and its parameters.
+//! `robust-stats protocol`: specifies a mechanism and its parameters.
 
 use std::path::PathBuf;
 
@@ -16,37 +16,37 @@ use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What clients do
+    /// Mechanism
     #[arg(long, value_enum, default_value_t = Kind::HashDesign)]
     mechanism: Kind,
-    /// How many symbols there are
+    /// Number of symbols
     #[arg(long)]
     domain: usize,
-    /// The privacy parameter; a hash design may do without
+    /// Privacy parameter; optional for a hash design
     #[arg(long)]
     epsilon: Option<f64>,
-    /// Hash design: cells of each partition
+    /// Hash design: cells per partition
     #[arg(long, default_value_t = 4)]
     cells: usize,
-    /// Hash design: how many partitions [default: four times domain / cells]
+    /// Hash design: number of partitions [default: four times domain / cells]
     #[arg(long)]
     groups: Option<usize>,
-    /// Hash design: the epoch
+    /// Hash design: epoch
     #[arg(long, default_value_t = 0)]
     epoch: u32,
-    /// Hash design: the public seed, 64 hexadecimal digits [default: random]
+    /// Hash design: public seed, 64 hexadecimal digits [default: random]
     #[arg(long)]
     seed: Option<String>,
-    /// Local hashing: how many hash functions; without it, all of 64 bits
+    /// Local hashing: number of hash functions [default: 2^64]
     #[arg(long)]
     family: Option<u32>,
-    /// Sketches: rows
+    /// Sketches: number of rows
     #[arg(long, default_value_t = 16)]
     rows: usize,
-    /// Sketches: places of a row
+    /// Sketches: buckets per row
     #[arg(long, default_value_t = 256)]
     width: usize,
-    /// The file to write
+    /// Output file
     #[arg(long)]
     out: PathBuf,
 }
@@ -67,7 +67,7 @@ enum Kind {
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
     let domain = arguments.domain;
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
-    let needed = || epsilon.context("--epsilon: needed by this mechanism");
+    let needed = || epsilon.context("--epsilon: required by this mechanism");
     let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
     let mut constant = None;
     let protocol: Protocol = match arguments.mechanism {
