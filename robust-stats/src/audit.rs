@@ -90,6 +90,7 @@ impl Fraction {
 
     /// The nearest number by the 60 leading bits of the quotient.
     fn value(&self) -> f64 {
+        // Scale so that the quotient has at least 60 significant bits.
         let shift = 60 + self.denominator.bits();
         let quotient = (&self.numerator << shift) / &self.denominator;
         let drop = quotient.bits().saturating_sub(60);
@@ -116,6 +117,7 @@ pub fn audit(
             messages,
         ));
     }
+    // 1. Enumerate all messages: their maximum probability ratio, and the sums of probabilities.
     let one = Fraction::of(&ExactProbability::one());
     let nothing = Fraction::of(&ExactProbability::zero());
     let mut sums = vec![nothing; domain];
@@ -146,6 +148,8 @@ pub fn audit(
         let Some((min, max)) = extremes else {
             continue;
         };
+        // A message that is impossible under all symbols never occurs; one that is impossible under
+        // some symbols only has an infinite ratio.
         match (min.numerator.bits(), max.numerator.bits()) {
             (0, 0) => {}
             (0, _) => unbounded = true,
@@ -157,6 +161,7 @@ pub fn audit(
             }
         }
     }
+    // 2. Compare with rational bounds of e^epsilon, each rounded against the claim.
     let (lower, upper) = exponential(epsilon.get());
     let almost = Fraction {
         numerator: &upper.numerator * 999_999_999_u64,
@@ -180,6 +185,7 @@ fn exponential(x: f64) -> (Fraction, Fraction) {
     let one = BigUint::from(1_u8);
     let scale = &one << SCALE;
     // x * 2^SCALE, exact for x >= 2^-459; for smaller x the upper bound is one unit larger.
+    // Decompose the floating-point number, which is a dyadic rational.
     let bits = x.to_bits();
     let exponent = bits >> 52;
     let mantissa = BigUint::from(bits & ((1 << 52) - 1) | u64::from(exponent > 0) << 52);
@@ -197,6 +203,7 @@ fn exponential(x: f64) -> (Fraction, Fraction) {
     let (mut low_term, mut high_term) = (scale.clone(), scale.clone());
     let (mut low, mut high) = (scale.clone(), scale.clone());
     for n in 1_u64.. {
+        // Terms x^n / n!, rounded down for the lower bound and up for the upper bound.
         low_term = ((low_term * &fixed) >> SCALE) / n;
         high_term = ((high_term * &above) >> SCALE) / n + 1_u8;
         low += &low_term;

@@ -79,6 +79,7 @@ fn hypergeometric<R: Rng + ?Sized>(population: u64, marked: u64, draws: u64, rng
         use statrs::function::gamma::ln_gamma;
         ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
     };
+    // The probability of the mode by log-gamma; the others follow by their ratios.
     let h = mode as f64;
     let at_mode = (ln_choose(k, h) + ln_choose(n - k, d - h) - ln_choose(n, d)).exp();
     // P(h + 1) / P(h).
@@ -87,6 +88,7 @@ fn hypergeometric<R: Rng + ?Sized>(population: u64, marked: u64, draws: u64, rng
         (k - h) * (d - h) / ((h + 1.0) * (n - k - d + h + 1.0))
     };
     loop {
+        // Inversion, visiting values alternately above and below the mode.
         let mut left = rng.random::<f64>() - at_mode;
         if left < 0.0 {
             return mode;

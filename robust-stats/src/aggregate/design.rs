@@ -115,6 +115,7 @@ impl DesignAggregator {
 
     fn check(&mut self, client: &[u8], report: &DesignReport) -> Result<(), RejectReason> {
         let parameters = &self.counts.parameters;
+        // Public fields first; duplicates last, so that only valid reports use up a client's name.
         if report.epoch != parameters.epoch() {
             return Err(RejectReason::Epoch);
         }

@@ -37,6 +37,7 @@ impl FrequencyOracle for HadamardResponse {
         let mut estimates = Vec::with_capacity(self.domain());
         let mut block = vec![0_i64; columns];
         for counts in counts.chunks_exact(columns) {
+            // Counts are at most 2^56, so sums of a block stay within 63 bits.
             for (place, &count) in block.iter_mut().zip(counts) {
                 *place = i64::try_from(count).unwrap_or(i64::MAX);
             }
@@ -93,6 +94,7 @@ pub fn transform(values: &mut [i64]) {
 
 fn transform_cached(values: &mut [i64]) {
     let mut width = values.len();
+    // Two levels per pass, so that each value is loaded half as often.
     while width >= 4 {
         let quarter = width / 4;
         for part in values.chunks_exact_mut(width) {
@@ -105,6 +107,7 @@ fn transform_cached(values: &mut [i64]) {
         }
         width = quarter;
     }
+    // An odd number of levels leaves one of radix 2.
     if width == 2 {
         for pair in values.chunks_exact_mut(2) {
             (pair[0], pair[1]) = (pair[0] + pair[1], pair[0] - pair[1]);

@@ -41,6 +41,7 @@ impl FrequencyOracle for LocalHashing {
         let Some(family) = self.family() else {
             return counts.iter().map(estimate).collect();
         };
+        // Hash each symbol once per seed, instead of once per report.
         let mut supports = vec![0_u64; self.domain()];
         for (seed, cells) in (0..u64::from(family)).zip(counts.chunks_exact(self.cells())) {
             if cells.iter().all(|&count| count == 0) {

@@ -188,6 +188,7 @@ impl<M: Countable> Aggregate<M> {
         counts: Vec<u64>,
         rejected: RejectCounts,
     ) -> Result<Self, RobustStatsError> {
+        // The counts are untrusted: check their number, their bounds and their consistency.
         let mut aggregate = Self::try_new(mechanism)?;
         if counts.len() != aggregate.settled.len() {
             return Err(RobustStatsError::mismatch(
@@ -233,6 +234,7 @@ impl<M: Countable> Aggregate<M> {
             Ok(()) => {
                 self.reports += 1;
                 self.pending += 1;
+                // Each report adds at most 1 per count, so 32 bits cannot overflow before.
                 if self.pending == u32::MAX {
                     self.settle();
                 }
@@ -263,6 +265,7 @@ impl<M: Countable> Aggregate<M> {
     ///
     /// When the mechanisms differ, or the sum exceeds [`MAX_REPORTS`].
     pub fn merge(&mut self, other: &Self) -> Result<(), RobustStatsError> {
+        // Validate before changing anything: a failed merge leaves the aggregate unchanged.
         check_reports(self.reports, other.reports)?;
         if self.mechanism != other.mechanism {
             return Err(RobustStatsError::mismatch(

@@ -52,6 +52,8 @@ impl FrequencyOracle for CountMeanSketch {
     }
 
     fn variance(&self, masses: &[f64], symbol: usize, reports: u64) -> f64 {
+        // A report contributes `high` to a set bit and `low` to a clear one; a kept bit of the symbol's
+        // bucket is set.
         let keep = self.keep_probability();
         let scale = 1.0 / (2.0 * keep - 1.0);
         let (high, low) = ((1.0 + scale) / 2.0, (1.0 - scale) / 2.0);
@@ -133,6 +135,7 @@ fn variance(
     let meet = 1.0 / width;
     let others = masses.iter().enumerate().filter(|(x, _)| *x != symbol);
     let squares: f64 = others.map(|(_, mass)| mass * mass).sum();
+    // Second moment of the contribution of another symbol: in the bucket with probability 1/width.
     let second_other = meet * met + (1.0 - meet) * apart;
     let single = own * (met - 1.0) + (1.0 - own) * (second_other - meet * meet);
     let shared = squares * meet * (1.0 - meet) / rows;

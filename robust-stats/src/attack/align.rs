@@ -41,14 +41,17 @@ impl SignAlign {
         let mut bias = vec![0.0; k];
         let mut alignment = vec![0.0; pushes.len()];
         let mut best: Option<(f64, P)> = None;
+        // Alternate from several random sign vectors, because the objective has local maxima.
         for _ in 0..self.restarts.max(1) {
             let mut signs: Vec<f64> = (0..k)
                 .map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 })
                 .collect();
             let mut last = 0.0;
             for _ in 0..self.rounds.max(1) {
+                // Step 1: the best plan for these signs.
                 matrix.cell_masses(&signs, &mut alignment);
                 let candidate = plan(&alignment);
+                // Step 2: the bias of the linear estimate under this plan.
                 pushes.fill(0.0);
                 push(&candidate, &mut pushes);
                 matrix.sum_over_cells(&pushes, &mut bias);
@@ -58,6 +61,7 @@ impl SignAlign {
                 if best.as_ref().is_none_or(|(max, _)| size > *max) {
                     best = Some((size, candidate));
                 }
+                // Each step maximizes over one argument, so the size is monotone until it converges.
                 if size <= last {
                     break;
                 }
@@ -88,6 +92,7 @@ impl Oblivious for SignAlign {
     fn plan(&mut self, protocol: &Protocol<'_>, budget: u64, rng: &mut dyn RngCore) -> Vec<Plant> {
         let cells = protocol.matrix().cells();
         let plan = |alignment: &[f64]| {
+            // Greedy: clients are interchangeable within a group, so fill the groups by their best alignment.
             let mut options: Vec<(f64, usize, usize)> = alignment
                 .chunks_exact(cells)
                 .enumerate()
@@ -113,6 +118,7 @@ impl Oblivious for SignAlign {
             }
             plan
         };
+        // The effect of the plan: cells gain the messages of their victims.
         let push = |plan: &Vec<Plant>, pushes: &mut [f64]| {
             for plant in plan {
                 if let Destination::Cell(cell) = plant.to {
@@ -135,6 +141,7 @@ impl Adaptive for SignAlign {
     ) -> Vec<Move> {
         let cells = protocol.matrix().cells();
         let plan = |alignment: &[f64]| {
+            // Greedy: a moved message gains the difference of alignments, so move in descending order of gain.
             let mut options: Vec<(f64, Move)> = Vec::new();
             for (group, alignment) in alignment.chunks_exact(cells).enumerate() {
                 let best = best_aligned(alignment);
@@ -166,6 +173,7 @@ impl Adaptive for SignAlign {
             }
             plan
         };
+        // The effect of the plan: the original cells lose messages, the destinations gain them.
         let push = |plan: &Vec<Move>, pushes: &mut [f64]| {
             for step in plan {
                 if let Destination::Cell(cell) = step.to {

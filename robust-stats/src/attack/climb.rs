@@ -52,6 +52,7 @@ impl Adaptive for HillClimb<'_> {
         if budget == 0 || cells < 2 || counts.reports() == 0 {
             return Vec::new();
         }
+        // 1. The initial plan and its damage.
         let mut plan = match &mut self.start {
             Some(start) => start.plan(protocol, counts, budget, rng),
             None => Vec::new(),
@@ -60,6 +61,7 @@ impl Adaptive for HillClimb<'_> {
         let mut max_damage = (self.damage)(&apply(counts, &plan));
         let batch = budget.div_ceil(8);
         for _ in 0..self.steps {
+            // 2. Free budget for one batch by reverting a random move.
             let mut candidate = plan.clone();
             let spent: u64 = candidate.iter().map(|step| step.number).sum();
             let mut room = budget.saturating_sub(spent);
@@ -75,6 +77,7 @@ impl Adaptive for HillClimb<'_> {
                     room -= taken.number - batch;
                 }
             }
+            // 3. Move a random batch, at most the messages of the cell that the plan has not moved yet.
             let group = rng.random_range(0..counts.groups());
             let from = rng.random_range(0..cells);
             let to = (from + rng.random_range(1..cells)) % cells;
@@ -93,6 +96,7 @@ impl Adaptive for HillClimb<'_> {
                 to: Destination::Cell(to),
                 number,
             });
+            // 4. Keep the candidate only if the damage increases.
             let damage = (self.damage)(&apply(counts, &candidate));
             if damage > max_damage {
                 max_damage = damage;

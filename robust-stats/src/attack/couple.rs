@@ -35,6 +35,7 @@ impl Adaptive for MaxCoupling {
     ) -> Vec<Move> {
         let matrix = protocol.matrix();
         let cells = matrix.cells();
+        // The coupling needs only the message distributions of both hypotheses.
         let from_law = matrix.message_distribution(self.truth.masses());
         let to_law = matrix.message_distribution(self.target.masses());
         let mut order: Vec<usize> = (0..counts.groups()).collect();
@@ -44,6 +45,7 @@ impl Adaptive for MaxCoupling {
         for group in order {
             let rows = group * cells..(group + 1) * cells;
             let (from, to) = (&from_law[rows.clone()], &to_law[rows]);
+            // Where the target exceeds the truth, in proportion to the excess, the leaving messages go.
             let surplus: Vec<f64> = to.iter().zip(from).map(|(t, f)| (t - f).max(0.0)).collect();
             // Equal message distributions: nothing to do.
             let Ok(surplus) = Pmf::from_weights(&surplus) else {
@@ -51,11 +53,13 @@ impl Adaptive for MaxCoupling {
             };
             let sampler = MultinomialSampler::new(&surplus);
             for cell in 0..cells {
+                // A message stays with probability min(1, to / from), the maximal coupling.
                 let leave = if from[cell] > 0.0 {
                     (1.0 - to[cell] / from[cell]).clamp(0.0, 1.0)
                 } else {
                     0.0
                 };
+                // Messages of a cell are exchangeable, so the number of leaving ones is binomial.
                 let leaving = Binomial::new(counts.group(group)[cell], leave)
                     .map_or(0, |law| law.sample(rng))
                     .min(left);
@@ -111,6 +115,7 @@ impl PlantedShift {
         if truth.domain() != k {
             return Err(RobustStatsError::mismatch("domain", truth.domain(), k));
         }
+        // Start from balanced random signs; an odd symbol stays at 0.
         let mut signs: Vec<f64> = (0..k)
             .map(|x| match x {
                 _ if k % 2 == 1 && x == k - 1 => 0.0,
@@ -120,6 +125,7 @@ impl PlantedShift {
             .collect();
         signs.shuffle(rng);
         improve_signs(matrix, &mut signs, sweeps * k, rng);
+        // Compare the sign vector with both orientations of the least-identified direction.
         let mut best = Self::along(matrix, truth, fraction, &signs)?;
         let weakest = matrix.weakest_direction().filter(|_| sweeps > 0);
         if let Some(weakest) = weakest {
@@ -174,6 +180,7 @@ impl PlantedShift {
 /// The truth shifted along a direction: falling symbols are lowered by `height` times their fall, at
 /// most to 0, and rising ones are raised by the same total.
 fn stepped(truth: &Pmf, direction: &[f64], height: f64) -> Vec<f64> {
+    // First lower the falling symbols, then distribute the removed mass to the rising ones.
     let rising: f64 = direction.iter().filter(|&&rise| rise > 0.0).sum();
     let mut masses = truth.masses().to_vec();
     let mut taken = 0.0;
@@ -216,6 +223,7 @@ fn improve_signs<R: Rng + ?Sized>(
     matrix.cell_masses(signs, &mut sums);
     for _ in 0..tries {
         let (a, b) = (rng.random_range(0..k), rng.random_range(0..k));
+        // Swapping the signs of a and b adds `step` to the cells of a and subtracts it from those of b.
         let step = signs[b] - signs[a];
         if step == 0.0 {
             continue;

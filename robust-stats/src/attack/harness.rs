@@ -188,6 +188,7 @@ pub fn attack<R: Rng>(
             execute_moves(counts, &plan, &mut after, &mut rejected)?;
         }
     }
+    // The budget is enforced on the outcome, not on the plan: a plan may move messages back and forth.
     let changed = difference(counts, &after);
     if changed > budget {
         return Err(RobustStatsError::parameter(
@@ -212,6 +213,7 @@ fn execute_plants<R: Rng>(
     rejected: &mut u64,
     rng: &mut R,
 ) -> Result<(), RobustStatsError> {
+    // The adversary is oblivious: the messages of its victims are a random subset of the group's.
     let mut victims = vec![0_u64; before.groups()];
     for plant in plan {
         check_group(before, plant.group)?;
@@ -249,6 +251,7 @@ fn execute_moves(
     after: &mut CountMatrix,
     rejected: &mut u64,
 ) -> Result<(), RobustStatsError> {
+    // Moves consume honest messages; `left` prevents moving manipulated messages again.
     let mut left = before.clone();
     for step in plan {
         check_group(before, step.group)?;

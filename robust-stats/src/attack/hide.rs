@@ -47,6 +47,7 @@ pub struct ThresholdWalk {
 
 /// The moves from counts to others with the same total, in random order up to the budget.
 fn moves_towards(counts: &[u64], wanted: &[u64], budget: u64, rng: &mut dyn RngCore) -> Vec<Move> {
+    // Surplus and deficit of every symbol.
     let mut sources: Vec<(usize, u64)> = Vec::new();
     let mut sinks: Vec<(usize, u64)> = Vec::new();
     for (cell, (&have, &want)) in counts.iter().zip(wanted).enumerate() {
@@ -56,6 +57,7 @@ fn moves_towards(counts: &[u64], wanted: &[u64], budget: u64, rng: &mut dyn RngC
             sinks.push((cell, want - have));
         }
     }
+    // Random order, so that a limited budget does not favor low symbol numbers.
     sources.shuffle(rng);
     sinks.shuffle(rng);
     let mut left = budget;
@@ -109,8 +111,10 @@ impl Adaptive for EmdQuantile {
         budget: u64,
         rng: &mut dyn RngCore,
     ) -> Vec<Move> {
+        // The central protocol has one group.
         let counts = counts.group(0);
         let samples: u64 = counts.iter().sum();
+        // Tabulate both distribution functions up to a count with negligible mass above.
         let mean = samples as f64 / counts.len() as f64;
         let largest = counts.iter().copied().max().unwrap_or(0) as usize;
         let high = mean * (1.0 + 2.0 * self.alpha);
@@ -121,6 +125,8 @@ impl Adaptive for EmdQuantile {
             Aim::Hide => (alternative, null),
             Aim::FalseAlarm => (null, alternative),
         };
+        // The monotone coupling maps quantiles to quantiles. A count covers an interval of quantiles,
+        // from which one is drawn.
         let mut wanted: Vec<u64> = counts
             .iter()
             .map(|&count| {
@@ -130,6 +136,7 @@ impl Adaptive for EmdQuantile {
                 to.partition_point(|&c| c < level).min(last) as u64
             })
             .collect();
+        // Counts were mapped independently, so their total must be corrected.
         repair_total(counts, &mut wanted, rng);
         moves_towards(counts, &wanted, budget, rng)
     }
@@ -174,6 +181,7 @@ impl Adaptive for EmdSorted {
     ) -> Vec<Move> {
         let counts = counts.group(0);
         let samples = counts.iter().sum();
+        // Matching by rank is the optimal transport between the two samples of counts.
         let mut fresh = MultinomialSampler::new(&self.target).sample(samples, rng);
         fresh.sort_unstable();
         let mut order: Vec<usize> = (0..counts.len()).collect();
@@ -203,6 +211,7 @@ impl Adaptive for ThresholdWalk {
             .iter()
             .map(|mass| mass * samples as f64)
             .collect();
+        // Symbols in descending order of excess over the reference.
         let excess = |now: &[u64], cell: usize| now[cell] as f64 - expected[cell];
         let mut order: Vec<usize> = (0..now.len()).collect();
         order.sort_by(|&a, &b| excess(&now, b).total_cmp(&excess(&now, a)));
@@ -224,6 +233,8 @@ impl Adaptive for ThresholdWalk {
                 let (mut high, mut low) = (0, order.len().saturating_sub(1));
                 while left > 0 && high < low {
                     let (from, to) = (order[high], order[low]);
+                    // Each moved sample lowers the statistic fully while both differences are at least 1;
+                    // smaller ones are skipped.
                     let (more, less) = (excess(&now, from), -excess(&now, to));
                     if more < 0.5 {
                         break;

@@ -44,6 +44,7 @@ pub fn corrupt_messages<M: Clone + PartialEq>(
         MessageAdversary::Oblivious(plan) => plan(messages.len(), budget),
         MessageAdversary::Adaptive(plan) => plan(messages, budget),
     };
+    // Work on a copy: on an error the messages are unchanged.
     let mut after = messages.clone();
     for (client, message) in plan {
         let clients = after.len();
@@ -102,6 +103,7 @@ pub fn maximal_gain_unary<R: Rng + ?Sized>(
             }
         }
     }
+    // An honest message has this number of ones in expectation; an unpadded one would stand out.
     let ones = (own + (symbols as f64 - 1.0) * other) as usize;
     let mut others: Vec<usize> = (0..symbols).filter(|&symbol| !message[symbol]).collect();
     let padding = ones

@@ -127,6 +127,7 @@ impl MaximalGain {
 
 impl Oblivious for MaximalGain {
     fn plan(&mut self, protocol: &Protocol<'_>, budget: u64, rng: &mut dyn RngCore) -> Vec<Plant> {
+        // With a choice of groups, fill them in descending order of targets per cell.
         let victims = if self.best_groups {
             let mut groups: Vec<usize> = (0..protocol.sizes().len()).collect();
             groups.sort_by_key(|&group| std::cmp::Reverse(self.best(protocol, group).1));

@@ -49,6 +49,8 @@ fn messages(
         }
     };
     let all = |group: usize| (0..matrix.cells()).map(move |cell| (group, cell));
+    // Distribute the budget over groups and cells in proportion to their eligible messages, rounded
+    // down, ..
     let total: u64 = (0..counts.groups())
         .flat_map(all)
         .map(|(group, cell)| eligible(group, cell))
@@ -69,6 +71,7 @@ fn messages(
             taken.push((group, cell, number));
         }
     }
+    // .. and give the rest to the first ones, from the random start.
     for (group, cell, number) in &mut taken {
         let more = (eligible(*group, *cell) - *number).min(left);
         *number += more;

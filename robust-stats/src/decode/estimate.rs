@@ -75,6 +75,7 @@ fn inflation(matrix: &DesignMatrix, groups: usize, robust: bool) -> f64 {
         groups,
         epsilon: None,
     };
+    // Users cancel in the ratio.
     let deviation = if robust {
         setting.min_l1_deviation(1.0)
     } else {
@@ -89,6 +90,7 @@ fn inflation(matrix: &DesignMatrix, groups: usize, robust: bool) -> f64 {
 /// The standard error of each mass.
 fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: bool) -> Vec<f64> {
     let k = matrix.symbols();
+    // The binomial variance of each cell frequency, times its squared weight: w^2 f(1-f) / (w n).
     let mut variances: Vec<f64> = observation
         .frequencies()
         .iter()
@@ -102,6 +104,8 @@ fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: boo
             *variance *= weight / observation.reports();
         }
     }
+    // The variance of a symbol sums over its cells. It is then scaled from an orthogonal design to this
+    // one by the high-dimensional theory.
     let mut sums = vec![0.0; k];
     matrix.sum_over_cells(&variances, &mut sums);
     // With every symbol in its own cell there are no collisions.
@@ -137,6 +141,7 @@ pub(super) fn describe(
     least_residual: Option<f64>,
     convergence: Convergence,
 ) -> Estimate {
+    // The bound is computed without privacy, whose effect the attenuation of the matrix includes.
     let bound = manipulation_bound(
         gamma,
         matrix.symbols(),

@@ -19,6 +19,7 @@ pub(super) fn maximize(
     let mut moved = f64::INFINITY;
     let mut made = 0;
     while made < max_iterations && moved > tolerance {
+        // E step: the ratio of observed to expected frequency of every message.
         let law = matrix.message_distribution(&masses);
         let mut spread = 0.0;
         let groups = ratios
@@ -37,12 +38,15 @@ pub(super) fn maximize(
                 spread += *ratio;
             }
         }
+        // M step: each mass is multiplied by its expected ratio, including the uniform part of randomized
+        // response, which is the same for all symbols.
         matrix.sum_over_cells(&ratios, &mut gains);
         let mut sum = 0.0;
         for (gain, mass) in gains.iter_mut().zip(&masses) {
             *gain = mass * (matrix.attenuation() * *gain + matrix.other_probability() * spread);
             sum += *gain;
         }
+        // Normalize and measure the change.
         moved = 0.0;
         if sum <= 0.0 {
             break;

@@ -48,12 +48,14 @@ pub(super) struct Iterated {
 /// uniform one.
 pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) -> Iterated {
     let k = matrix.symbols();
+    // Solve for the offset from the uniform distribution, whose sum is 0.
     let center = vec![1.0 / k as f64; k];
     let mut rows = vec![0.0; observation.frequencies().len()];
     matrix.cell_masses(&center, &mut rows);
     for (row, target) in rows.iter_mut().zip(observation.cell_estimates(matrix)) {
         *row = target - *row;
     }
+    // The right-hand side A^T W (b - A center), projected to sum 0.
     weigh(&mut rows, matrix, observation.weights());
     let mut residual = vec![0.0; k];
     matrix.sum_over_cells(&rows, &mut residual);
@@ -70,10 +72,12 @@ pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) ->
         weigh(&mut rows, matrix, observation.weights());
         matrix.sum_over_cells(&rows, &mut image);
         center_at_zero(&mut image);
+        // A nonpositive curvature means a direction in the kernel, up to rounding.
         let curvature = dot(&direction, &image);
         if curvature <= 0.0 {
             break;
         }
+        // The standard conjugate gradient update.
         let step = energy / curvature;
         for x in 0..k {
             offset[x] += step * direction[x];
@@ -121,6 +125,7 @@ pub(super) fn block_median(
     }
     let mut estimates = Vec::with_capacity(blocks);
     for block in 0..blocks {
+        // Restricting to a block sets the weights of all other groups to 0 and renormalizes.
         let mut weights = observation.weights().to_vec();
         for (group, weight) in weights.iter_mut().enumerate() {
             if group % blocks != block {

@@ -80,6 +80,7 @@ pub fn minimize(
     options: &MinL1Options,
 ) -> Result<MinL1Solution, RobustStatsError> {
     let rows = matrix.groups() * matrix.cells();
+    // Inputs may come from files: check shapes and finiteness once, here.
     for (field, expected, values) in [
         ("targets", rows, targets),
         ("weights", matrix.groups(), weights),
@@ -183,6 +184,7 @@ impl<'a> Solver<'a> {
     }
 
     fn lower_bound(&self, pair: &Pair) -> f64 {
+        // The Lagrangian dual: the minimum over the simplex is attained at a vertex.
         let least = pair.gradient.iter().copied().fold(f64::INFINITY, f64::min);
         let offset: f64 = self
             .weights
@@ -243,6 +245,7 @@ impl<'a> Solver<'a> {
         let k = self.matrix.symbols();
         let rows = self.weights.len();
         let norm = self.norm();
+        // Start from the uniform distribution and the dual point 0.
         let mut now = Pair {
             primal: vec![1.0 / k as f64; k],
             dual: vec![0.0; rows],
@@ -273,6 +276,7 @@ impl<'a> Solver<'a> {
             return best;
         }
 
+        // State of the current epoch: its start, the running sum of iterates, and the gaps for restarts.
         let mut start = now.clone();
         let mut sum = now.scaled(0.0);
         let mut in_sum = 0_usize;
@@ -282,19 +286,25 @@ impl<'a> Solver<'a> {
         let mut weighted = vec![0.0; rows];
         let mut moved = vec![0.0; rows];
         for iteration in 1..=options.max_iterations {
+            // The product of the step sizes is 1 / norm^2, which guarantees convergence; `balance` is their
+            // ratio.
             let primal_step = 1.0 / (norm * balance);
             let dual_step = balance / norm;
+            // Primal step: a gradient step, projected to the simplex.
             for (p, g) in now.primal.iter_mut().zip(&now.gradient) {
                 *p -= primal_step * g;
             }
             to_simplex(&mut now.primal);
             self.matrix.cell_masses(&now.primal, &mut moved);
+            // Dual step at the extrapolated primal point 2 x' - x, preconditioned by the cell sizes, and
+            // projected to the cube. By linearity the extrapolation acts on the images.
             let points = now.dual.iter_mut().zip(&now.image).zip(&moved);
             let problem = self.inverse_sizes.iter().zip(self.targets);
             for (((dual, before), after), (inverse, target)) in points.zip(problem) {
                 let extrapolated = 2.0 * after - before;
                 *dual = (*dual + dual_step * inverse * (extrapolated - target)).clamp(-1.0, 1.0);
             }
+            // Update the images, so that the gap of any average requires no product.
             std::mem::swap(&mut now.image, &mut moved);
             self.gradient(&now.dual, &mut weighted, &mut now.gradient);
             sum.add(&now);
@@ -304,6 +314,7 @@ impl<'a> Solver<'a> {
                 continue;
             }
 
+            // Evaluate the gap at the current and the average iterate, and restart from the better one.
             let average = sum.scaled(1.0 / in_sum as f64);
             let gap_now = self.evaluate(&now, &mut best);
             let gap_average = self.evaluate(&average, &mut best);
@@ -317,6 +328,7 @@ impl<'a> Solver<'a> {
                 || in_sum as f64 >= LONG_EPOCH * iteration as f64;
             previous_gap = gap;
             if restart {
+                // Restart: rebalance by the distances of the finished epoch.
                 if gap_average < gap_now {
                     now = average;
                 }

@@ -135,6 +135,7 @@ impl Decoder {
         observation: &Observation,
         gamma: Gamma,
     ) -> Result<Estimate, RobustStatsError> {
+        // The observation must have the shape of the matrix.
         let expected = matrix.groups() * matrix.cells();
         if observation.frequencies().len() != expected
             || observation.weights().len() != matrix.groups()
@@ -161,6 +162,7 @@ impl Decoder {
         };
         match *self {
             Self::MinL1(options) => {
+                // The noise of the objective, in terms of cell masses, sets the required accuracy.
                 let noise = 2.0 * observation.noise_bound(matrix) / matrix.attenuation();
                 let solution = min_l1::minimize(
                     matrix,
@@ -206,6 +208,7 @@ impl Decoder {
             Self::LdpRecover { ratio } => {
                 let solution = linear::least_squares(matrix, observation);
                 let convergence = Convergence::of(&solution);
+                // In a hash design a malicious report supports one symbol in expectation, hence the sum 1.
                 let masses = ldp_recover(&solution.masses, ratio, 1.0)?;
                 Ok(finish(masses, Projection::None, convergence))
             }

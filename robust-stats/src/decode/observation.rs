@@ -128,6 +128,7 @@ impl Observation {
             .chunks_exact(matrix.cells())
             .zip(&self.weights)
         {
+            // Empty groups have weight 0, so their value is irrelevant.
             estimates.extend(group.iter().map(|frequency| {
                 if weight > 0.0 {
                     (frequency - matrix.other_probability()) / matrix.attenuation()
@@ -175,6 +176,7 @@ impl Observation {
             .filter(|&&weight| weight > 0.0)
             .map(|&weight| {
                 let size = weight * self.reports;
+                // Both bounds hold for every distribution; the normal form is better for large groups.
                 let plain = ((cells - 1.0) / size).sqrt();
                 let normal =
                     (2.0 * (cells - 1.0) / (std::f64::consts::PI * size)).sqrt() + cells / size;

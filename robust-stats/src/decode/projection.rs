@@ -66,6 +66,8 @@ fn normalize(estimates: &mut [f64]) {
 
 /// The nearest point of the probability simplex in Euclidean distance, by sorting.
 pub(crate) fn to_simplex(estimates: &mut [f64]) {
+    // The projection is max(x - shift, 0). The shift follows from the largest prefix of the sorted
+    // values that stay positive.
     let mut sorted = estimates.to_vec();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let mut sum = 0.0;
@@ -97,6 +99,7 @@ fn norm_sub(estimates: &mut [f64]) {
                 sum += *estimate;
             }
         }
+        // Nothing left to scale: the uniform distribution.
         if positive == 0 {
             return normalize(estimates);
         }

@@ -35,6 +35,7 @@ pub fn ldp_recover(
             malicious_sum,
         ));
     }
+    // Invert the mixture poisoned = (genuine + ratio * malicious) / (1 + ratio).
     let promoted = poisoned.iter().filter(|&&estimate| estimate > 0.0).count();
     let each = malicious_sum / promoted.max(1) as f64;
     let mut genuine: Vec<f64> = poisoned

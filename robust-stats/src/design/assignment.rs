@@ -51,6 +51,7 @@ impl Assignment {
     pub fn group(&self, client: &[u8]) -> usize {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write(client);
+        // Multiply-shift maps the 64-bit hash to 0..groups.
         let product = u128::from(hasher.finish()) * u128::from(self.groups);
         usize::try_from(product >> 64).expect("below the number of groups")
     }

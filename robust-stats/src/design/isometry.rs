@@ -86,6 +86,7 @@ impl HashDesign {
 
     /// `(1/N) ||A x||_1 / (sqrt(L/k) ||x||_1)` for `x` of `+1` on some symbols and `-1` on others.
     fn contraction(&self, plus: &[u32], minus: &[u32]) -> f64 {
+        // Integer cell sums: only the listed symbols contribute.
         let mut cells = vec![0_i64; self.cells()];
         let mut norm = 0_u64;
         for group in 0..self.groups() {

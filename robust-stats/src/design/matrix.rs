@@ -42,6 +42,7 @@ impl DesignMatrix {
                 return Err(RobustStatsError::parameter(argument, "at least 1", value));
             }
         }
+        // Row indices are stored in 32 bits.
         let observations = groups
             .checked_mul(cells)
             .filter(|&n| u32::try_from(n).is_ok());
@@ -54,6 +55,7 @@ impl DesignMatrix {
         };
         let mut rows = Vec::with_capacity(symbols.saturating_mul(groups));
         let mut sizes = vec![0; observations];
+        // Row indices in column order, which is the access pattern of both products.
         for symbol in 0..symbols {
             for group in 0..groups {
                 let cell = cell(group, symbol);

@@ -38,6 +38,7 @@ impl DesignMatrix {
         if k < 2 {
             return None;
         }
+        // A fixed random start makes the search deterministic.
         let mut rng = SeedTree::new(0).child("weakest direction").rng();
         let mut x: Vec<f64> = (0..k).map(|_| rng.random_range(-1.0..1.0)).collect();
         normalize(&mut x);
@@ -48,6 +49,7 @@ impl DesignMatrix {
             direction: x.clone(),
         };
         for round in 0..INVERSE_ROUNDS + ABSOLUTE_ROUNDS {
+            // Inverse iteration solves A^T W A x' = x, which amplifies directions of small singular values.
             let mut aim = x.clone();
             if round >= INVERSE_ROUNDS {
                 // Maximize ||x||_1 along its gradient while the quadratic form tangent to ||A x||_1,
@@ -61,6 +63,7 @@ impl DesignMatrix {
                     *weight = 1.0 / row.abs().max(smallest).max(f64::MIN_POSITIVE);
                 }
             }
+            // Solve on the vectors of sum 0 and keep the best direction so far.
             center(&mut aim);
             x = self.solve(&weights, aim);
             normalize(&mut x);
@@ -97,6 +100,7 @@ impl DesignMatrix {
             if energy <= enough {
                 break;
             }
+            // The product A^T W A step.
             self.cell_masses(&step, &mut rows);
             for (row, weight) in rows.iter_mut().zip(weights) {
                 *row *= weight;

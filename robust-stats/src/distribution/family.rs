@@ -98,6 +98,7 @@ impl Pmf {
         };
         let mut weights: Vec<f64> = (0..domain).map(normals).collect();
         weights.sort_by(|a, b| b.total_cmp(a));
+        // The maximum mass m satisfies m / (m + rest) = largest.
         let rest: f64 = weights[1..].iter().sum();
         let even = 1.0 / domain as f64;
         if !(largest <= 1.0 && (largest > even || domain == 1)) {

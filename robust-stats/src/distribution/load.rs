@@ -68,6 +68,7 @@ pub fn read_counts(path: &Path) -> Result<Counts, RobustStatsError> {
                 counts.weights.push(weight);
                 Ok(())
             }
+            // Only the first line may be a header.
             Err(_) if line == 1 && is_heading(last) => Ok(()),
             _ => Err(wrong(path, line, "a finite nonnegative weight", last)),
         }

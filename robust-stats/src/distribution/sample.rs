@@ -27,6 +27,7 @@ impl AliasSampler {
             .zip(0..domain)
             .map(|(mass, symbol)| (mass * f64::from(domain), symbol))
             .collect();
+        // Vose's construction: fill each column below average from one above average.
         let (mut small, mut large): (Vec<u32>, Vec<u32>) =
             (0..domain).partition(|&symbol| columns[symbol as usize].0 < 1.0);
         while let (Some(&from), Some(&to)) = (small.last(), large.last()) {
@@ -71,6 +72,7 @@ impl MultinomialSampler {
     #[must_use]
     pub fn new(pmf: &Pmf) -> Self {
         let mut conditional = pmf.masses().to_vec();
+        // Suffix sums from the end, so that conditional probabilities are accurate in the tail.
         let mut tail = 0.0;
         for mass in conditional.iter_mut().rev() {
             tail += *mass;

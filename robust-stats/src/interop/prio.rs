@@ -36,6 +36,7 @@ pub fn histogram_from_shares(
         }
         sums.resize(buckets, 0);
         for (bucket, (sum, bytes)) in sums.iter_mut().zip(share.chunks_exact(16)).enumerate() {
+            // Decode a field element and check that it is reduced.
             let mut element = [0; 16];
             element.copy_from_slice(bytes);
             let element = u128::from_le_bytes(element);
@@ -54,6 +55,7 @@ pub fn histogram_from_shares(
             };
         }
     }
+    // Shares that do not belong together sum to random field elements, almost all above the limit.
     let count = |(bucket, sum): (usize, u128)| match u64::try_from(sum) {
         Ok(count) if count <= MAX_REPORTS => Ok(count),
         _ => Err(RobustStatsError::Decode {

@@ -185,6 +185,7 @@ pub fn read_map(rappor: &Rappor, text: &str) -> Result<CandidateMap, RobustStats
             .ok_or_else(|| wrong(format, number, "a closing quote", "end of file"))?;
         let (fields, following) = fields.split_once('\n').unwrap_or((fields, ""));
         let (name, fields) = (name, fields.trim_end_matches('\r'));
+        // A quoted name may span lines, so line numbers advance by the consumed text.
         let lines = rest.len() - following.len();
         if !(fields.is_empty() || fields.starts_with(',')) {
             return Err(wrong(format, number, "a comma after the name", fields));
@@ -202,6 +203,7 @@ pub fn read_map(rappor: &Rappor, text: &str) -> Result<CandidateMap, RobustStats
                     }
                 }
             }
+            // The same bit may be set by several hash functions.
             bits.sort_unstable();
             bits.dedup();
             map.candidates.push(name);

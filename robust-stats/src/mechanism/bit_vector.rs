@@ -126,6 +126,7 @@ fn random_word<R: RngCore + ?Sized>(threshold: u64, rng: &mut R) -> u64 {
         let random = rng.next_u64();
         // All ones where the threshold's bit is one.
         let one = (left >> 63).wrapping_neg();
+        // A lane is decided at the first differing bit: set if the threshold's bit is 1 and the random one 0.
         set |= undecided & !random & one;
         undecided &= !(random ^ one);
         left <<= 1;

@@ -149,6 +149,7 @@ impl Mechanism for CountMeanSketch {
         let row = uniform_below(rng, self.shape.rows);
         let place = self.shape.bucket(row as usize, symbol);
         let mut bits = BitVector::zeros(self.shape.width());
+        // Flips of an all-clear row; the symbol's bit, set before flipping, is the complement.
         bits.fill_random(self.keep.wrapping_neg(), rng);
         let flipped = bits.get(place);
         bits.set(place, !flipped);

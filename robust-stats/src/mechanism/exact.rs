@@ -36,11 +36,13 @@ impl PrivacyBound {
                 epsilon,
             ));
         }
+        // e^epsilon = e^floor(epsilon) * e^fraction, with every factor and product rounded down.
         let fixed = fixed_point_120(epsilon);
         let whole = fixed >> 120;
         let e = exponential_below_two(1 << 120) >> 57;
         let mut bound = exponential_below_two(fixed & ((1 << 120) - 1)) >> 57;
         for _ in 0..whole {
+            // The product has 126 fractional bits; keep 63.
             let (high, low) = wide_product(bound, e);
             bound = (high << 65) | (low >> 63);
         }
@@ -92,6 +94,7 @@ impl PrivacyBound {
 
     /// The maximum threshold for which `holds(threshold, 2^64 - threshold)`, by binary search.
     fn largest(self, holds: impl Fn(u64, u128) -> bool) -> u64 {
+        // The predicate is monotone, so the bits are found from the top.
         let mut threshold = 0_u64;
         for bit in (0..64).rev() {
             let next = threshold | (1 << bit);
@@ -105,6 +108,7 @@ impl PrivacyBound {
 
 /// `value * 2^120` rounded down, for a value from 0 to 127.
 fn fixed_point_120(value: f64) -> u128 {
+    // The bits of the number: exponent and mantissa, with the implicit leading one.
     let bits = value.to_bits();
     let exponent = (bits >> 52) & 0x7ff;
     let fraction = u128::from(bits & ((1 << 52) - 1));
@@ -127,6 +131,7 @@ fn exponential_below_two(x: u128) -> u128 {
     let mut sum: u128 = 1 << 120;
     let mut term = sum;
     for n in 1.. {
+        // term * x / (2^120 n), truncated, so that the sum is a lower bound.
         let (high, low) = wide_product(term, x);
         term = ((high << 8) | (low >> 120)) / n;
         if term == 0 {
@@ -140,6 +145,7 @@ fn exponential_below_two(x: u128) -> u128 {
 /// The product of two 128-bit numbers: its upper and lower halves.
 fn wide_product(a: u128, b: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;
+    // Schoolbook multiplication of 64-bit halves.
     let (a1, a0) = (a >> 64, a & LOW);
     let (b1, b0) = (b >> 64, b & LOW);
     let low = a0 * b0;

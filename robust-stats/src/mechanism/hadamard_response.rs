@@ -142,6 +142,7 @@ impl Mechanism for HadamardResponse {
         let plus = rng.next_u64() < self.plus;
         // Otherwise uniformly one of the other columns, starting with the other half of the own block.
         let other = uniform_below(rng, self.blocks * columns - columns / 2);
+        // All branches are computed and combined by masks, so that time is independent of the symbol.
         let elsewhere = !plus & (other >= columns / 2);
         let within = rng.next_u32() & (columns - 1);
         // The sign of the entry is the parity of row & column. Flipping the row's top bit in the
@@ -150,6 +151,7 @@ impl Mechanism for HadamardResponse {
         let flip = parity ^ u32::from(!plus);
         let top = 1 << (31 - row.leading_zeros());
         let own_block = block * columns + (within ^ (top & flip.wrapping_neg()));
+        // Columns outside the own block are numbered by skipping it.
         let outside = other.wrapping_sub(columns / 2);
         let outside =
             outside.wrapping_add(columns & u32::from(outside >= block * columns).wrapping_neg());

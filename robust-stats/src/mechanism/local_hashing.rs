@@ -183,6 +183,7 @@ impl Mechanism for LocalHashing {
         symbol: usize,
         rng: &mut R,
     ) -> Result<HashedCell, RobustStatsError> {
+        // The seed is drawn first and does not depend on the symbol.
         let symbol = check_symbol(symbol, self.domain)?;
         let seed = if self.family == 0 {
             rng.next_u64()

@@ -62,6 +62,7 @@ impl Rappor {
                 return Err(RobustStatsError::parameter(argument, "from 0 to 1", value));
             }
         }
+        // Rounding up only adds privacy.
         let steps = (f * 128.0) as u8;
         let replace = steps + u8::from(f64::from(steps) < f * 128.0);
         Self::from_thresholds(
@@ -209,6 +210,7 @@ impl Rappor {
                 cohort,
             ));
         }
+        // Memoized by derivation: the permanent response is a function of the secret and the value.
         let permanent = self.permanent(secret, &self.bloom(cohort, value));
         let mut if_clear = BitVector::zeros(self.bits());
         if_clear.fill_random(self.clear, rng);

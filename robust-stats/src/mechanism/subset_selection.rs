@@ -84,6 +84,7 @@ impl SubsetSelection {
             (u64::from(others) << 6) / u64::from(self.domain - 1)
         };
         bits.fill_random(coarse << 58, rng);
+        // Only the other symbols count towards the size; the own bit is set last.
         bits.set(symbol, false);
         let mut set = u32::try_from(bits.count_ones()).expect("at most the domain");
         while set != others {

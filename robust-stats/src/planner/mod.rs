@@ -145,6 +145,7 @@ pub enum Feasibility {
 /// [`HashDesign`](crate::design::HashDesign).
 pub fn plan(request: &Request) -> Result<Feasibility, RobustStatsError> {
     check(request)?;
+    // 1. The numbers of cells to consider: fixed by the constraint, or powers of two for privacy.
     let candidates: Vec<usize> = match request.constraint {
         Constraint::Central => vec![request.symbols],
         Constraint::Bits(bits) => vec![(1 << bits).min(request.symbols)],
@@ -164,6 +165,7 @@ pub fn plan(request: &Request) -> Result<Feasibility, RobustStatsError> {
         // Manipulation under both hypotheses makes them meet halfway.
         Task::Testing { .. } => 2.0 * coupling_floor(request, cells, epsilon),
     };
+    // 2. Infeasible if the undetectable shift alone reaches the target for all of them.
     let floor = candidates
         .iter()
         .map(|&cells| floor_with(cells))
@@ -174,6 +176,7 @@ pub fn plan(request: &Request) -> Result<Feasibility, RobustStatsError> {
             manipulation_floor: floor.min(1.0),
         });
     }
+    // 3. The plan with the fewest users.
     let best = candidates
         .iter()
         .filter(|&&cells| floor_with(cells) < request.target)
@@ -199,6 +202,7 @@ fn check(request: &Request) -> Result<(), RobustStatsError> {
             request.symbols,
         ));
     }
+    // Probabilities and distances are in the open unit interval.
     let inside = |argument, value: f64| {
         if value > 0.0 && value < 1.0 {
             Ok(())
@@ -222,6 +226,7 @@ fn check(request: &Request) -> Result<(), RobustStatsError> {
             ));
         }
     }
+    // The limits of designs and mechanisms.
     match request.constraint {
         Constraint::Bits(bits) if !(1..=16).contains(&bits) => {
             Err(RobustStatsError::parameter("bits", "from 1 to 16", bits))
@@ -269,6 +274,7 @@ fn plan_with(
     epsilon: Option<Epsilon>,
     floor: f64,
 ) -> Option<Plan> {
+    // Completes a plan from its numbers of users and groups and its errors.
     let groups = groups_of(request.symbols, cells);
     let finish = |users: f64, groups: usize, statistical_error: f64, predicted_error: f64| {
         let bits = (cells as f64).log2();
@@ -294,12 +300,14 @@ fn plan_with(
             prio3: Prio3::histogram(request.symbols, request.gamma),
         }
     };
+    // The table of the design must fit into memory.
     let fits = |groups: usize| {
         cells >= request.symbols || (groups * request.symbols) as u64 <= MAX_TABLE_ENTRIES
     };
     match request.task {
         Task::Learning if !fits(groups) => None,
         Task::Learning => {
+            // The error is monotone in the number of users.
             let error = |users: f64, shift: f64| {
                 expected_error(request.symbols, cells, groups, epsilon, users, shift)
             };
@@ -312,6 +320,7 @@ fn plan_with(
             ))
         }
         Task::Testing { level, power } => {
+            // The test separates the hypotheses by these quantiles of its normal approximation.
             let quantiles = (normal_quantile(1.0 - level), normal_quantile(power));
             // Without a hash design there is one partition; otherwise optimize over powers of two.
             let choices: Vec<usize> = if cells >= request.symbols {
@@ -354,6 +363,7 @@ fn plan_with(
 /// The minimum number of users, from `least` on, for which a monotone predicate holds, to a relative
 /// accuracy of 0.1 %; `None` if it is above [`MAX_USERS`].
 fn min_users(least: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
+    // Double until the predicate holds, then bisect.
     let mut high = least.max(2.0);
     if holds(high) {
         return Some(high.ceil());

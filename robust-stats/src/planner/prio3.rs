@@ -23,6 +23,8 @@ impl Prio3 {
     /// The cost of a histogram of `buckets` buckets, in chunks of about their square root.
     #[must_use]
     pub fn histogram(buckets: usize, gamma: Gamma) -> Self {
+        // The proof: two wire seeds per element of a chunk, and the coefficients of the gadget
+        // polynomial, of degree 2 (P - 1) for the next power of two P above the number of calls.
         let length = buckets.max(1) as u64;
         let chunk = length.isqrt().max(1);
         let calls = length.div_ceil(chunk);

@@ -56,6 +56,7 @@ impl TestSetting {
         let kept = self.epsilon.map_or(1.0, |epsilon| {
             1.0 / response_contraction(epsilon, self.cells)
         });
+        // Symbols per cell, and the noise of a cell frequency with n / N reports per group.
         let size = k / l;
         let noise = (1.0 / l * (1.0 - 1.0 / l) * self.groups as f64 / users).sqrt();
         // The standard deviation of a cell's mass: a sum of signs drawn without replacement. With one
@@ -68,6 +69,7 @@ impl TestSetting {
             (2.0 / std::f64::consts::PI).sqrt() * mass.hypot(noise)
         };
         let still = (2.0 / std::f64::consts::PI).sqrt() * noise;
+        // The statistic averages over groups, each with half the sum over its cells.
         let gap = 0.5 * l * (shifted - still);
         // The cells of a group sum to 1, which correlates their deviations.
         let spread = |deviation: f64| {

@@ -111,6 +111,7 @@ impl ClassicalTest {
         seed: &SeedTree,
     ) -> Result<Self, RobustStatsError> {
         super::check_draws("draws", draws)?;
+        // Simulate the null distribution once; it is reused for all data sets.
         let sampler = MultinomialSampler::new(reference);
         let mut rng = seed.child("null law").rng();
         let mut counts = vec![0; reference.domain()];

@@ -131,6 +131,7 @@ impl IdentityTest {
             ));
         }
         checked_total(&sizes)?;
+        // All groups have the same number of cells and the same total weight.
         let cells = references[0].weights().len();
         let mut test = Self {
             references,
@@ -138,6 +139,7 @@ impl IdentityTest {
             cells,
             null: Vec::new(),
         };
+        // Simulate the distance of honest data from the references, summed over groups.
         let mut rng = seed.child("null law").rng();
         let samplers: Vec<Sampler> = test
             .references
@@ -218,12 +220,15 @@ impl IdentityTest {
                 self.cells * self.references.len(),
             ));
         }
+        // The null distribution is for fixed group sizes.
         for (group, &size) in counts.chunks_exact(self.cells).zip(&self.sizes) {
             let sum = checked_total(group)?;
             if sum != size {
                 return Err(RobustStatsError::mismatch("samples of a group", sum, size));
             }
         }
+        // The minimum distance under manipulation follows from the greedy path. All references have the
+        // same total, so distances of groups add up in common units.
         let total = self.references[0].total();
         let groups = counts
             .chunks_exact(self.cells)

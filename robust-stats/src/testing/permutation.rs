@@ -70,7 +70,9 @@ pub fn two_sample<R: Rng + ?Sized>(
             0,
         ));
     }
+    // Under the null hypothesis both samples are draws from the pooled counts.
     let pooled: Vec<u64> = first.iter().zip(second).map(|(a, b)| a + b).collect();
+    // The second sample is what the first leaves of the pooled counts.
     let distance = |counts: &[u64]| -> f64 {
         counts
             .iter()
@@ -122,6 +124,7 @@ pub fn independence<R: Rng + ?Sized>(
     if samples == 0 {
         return Err(RobustStatsError::parameter("samples", "at least 1", 0));
     }
+    // Permutations keep both margins.
     let rows: Vec<u64> = table
         .chunks_exact(columns)
         .map(|row| row.iter().sum())
@@ -154,6 +157,8 @@ pub fn independence<R: Rng + ?Sized>(
         2.0 * manipulated * 3.0 / n,
         permutations,
         || {
+            // A random table with these margins: each row draws without replacement from what the rows before
+            // left of the columns.
             let mut left = of_columns.clone();
             for (row, &of_row) in permuted.chunks_exact_mut(columns).zip(&rows) {
                 draw_without_replacement(&left, of_row, rng, row);
@@ -176,6 +181,7 @@ fn shifted(
     super::check_draws("permutations", permutations)?;
     // Equal statistics may differ by rounding.
     let slack = 1e-12;
+    // The observed statistic counts as one permutation, which makes the p-values exact.
     let (mut plain, mut robust) = (1, 1);
     for _ in 0..permutations {
         let permuted = permute();

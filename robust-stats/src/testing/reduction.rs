@@ -50,6 +50,7 @@ impl UniformReduction {
                     cells_per_symbol,
                 )
             })?;
+        // Assign consecutive cells to the symbols, in proportion to the mixed masses, rounded down.
         let mut first = vec![0];
         let mut kept = Vec::with_capacity(symbols);
         let mut next = 0;
@@ -82,6 +83,7 @@ impl UniformReduction {
         } else {
             rng.random_range(0..symbols)
         };
+        // Keep the sample in its own cells with the probability that fills them exactly.
         let (begin, end) = (self.first[symbol], self.first[symbol + 1]);
         let left_over = self.first[symbols];
         if rng.random::<f64>() < self.kept[symbol] || left_over == self.cells {

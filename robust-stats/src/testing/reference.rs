@@ -48,6 +48,7 @@ impl ExactPmf {
     #[must_use]
     pub fn rounded(pmf: &Pmf) -> Self {
         let scale = ROUNDED_TOTAL as f64;
+        // Round down, then distribute the deficit by descending remainder.
         let mut weights: Vec<u64> = pmf
             .masses()
             .iter()

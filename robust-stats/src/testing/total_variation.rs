@@ -76,6 +76,7 @@ impl MinimumPath {
         let mut room = self.start.checked_sub(bound)?;
         let mut moves = 0;
         for &(gain, number) in &self.steps {
+            // Whole moves of this run that keep the distance at or above the bound.
             let made = u64::try_from(room / gain).unwrap_or(u64::MAX).min(number);
             moves += made;
             room -= gain * u128::from(made);
@@ -105,6 +106,7 @@ fn steps_of_group(counts: &[u64], weights: &[u64], total: u64, steps: &mut Vec<(
     }
     sources.finish();
     sinks.finish();
+    // Moves with full gain on both sides are one run.
     let full = sources.full.min(sinks.full);
     if full > 0 {
         steps.push((2 * total, full));
@@ -137,6 +139,7 @@ struct Gains {
 impl Gains {
     fn add(&mut self, excess: u128, unit: u128) {
         self.full += u64::try_from(excess / unit).expect("no more than there are samples");
+        // Moving the last, partial sample overshoots: the distance changes by unit - 2 * rest.
         let rest = excess % unit;
         if rest > 0 {
             self.partial.push(2 * rest as i128 - unit as i128);

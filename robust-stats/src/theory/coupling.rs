@@ -27,6 +27,7 @@ fn mean_imbalance(population: usize, draws: usize) -> f64 {
         total += weight;
         sum += weight * (2.0 * h as f64 - draws as f64).abs();
     };
+    // Sum outwards from the middle in both directions.
     let mut weight = 1.0;
     add(middle, weight);
     for h in middle..last {
@@ -66,6 +67,7 @@ pub fn contraction(symbols: usize, cells: usize) -> f64 {
     if symbols > MAX_EXACT_SYMBOLS && symbols / cells > MAX_EXACT_SYMBOLS / 16 {
         return gaussian_contraction(symbols, cells);
     }
+    // Sum the mean imbalance over the cells of both sizes.
     let even = symbols - symbols % 2;
     let mut imbalance = 0.0;
     for (number, size) in cell_sizes(symbols, cells) {

@@ -17,6 +17,7 @@ pub(crate) fn poisson_pmf(mean: f64, last: usize) -> Vec<f64> {
         pmf[0] = 1.0;
         return pmf;
     }
+    // The mode by log-gamma, then ratios of neighbors in both directions.
     let mode = (mean.floor() as usize).min(last);
     let log =
         -mean + mode as f64 * mean.ln() - statrs::function::gamma::ln_gamma(mode as f64 + 1.0);
@@ -48,6 +49,7 @@ pub fn rewriting_cost(alpha: f64, samples: f64, symbols: f64) -> f64 {
     }
     let alpha = alpha.clamp(0.0, 0.5);
     let lambda = samples / symbols;
+    // The Kantorovich distance on the line is the L1 distance of the distribution functions.
     let last = last_count(lambda * (1.0 + 2.0 * alpha));
     let null = poisson_pmf(lambda, last);
     let high = poisson_pmf(lambda * (1.0 + 2.0 * alpha), last);

@@ -63,6 +63,8 @@ impl HashedSetting {
         if ratio.is_nan() || ratio >= 1.0 {
             return f64::INFINITY;
         }
+        // The fixed point of the M-estimator for the absolute value: the dual variable is a normal clipped
+        // at `threshold`, which is determined by the ratio of unknowns to observations.
         let threshold = normal_quantile(f64::midpoint(1.0, ratio));
         let clipped = ratio - 2.0 * threshold * normal_density(threshold)
             + threshold * threshold * (1.0 - ratio);
@@ -146,6 +148,7 @@ fn shift(
     if symbols < 2 || gamma.get() == 0.0 {
         return 0.0;
     }
+    // Without collisions the shift is the budget itself, amplified by randomized response.
     if cells >= symbols {
         let private = epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells));
         return gamma.get() * private;

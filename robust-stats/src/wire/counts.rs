@@ -37,6 +37,7 @@ pub fn read_counts<M: Countable + Into<Protocol>>(
         let protocol = Protocol::read(reader)?;
         let reports = reader.number()?;
         let rejected = read_rejected(reader)?;
+        // Another protocol has another number of counts: stop reading, and report the mismatch below.
         if protocol != mechanism.clone().into() {
             return Ok((protocol, reports, rejected, Vec::new()));
         }

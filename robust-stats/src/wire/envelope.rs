@@ -49,6 +49,7 @@ impl<'a> Iterator for Envelopes<'a> {
             reader.take(usize::try_from(length).unwrap_or(usize::MAX))
         };
         let read = part().and_then(|client| Ok((client, part()?)));
+        // The stream cannot be resynchronized.
         if read.is_err() {
             self.reader = None;
         }

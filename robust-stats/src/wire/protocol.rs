@@ -96,6 +96,7 @@ impl Protocol {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
+            // A tag byte, then the parameters of the mechanism; a design without privacy has epsilon 0.
             Self::Design(design) => {
                 out.push(0);
                 write::number(out, design.domain() as u64);
@@ -172,6 +173,7 @@ impl Protocol {
                 let epoch = reader.number_32()?;
                 let epsilon = f64::from_bits(u64::from_le_bytes(reader.array()?));
                 let seed = reader.array()?;
+                // Constructors check the ranges, so a parsed protocol is valid.
                 let make = || {
                     let design = DesignParameters::new(domain, cells, seed)?
                         .with_groups(groups)?
@@ -189,12 +191,14 @@ impl Protocol {
                 }
                 Ok(Self::Design(design))
             }
+            // All other mechanisms start with domain and epsilon.
             1..=8 => {
                 let domain = reader.number_32()? as usize;
                 let epsilon = f64::from_bits(u64::from_le_bytes(reader.array()?));
                 let epsilon = checked(reader, Epsilon::new(epsilon))?;
                 Self::read_mechanism(reader, kind, domain, epsilon)
             }
+            // RAPPOR stores its realized thresholds instead of an epsilon.
             9 => {
                 let sizes = [
                     reader.number_32()?,
@@ -235,6 +239,7 @@ impl Protocol {
             }
             6 => {
                 let blocks = reader.number_32()? as usize;
+                // The number of blocks is derived from epsilon or 1; others are malformed.
                 let general = checked(reader, HadamardResponse::new(domain, epsilon))?;
                 let single = checked(reader, HadamardResponse::one_block(domain, epsilon))?;
                 let of_size = [general, single].into_iter().find(|m| m.blocks() == blocks);

@@ -116,6 +116,8 @@ impl<'a> Reader<'a> {
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let digit = u64::from(byte & 0x7f);
+            // Ten bytes hold 70 bits: the last may contribute one. A trailing zero byte is not the shortest
+            // form.
             let too_large = shift == 63 && digit > 1;
             let too_long = shift > 0 && byte == 0;
             if too_large || too_long {

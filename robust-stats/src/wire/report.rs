@@ -58,6 +58,7 @@ pub fn read_report<T: WireReport>(tag: DesignTag, bytes: &[u8]) -> Result<T, Rej
         reader.end()?;
         Ok::<_, Fault>((found, report))
     };
+    // The format is checked before the tag, so that malformed bytes are reported as such.
     let (found, report) = read(&mut reader).map_err(|fault| fault.reason)?;
     if found == tag {
         Ok(report)

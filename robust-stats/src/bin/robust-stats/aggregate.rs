@@ -130,6 +130,7 @@ fn count<M>(
 where
     M: Countable<Report: WireReport> + Into<Protocol>,
 {
+    // The tag rejects reports of other protocols.
     let tag = mechanism.clone().into().tag();
     let mut aggregate = Aggregate::try_new(mechanism)?;
     for path in files {

@@ -178,6 +178,7 @@ fn adversary<'a>(
     gamma: Gamma,
     rng: &mut impl rand::Rng,
 ) -> anyhow::Result<Adversary<'a>> {
+    // Arguments are checked only for the adversaries that use them.
     let domain = matrix.symbols();
     let inside = |argument, symbol| {
         ensure!(
@@ -232,6 +233,8 @@ fn adversary<'a>(
         Kind::Erasure => Adversary::Adaptive(Box::new(Erasure { symbol: symbol()? })),
         Kind::Replay => Adversary::Adaptive(Box::new(Replay { symbol: symbol()? })),
         Kind::WrongGroup => Adversary::Adaptive(Box::new(WrongGroup { symbol: symbol()? })),
+        // The damage is the total variation between the estimates with and without the attack. A
+        // failed decoding counts as no damage.
         Kind::HillClimb => {
             let masses = move |counts: &CountMatrix| -> Option<Vec<f64>> {
                 let observation = Observation::from_counts(matrix, counts).ok()?;

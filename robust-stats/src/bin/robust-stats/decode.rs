@@ -81,12 +81,14 @@ const COLUMNS: [&str; 3] = ["symbol", "mass", "standard_error"];
 
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
     let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0))?;
+    // The protocol determines how to parse the counts and which decoders apply.
     let protocol = files::protocol(&arguments.protocol)?;
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();
     with_mechanism!(
         protocol,
         mechanism => {
+            // A frequency oracle: unbiased estimates with the standard errors of its variance formula.
             only_for_designs(arguments)?;
             let aggregate = read_counts(mechanism, &bytes).with_context(at)?;
             let reports = aggregate.reports();
@@ -175,12 +177,14 @@ fn decode(
     gamma: Gamma,
     out: &mut Output,
 ) -> anyhow::Result<Ending> {
+    // 1. Decode.
     let decoder = decoder(arguments)?;
     let design = HashDesign::new(counts.parameters)?;
     let matrix = DesignMatrix::from_design(&design)?;
     let observation = Observation::from_counts(&matrix, &counts.matrix)?;
     let estimate = decoder.decode(&matrix, &observation, gamma)?;
     let manipulated = estimate.gamma_lower_bound > 0.0;
+    // 2. State the certificate first: it qualifies the estimate.
     let mut report = Report::default();
     if manipulated {
         report = report.sentence(format!(

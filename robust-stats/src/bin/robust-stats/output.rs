@@ -106,6 +106,7 @@ fn aligned<'a>(name: &str, values: impl Iterator<Item = &'a Value>) -> Vec<Strin
     let values: Vec<&Value> = values.collect();
     let words = values.iter().any(|value| value.is_string());
     let mut cells: Vec<String> = values.into_iter().map(format_value).collect();
+    // Pad each number on the right to the longest fraction, then all on the left.
     let fraction = |cell: &str| cell.len() - cell.find('.').unwrap_or(cell.len());
     if !words {
         let widest = cells.iter().map(|cell| fraction(cell)).max().unwrap_or(0);

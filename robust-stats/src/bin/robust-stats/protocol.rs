@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
     let needed = || epsilon.context("--epsilon: required by this mechanism");
     let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
+    // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
     let mut constant = None;
     let protocol: Protocol = match arguments.mechanism {
         Kind::HashDesign => {
@@ -92,6 +93,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Kind::CountMeanSketch => CountMeanSketch::new(shape()?, needed()?)?.into(),
         Kind::HadamardCountMeanSketch => HadamardCountMeanSketch::new(shape()?, needed()?)?.into(),
     };
+    // Refuse protocols that no server could aggregate before writing the file.
     files::check_size(protocol)?;
     files::write(&arguments.out, &protocol.to_bytes())?;
     let tag: String = protocol

@@ -113,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         "--level: expected a number in (0, 1), found {level}"
     );
     let seed = SeedTree::new(arguments.seed).child("robust-stats test");
+    // Every test runs for each gamma; simulated null distributions are shared.
     let given = if arguments.gamma.is_empty() {
         &GAMMAS[..]
     } else {
@@ -120,6 +121,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     };
     let gammas: Result<Vec<Gamma>, _> = given.iter().map(|&gamma| Gamma::new(gamma)).collect();
     let gammas = gammas?;
+    // Each hypothesis has its own statistic and sensitivity.
     let report = match &arguments.hypothesis {
         Hypothesis::Identity(identity) => {
             let data = Data::read(identity)?;
