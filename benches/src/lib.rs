@@ -10,6 +10,7 @@
 pub mod cache_peers;
 #[cfg(feature = "coded-serving-peers")]
 pub mod coded_serving_peers;
+mod record;
 #[cfg(feature = "robust-stats-peers")]
 pub mod robust_stats_peers;
 #[cfg(feature = "sketch-peers")]

@@ -7,6 +7,7 @@
 
 use std::f64::consts::PI;
 use std::fs;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use septet_core::experiment::{
     Cell, Column, Context, Estimate, Expected, ExperimentError, Figure, Package, Profile, Scale,
     Series, Table, main as run_experiment,
 };
+use septet_core::io::write_whole;
 use septet_core::report::Build;
 use septet_core::stats;
 
@@ -85,9 +87,8 @@ fn claim_checkpoint(cx: &mut Context) -> Result<(), ExperimentError> {
         let (start, mut sum): (u64, f64) = kept.unwrap_or((0, 0.0));
         for round in start..ROUNDS {
             sum += throw(20_000, &mut cell.seed().index(round).rng());
-            let unfinished = file.with_extension("new");
-            fs::write(&unfinished, serde_json::to_string(&(round + 1, sum))?)?;
-            fs::rename(&unfinished, &file)?;
+            let done = serde_json::to_vec(&(round + 1, sum))?;
+            write_whole(&file, |file| file.write_all(&done))?;
             thread::sleep(Duration::from_millis(pause.unwrap_or(0)));
         }
         Ok(sum / ROUNDS as f64)

@@ -3,6 +3,10 @@
 //!
 //! - [`seed::SeedTree`] names every generator by a path from one master seed.
 //! - [`stats`] turns samples into estimates with intervals.
+//! - `io` (feature `io`) replaces files atomically and reads them with positions for error messages;
+//!   feature `compression` adds gzip, zstd and xz.
+//! - `cli` (feature `cli`) is the frame of a command-line program: exit codes and error messages;
+//!   `cli::testing` (feature `cli-testing`) tests it.
 //! - `data` (feature `data`) finds named data sets and verifies them by hash; `data::fetch`
 //!   (feature `fetch`) downloads them.
 //! - `paper` (feature `paper`) is the facts of a paper, as the manifest of its experiment states
@@ -11,7 +15,8 @@
 //!   program is one call of `experiment::main`.
 //! - `report` (feature `experiment`) is what a run leaves: a `Report` as JSON, as an HTML page and
 //!   as a table of claims.
-//! - `telemetry` (feature `experiment`) is logging and progress bars for programs.
+//! - `telemetry` is progress bars (feature `progress`) and logging (feature `telemetry`) for
+//!   programs.
 //! - `wrap` (feature `wrap`) breaks paragraphs for a terminal, and nothing that is copied.
 //! - `nn` (feature `nn`) is what training on candle needs: seeded parameters, operations
 //!   with tested gradients, optimizers; `test-util` adds the check of gradients.
@@ -29,10 +34,14 @@
 //! assert!(interval.low < 1.212 && 1.212 < interval.high);
 //! ```
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "data")]
 pub mod data;
 #[cfg(feature = "experiment")]
 pub mod experiment;
+#[cfg(feature = "io")]
+pub mod io;
 #[cfg(feature = "nn")]
 pub mod nn;
 #[cfg(feature = "paper")]
@@ -41,7 +50,7 @@ pub mod paper;
 pub mod report;
 pub mod seed;
 pub mod stats;
-#[cfg(feature = "experiment")]
+#[cfg(feature = "progress")]
 pub mod telemetry;
 #[cfg(feature = "wrap")]
 pub mod wrap;

@@ -261,6 +261,6 @@ fn a_folder_that_cannot_be_written_is_named() {
     let file = out.path().join("file");
     fs::write(&file, "").unwrap();
     let (code, _, stderr) = run(&mut pi(&file, &[]));
-    assert_eq!(code, 5);
+    assert_eq!(code, 4);
     assert!(stderr.contains(&file.display().to_string()), "{stderr}");
 }

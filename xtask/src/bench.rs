@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
+use septet_core::cli::Exit;
 
 use crate::cargo::{Build, build_and_run};
-use crate::outcome::{CommandError, Outcome};
 use crate::reproduce::default_output;
-use crate::terminal::say;
 
 /// What to compare.
 #[derive(Args, Debug)]
@@ -83,27 +82,26 @@ impl Arguments {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let wanted = arguments.system.as_deref();
     let chosen = COMPARISONS
         .iter()
         .filter(|comparison| wanted.is_none_or(|system| system == comparison.system));
-    let mut worst = Outcome::Success;
+    let mut worst = Exit::Success;
     for comparison in chosen {
         if !arguments.peers {
-            say!(
+            println!(
                 "cargo xtask bench {} --peers\n    {}",
-                comparison.system,
-                comparison.what
+                comparison.system, comparison.what
             );
             continue;
         }
         let program = comparison.program;
         let build = Build::program("septet-benches", program, comparison.features);
         let outcome = build_and_run(&build, program, arguments.for_program())?;
-        worst = worst.max(outcome);
-        if outcome == Outcome::Interrupted || crate::cargo::interrupted() {
-            return Ok(Outcome::Interrupted);
+        worst = crate::outcome::worse(worst, outcome);
+        if outcome == Exit::Interrupted || crate::cargo::interrupted() {
+            return Ok(Exit::Interrupted);
         }
     }
     Ok(worst)

@@ -8,9 +8,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use septet_core::cli::{Exit, Failure};
 use serde::Deserialize;
-
-use crate::outcome::{CommandError, Outcome};
 
 /// The folder of the workspace.
 pub(crate) fn workspace() -> &'static Path {
@@ -103,7 +102,7 @@ struct ArtifactProfile {
 
 impl Programs {
     /// Builds, showing cargo's progress. When it fails, cargo has explained why.
-    pub(crate) fn build(build: &Build) -> Result<Self, CommandError> {
+    pub(crate) fn build(build: &Build) -> anyhow::Result<Self> {
         let mut child = cargo("build")
             .arg("--message-format=json-render-diagnostics")
             .args(&build.0)
@@ -126,12 +125,12 @@ impl Programs {
             return Ok(Self(programs));
         }
         // Cargo may tell before this process has noticed the signal itself.
-        let (outcome, what) = match Outcome::of_program(status) {
-            Outcome::Interrupted => (Outcome::Interrupted, "interrupted while building"),
-            _ if interrupted() => (Outcome::Interrupted, "interrupted while building"),
-            _ => (Outcome::Crash, "the programs were not built"),
+        let (outcome, what) = match crate::outcome::of_program(status) {
+            Exit::Interrupted => (Exit::Interrupted, "interrupted while building"),
+            _ if interrupted() => (Exit::Interrupted, "interrupted while building"),
+            _ => (Exit::Internal, "the programs were not built"),
         };
-        Err(CommandError::new(outcome, anyhow::Error::msg(what)))
+        Err(Failure::new(outcome, anyhow::Error::msg(what)).into())
     }
 
     /// Runs a program to its end, with the terminal as its own.
@@ -139,9 +138,9 @@ impl Programs {
         &self,
         program: &str,
         arguments: impl IntoIterator<Item = A>,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Exit> {
         let ran = wait(Command::new(self.path(program)?).args(arguments))?;
-        Ok(Outcome::of_program(ran))
+        Ok(crate::outcome::of_program(ran))
     }
 
     /// Where a program lies.
@@ -167,14 +166,14 @@ pub(crate) fn build_and_run<A: AsRef<OsStr>>(
     build: &Build,
     program: &str,
     arguments: impl IntoIterator<Item = A>,
-) -> Result<Outcome, CommandError> {
-    Ok(Programs::build(build)?.run(program, arguments)?)
+) -> anyhow::Result<Exit> {
+    Programs::build(build)?.run(program, arguments)
 }
 
 /// Runs this very command line in the runner built with a feature, and so with what only this
 /// command needs.
 #[cfg(not(all(feature = "fetch", feature = "report")))]
-pub(crate) fn run_again_with(feature: &'static str) -> Result<Outcome, CommandError> {
+pub(crate) fn run_again_with(feature: &'static str) -> anyhow::Result<Exit> {
     let name = env!("CARGO_PKG_NAME");
     build_and_run(&Build::runner(feature), name, std::env::args_os().skip(1))
 }

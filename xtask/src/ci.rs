@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use septet_core::cli::{Exit, Failure};
 
 use crate::cargo::{cargo, cargo_of, interrupted, target_directory, wait, workspace};
 use crate::conformance;
-use crate::outcome::{CommandError, Outcome};
 use crate::packages::{self, Package};
 use crate::reproduce;
 use crate::system;
-use crate::terminal::say;
 use crate::tool::{self, Tool};
 
 /// Which checks to run.
@@ -86,7 +85,7 @@ struct TestCount {
     ignored: u64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let by_default: Vec<Stage> = Stage::value_variants()
         .iter()
         .copied()
@@ -102,25 +101,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
     let mut tests = None;
     let mut results: Vec<(Stage, Verdict, Duration)> = Vec::new();
     for &stage in &stages {
-        say!("\n=== {} ===", stage.name());
+        println!("\n=== {} ===", stage.name());
         let start = Instant::now();
         let verdict = stage.run(&scope, &mut tests)?;
         if let Verdict::Skipped(why) = &verdict {
-            say!("skipped: {why}");
+            println!("skipped: {why}");
         }
         results.push((stage, verdict, start.elapsed()));
         if interrupted() {
-            return Ok(Outcome::Interrupted);
+            return Ok(Exit::Interrupted);
         }
     }
-    say!("\n=== summary ===");
+    println!("\n=== summary ===");
     for (stage, verdict, time) in &results {
         let verdict = match verdict {
             Verdict::Passed => "passed",
             Verdict::Failed => "FAILED",
             Verdict::Skipped(_) => "skipped",
         };
-        say!(
+        println!(
             "{:<11} {verdict:<8} {:>7.1} s",
             stage.name(),
             time.as_secs_f64()
@@ -132,15 +131,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
         ignored,
     }) = tests
     {
-        say!("tests: {passed} passed, {failed} failed, {ignored} ignored");
+        println!("tests: {passed} passed, {failed} failed, {ignored} ignored");
     }
     let failed = results
         .iter()
         .any(|(_, verdict, _)| matches!(verdict, Verdict::Failed));
     Ok(if failed {
-        Outcome::Failure
+        Exit::Negative
     } else {
-        Outcome::Success
+        Exit::Success
     })
 }
 
@@ -171,7 +170,7 @@ impl Stage {
         }
     }
 
-    fn run(self, scope: &Scope, tests: &mut Option<TestCount>) -> Result<Verdict, CommandError> {
+    fn run(self, scope: &Scope, tests: &mut Option<TestCount>) -> anyhow::Result<Verdict> {
         match self {
             Self::Fmt => with_tool(
                 tool::RUSTFMT,
@@ -230,7 +229,7 @@ impl Stage {
                 }
                 Ok(
                     match reproduce::quick_and_fresh(&systems, &scope.or("--workspace"))? {
-                        Outcome::Success => Verdict::Passed,
+                        Exit::Success => Verdict::Passed,
                         _ => Verdict::Failed,
                     },
                 )
@@ -242,7 +241,7 @@ impl Stage {
 impl Scope {
     /// The members with this name, this name after `septet-`, or in this folder: a system comes with
     /// its experiment.
-    fn of(name: Option<&str>) -> Result<Self, CommandError> {
+    fn of(name: Option<&str>) -> anyhow::Result<Self> {
         let Some(name) = name else {
             return Ok(Self { named: Vec::new() });
         };
@@ -257,10 +256,11 @@ impl Scope {
         };
         if !members.iter().any(wanted) {
             let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-            return Err(CommandError::usage(format!(
+            return Err(Failure::usage(format!(
                 "no package is named `{name}`\npackages: {}",
                 names.join(", ")
-            )));
+            ))
+            .into());
         }
         members.retain(wanted);
         Ok(Self { named: members })
@@ -276,7 +276,7 @@ impl Scope {
     }
 }
 
-fn with_tool(tool: Tool, command: &mut Command) -> Result<Verdict, CommandError> {
+fn with_tool(tool: Tool, command: &mut Command) -> anyhow::Result<Verdict> {
     if tool.is_present() {
         verdict_of(command)
     } else {
@@ -284,7 +284,7 @@ fn with_tool(tool: Tool, command: &mut Command) -> Result<Verdict, CommandError>
     }
 }
 
-pub(crate) fn verdict_of(command: &mut Command) -> Result<Verdict, CommandError> {
+pub(crate) fn verdict_of(command: &mut Command) -> anyhow::Result<Verdict> {
     Ok(if wait(command)?.success() {
         Verdict::Passed
     } else {
@@ -293,7 +293,7 @@ pub(crate) fn verdict_of(command: &mut Command) -> Result<Verdict, CommandError>
 }
 
 /// Runs tests, showing their output as it comes and adding up the results.
-fn test(command: &mut Command, count: &mut TestCount) -> Result<Verdict, CommandError> {
+fn test(command: &mut Command, count: &mut TestCount) -> anyhow::Result<Verdict> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -302,7 +302,7 @@ fn test(command: &mut Command, count: &mut TestCount) -> Result<Verdict, Command
         for line in BufReader::new(output).lines() {
             let line = line.context("cannot read the output of `cargo test`")?;
             count.add(&line);
-            say!("{line}");
+            println!("{line}");
         }
     }
     let status = child.wait().context("cannot wait for `cargo test`")?;
@@ -335,7 +335,7 @@ impl TestCount {
 }
 
 /// Checks what `--all-features` hides: code that compiles only together with a feature.
-fn features(scope: &Scope) -> Result<Verdict, CommandError> {
+fn features(scope: &Scope) -> anyhow::Result<Verdict> {
     if !tool::CLIPPY.is_present() {
         return Ok(Verdict::without(tool::CLIPPY));
     }
@@ -372,7 +372,7 @@ fn features(scope: &Scope) -> Result<Verdict, CommandError> {
                 .args(&set)
                 .args(["--", "--deny", "warnings"]),
         )?;
-        say!(
+        println!(
             "{:>5.1} s  {}",
             start.elapsed().as_secs_f64(),
             set.join(" ")
@@ -390,7 +390,7 @@ const BARE_TARGET: &str = "thumbv7em-none-eabi";
 /// What promises to do without std: package, and the features that stay.
 const WITHOUT_STD: [&str; 2] = ["septet-sketch", "septet-robust-stats"];
 
-fn no_std() -> Result<Verdict, CommandError> {
+fn no_std() -> anyhow::Result<Verdict> {
     if !tool::has_target(BARE_TARGET) {
         return Ok(Verdict::Skipped(format!(
             "the target {BARE_TARGET} is not installed (rustup target add {BARE_TARGET})"
@@ -407,14 +407,14 @@ fn no_std() -> Result<Verdict, CommandError> {
 /// The lowest supported version, as the manifests state it.
 const LOWEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-fn msrv() -> Result<Verdict, CommandError> {
+fn msrv() -> anyhow::Result<Verdict> {
     let version = tool::RUSTC.version().unwrap_or_default();
     let is_lowest = |version: &str| {
         let number = version.split_whitespace().nth(1).unwrap_or_default();
         number == LOWEST || number.starts_with(&format!("{LOWEST}."))
     };
     if is_lowest(&version) {
-        say!("every other stage uses the lowest supported version: {version}");
+        println!("every other stage uses the lowest supported version: {version}");
         return Ok(Verdict::Passed);
     }
     let toolchain = format!("+{LOWEST}");
@@ -437,7 +437,7 @@ fn msrv() -> Result<Verdict, CommandError> {
 }
 
 /// The fuzz targets are workspaces of their own: nothing else compiles them.
-fn fuzz() -> Result<Verdict, CommandError> {
+fn fuzz() -> anyhow::Result<Verdict> {
     let members = packages::members()?.into_iter();
     let folders = members.map(|package| package.folder.join("fuzz"));
     let manifests = folders.map(|folder| folder.join("Cargo.toml"));
@@ -452,7 +452,7 @@ fn fuzz() -> Result<Verdict, CommandError> {
     )
 }
 
-fn browser() -> Result<Verdict, CommandError> {
+fn browser() -> anyhow::Result<Verdict> {
     const TARGET: &str = "wasm32-unknown-unknown";
     if !tool::has_target(TARGET) {
         return Ok(Verdict::Skipped(format!(
@@ -465,7 +465,7 @@ fn browser() -> Result<Verdict, CommandError> {
     verdict_of(&mut command)
 }
 
-fn python() -> Result<Verdict, CommandError> {
+fn python() -> anyhow::Result<Verdict> {
     let folder = workspace().join("robust-stats/python");
     let requirements = folder.join("requirements-test.txt");
     let python = match conformance::environment("wheel", &requirements)? {
@@ -504,7 +504,7 @@ fn elsewhere(manifest: &Path, subcommand: &str) -> Command {
 }
 
 /// Runs all, also after one has failed.
-fn all_of(commands: impl IntoIterator<Item = Command>) -> Result<Verdict, CommandError> {
+fn all_of(commands: impl IntoIterator<Item = Command>) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::Passed;
     for mut command in commands {
         if interrupted() {

@@ -10,8 +10,6 @@ use anyhow::Context;
 
 use crate::cargo::{Build, Programs, target_directory, wait, workspace};
 use crate::ci::{Verdict, verdict_of};
-use crate::outcome::CommandError;
-use crate::terminal::say;
 use crate::tool::{self, Tool};
 
 /// Where the checks and the versions of the clients are.
@@ -21,7 +19,7 @@ const FOLDER: &str = "coded-serving/conformance";
 const PIP_RETRIES: [&str; 4] = ["--retries", "1", "--timeout", "15"];
 
 /// Checks the servers where Python and its packages can be had.
-pub(crate) fn run(packages: &[String]) -> Result<Verdict, CommandError> {
+pub(crate) fn run(packages: &[String]) -> anyhow::Result<Verdict> {
     let folder = workspace().join(FOLDER);
     let python = match environment("conformance", &folder.join("requirements.txt"))? {
         Environment::Ready(python) => python,
@@ -66,7 +64,7 @@ pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Env
     if fs::read(&made).is_ok_and(|made| made == wanted) && works(&python) {
         return Ok(Environment::Ready(python));
     }
-    say!("installing the clients, which takes a minute or two");
+    println!("installing the clients, which takes a minute or two");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&folder);
     if !quietly(&mut venv)? {

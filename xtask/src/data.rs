@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use septet_core::cli::{Exit, Failure};
 use septet_core::data::{self, DataError, DataSet, Lookup, Set};
 
-use crate::outcome::{CommandError, Outcome};
-use crate::terminal::{indented, say};
+use crate::terminal::indented;
 
 /// What to do with the data sets.
 #[derive(Debug, Subcommand)]
@@ -68,7 +68,7 @@ pub(crate) struct Name {
     set: String,
 }
 
-pub(crate) fn run(action: &Action) -> Result<Outcome, CommandError> {
+pub(crate) fn run(action: &Action) -> anyhow::Result<Exit> {
     match action {
         Action::List { place, short, json } => {
             let lookup = place.lookup();
@@ -77,7 +77,7 @@ pub(crate) fn run(action: &Action) -> Result<Outcome, CommandError> {
                 (_, true) => list_as_json(&lookup),
                 _ => list(&lookup),
             }
-            Ok(Outcome::Success)
+            Ok(Exit::Success)
         }
         Action::Path { name, place } => path(&name.set, &place.lookup()),
         Action::Verify { sets, place } => Ok(verify(sets, &place.lookup())),
@@ -104,16 +104,16 @@ fn list(lookup: &Lookup) {
     for set in data::sets() {
         let found = lookup.find(set.name);
         here += usize::from(found.is_ok());
-        say!("{}", entry(set, &found));
+        println!("{}", entry(set, &found));
     }
     let all = data::sets().len();
-    say!("{here} of {all} sets are here, verified by SHA-256");
+    println!("{here} of {all} sets are here, verified by SHA-256");
 }
 
 fn list_briefly(lookup: &Lookup) {
     for set in data::sets() {
         let state = state(&lookup.find(set.name));
-        say!("{:<28} {:>9}  {state}", set.name, size(set.bytes()));
+        println!("{:<28} {:>9}  {state}", set.name, size(set.bytes()));
     }
 }
 
@@ -133,7 +133,7 @@ fn list_as_json(lookup: &Lookup) {
             "files": files.collect::<Vec<_>>(),
         })
     });
-    say!("{:#}", serde_json::Value::from_iter(sets));
+    println!("{:#}", serde_json::Value::from_iter(sets));
 }
 
 fn state(found: &Result<DataSet, DataError>) -> &'static str {
@@ -182,29 +182,29 @@ fn places(found: &DataSet) -> String {
     places.join(", ")
 }
 
-fn path(name: &str, lookup: &Lookup) -> Result<Outcome, CommandError> {
+fn path(name: &str, lookup: &Lookup) -> anyhow::Result<Exit> {
     let found = lookup.find(name).map_err(|error| failure(&error))?;
     for file in found.files() {
-        say!("{}", file.path.display());
+        println!("{}", file.path.display());
     }
-    Ok(Outcome::Success)
+    Ok(Exit::Success)
 }
 
 /// Verifies the named sets, or without names all: then a set that is absent is only mentioned.
-fn verify(names: &[String], lookup: &Lookup) -> Outcome {
-    let mut outcome = Outcome::Success;
+fn verify(names: &[String], lookup: &Lookup) -> Exit {
+    let mut outcome = Exit::Success;
     for set in data::sets() {
         let named = names.iter().any(|name| name == set.name);
         if !named && !names.is_empty() {
             continue;
         }
         match lookup.find(set.name) {
-            Ok(_) => say!("ok       {}", set.name),
-            Err(DataError::Absent { .. }) if !named => say!("absent   {}", set.name),
+            Ok(_) => println!("ok       {}", set.name),
+            Err(DataError::Absent { .. }) if !named => println!("absent   {}", set.name),
             Err(error) => {
-                say!("FAILED   {}", set.name);
-                say!("{}", indent(&explain(&error)));
-                outcome = Outcome::DataMissing;
+                println!("FAILED   {}", set.name);
+                println!("{}", indent(&explain(&error)));
+                outcome = Exit::Data;
             }
         }
     }
@@ -214,27 +214,27 @@ fn verify(names: &[String], lookup: &Lookup) -> Outcome {
 /// Leaves the download to the runner that is built with HTTP and TLS, when there is something to
 /// download.
 #[cfg(not(feature = "fetch"))]
-fn fetch(names: &[String], all: bool, _: Option<PathBuf>) -> Result<Outcome, CommandError> {
+fn fetch(names: &[String], all: bool, _: Option<PathBuf>) -> anyhow::Result<Exit> {
     let named = |set: &&Set| names.iter().any(|name| name == set.name);
     let sets: Vec<&Set> = data::sets().iter().filter(named).collect();
     if !all && !sets.iter().any(|set| set.is_downloadable()) {
         for set in sets {
-            say!("FAILED   {}", set.name);
-            say!("         it has no public address; to get it:");
-            say!(
+            println!("FAILED   {}", set.name);
+            println!("         it has no public address; to get it:");
+            println!(
                 "{}",
                 indented(&set.how_to_get(), "           ", "           ")
             );
         }
-        return Ok(Outcome::DataMissing);
+        return Ok(Exit::Data);
     }
     crate::cargo::run_again_with("fetch")
 }
 
 #[cfg(feature = "fetch")]
-fn fetch(names: &[String], all: bool, folder: Option<PathBuf>) -> Result<Outcome, CommandError> {
+fn fetch(names: &[String], all: bool, folder: Option<PathBuf>) -> anyhow::Result<Exit> {
     let folder = folder.or_else(data::cache_folder).ok_or_else(|| {
-        CommandError::usage("there is no cache folder without a home; name a folder with `--data`")
+        Failure::usage("there is no cache folder without a home; name a folder with `--data`")
     })?;
     let is_wanted = |set: &&Set| {
         if all {
@@ -248,12 +248,12 @@ fn fetch(names: &[String], all: bool, folder: Option<PathBuf>) -> Result<Outcome
 }
 
 /// The error with the exit code it deserves.
-fn failure(error: &DataError) -> CommandError {
+fn failure(error: &DataError) -> Failure {
     let outcome = match error {
-        DataError::UnknownSet { .. } | DataError::UnknownFile { .. } => Outcome::Usage,
-        _ => Outcome::DataMissing,
+        DataError::UnknownSet { .. } | DataError::UnknownFile { .. } => Exit::Usage,
+        _ => Exit::Data,
     };
-    CommandError::new(outcome, anyhow::Error::msg(explain(error)))
+    Failure::new(outcome, anyhow::Error::msg(explain(error)))
 }
 
 /// The error in lines: what is wrong with which file, and what mends it.

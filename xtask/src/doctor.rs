@@ -4,12 +4,12 @@ use std::fs;
 use std::process::Command;
 
 use clap::Args;
+use septet_core::cli::Exit;
 use septet_core::data::{self, Lookup};
 use serde_json::json;
 
 use crate::cargo::target_directory;
-use crate::outcome::Outcome;
-use crate::terminal::{indented, say};
+use crate::terminal::indented;
 use crate::tool::{self, Tool};
 
 /// How to tell.
@@ -58,68 +58,68 @@ impl Machine {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome {
+pub(crate) fn run(arguments: &Arguments) -> Exit {
     let machine = Machine::look();
     let missing = REQUIRED.iter().filter(|tool| !tool.is_present()).count();
     let outcome = if missing == 0 && machine.rust_is_new_enough != Some(false) {
-        Outcome::Success
+        Exit::Success
     } else {
-        Outcome::Failure
+        Exit::Negative
     };
     if arguments.json {
-        say!("{:#}", as_json(&machine, outcome));
+        println!("{:#}", as_json(&machine, outcome));
         return outcome;
     }
 
-    say!("machine");
+    println!("machine");
     let Machine {
         threads,
         memory,
         disk,
         rust_is_new_enough,
     } = machine;
-    say!("  {threads} threads; the times that `reproduce --list` gives are for 2");
+    println!("  {threads} threads; the times that `reproduce --list` gives are for 2");
     let enough = |has: u64, needs: u64| if has >= needs { "ok" } else { "LOW" };
     if let Some(memory) = memory {
         let state = enough(memory, MEMORY);
-        say!(
+        println!(
             "  {state:<8} {} GB of memory; 4 GB are enough",
             memory >> 30
         );
     }
     if let Some(disk) = disk {
         let state = enough(disk, DISK_OF_BUILDS);
-        say!(
+        println!(
             "  {state:<8} {} GB free for target/; building everything takes 15 GB",
             disk >> 30
         );
     }
 
-    say!("\nrequired");
+    println!("\nrequired");
     for tool in &REQUIRED {
         report(tool);
     }
     if rust_is_new_enough == Some(false) {
-        say!("  OLD      rustc {LOWEST_RUST} or newer is needed: rustup update");
+        println!("  OLD      rustc {LOWEST_RUST} or newer is needed: rustup update");
     }
 
-    say!("\noptional");
+    println!("\noptional");
     for tool in &OPTIONAL {
         report(tool);
     }
 
-    say!("\ndata sets");
+    println!("\ndata sets");
     report_data();
 
-    if outcome == Outcome::Success {
-        say!("\neverything required is here");
+    if outcome == Exit::Success {
+        println!("\neverything required is here");
     } else {
-        say!("\nsomething required is missing");
+        println!("\nsomething required is missing");
     }
     outcome
 }
 
-fn as_json(machine: &Machine, outcome: Outcome) -> serde_json::Value {
+fn as_json(machine: &Machine, outcome: Exit) -> serde_json::Value {
     let tools = |tools: &[Tool]| -> serde_json::Value {
         let tools = tools.iter().map(|tool| {
             json!({"name": tool.name, "version": tool.version(), "needed_for": tool.needed_for, "install": tool.install})
@@ -130,7 +130,7 @@ fn as_json(machine: &Machine, outcome: Outcome) -> serde_json::Value {
     let sets = data::sets().iter();
     let sets = sets.map(|set| json!({"name": set.name, "here": lookup.find(set.name).is_ok()}));
     json!({
-        "ok": outcome == Outcome::Success,
+        "ok": outcome == Exit::Success,
         "threads": machine.threads,
         "memory_bytes": machine.memory,
         "free_disk_bytes": machine.disk,
@@ -190,10 +190,10 @@ fn report_data() {
     for (state, names) in [("ok", here), ("missing", missing)] {
         if !names.is_empty() {
             let first = format!("  {state:<8} ");
-            say!("{}", indented(&names.join(", "), &first, "           "));
+            println!("{}", indented(&names.join(", "), &first, "           "));
         }
     }
-    say!(
+    println!(
         "  They are for claims on real data: needed by --profile full, used by quick if here.\n\
          \u{20} `cargo xtask data list` says what each is and how to get it."
     );
@@ -202,14 +202,13 @@ fn report_data() {
 /// Prints the line of one tool.
 fn report(tool: &Tool) {
     match tool.version() {
-        Some(version) => say!("  ok       {:<11} {version}", tool.name),
+        Some(version) => println!("  ok       {:<11} {version}", tool.name),
         None => {
-            say!(
+            println!(
                 "  missing  {:<11} needed for {}",
-                tool.name,
-                tool.needed_for
+                tool.name, tool.needed_for
             );
-            say!("  {:<20} get it: {}", "", tool.install);
+            println!("  {:<20} get it: {}", "", tool.install);
         }
     }
 }

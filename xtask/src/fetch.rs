@@ -3,33 +3,31 @@
 
 use std::path::Path;
 
-use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use septet_core::cli::Exit;
 use septet_core::data::Set;
 use septet_core::data::fetch::{FetchError, fetch_set};
+use septet_core::io::ByteSize;
+use septet_core::telemetry::Progress;
 
-use crate::outcome::{CommandError, Outcome};
-use crate::terminal::{indented, say};
-
-const BAR: &str = "{msg:<32!} [{bar:30}] {decimal_bytes:>9} of {decimal_total_bytes:<9} {eta}";
+use crate::terminal::indented;
 
 /// Downloads these sets, one after another. What fails does not keep the others from coming.
-pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> Result<Outcome, CommandError> {
-    let style = ProgressStyle::with_template(BAR).map_err(anyhow::Error::from)?;
-    let mut outcome = Outcome::Success;
+pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> anyhow::Result<Exit> {
+    let mut outcome = Exit::Success;
     for set in sets {
         if crate::cargo::interrupted() {
-            return Ok(Outcome::Interrupted);
+            return Ok(Exit::Interrupted);
         }
-        match fetch_one(set, folder, &style) {
-            Ok(()) => say!(
+        match fetch_one(set, folder) {
+            Ok(()) => println!(
                 "ok       {} ({}) in {}",
                 set.name,
-                DecimalBytes(set.bytes()),
+                ByteSize(set.bytes()),
                 folder.join(set.folder).display()
             ),
             Err(error) => {
                 let why = anyhow::Error::from(error);
-                say!("FAILED   {}\n         {why:#}", set.name);
+                println!("FAILED   {}\n         {why:#}", set.name);
                 if set.is_downloadable() {
                     let place = folder.join(set.folder);
                     let otherwise = format!(
@@ -37,22 +35,24 @@ pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> Result<Outcome, CommandErro
                          behind a proxy: set HTTPS_PROXY",
                         place.display()
                     );
-                    say!("{}", indented(&otherwise, "         ", "         "));
+                    println!("{}", indented(&otherwise, "         ", "         "));
                 }
-                outcome = Outcome::DataMissing;
+                outcome = Exit::Data;
             }
         }
     }
     Ok(outcome)
 }
 
-fn fetch_one(set: &Set, folder: &Path, style: &ProgressStyle) -> Result<(), FetchError> {
-    let bar = ProgressBar::no_length().with_style(style.clone());
-    let result = fetch_set(set, folder, |file, bytes| {
-        bar.set_message(file.name);
-        bar.set_length(file.bytes);
-        bar.set_position(bytes);
-    });
-    bar.finish_and_clear();
-    result
+fn fetch_one(set: &Set, folder: &Path) -> Result<(), FetchError> {
+    let mut shown: Option<(&str, Progress)> = None;
+    fetch_set(set, folder, |file, bytes| {
+        // Each file has a bar of its own.
+        if shown.as_ref().is_none_or(|(name, _)| *name != file.name) {
+            shown = Some((file.name, Progress::bytes(file.name, Some(file.bytes))));
+        }
+        if let Some((_, bar)) = &shown {
+            bar.set_position(bytes);
+        }
+    })
 }

@@ -3,7 +3,11 @@
 //! A dispatcher and one module a command. The runner links no system; it spawns their programs
 //! through cargo, so that it compiles in seconds and asks for nothing that a command does not use.
 
-#![expect(clippy::print_stderr, reason = "a program for the terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal"
+)]
 
 mod bench;
 mod cargo;
@@ -22,20 +26,18 @@ mod system;
 mod terminal;
 mod tool;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-
-use outcome::{CommandError, Outcome};
-use terminal::say;
+use septet_core::cli::{self, Exit};
 
 /// Runs the papers' experiments and the checks of the workspace
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,24 +58,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if std::env::args_os().len() == 1 {
-        say!("{}", CommandLine::command().render_help());
-        return Outcome::Success.into();
-    }
-    let command = match CommandLine::try_parse() {
-        Ok(line) => line.command,
-        Err(error) => return explain(&error).into(),
-    };
-    match dispatch(command) {
-        Ok(outcome) => outcome.into(),
-        Err(CommandError { outcome, source }) => {
-            eprintln!("error: {source:#}");
-            outcome.into()
+    cli::run(internal, |line: CommandLine| match line.command {
+        Some(command) => dispatch(command),
+        None => {
+            println!("{}", CommandLine::command().render_help());
+            Ok(Exit::Success)
         }
-    }
+    })
 }
 
-fn dispatch(command: Command) -> Result<Outcome, CommandError> {
+/// What fails without a class of its own is the runner's fault.
+fn internal(_: &(dyn Error + 'static)) -> Option<Exit> {
+    Some(Exit::Internal)
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Exit> {
     cargo::outlive_control_c()?;
     match command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
@@ -82,15 +81,5 @@ fn dispatch(command: Command) -> Result<Outcome, CommandError> {
         Command::Data(action) => data::run(&action),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
-    }
-}
-
-/// Prints clap's message: help on standard output, a mistake on standard error.
-fn explain(error: &clap::Error) -> Outcome {
-    // Nothing is left to tell the user if even the terminal is gone.
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Outcome::Success,
-        _ => Outcome::Usage,
     }
 }

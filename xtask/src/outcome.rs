@@ -1,109 +1,54 @@
-//! How a command ended, as the exit code that the README promises.
+//! How the programs that the runner starts end.
 
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitStatus;
 
-/// The end of a command, from best to worst: the worst one is the exit code of several runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Outcome {
-    /// No claim's verdict is news, or the command did what it was asked.
-    Success,
-    /// Some claim's interval straddles its bound.
-    Inconclusive,
-    /// Some claim is contradicted that is not known to be, or a check of `ci` or `doctor` failed.
-    Failure,
-    /// A file is missing or damaged; the message holds the command that fixes it.
-    DataMissing,
-    /// The arguments make no sense, or name what does not exist.
-    Usage,
-    /// An internal error.
-    Crash,
-    /// The user stopped the run (Ctrl-C).
-    Interrupted,
+use septet_core::cli::Exit;
+
+/// All ends, from best to worst.
+const RANKING: [Exit; 7] = [
+    Exit::Success,
+    Exit::Inconclusive,
+    Exit::Negative,
+    Exit::Data,
+    Exit::Usage,
+    Exit::Internal,
+    Exit::Interrupted,
+];
+
+/// The worse of two ends, which is that of both programs together.
+pub(crate) fn worse(one: Exit, other: Exit) -> Exit {
+    let rank = |exit: &Exit| RANKING.iter().position(|ranked| ranked == exit);
+    std::cmp::max_by_key(one, other, rank)
 }
 
-/// What a shell expects of a program that ended on Ctrl-C: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
-
-impl Outcome {
-    pub(crate) fn code(self) -> u8 {
-        match self {
-            Self::Success => 0,
-            Self::Failure => 1,
-            Self::Inconclusive => 2,
-            Self::Usage => 3,
-            Self::DataMissing => 4,
-            Self::Crash => 5,
-            Self::Interrupted => INTERRUPTED,
-        }
-    }
-
-    /// Whether a run of an experiment that ended so has left a report.
-    pub(crate) fn has_report(self) -> bool {
-        matches!(self, Self::Success | Self::Inconclusive | Self::Failure)
-    }
-
-    /// The outcome of a system's program. A code that the programs do not use (a panic's 101, a
-    /// signal) is a crash.
-    pub(crate) fn of_program(status: ExitStatus) -> Self {
-        if interrupted(status) {
-            return Self::Interrupted;
-        }
-        match status.code() {
-            Some(0) => Self::Success,
-            Some(1) => Self::Failure,
-            Some(2) => Self::Inconclusive,
-            Some(3) => Self::Usage,
-            Some(4) => Self::DataMissing,
-            _ => Self::Crash,
-        }
-    }
+/// Whether a run of an experiment that ended so has left a report.
+pub(crate) fn has_report(exit: Exit) -> bool {
+    matches!(exit, Exit::Success | Exit::Inconclusive | Exit::Negative)
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        Self::from(outcome.code())
+/// The end of a system's program. A code that the programs do not use (a signal) is an internal
+/// error.
+pub(crate) fn of_program(status: ExitStatus) -> Exit {
+    if interrupted(status) {
+        return Exit::Interrupted;
     }
+    let code = status.code();
+    let same_code = |exit: &Exit| Some(i32::from(exit.code())) == code;
+    let known = RANKING.into_iter().find(same_code);
+    known.unwrap_or(Exit::Internal)
 }
 
 #[cfg(unix)]
 fn interrupted(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     const SIGINT: i32 = 2;
-    status.signal() == Some(SIGINT) || status.code() == Some(i32::from(INTERRUPTED))
+    status.signal() == Some(SIGINT)
 }
 
 #[cfg(not(unix))]
 fn interrupted(status: ExitStatus) -> bool {
     const STATUS_CONTROL_C_EXIT: i32 = 0xC000_013A_u32 as i32;
-    [STATUS_CONTROL_C_EXIT, i32::from(INTERRUPTED)]
-        .map(Some)
-        .contains(&status.code())
-}
-
-/// An error together with the exit code it deserves.
-#[derive(Debug)]
-pub(crate) struct CommandError {
-    pub(crate) outcome: Outcome,
-    pub(crate) source: anyhow::Error,
-}
-
-impl CommandError {
-    pub(crate) fn new(outcome: Outcome, source: impl Into<anyhow::Error>) -> Self {
-        Self {
-            outcome,
-            source: source.into(),
-        }
-    }
-
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Outcome::Usage, anyhow::Error::msg(message.into()))
-    }
-}
-
-impl From<anyhow::Error> for CommandError {
-    fn from(source: anyhow::Error) -> Self {
-        Self::new(Outcome::Crash, source)
-    }
+    status.code() == Some(STATUS_CONTROL_C_EXIT)
 }
 
 #[cfg(all(test, unix))]
@@ -120,42 +65,35 @@ mod tests {
     #[test]
     fn the_codes_of_the_programs_pass_through() {
         for code in 0..=5 {
-            assert_eq!(i32::from(Outcome::of_program(exited(code)).code()), code);
+            assert_eq!(i32::from(of_program(exited(code)).code()), code);
         }
     }
 
     #[test]
     fn panics_signals_and_foreign_codes_are_crashes() {
         const SIGSEGV: i32 = 11;
-        assert_eq!(Outcome::of_program(exited(101)), Outcome::Crash);
-        assert_eq!(Outcome::of_program(exited(77)), Outcome::Crash);
-        assert_eq!(
-            Outcome::of_program(ExitStatus::from_raw(SIGSEGV)),
-            Outcome::Crash
-        );
+        assert_eq!(of_program(exited(101)), Exit::Internal);
+        assert_eq!(of_program(exited(77)), Exit::Internal);
+        assert_eq!(of_program(ExitStatus::from_raw(SIGSEGV)), Exit::Internal);
     }
 
     #[test]
     fn control_c_is_told_apart_from_a_crash() {
         const SIGINT: i32 = 2;
-        assert_eq!(
-            Outcome::of_program(ExitStatus::from_raw(SIGINT)),
-            Outcome::Interrupted
-        );
-        assert_eq!(Outcome::of_program(exited(130)), Outcome::Interrupted);
+        assert_eq!(of_program(ExitStatus::from_raw(SIGINT)), Exit::Interrupted);
+        assert_eq!(of_program(exited(130)), Exit::Interrupted);
     }
 
     #[test]
     fn a_contradiction_is_worse_than_doubt_and_a_crash_worse_than_both() {
-        let worst = [
-            Outcome::Inconclusive,
-            Outcome::Crash,
-            Outcome::Success,
-            Outcome::Failure,
-        ]
-        .into_iter()
-        .max();
-        assert_eq!(worst, Some(Outcome::Crash));
-        assert!(Outcome::Failure > Outcome::Inconclusive);
+        let outcomes = [
+            Exit::Inconclusive,
+            Exit::Internal,
+            Exit::Success,
+            Exit::Negative,
+        ];
+        let worst = outcomes.into_iter().fold(Exit::Success, worse);
+        assert_eq!(worst, Exit::Internal);
+        assert_eq!(worse(Exit::Negative, Exit::Inconclusive), Exit::Negative);
     }
 }

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use septet_core::cli::{Exit, Failure};
 
-use crate::outcome::{CommandError, Outcome};
 use crate::reproduce::{Profile, default_output, run_directory};
 use crate::system::{self, System};
 
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let out = arguments.out.clone().unwrap_or_else(default_output);
     let systems = system::select(&arguments.paper)?;
     let profiles = Profile::value_variants()
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
         .filter(|folder| folder.join("report.json").exists())
         .collect();
     if folders.is_empty() {
-        return Err(missing(arguments));
+        return Err(missing(arguments).into());
     }
     let outcome = build_again(&folders, &out)?;
     // Where another runner has built the page, that one has taken the picture as well.
@@ -58,11 +58,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
 const PICTURE: (u32, u32) = (1100, 1000);
 
 /// Takes a picture of the first report's page.
-fn picture(folders: &[PathBuf], file: &Path) -> Result<Outcome, CommandError> {
+fn picture(folders: &[PathBuf], file: &Path) -> anyhow::Result<Exit> {
     let [folder] = folders else {
-        return Err(CommandError::usage(
-            "`--picture` shows one report: name a paper and a profile",
-        ));
+        return Err(
+            Failure::usage("`--picture` shows one report: name a paper and a profile").into(),
+        );
     };
     // Any of the names that distributions give it.
     let browsers = ["chromium", "chromium-browser", "google-chrome"];
@@ -71,9 +71,7 @@ fn picture(folders: &[PathBuf], file: &Path) -> Result<Outcome, CommandError> {
         probe.is_ok_and(|probe| probe.status.success())
     };
     let Some(browser) = browsers.into_iter().find(is_here) else {
-        return Err(CommandError::usage(
-            "`--picture` needs Chromium (apt-get install chromium)",
-        ));
+        return Err(Failure::usage("`--picture` needs Chromium (apt-get install chromium)").into());
     };
     let page = std::path::absolute(folder.join("report.html")).map_err(anyhow::Error::from)?;
     let (width, height) = PICTURE;
@@ -92,19 +90,19 @@ fn picture(folders: &[PathBuf], file: &Path) -> Result<Outcome, CommandError> {
         .status()
         .with_context(|| format!("cannot run `{browser}`"))?;
     if !status.success() || !file.exists() {
-        return Err(anyhow::anyhow!("`{browser}` took no picture").into());
+        return Err(anyhow::anyhow!("`{browser}` took no picture"));
     }
-    crate::terminal::say!("{}", file.display());
-    Ok(Outcome::Success)
+    println!("{}", file.display());
+    Ok(Exit::Success)
 }
 
 #[cfg(not(feature = "report"))]
-fn build_again(_: &[PathBuf], _: &Path) -> Result<Outcome, CommandError> {
+fn build_again(_: &[PathBuf], _: &Path) -> anyhow::Result<Exit> {
     crate::cargo::run_again_with("report")
 }
 
 #[cfg(feature = "report")]
-fn build_again(folders: &[PathBuf], out: &Path) -> Result<Outcome, CommandError> {
+fn build_again(folders: &[PathBuf], out: &Path) -> anyhow::Result<Exit> {
     use septet_core::report::{Report, write_index};
 
     for folder in folders {
@@ -112,23 +110,23 @@ fn build_again(folders: &[PathBuf], out: &Path) -> Result<Outcome, CommandError>
         let report = Report::load(&file).map_err(|error| {
             let again = "make it again with `cargo xtask reproduce`; finished cells are kept";
             let error = anyhow::Error::new(error);
-            CommandError::new(Outcome::DataMissing, anyhow::anyhow!("{error:#}\n{again}"))
+            Failure::new(Exit::Data, anyhow::anyhow!("{error:#}\n{again}"))
         })?;
         report.write(folder).map_err(anyhow::Error::from)?;
-        crate::terminal::say!("{}", crate::summary::of_run(folder)?.trim_end());
-        crate::terminal::say!("{}", folder.join("report.html").display());
+        println!("{}", crate::summary::of_run(folder)?.trim_end());
+        println!("{}", folder.join("report.html").display());
     }
     let index = write_index(out).map_err(anyhow::Error::from)?;
-    crate::terminal::say!("{}", index.display());
-    Ok(Outcome::Success)
+    println!("{}", index.display());
+    Ok(Exit::Success)
 }
 
-fn missing(arguments: &Arguments) -> CommandError {
+fn missing(arguments: &Arguments) -> Failure {
     let paper = &arguments.paper;
     let profile = arguments.profile.unwrap_or(Profile::Quick).name();
     let out = arguments.out.clone().unwrap_or_else(default_output);
-    CommandError::new(
-        Outcome::DataMissing,
+    Failure::new(
+        Exit::Data,
         anyhow::anyhow!(
             "there is no such report\n\
              looked in: {}\n\

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use septet_core::cli::{Exit, Failure};
 use septet_core::paper::Run;
 
 use crate::cargo::{Build, Programs};
-use crate::outcome::{CommandError, Outcome};
 use crate::summary::{self, Totals};
 use crate::system::{self, System};
-use crate::terminal::{indented, say};
+use crate::terminal::indented;
 
 /// About how long the first build of all programs takes on two processors, in minutes.
 const MINUTES_OF_FIRST_BUILD: u32 = 5;
@@ -76,10 +76,7 @@ impl Profile {
 
 /// The quick profile of these papers, from nothing: what `ci` runs, with the programs as the tests
 /// of these packages have built them. It leaves the user's own reports and cells alone.
-pub(crate) fn quick_and_fresh(
-    systems: &[System],
-    packages: &[String],
-) -> Result<Outcome, CommandError> {
+pub(crate) fn quick_and_fresh(systems: &[System], packages: &[String]) -> anyhow::Result<Exit> {
     let arguments = Arguments {
         paper: None,
         list: false,
@@ -95,7 +92,7 @@ pub(crate) fn quick_and_fresh(
     run_each(systems, &programs, &arguments)
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Some(paper) = &arguments.paper else {
         if arguments.json {
             let papers: Vec<_> = system::all()?
@@ -103,17 +100,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
                 .map(|system| system.paper)
                 .collect();
             let text = serde_json::to_string_pretty(&papers).map_err(anyhow::Error::from)?;
-            say!("{text}");
-            return Ok(Outcome::Success);
+            println!("{text}");
+            return Ok(Exit::Success);
         }
-        say!("{}", listing(&system::all()?));
-        return Ok(Outcome::Success);
+        println!("{}", listing(&system::all()?));
+        return Ok(Exit::Success);
     };
     let systems = system::select(paper)?;
     if systems.len() > 1 && !arguments.claims.is_empty() {
-        return Err(CommandError::usage(
+        return Err(Failure::usage(
             "`--claims` names the claims of one paper; give that paper instead of `all`",
-        ));
+        )
+        .into());
     }
     // One call of cargo for all programs: shared crates get one set of features, and are built once.
     announce(&systems, arguments.profile);
@@ -121,7 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome, CommandError> {
     let programs = Programs::build(&Build::release(packages))?;
     // A single program says everything itself; several are summed up at the end.
     if let [system] = systems.as_slice() {
-        return Ok(programs.run(&system.program(), passed_on(arguments))?);
+        return programs.run(&system.program(), passed_on(arguments));
     }
     run_each(&systems, &programs, arguments)
 }
@@ -155,30 +153,30 @@ fn run_each(
     systems: &[System],
     programs: &Programs,
     arguments: &Arguments,
-) -> Result<Outcome, CommandError> {
+) -> anyhow::Result<Exit> {
     let out = arguments.out.clone().unwrap_or_else(default_output);
     let mut text = String::new();
     let mut totals = Totals::default();
-    let mut worst = Outcome::Success;
+    let mut worst = Exit::Success;
     for (place, system) in systems.iter().enumerate() {
         let name = system.name();
-        say!("\n=== {} of {}: {name} ===\n", place + 1, systems.len());
+        println!("\n=== {} of {}: {name} ===\n", place + 1, systems.len());
         let outcome = programs.run(&system.program(), passed_on(arguments))?;
         let folder = run_directory(&out, name, arguments.profile, arguments.seed);
         let _ = writeln!(text, "{}", summary_of(system, arguments, outcome, &folder));
-        if outcome.has_report() {
+        if crate::outcome::has_report(outcome) {
             totals.add(&folder.join("report.json"))?;
         }
-        worst = worst.max(outcome);
+        worst = crate::outcome::worse(worst, outcome);
         // The program may tell before this process has noticed the signal itself.
-        if outcome == Outcome::Interrupted || crate::cargo::interrupted() {
-            worst = Outcome::Interrupted;
+        if outcome == Exit::Interrupted || crate::cargo::interrupted() {
+            worst = Exit::Interrupted;
             break;
         }
     }
-    say!("\n=== summary ===\n\n{}", text.trim_end());
-    say!("\n{}", totals.line());
-    say!("{}", out.join("index.html").display());
+    println!("\n=== summary ===\n\n{}", text.trim_end());
+    println!("\n{}", totals.line());
+    println!("{}", out.join("index.html").display());
     Ok(worst)
 }
 
@@ -224,16 +222,16 @@ pub(crate) fn run_directory(
 
 /// What the run came to. A run that broke off leaves no report of its own: an earlier one would
 /// only mislead.
-fn summary_of(system: &System, arguments: &Arguments, outcome: Outcome, folder: &Path) -> String {
+fn summary_of(system: &System, arguments: &Arguments, outcome: Exit, folder: &Path) -> String {
     let run = format!("reproduce {} {}", system.name(), arguments.profile.name());
     let why = match outcome {
-        Outcome::Success | Outcome::Inconclusive | Outcome::Failure => {
+        Exit::Success | Exit::Inconclusive | Exit::Negative => {
             return summary::of_run(folder).unwrap_or_else(|error| format!("{run}: {error:#}"));
         }
-        Outcome::DataMissing => "data is missing or damaged",
-        Outcome::Usage => "refused its arguments",
-        Outcome::Crash => "ended with an internal error",
-        Outcome::Interrupted => "interrupted",
+        Exit::Data => "data is missing or damaged",
+        Exit::Usage => "refused its arguments",
+        Exit::Internal => "ended with an internal error",
+        Exit::Interrupted => "interrupted",
     };
     format!("{run}: {why} (exit code {})\n", outcome.code())
 }

@@ -1,9 +1,9 @@
 //! The papers that can be reproduced: every member of the workspace whose manifest describes one.
 
 use anyhow::bail;
+use septet_core::cli::Failure;
 use septet_core::paper::{Paper, Run};
 
-use crate::outcome::CommandError;
 use crate::packages;
 use crate::reproduce::Profile;
 
@@ -57,7 +57,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<System>> {
 }
 
 /// The paper of this name or alias; `all` for every one.
-pub(crate) fn select(name: &str) -> Result<Vec<System>, CommandError> {
+pub(crate) fn select(name: &str) -> anyhow::Result<Vec<System>> {
     let mut systems = all()?;
     if name == "all" {
         return Ok(systems);
@@ -68,9 +68,9 @@ pub(crate) fn select(name: &str) -> Result<Vec<System>, CommandError> {
     if !systems.iter().any(is_named) {
         let names: Vec<&str> = systems.iter().map(System::name).collect();
         let names = names.join(", ");
-        return Err(CommandError::usage(format!(
-            "no paper is named `{name}`\npapers: {names}, all"
-        )));
+        return Err(
+            Failure::usage(format!("no paper is named `{name}`\npapers: {names}, all")).into(),
+        );
     }
     systems.retain(is_named);
     Ok(systems)

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use septet_benches::cache_peers::{self, POLICIES, Plan, replay, table};
+use septet_core::cli;
 
 /// Compares the cache simulator with libCacheSim: CPU time, peak memory and misses
 #[derive(Debug, Parser)]
@@ -48,16 +49,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run(|_| None, run)
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
     if let Some(Command::Replay {
         trace,
         policy,

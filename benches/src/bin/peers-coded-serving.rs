@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::coded_serving_peers::{Part, Plan, render, run, serve_file};
+use septet_core::cli::{self, Failure};
 
 /// Measures coding and the gateway, and compares the server with `MLServer`
 #[derive(Debug, Parser)]
@@ -63,23 +64,18 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match compare(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run(|_| None, compare)
 }
 
 fn compare(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
     if let Some(file) = arguments.serve {
         return serve_file(&file);
     }
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let measured = Duration::try_from_secs_f64(arguments.seconds)
-        .context("--seconds is no time")?
+        .map_err(|error| Failure::usage(format!("--seconds: {error}")))?
         .max(Duration::from_millis(100));
     let plan = Plan {
         parts: arguments.parts,

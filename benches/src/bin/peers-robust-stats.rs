@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::robust_stats_peers::{Plan, run};
+use septet_core::cli;
 
 /// Compares the private mechanisms with pure-ldp and multi-freq-ldpy: CPU time and errors
 #[derive(Debug, Parser)]
@@ -42,16 +43,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match compare(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run(|_| None, compare)
 }
 
 fn compare(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let plan = Plan {

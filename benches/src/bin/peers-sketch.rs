@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::sketch_peers::{self, Plan, table};
+use septet_core::cli;
 
 /// Compares the sketches with other crates: CPU time, errors and bytes
 #[derive(Debug, Parser)]
@@ -35,16 +36,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run(|_| None, run)
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let plan = Plan {

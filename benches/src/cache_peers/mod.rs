@@ -33,6 +33,8 @@ use contender::{Contender, Programs};
 use sample::{Comparison, Sample};
 use workload::Workload;
 
+use crate::record::{self, load_average};
+
 /// The policies that both libraries have, and the combinations that only ours has.
 pub const POLICIES: [&str; 10] = [
     "LRU",
@@ -105,7 +107,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
         load: [before, load_average()],
         comparisons,
     };
-    write_record(&record, &plan.output.join("cache-peers.json"))?;
+    record::write(&record, &plan.output.join("cache-peers.json"))?;
     Ok(record)
 }
 
@@ -142,17 +144,4 @@ fn compare(
         tuned: of(Contender::Tuned),
         as_installed: of(Contender::AsInstalled),
     })
-}
-
-fn write_record(record: &Record, path: &std::path::Path) -> anyhow::Result<()> {
-    let partial = path.with_extension("json.partial");
-    std::fs::write(&partial, serde_json::to_vec_pretty(record)?)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The number of processes that wanted to run, averaged over the last minute.
-fn load_average() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    text.split_whitespace().next()?.parse().ok()
 }

@@ -16,7 +16,6 @@ mod throughput;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use rand::Rng;
 use septet_coded_serving::Tensor;
@@ -103,9 +102,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
     if plan.parts.contains(&Part::Servers) {
         record.servers = Some(throughput::measure(plan, &seed, log)?);
     }
-    let path = plan.output.join("coded-serving-peers.json");
-    let bytes = serde_json::to_vec_pretty(&record)?;
-    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    crate::record::write(&record, &plan.output.join("coded-serving-peers.json"))?;
     Ok(record)
 }
 

@@ -121,9 +121,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
             }
         }
     }
-    let path = plan.output.join("robust-stats-peers.json");
-    let bytes = serde_json::to_vec_pretty(&comparisons)?;
-    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    crate::record::write(&comparisons, &plan.output.join("robust-stats-peers.json"))?;
     let mut table = render(&comparisons);
     table.push_str(&own_speeds(plan)?);
     Ok(table)

@@ -18,7 +18,6 @@ pub mod top_k;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use serde::Serialize;
 
 use contender::Contender;
@@ -26,6 +25,8 @@ use measure::Samples;
 use memory::Limit;
 use stream::Stream;
 use top_k::Ranker;
+
+use crate::record::{self, load_average};
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -117,16 +118,6 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
         stream: [stream.keys.len(), stream.counts.len()],
         sizes,
     };
-    let path = plan.output.join("sketch-peers.json");
-    let partial = path.with_extension("json.partial");
-    std::fs::write(&partial, serde_json::to_string_pretty(&record)?)
-        .and_then(|()| std::fs::rename(&partial, &path))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    record::write(&record, &plan.output.join("sketch-peers.json"))?;
     Ok(record)
-}
-
-/// The load average over one minute, where the system tells.
-fn load_average() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    text.split_whitespace().next()?.parse().ok()
 }

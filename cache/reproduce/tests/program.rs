@@ -50,3 +50,9 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     }
     files
 }
+
+#[test]
+fn exit_codes() {
+    let program = Path::new(env!("CARGO_BIN_EXE_reproduce-cache"));
+    septet_core::experiment::testing::check_exit_codes(program, "Q1", "cache-brightkite-citibike");
+}

@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 
-use flate2::read::GzDecoder;
 use septet_coded_serving::images::{Images, Strokes, from_idx};
 use septet_core::experiment::{ClaimBuilder, Context, DataSet, ExperimentError, Profile, SeedTree};
 use serde::Serialize;
@@ -159,7 +158,7 @@ fn read(set: &DataSet, part: &str) -> Result<Images, ExperimentError> {
 fn unpacked(set: &DataSet, file: &str) -> Result<Vec<u8>, ExperimentError> {
     let path = set.path(file)?;
     let mut bytes = Vec::new();
-    GzDecoder::new(std::fs::File::open(path)?)
+    septet_core::io::open(path)?
         .take(MOST_BYTES + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST_BYTES {

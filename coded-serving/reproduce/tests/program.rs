@@ -1,6 +1,7 @@
 //! The program as a user starts it.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn run(arguments: &[&str]) -> Output {
@@ -38,4 +39,10 @@ fn the_claims_that_need_no_training_leave_a_report() {
     let report = out.path().join("coded-serving/quick/partial/report.json");
     let report = fs::read_to_string(report).unwrap();
     assert!(report.contains("Q6.spoiled"));
+}
+
+#[test]
+fn exit_codes() {
+    let program = Path::new(env!("CARGO_BIN_EXE_reproduce-coded-serving"));
+    septet_core::experiment::testing::check_exit_codes(program, "Q5", "parm-base-mlp");
 }

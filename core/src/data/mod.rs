@@ -29,8 +29,6 @@ mod verify;
 
 pub use lookup::{DataSet, LocatedFile, Location, Lookup, cache_folder};
 pub use registry::{File, Package, Set, set, sets};
-#[cfg(feature = "experiment")]
-pub(crate) use verify::hexadecimal;
 pub use verify::sha256_of_file;
 
 use std::path::PathBuf;

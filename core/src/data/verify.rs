@@ -1,7 +1,6 @@
 //! Hashes of files.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
+
+use crate::io::hex;
 
 /// What makes two looks at a path the same file, as far as the file system says.
 type Identity = (PathBuf, u64, Option<SystemTime>);
@@ -45,15 +46,7 @@ pub(super) fn hash_contents(path: &Path) -> io::Result<String> {
             length => hasher.update(&buffer[..length]),
         }
     }
-    Ok(hexadecimal(&hasher.finalize()))
-}
-
-/// Bytes in lower-case hexadecimal.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
+    Ok(hex::encode(&hasher.finalize()))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Cell {
 
     /// A folder of the cell's own, made when it is first asked for. It survives a kill and is
     /// removed when the cell is finished: what is checkpointed there is where the next run goes on.
-    /// Write files whole (under another name, then renamed), since a kill can come at any time.
+    /// Write files with [`write_whole`](crate::io::write_whole), since a kill can come at any time.
     ///
     /// # Errors
     ///

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::cli::Failure;
+
 /// An error that stops an experiment: any error of a system, with what was being done.
 ///
 /// `?` turns every error into one. For that, this type is not an [`Error`] itself.
@@ -37,6 +39,14 @@ impl ExperimentError {
 impl<E: Error + Send + Sync + 'static> From<E> for ExperimentError {
     fn from(source: E) -> Self {
         Self::new(source)
+    }
+}
+
+/// An experiment that stops has a mistake, or meets one in what it uses.
+impl From<ExperimentError> for Failure {
+    fn from(error: ExperimentError) -> Self {
+        // The text holds the causes.
+        Self::internal(error.to_string())
     }
 }
 

@@ -64,6 +64,8 @@ mod header;
 mod package;
 mod program;
 mod store;
+#[cfg(feature = "cli-testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -1,21 +1,19 @@
 //! The whole program of a reproduction.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::Parser;
-use clap::error::ErrorKind;
 
 use super::context::Context;
-use super::exit::Exit;
+use super::exit::exit_of;
 use super::store::{Store, remove_if_there};
 use super::{ExperimentError, Package, Profile, header};
+use crate::cli::{self, Exit, Failure};
 use crate::data::Lookup;
 use crate::report::text::{self, Style};
 use crate::report::{DataState, Provenance, Report, SCHEMA, Seeds, provenance, write_index};
@@ -53,59 +51,43 @@ struct Arguments {
 /// The whole program of a reproduction: reads the command line, runs the experiment, and leaves
 /// the report in `target/septet/<paper>/<profile>/`.
 ///
-/// The exit code is 0 when every claim is reproduced, skipped with a reason, or contradicted as
-/// `contradictions.toml` says; 1 when another claim is contradicted, or one on that list is not; 2
-/// when a claim is inconclusive; 3 for a wrong command line; 4 when a data set is damaged or (beyond
-/// the profile `quick`) absent; 5 when the experiment stopped.
+/// The exit code is that of [`Exit`]: 0 when every claim is reproduced, skipped with a reason, or
+/// contradicted as `contradictions.toml` says; 1 when another claim is contradicted, or one on that
+/// list is not; 2 when a claim is inconclusive; 3 for a wrong command line; 4 when a data set is damaged
+/// or (beyond the profile `quick`) absent, or the results cannot be written; 5 when the experiment
+/// stopped; 130 when it was interrupted.
 pub fn main(
     package: &Package,
     experiment: impl Fn(&mut Context) -> Result<(), ExperimentError>,
 ) -> ExitCode {
-    let exit = run_program(package, &experiment, env::args_os(), &mut io::stdout());
-    ExitCode::from(exit as u8)
+    cli::run(no_class, |arguments| {
+        cli::exit_on_interrupt();
+        run(package, &experiment, arguments, &mut io::stdout())
+    })
 }
 
 /// An experiment as a function.
 type Run<'a> = &'a dyn Fn(&mut Context) -> Result<(), ExperimentError>;
 
 /// The program with these arguments, the first of which is its name.
+#[cfg(test)]
 pub(super) fn run_program(
     package: &Package,
     experiment: Run<'_>,
-    arguments: impl IntoIterator<Item = OsString>,
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
     out: &mut dyn Write,
 ) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // A closed pipe is no reason for another exit code.
-            let _ = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Reproduced,
-                _ => Exit::Usage,
-            };
-        }
-    };
-    let _guard = match telemetry::init() {
-        Ok(guard) => guard,
-        Err(error) => {
-            complain(&error);
-            return Exit::Usage;
-        }
-    };
-    let run = || run(package, experiment, arguments, out);
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => {
-            complain(&error);
-            Exit::Crash
-        }
-        // The panic has been reported where it arose.
-        Err(_) => Exit::Crash,
-    }
+    cli::run_from(arguments, no_class, |arguments| {
+        run(package, experiment, arguments, out)
+    })
 }
 
-/// Says on standard error what went wrong.
+/// All errors here have a class, but those of writing files, which are [`Exit::Data`] anyway.
+fn no_class(_: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    None
+}
+
+/// Prints on standard error what does not stop the run.
 fn complain(problem: &dyn std::fmt::Display) {
     telemetry::above_bars(|| {
         // There is nowhere else to complain.
@@ -118,16 +100,17 @@ fn run(
     experiment: Run<'_>,
     arguments: Arguments,
     out: &mut dyn Write,
-) -> Result<Exit, ExperimentError> {
+) -> anyhow::Result<Exit> {
+    let _guard = telemetry::init().map_err(Failure::usage)?;
     let start = Instant::now();
-    let paper = package.paper()?;
+    let paper = package.paper().map_err(Failure::from)?;
     let Arguments {
         profile,
         seed,
         claims,
         ..
     } = arguments;
-    let known = package.contradictions(profile)?;
+    let known = package.contradictions(profile).map_err(Failure::from)?;
     // Cells are shared by runs of all and of some claims; a report of some never takes the place of
     // a report of all, nor one of another seed the place of the default seed's.
     let mut name = profile.name().to_owned();
@@ -141,17 +124,14 @@ fn run(
         folder.join("partial")
     };
     // Nothing is shown or computed before the folder is known to be writable and this run's own.
-    let in_folder = |error| {
-        let error = ExperimentError::from(error);
-        error.while_doing(format!("writing to {}", folder.display()))
-    };
-    let Some(_lock) = Lock::take(&folder).map_err(in_folder)? else {
-        complain(&format!("another run is writing to {}", folder.display()));
-        return Ok(Exit::Usage);
+    let in_folder = || format!("writing to {}", folder.display());
+    let Some(_lock) = Lock::take(&folder).with_context(in_folder)? else {
+        let message = format!("another run is writing to {}", folder.display());
+        return Err(Failure::usage(message).into());
     };
     // With some claims only, the cells of the others stay: the context passes over what it computes.
     if arguments.fresh && claims.is_empty() {
-        remove_if_there(&folder.join("cells")).map_err(in_folder)?;
+        remove_if_there(&folder.join("cells")).with_context(in_folder)?;
     }
     let mut provenance = Provenance::collect(package.build.clone());
     let lookup = Lookup::new(arguments.data);
@@ -162,14 +142,13 @@ fn run(
     let only = claims.clone();
     let store = Store::open(folder, arguments.fresh)?;
     let mut cx = Context::new(paper, known, profile, seed, claims, lookup, store);
-    experiment(&mut cx)?;
+    experiment(&mut cx).map_err(Failure::from)?;
     cx.check_names();
     if let [fault, ..] = cx.faults() {
-        return Err(ExperimentError::new(fault.clone()));
+        return Err(Failure::internal(fault.clone()).into());
     }
     if let [problem, ..] = cx.unknown_claims().as_slice() {
-        complain(problem);
-        return Ok(Exit::Usage);
+        return Err(Failure::usage(problem.clone()).into());
     }
 
     // The report is on disk before anything is printed: a closed pipe loses nothing.
@@ -204,7 +183,7 @@ fn run(
     conclude(out, &report, &report_folder, &index)?;
     // How it ended, with what to do about data that stood in the way.
     let absent_data_is_an_error = profile != Profile::Quick;
-    let exit = Exit::of(&report, absent_data_is_an_error);
+    let exit = exit_of(&report, absent_data_is_an_error);
     if exit == Exit::Data {
         for record in report
             .data

@@ -9,7 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::ExperimentError;
-use crate::data::{hexadecimal, sha256_of_file};
+use crate::data::sha256_of_file;
+use crate::io::hex;
 use crate::report::write_whole;
 
 /// The folder of finished cells.
@@ -71,7 +72,7 @@ impl Store {
     }
 
     pub(super) fn place(&self, key: &Key<'_>) -> Result<Place, ExperimentError> {
-        let hash = hexadecimal(&Sha256::digest(serde_json::to_string(key)?));
+        let hash = hex::encode(&Sha256::digest(serde_json::to_string(key)?));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let group = key.group.replace(|c| !is_plain(c), "_");
         let stem = format!("cells/{group}-{}", &hash[..20]);

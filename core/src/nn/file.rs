@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::Path;
 
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
@@ -10,8 +11,7 @@ use safetensors::SafeTensors;
 
 use super::{NnError, TensorMap};
 
-/// Writes tensors, and at most one entry of metadata, under a temporary name in the same folder,
-/// then renames: the file appears whole or not at all. Equal tensors give equal bytes.
+/// Writes tensors, and at most one entry of metadata, atomically. Equal tensors give equal bytes.
 ///
 /// One entry, because the format's library writes several in an order that changes from run to
 /// run.
@@ -29,22 +29,11 @@ pub(super) fn save(
         path: path.to_owned(),
         source,
     })?;
-    write_whole(path, &bytes).map_err(|source| NnError::File {
+    let written = crate::io::write_whole(path, |file| file.write_all(&bytes));
+    written.map_err(|source| NnError::File {
         path: path.to_owned(),
         source,
     })
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let temporary: PathBuf = path.with_file_name(name);
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| {
-            // The first error is the one to report; the remainder may not even exist.
-            let _ = fs::remove_file(&temporary);
-        })
 }
 
 /// Reads all tensors and the metadata of a file. Nothing larger than the file is allocated for it.

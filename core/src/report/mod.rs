@@ -25,7 +25,7 @@ pub use provenance::{Build, Provenance};
 pub use table::{Alignment, Column, Table, Value};
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -379,18 +379,13 @@ impl Report {
     }
 }
 
-/// Writes a file under a temporary name in the same folder, then renames it: it appears whole or
-/// not at all. Folders are made as needed.
+/// Writes a file atomically. Folders are made as needed.
 pub(crate) fn write_whole(file: &Path, text: &str) -> Result<(), ReportError> {
     let write = || {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        // Another process may write the same file.
-        let mut temporary = file.as_os_str().to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        fs::write(&temporary, text)?;
-        fs::rename(&temporary, file)
+        crate::io::write_whole(file, |file| file.write_all(text.as_bytes()))
     };
     write().map_err(|source| ReportError::Write {
         file: file.into(),

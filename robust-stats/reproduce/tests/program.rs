@@ -49,3 +49,9 @@ fn one_question_alone_leaves_a_report() {
     }
     assert!(pages > 0, "a report");
 }
+
+#[test]
+fn exit_codes() {
+    let program = Path::new(env!("CARGO_BIN_EXE_reproduce-robust-stats"));
+    septet_core::experiment::testing::check_exit_codes(program, "R", "robust-stats-browsers");
+}

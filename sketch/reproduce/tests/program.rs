@@ -47,3 +47,9 @@ fn claims_on_data_that_is_not_there_are_skipped() {
     let shown = String::from_utf8_lossy(&run.stdout).into_owned();
     assert!(shown.contains("skipped"), "{shown}");
 }
+
+#[test]
+fn exit_codes() {
+    let program = Path::new(env!("CARGO_BIN_EXE_reproduce-sketch"));
+    septet_core::experiment::testing::check_exit_codes(program, "F1.left", "sketch-books");
+}

@@ -6,5 +6,6 @@
 
 mod data;
 mod dispatch;
+mod exit_codes;
 mod report;
 mod runner;

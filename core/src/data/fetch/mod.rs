@@ -19,10 +19,10 @@ use super::registry::{self, Set};
 use super::verify::hash_contents;
 
 /// How many redirects are followed.
-const MOST_REDIRECTS: u32 = 8;
+const MAX_REDIRECTS: u32 = 8;
 
 /// How long a server may be silent.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A file to be downloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub enum FetchError {
         status: u16,
     },
     /// The server redirects, again and again.
-    #[error("{url} redirects more than {MOST_REDIRECTS} times")]
+    #[error("{url} redirects more than {MAX_REDIRECTS} times")]
     TooManyRedirects {
         /// The address.
         url: String,
@@ -181,13 +181,13 @@ pub fn fetch_set(
 pub fn download(wanted: &Download<'_>, progress: impl FnMut(u64)) -> Result<(), FetchError> {
     let agent = Agent::config_builder()
         .http_status_as_error(false)
-        .max_redirects(MOST_REDIRECTS)
+        .max_redirects(MAX_REDIRECTS)
         .user_agent(concat!("septet/", env!("CARGO_PKG_VERSION")))
         // The bytes are to arrive as they lie on the server.
         .accept_encoding("identity")
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
+        .timeout_per_read(Some(TIMEOUT))
         .build()
         .new_agent();
     download_through(&agent, wanted, progress)
@@ -209,7 +209,11 @@ fn download_through(
         }
         other => other?,
     }
-    fs::rename(&part.path, wanted.to).map_err(|source| FetchError::Write {
+    // The partial file keeps its name from run to run, to be continued: its lock, not a unique name,
+    // keeps other processes away.
+    let finished = part.file.sync_all();
+    let finished = finished.and_then(|()| fs::rename(&part.path, wanted.to));
+    finished.map_err(|source| FetchError::Write {
         file: wanted.to.into(),
         source,
     })

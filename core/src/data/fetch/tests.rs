@@ -9,8 +9,8 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use super::super::verify::hexadecimal;
 use super::*;
+use crate::io::hex;
 
 /// What a request asks for.
 struct Request {
@@ -120,7 +120,7 @@ impl Place {
         Self {
             file: folder.path().join("sub").join("data.bin"),
             part: folder.path().join("sub").join("data.bin.part"),
-            sha256: hexadecimal(&Sha256::digest(content())),
+            sha256: hex::encode(&Sha256::digest(content())),
             folder,
         }
     }
@@ -394,7 +394,7 @@ fn a_redirect_to_itself_is_given_up() {
         matches!(error, FetchError::TooManyRedirects { .. }),
         "{error:?}"
     );
-    assert_eq!(server.requests().len(), MOST_REDIRECTS as usize + 1);
+    assert_eq!(server.requests().len(), MAX_REDIRECTS as usize + 1);
     place.assert_nothing_but(None);
 }
 
@@ -456,7 +456,7 @@ fn a_set_is_fetched_from_the_address_that_works() {
         respond(connection, "404 Not Found", "Content-Length: 0\r\n", b"");
     });
     let leak = |text: String| -> &'static str { text.leak() };
-    let sha256 = leak(hexadecimal(&Sha256::digest(content())));
+    let sha256 = leak(hex::encode(&Sha256::digest(content())));
     let urls = vec![
         leak(format!("{}/data.bin", bad.address)),
         leak(format!("{}/data.bin", good.address)),

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand_chacha::rand_core::RngCore as _;
 
-use super::super::exit::Exit;
 use super::super::*;
 use super::{Place, claim};
+use crate::cli::Exit;
 
 #[test]
 fn finished_cells_are_not_computed_again() {
@@ -123,10 +123,10 @@ fn the_scratch_folder_of_a_cell_survives_a_failure_and_goes_when_it_is_finished(
         assert_eq!(*grid.get(&1)?, 2);
         Ok(())
     };
-    assert_eq!(place.run(&[], experiment).0, Exit::Crash);
-    assert_eq!(place.run(&[], experiment).0, Exit::Crash);
+    assert_eq!(place.run(&[], experiment).0, Exit::Internal);
+    assert_eq!(place.run(&[], experiment).0, Exit::Internal);
     assert!(folder.lock().unwrap().exists());
-    assert_eq!(place.run(&[], experiment).0, Exit::Reproduced);
+    assert_eq!(place.run(&[], experiment).0, Exit::Success);
     assert!(!folder.lock().unwrap().exists());
 }
 
@@ -160,7 +160,7 @@ fn a_cell_can_be_a_child_process() {
         );
         Ok(())
     });
-    assert_eq!(exit, Exit::Reproduced);
+    assert_eq!(exit, Exit::Success);
 }
 
 #[test]
@@ -182,9 +182,9 @@ fn cells_before_a_failure_are_kept() {
             Ok(())
         }
     };
-    assert_eq!(place.run(&[], experiment(true)).0, Exit::Crash);
+    assert_eq!(place.run(&[], experiment(true)).0, Exit::Internal);
     assert_eq!(worked.swap(0, Ordering::Relaxed), 2);
-    assert_eq!(place.run(&[], experiment(false)).0, Exit::Reproduced);
+    assert_eq!(place.run(&[], experiment(false)).0, Exit::Success);
     assert_eq!(worked.swap(0, Ordering::Relaxed), 2);
 }
 
@@ -207,7 +207,7 @@ fn cells_that_json_cannot_keep_are_errors() {
             assert_eq!(error.to_string(), expected);
             Ok(())
         });
-        assert_eq!(exit, Exit::Reproduced);
+        assert_eq!(exit, Exit::Success);
     }
 }
 
@@ -235,5 +235,5 @@ fn a_grid_is_looked_up_by_parameters_and_seeds() {
         assert_eq!(error.to_string(), "no cell of powers has the parameters 5");
         Ok(())
     });
-    assert_eq!(exit, Exit::Reproduced);
+    assert_eq!(exit, Exit::Success);
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use super::super::exit::Exit;
+use super::super::exit::exit_of;
 use super::{Place, claim};
+use crate::cli::Exit;
 use crate::report::DataState;
 
 #[test]
@@ -47,7 +48,7 @@ fn absent_data_end_a_full_run_with_their_own_code() {
         Ok(())
     });
     let mut report = place.report();
-    assert_eq!(Exit::of(&report, true), Exit::Contradicted);
+    assert_eq!(exit_of(&report, true), Exit::Negative);
     report.data.push(crate::report::DataRecord {
         set: "cache-arc".into(),
         state: DataState::Absent,
@@ -56,8 +57,8 @@ fn absent_data_end_a_full_run_with_their_own_code() {
         files: Vec::new(),
         how_to_get: None,
     });
-    assert_eq!(Exit::of(&report, true), Exit::Data);
-    assert_eq!(Exit::of(&report, false), Exit::Contradicted);
+    assert_eq!(exit_of(&report, true), Exit::Data);
+    assert_eq!(exit_of(&report, false), Exit::Negative);
     report.data[0].state = DataState::Damaged;
-    assert_eq!(Exit::of(&report, false), Exit::Data);
+    assert_eq!(exit_of(&report, false), Exit::Data);
 }

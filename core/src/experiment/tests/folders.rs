@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rand_chacha::rand_core::RngCore as _;
 
-use super::super::exit::Exit;
 use super::super::*;
 use super::{Place, claim};
+use crate::cli::Exit;
 
 #[test]
 fn a_partial_run_does_not_replace_the_full_report() {
@@ -76,7 +76,7 @@ fn wrong_arguments_are_refused_before_anything_runs() {
         assert_eq!(place.run(arguments, never).0, Exit::Usage, "{arguments:?}");
         assert!(!place.folder().exists());
     }
-    assert_eq!(Place::new().run(&["--help"], never).0, Exit::Reproduced);
+    assert_eq!(Place::new().run(&["--help"], never).0, Exit::Success);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn only_the_claims_asked_for_are_reported() {
     };
     let place = Place::new();
     let (exit, _) = place.run(&["--claims", "Q1.b"], experiment);
-    assert_eq!(exit, Exit::Reproduced);
+    assert_eq!(exit, Exit::Success);
     let report = Report::load(&place.folder().join("partial/report.json")).unwrap();
     let ids: Vec<&str> = report
         .claims
@@ -112,15 +112,15 @@ fn a_run_that_stops_leaves_the_earlier_report() {
     });
     let before = fs::read(place.folder().join("report.json")).unwrap();
     let (exit, _) = place.run(&[], |_| Err(ExperimentError::new("it stopped")));
-    assert_eq!(exit, Exit::Crash);
+    assert_eq!(exit, Exit::Internal);
     let (exit, _) = place.run(&[], |_| panic!("on purpose"));
-    assert_eq!(exit, Exit::Crash);
+    assert_eq!(exit, Exit::Internal);
     let (exit, _) = place.run(&[], |cx| {
         cx.grid("broken", [1])
             .run(|_, _| -> Result<(), _> { panic!("on purpose") })?;
         Ok(())
     });
-    assert_eq!(exit, Exit::Crash);
+    assert_eq!(exit, Exit::Internal);
     assert_eq!(
         fs::read(place.folder().join("report.json")).unwrap(),
         before
@@ -164,7 +164,7 @@ fn reports_do_not_depend_on_the_number_of_threads() {
                 .unwrap();
             let place = Place::new();
             let (exit, _) = pool.install(|| place.run(&["--seed", "9"], random_walks));
-            assert_eq!(exit, Exit::Reproduced);
+            assert_eq!(exit, Exit::Success);
             place.report_in("quick-seed-9").without_timing().to_json()
         })
         .collect();
@@ -195,7 +195,7 @@ fn two_runs_do_not_write_to_one_folder() {
         assert_eq!(inner, Exit::Usage);
         Ok(())
     });
-    assert_eq!(exit, Exit::Reproduced);
+    assert_eq!(exit, Exit::Success);
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::exit::Exit;
 use super::program::run_program;
 use super::*;
+use crate::cli::Exit;
 
 const MANIFEST: &str = r#"
     [package.metadata.septet]

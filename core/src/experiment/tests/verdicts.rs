@@ -1,8 +1,8 @@
 //! Claims, what is known of them, and how a run ends.
 
-use super::super::exit::Exit;
 use super::super::*;
 use super::{Place, claim, package};
+use crate::cli::Exit;
 use crate::data::Lookup;
 
 #[test]
@@ -10,12 +10,12 @@ fn verdicts_decide_the_exit_code_and_the_last_line() {
     let cases: [(&[f64], Exit, &str); 4] = [
         (
             &[0.5, 1.0],
-            Exit::Reproduced,
+            Exit::Success,
             "2 reproduced, 0 contradicted, 0 inconclusive, 1 skipped",
         ),
         (
             &[0.5, 1.5],
-            Exit::Contradicted,
+            Exit::Negative,
             "1 reproduced, 1 contradicted, 0 inconclusive, 1 skipped",
         ),
         (
@@ -25,7 +25,7 @@ fn verdicts_decide_the_exit_code_and_the_last_line() {
         ),
         (
             &[f64::NAN, 2.0],
-            Exit::Contradicted,
+            Exit::Negative,
             "0 reproduced, 1 contradicted, 1 inconclusive, 1 skipped",
         ),
     ];
@@ -64,21 +64,21 @@ fn known_contradictions_do_not_fail_the_run_and_other_verdicts_of_them_do() {
     let known = "[[contradiction]]\nclaim = \"Q1\"\nreason = \"the stream repeats\"\n";
     let in_full = "[[contradiction]]\nclaim = \"Q1\"\nreason = \"r\"\nprofile = \"full\"\n";
     for (listed, value, expected, part) in [
-        (known, 2.0, Exit::Reproduced, "known: the stream repeats"),
+        (known, 2.0, Exit::Success, "known: the stream repeats"),
         (
             known,
             0.5,
-            Exit::Contradicted,
+            Exit::Negative,
             "lists this claim as contradicted, and it is not",
         ),
         (
             known,
             f64::NAN,
-            Exit::Contradicted,
+            Exit::Negative,
             "lists this claim as contradicted, and it is not",
         ),
-        (in_full, 2.0, Exit::Contradicted, "contradicted"),
-        (in_full, 0.5, Exit::Reproduced, "reproduced"),
+        (in_full, 2.0, Exit::Negative, "contradicted"),
+        (in_full, 0.5, Exit::Success, "reproduced"),
     ] {
         let package = package(&["Q1"], listed);
         let (exit, out) = Place::new().run_package(&package, &[], &|cx| {
@@ -98,15 +98,15 @@ fn names_that_the_manifest_and_the_list_do_not_share_with_the_claims_are_faults(
     };
     let unknown = "[[contradiction]]\nclaim = \"Q1.b\"\nreason = \"r\"\n";
     for (questions, listed, arguments, expected) in [
-        (&["Q1"][..], "", &[][..], Exit::Reproduced),
-        (&["Q2"], "", &[], Exit::Crash),
-        (&["Q1", "Q2"], "", &[], Exit::Crash),
-        (&["Q1", "Q2"], "", &["--claims", "Q1"], Exit::Reproduced),
-        (&["Q1", "F2"], "", &[], Exit::Reproduced),
-        (&["Q1", "F2"], "", &["--profile", "full"], Exit::Crash),
-        (&["Q1"], unknown, &[], Exit::Crash),
-        (&["Q1"], "[[contradiction]]\nclaim = 1", &[], Exit::Crash),
-        (&["Q1"], "[[contradictions]]", &[], Exit::Crash),
+        (&["Q1"][..], "", &[][..], Exit::Success),
+        (&["Q2"], "", &[], Exit::Internal),
+        (&["Q1", "Q2"], "", &[], Exit::Internal),
+        (&["Q1", "Q2"], "", &["--claims", "Q1"], Exit::Success),
+        (&["Q1", "F2"], "", &[], Exit::Success),
+        (&["Q1", "F2"], "", &["--profile", "full"], Exit::Internal),
+        (&["Q1"], unknown, &[], Exit::Internal),
+        (&["Q1"], "[[contradiction]]\nclaim = 1", &[], Exit::Internal),
+        (&["Q1"], "[[contradictions]]", &[], Exit::Internal),
     ] {
         let package = package(questions, listed);
         let (exit, _) = Place::new().run_package(&package, arguments, &claims_q1);
@@ -125,12 +125,9 @@ fn every_question_of_the_manifest_can_be_asked_for() {
         Ok(())
     };
     let run = |arguments: &[&str]| Place::new().run_package(&package, arguments, &experiment).0;
-    assert_eq!(run(&["--claims", "Q1"]), Exit::Reproduced);
+    assert_eq!(run(&["--claims", "Q1"]), Exit::Success);
     assert_eq!(run(&["--claims", "F2"]), Exit::Usage);
-    assert_eq!(
-        run(&["--claims", "F2", "--profile", "full"]),
-        Exit::Reproduced
-    );
+    assert_eq!(run(&["--claims", "F2", "--profile", "full"]), Exit::Success);
 }
 
 #[test]
@@ -177,7 +174,7 @@ fn faults_of_the_experiment_end_the_run() {
             fault(cx);
             Ok(())
         });
-        assert_eq!(exit, Exit::Crash);
+        assert_eq!(exit, Exit::Internal);
         assert!(!place.folder().join("report.json").exists());
     }
 }

@@ -1,0 +1,56 @@
+//! Standard output that nobody reads any more, as in `program | head -1`.
+//!
+//! Rust programs ignore SIGPIPE, so that the end of the reader comes as an error of kind
+//! `BrokenPipe`, or as a panic of `println!`. A broken pipe may also be a network connection or a
+//! child process: only a closed standard output is a success.
+
+use std::any::Any;
+use std::io;
+use std::panic;
+use std::sync::Once;
+
+/// Whether an error comes from writing to a closed standard output.
+pub(super) fn ended(error: &anyhow::Error) -> bool {
+    let is_broken_pipe = error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    });
+    is_broken_pipe && stdout_is_closed()
+}
+
+/// Whether a panic is that of `println!` on a closed pipe.
+pub(super) fn panicked(payload: &(dyn Any + Send)) -> bool {
+    let text = payload.downcast_ref::<String>();
+    text.is_some_and(|text| text.starts_with("failed printing to stdout")) && stdout_is_closed()
+}
+
+/// Leaves the panic of `println!` on a closed pipe unreported; any other is reported as before.
+pub(super) fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !panicked(info.payload()) {
+                report(info);
+            }
+        }));
+    });
+}
+
+#[cfg(unix)]
+fn stdout_is_closed() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    // The writing end of a pipe without a reader is in error, and only that.
+    let now = Timespec::default();
+    poll(&mut fds, Some(&now)).is_ok()
+        && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+/// Without `poll`, a broken pipe is taken for standard output.
+#[cfg(not(unix))]
+fn stdout_is_closed() -> bool {
+    true
+}

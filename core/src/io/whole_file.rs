@@ -1,0 +1,349 @@
+//! Files that are replaced atomically.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tempfile::NamedTempFile;
+
+/// Bytes gathered before they go to the operating system.
+const BUFFER: usize = 128 * 1024;
+
+/// The temporary files of this process that have no name of their own yet.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Writes a file that appears under its name when it is complete, and not at all otherwise.
+///
+/// Bytes go to a temporary file with a unique name in the same folder. [`finish`](Self::finish)
+/// writes it to the disk and renames it, so a reader sees the old content or the new one, even after
+/// a power failure. A writer that is dropped before that leaves nothing behind, and an existing file
+/// as it was. Any number of processes may write the same path at once: the last to finish wins.
+///
+/// An existing file keeps its permissions, and a symbolic link still points where it did. A path
+/// that is not a regular file, such as a named pipe or `/dev/null`, is written directly.
+///
+/// Writes are buffered.
+///
+/// ```
+/// use std::io::Write as _;
+///
+/// use septet_core::io::WholeFile;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("report.txt");
+/// let mut file = WholeFile::create(&path)?;
+/// writeln!(file, "12 requests")?;
+/// assert!(!path.exists());
+/// file.finish()?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "12 requests\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the file appears only when it is finished"]
+pub struct WholeFile(Target);
+
+#[derive(Debug)]
+enum Target {
+    Temporary(Box<Replacement>),
+    Direct(BufWriter<File>),
+    Stdout(BufWriter<io::Stdout>),
+}
+
+/// A temporary file and what it replaces.
+#[derive(Debug)]
+struct Replacement {
+    file: BufWriter<NamedTempFile>,
+    path: PathBuf,
+    _unfinished: Unfinished,
+}
+
+impl WholeFile {
+    /// Starts writing a file.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says when the folder does not exist or is not writable.
+    pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let existing = fs::metadata(path).ok();
+        if existing
+            .as_ref()
+            .is_some_and(|existing| !existing.is_file())
+        {
+            // Renaming would replace the pipe or device itself; a folder is an error here.
+            let file = File::options().write(true).open(path)?;
+            return Ok(Self(Target::Direct(BufWriter::with_capacity(BUFFER, file))));
+        }
+        Replacement::create(path, existing).map(|file| Self(Target::Temporary(Box::new(file))))
+    }
+
+    /// Starts writing a file, or writes to standard output when the path is `-`.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_or_stdout(path: impl AsRef<Path>) -> io::Result<Self> {
+        if is_stdio(path.as_ref()) {
+            let stdout = BufWriter::with_capacity(BUFFER, io::stdout());
+            return Ok(Self(Target::Stdout(stdout)));
+        }
+        Self::create(path)
+    }
+
+    /// Writes what is buffered, waits until the disk has it, and gives the file its name.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. Then the temporary file is gone and an existing file is as it
+    /// was.
+    pub fn finish(self) -> io::Result<()> {
+        match self.0 {
+            Target::Temporary(replacement) => replacement.finish(),
+            Target::Direct(mut file) => file.flush(),
+            Target::Stdout(mut stdout) => stdout.flush(),
+        }
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Target::Temporary(replacement) => replacement.file.write(bytes),
+            Target::Direct(file) => file.write(bytes),
+            Target::Stdout(stdout) => stdout.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Target::Temporary(replacement) => replacement.file.flush(),
+            Target::Direct(file) => file.flush(),
+            Target::Stdout(stdout) => stdout.flush(),
+        }
+    }
+}
+
+impl Replacement {
+    fn create(path: &Path, existing: Option<Metadata>) -> io::Result<Self> {
+        // The file behind a link is replaced, not the link.
+        let path = match existing {
+            Some(_) => fs::canonicalize(path)?,
+            None => path.to_owned(),
+        };
+        let Some(name) = path.file_name() else {
+            let message = format!("{} has no file name", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        };
+        // A long name would exceed the limit of the file system together with the random part.
+        let name: String = name.to_string_lossy().chars().take(64).collect();
+        let prefix = format!(".{name}.");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".tmp");
+        // A new file gets the permissions of any new file, not those of a private temporary one.
+        #[cfg(unix)]
+        let new_file = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        #[cfg(unix)]
+        builder.permissions(new_file);
+        let file = builder.tempfile_in(folder_of(&path))?;
+        if let Some(existing) = existing {
+            file.as_file().set_permissions(existing.permissions())?;
+        }
+        Ok(Self {
+            _unfinished: Unfinished::register(file.path()),
+            file: BufWriter::with_capacity(BUFFER, file),
+            path,
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        let file = self.file.into_inner()?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        // The file is in place. A file system that cannot sync a folder makes that no failure.
+        #[cfg(unix)]
+        let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
+/// The entry of a temporary file in [`UNFINISHED`].
+#[derive(Debug)]
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn register(path: &Path) -> Self {
+        unfinished().insert(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    // A set of paths is valid after a panic elsewhere.
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the temporary files of all [`WholeFile`]s that are being written. For a process that is
+/// about to exit without dropping them, as on an interrupt.
+pub fn remove_unfinished() {
+    for path in unfinished().iter() {
+        // The process ends anyway.
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent();
+    parent
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Writes a whole file through a closure; see [`WholeFile`]. When the closure fails, nothing is left
+/// behind.
+///
+/// ```
+/// use std::io::Write as _;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("config.json");
+/// septet_core::io::write_whole(&path, |file| file.write_all(b"{}"))?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// The error of the closure, and what the operating system says, turned into that error.
+pub fn write_whole<E: From<io::Error>>(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut WholeFile) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut file = WholeFile::create(path)?;
+    write(&mut file)?;
+    Ok(file.finish()?)
+}
+
+/// Whether a path given to a program means standard input or output: `-`.
+#[must_use]
+pub fn is_stdio(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in a folder.
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "old").unwrap();
+        let mut file = WholeFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.flush().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        file.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn what_fails_or_is_dropped_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let failed = write_whole(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("no more"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "no more");
+        drop(WholeFile::create(&path).unwrap());
+        assert_eq!(names(folder.path()), [""; 0]);
+        let absent = WholeFile::create(folder.path().join("no/such/folder"));
+        assert_eq!(absent.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(WholeFile::create(folder.path()).is_err());
+        assert!(WholeFile::create("").is_err());
+    }
+
+    #[test]
+    fn writers_of_one_path_do_not_collide() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let mut files = [1_u8, 2].map(|_| WholeFile::create(&path).unwrap());
+        for (file, byte) in files.iter_mut().zip([b'1', b'2']) {
+            file.write_all(&[byte; 3]).unwrap();
+        }
+        let [first, second] = files;
+        second.finish().unwrap();
+        first.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"111");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn long_names_have_room_for_the_temporary_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n".repeat(255));
+        write_whole(&path, |file| file.write_all(b"x")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_links_and_devices_stay() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("link"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let write = |path: &Path| write_whole(path, |file| file.write_all(b"x")).unwrap();
+        // A new file has the permissions that `File::create` gives.
+        fs::write(folder.path().join("plain"), "").unwrap();
+        write(&path);
+        assert_eq!(mode(&path), mode(&folder.path().join("plain")));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("a", &link).unwrap();
+        write_whole(&link, |file| file.write_all(b"through")).unwrap();
+        assert_eq!(mode(&path), 0o640);
+        assert_eq!(fs::read(&path).unwrap(), b"through");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write(Path::new("/dev/null"));
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn unfinished_files_are_known_until_they_are_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = fs::canonicalize(folder.path()).unwrap();
+        let count = || {
+            let unfinished = unfinished();
+            unfinished
+                .iter()
+                .filter(|path| path.starts_with(&here))
+                .count()
+        };
+        let file = WholeFile::create(here.join("a")).unwrap();
+        let other = WholeFile::create(here.join("b")).unwrap();
+        assert_eq!(count(), 2);
+        drop(other);
+        assert_eq!(count(), 1);
+        file.finish().unwrap();
+        assert_eq!(count(), 0);
+    }
+}

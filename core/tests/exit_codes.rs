@@ -1,0 +1,92 @@
+//! How a program ends, and what it says then.
+
+use septet_core::cli::Exit;
+use septet_core::cli::testing::{Situation, TestedProgram};
+
+fn program() -> TestedProgram {
+    TestedProgram::new(env!("CARGO_BIN_EXE_exit-codes-probe"))
+}
+
+#[test]
+fn exit_codes() {
+    let program = program();
+    program.write("numbers.txt", "1\n2\n");
+    program.write("damaged.txt", "1\nx\n");
+    program.write("damaged.gz", "1\n");
+    program.check(&[
+        (Situation::Usage, &[]),
+        (Situation::Usage, &["count", "--unknown", "1"]),
+        (Situation::Usage, &["count", "99999999999"]),
+        (Situation::MissingData, &["sum", "absent.txt"]),
+        (Situation::MissingData, &["copy", "absent/folder"]),
+        (Situation::DamagedData, &["sum", "damaged.txt"]),
+        (Situation::DamagedData, &["sum", "damaged.gz"]),
+        (Situation::ClosedPipe, &["--help"]),
+        (Situation::ClosedPipe, &["sum", "numbers.txt"]),
+        (Situation::ClosedPipe, &["count", "100000"]),
+        (Situation::ClosedPipe, &["write", "100000"]),
+        #[cfg(unix)]
+        (Situation::Interrupted, &["copy", "copy"]),
+    ]);
+    assert_eq!(program.prints(&["sum", "numbers.txt"]), "3\n");
+    for (verdict, code) in [(&["true"][..], 0), (&["false"], 1), (&[], 2)] {
+        let output = program.output(&[&["verdict"], verdict].concat());
+        assert_eq!(output.status.code(), Some(code), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_panic_is_internal_and_a_lost_connection_no_success() {
+    let program = program();
+    let message = program.fails(Exit::Internal, &["panic"]);
+    assert!(message.contains("as asked for"), "{message}");
+    assert!(message.ends_with("error: internal error: this is a bug, please report it\n"));
+    let message = program.fails(Exit::Data, &["disconnect"]);
+    assert!(message.starts_with("error: "), "{message}");
+}
+
+#[test]
+fn messages_are_json_on_request() {
+    let program = program();
+    program.write("damaged.txt", "1\nx\n");
+    assert_eq!(
+        program.fails(Exit::Data, &["sum", "damaged.txt"]),
+        "error: line 2: expected a number, found \"x\"\n"
+    );
+    assert_eq!(
+        program.fails(Exit::Data, &["sum", "damaged.txt", "--json"]),
+        "{\"error\":\"line 2: expected a number, found \\\"x\\\"\",\"exit_code\":4}\n"
+    );
+    let message = program.fails(Exit::Usage, &["--json", "sum"]);
+    let object: serde_json::Value = serde_json::from_str(&message).expect("one object");
+    assert_eq!(object["exit_code"], 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_no_unfinished_file() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+
+    let program = program();
+    let mut command = program.command(&["copy", "copy"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    let mut printed = BufReader::new(child.stdout.take().expect("piped"));
+    printed.read_line(&mut line).expect("the program prints");
+    assert_eq!(line, "started\n");
+    let names = || {
+        let entries = program.folder().read_dir().expect("readable");
+        entries.count()
+    };
+    assert_eq!(names(), 1);
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it runs");
+    let status = child.wait().expect("the program ends");
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(names(), 0);
+}
