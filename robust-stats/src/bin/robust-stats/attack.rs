@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::ValueEnum;
+use septet_core::cli::{Exit, Report};
 use septet_core::seed::SeedTree;
 use septet_robust_stats::aggregate::{CountMatrix, RejectReason};
 use septet_robust_stats::attack::{
@@ -16,9 +17,7 @@ use septet_robust_stats::design::{DesignMatrix, HashDesign};
 use septet_robust_stats::wire::write_design_counts;
 use septet_robust_stats::{Gamma, Pmf};
 
-use crate::Ending;
-use crate::files;
-use crate::output::{Output, Report};
+use crate::{files, usage};
 
 /// Maximum number of reports: some adversaries draw messages one by one.
 const MAX_REPORTS: u64 = 10_000_000_000;
@@ -108,7 +107,7 @@ enum AimArgument {
     FalseAlarm,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = Gamma::new(arguments.gamma)?;
     let bytes = files::read(&arguments.counts)?;
     let mut counts =
@@ -134,8 +133,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         .field("budget", attacked.budget)
         .field("changed", attacked.changed)
         .field("rejected", attacked.rejected);
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
 /// Checks the arguments against the counts.
@@ -150,18 +149,20 @@ fn check(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
         arguments.kind,
         Kind::EmdQuantile | Kind::EmdSorted | Kind::ThresholdWalk
     ) {
-        ensure!(
-            counts.groups() == 1,
-            "--kind: this adversary requires a design with one group, found {}",
-            counts.groups()
-        );
+        if !(counts.groups() == 1) {
+            usage!(
+                "--kind: this adversary requires a design with one group, found {}",
+                counts.groups()
+            );
+        }
     }
     if matches!(arguments.kind, Kind::EmdQuantile) {
-        ensure!(
-            arguments.alpha > 0.0 && arguments.alpha <= 0.5,
-            "--alpha: expected a number in (0, 0.5], found {}",
-            arguments.alpha
-        );
+        if !(arguments.alpha > 0.0 && arguments.alpha <= 0.5) {
+            usage!(
+                "--alpha: expected a number in (0, 0.5], found {}",
+                arguments.alpha
+            );
+        }
         let largest = counts.counts().iter().copied().max().unwrap_or(0);
         ensure!(
             largest <= MAX_COUNT,
@@ -181,16 +182,15 @@ fn adversary<'a>(
     // Arguments are checked only for the adversaries that use them.
     let domain = matrix.symbols();
     let inside = |argument, symbol| {
-        ensure!(
-            symbol < domain,
-            "{argument}: expected a number below {domain}, found {symbol}"
-        );
+        if !(symbol < domain) {
+            usage!("{argument}: expected a number below {domain}, found {symbol}");
+        }
         Ok(symbol)
     };
     let symbol = || inside("--symbol", arguments.symbol);
     let targets = || -> anyhow::Result<Vec<usize>> {
         if arguments.targets.is_empty() {
-            bail!("--targets: expected at least one symbol");
+            usage!("--targets: expected at least one symbol");
         }
         let targets = arguments.targets.iter();
         targets.map(|&target| inside("--targets", target)).collect()

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
+use septet_core::cli::{Exit, Report, warn};
 use septet_robust_stats::Gamma;
 use septet_robust_stats::aggregate::{DesignCounts, FrequencyOracle};
 use septet_robust_stats::decode::{Decoder, Observation, Projection};
@@ -11,18 +12,11 @@ use septet_robust_stats::design::{DesignMatrix, HashDesign};
 use septet_robust_stats::wire::{Protocol, read_counts, read_design_counts};
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::aggregate::with_mechanism;
-use crate::files;
-use crate::output::{Output, Report, percent};
+use crate::{files, usage};
 
-/// Exit code 3 when it is certain, with confidence 95 %, that reports were manipulated (hash designs
-/// with min-l1 only).
+/// Exit code 1 if manipulation is certified at confidence 95 % (hash designs with min-l1 only).
 #[derive(clap::Args)]
-#[command(
-    after_help = "Exit code 3: with confidence 95 % reports were manipulated. Only min-l1 on \
-                        the counts of a hash design can tell."
-)]
 pub(crate) struct Arguments {
     /// Protocol file
     #[arg(long)]
@@ -79,54 +73,55 @@ impl ProjectionArgument {
 
 const COLUMNS: [&str; 3] = ["symbol", "mass", "standard_error"];
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0))?;
     // The protocol determines how to parse the counts and which decoders apply.
     let protocol = files::protocol(&arguments.protocol)?;
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();
     with_mechanism!(
-        protocol,
-        mechanism => {
-            // A frequency oracle: unbiased estimates with the standard errors of its variance formula.
-            only_for_designs(arguments)?;
-            let aggregate = read_counts(mechanism, &bytes).with_context(at)?;
-            let reports = aggregate.reports();
-            ensure!(reports > 0, "{}: no reports to decode", at());
-            let mut estimates = aggregate.estimates();
-            if let Some(projection) = arguments.projection {
+            protocol,
+            mechanism => {
+                // A frequency oracle: unbiased estimates with the standard errors of its variance formula.
+                only_for_designs(arguments)?;
+                let aggregate = read_counts(mechanism, &bytes).map_err(files::damaged(&arguments.counts))?;
+                let reports = aggregate.reports();
+                ensure!(reports > 0, "{}: no reports to decode", at());
+                let mut estimates = aggregate.estimates();
+                if let Some(projection) = arguments.projection {
+                    if !(projection != ProjectionArgument::BaseCut) {
+     usage!("--projection: base-cut applies to hash designs only");
+    }
+                }
+                let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
+                let deviation = |symbol| {
+                    aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
+                };
+                let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
+                if let Some(projection) = arguments.projection {
+                    projection.projection().apply(&mut estimates, 0.0);
+                }
+                let report = Report::default()
+                    .field("reports", reports)
+                    .field("rejected", aggregate.rejected().total());
+                report
+    .table("estimates", &COLUMNS, rows(&estimates, &errors))
+    .print(json)?;
+                Ok(Exit::Success)
+            },
+            design => {
+                let counts = read_design_counts(&bytes).map_err(files::damaged(&arguments.counts))?;
+                if counts.parameters != design {
+                    bail!("{}: counts of another design", at());
+                }
                 ensure!(
-                    projection != ProjectionArgument::BaseCut,
-                    "--projection: base-cut applies to hash designs only"
+                    counts.matrix.reports() > 0,
+                    "{}: no reports to decode",
+                    at()
                 );
+                decode(arguments, &counts, gamma, json)
             }
-            let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
-            let deviation = |symbol| {
-                aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
-            };
-            let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
-            if let Some(projection) = arguments.projection {
-                projection.projection().apply(&mut estimates, 0.0);
-            }
-            let report = Report::default()
-                .field("reports", reports)
-                .field("rejected", aggregate.rejected().total());
-            out.print(&report.table("estimates", &COLUMNS, rows(&estimates, &errors)))?;
-            Ok(Ending::Done)
-        },
-        design => {
-            let counts = read_design_counts(&bytes).with_context(at)?;
-            if counts.parameters != design {
-                bail!("{}: counts of another design", at());
-            }
-            ensure!(
-                counts.matrix.reports() > 0,
-                "{}: no reports to decode",
-                at()
-            );
-            decode(arguments, &counts, gamma, out)
-        }
-    )
+        )
 }
 
 /// Rejects arguments without effect on the protocol.
@@ -137,7 +132,9 @@ fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
         ("--gamma", arguments.gamma.is_some()),
     ];
     for (name, given) in given {
-        ensure!(!given, "{name}: applies to hash designs only");
+        if !(!given) {
+            usage!("{name}: applies to hash designs only");
+        }
     }
     Ok(())
 }
@@ -145,14 +142,12 @@ fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
 fn decoder(arguments: &Arguments) -> anyhow::Result<Decoder> {
     let kind = arguments.decoder.unwrap_or(Kind::MinL1);
     let projects = matches!(kind, Kind::LeastSquares | Kind::Linear | Kind::BlockMedian);
-    ensure!(
-        projects || arguments.projection.is_none(),
-        "--projection: applies to the decoders least-squares, linear and block-median only"
-    );
-    ensure!(
-        kind == Kind::BlockMedian || arguments.blocks.is_none(),
-        "--blocks: applies to the decoder block-median only"
-    );
+    if !(projects || arguments.projection.is_none()) {
+        usage!("--projection: applies to the decoders least-squares, linear and block-median only");
+    }
+    if !(kind == Kind::BlockMedian || arguments.blocks.is_none()) {
+        usage!("--blocks: applies to the decoder block-median only");
+    }
     let projection = arguments.projection.unwrap_or(ProjectionArgument::Simplex);
     let projection = projection.projection();
     Ok(match kind {
@@ -175,8 +170,8 @@ fn decode(
     arguments: &Arguments,
     counts: &DesignCounts,
     gamma: Gamma,
-    out: &mut Output,
-) -> anyhow::Result<Ending> {
+    json: bool,
+) -> anyhow::Result<Exit> {
     // 1. Decode.
     let decoder = decoder(arguments)?;
     let design = HashDesign::new(counts.parameters)?;
@@ -188,20 +183,20 @@ fn decode(
     let mut report = Report::default();
     if manipulated {
         report = report.sentence(format!(
-            "manipulated: at least {} of the reports (95 % confidence)",
-            percent(estimate.gamma_lower_bound)
+            "manipulated: at least {:.2} % of the reports (95 % confidence)",
+            100.0 * estimate.gamma_lower_bound
         ));
     }
     if arguments
         .gamma
         .is_some_and(|gamma| gamma < estimate.gamma_lower_bound)
     {
-        out.warn(
+        warn(
             "the certified fraction of manipulated reports exceeds --gamma: the stated bound does not hold",
         );
     }
     if !estimate.convergence.converged {
-        out.warn("the decoder did not converge: see the gap");
+        warn("the decoder did not converge: see the gap");
     }
     // A bound requires an assumed fraction.
     let bound = arguments.gamma.map(|_| json!(estimate.manipulation_bound));
@@ -216,11 +211,11 @@ fn decode(
         .field("iterations", estimate.convergence.iterations)
         .field("gap", estimate.convergence.gap);
     let rows = rows(&estimate.masses, &estimate.standard_errors);
-    out.print(&report.table("estimates", &COLUMNS, rows))?;
+    report.table("estimates", &COLUMNS, rows).print(json)?;
     Ok(if manipulated {
-        Ending::Manipulated
+        Exit::Negative
     } else {
-        Ending::Done
+        Exit::Success
     })
 }
 

@@ -5,17 +5,16 @@ use std::collections::hash_map::Entry;
 use std::io::{self, BufRead};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rand_chacha::rand_core::CryptoRng;
+use septet_core::cli::{Exit, Failure, Report};
 use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
 use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::wire::{
     Protocol, WireReport, write_design_report, write_envelope, write_report,
 };
 
-use crate::Ending;
-use crate::files;
-use crate::output::{Output, Report};
+use crate::{files, usage};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -34,7 +33,7 @@ pub(crate) struct Arguments {
     out: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let protocol = files::protocol(&arguments.protocol)?;
     let mut rng = client_generator()?;
     let rng = &mut rng;
@@ -47,12 +46,12 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Protocol::HadamardResponse(m) => encode_all(&m, protocol, rng)?,
         Protocol::CountMeanSketch(m) => encode_all(&m, protocol, rng)?,
         Protocol::HadamardCountMeanSketch(m) => encode_all(&m, protocol, rng)?,
-        _ => bail!("this protocol requires a secret per client; use the library"),
+        _ => usage!("--protocol: this protocol requires a secret per client; use the library"),
     };
     files::write(&arguments.out, &bytes)?;
     let report = Report::default().field("reports", count);
-    out.print(&report.field("bytes", bytes.len()))?;
-    Ok(Ending::Done)
+    report.field("bytes", bytes.len()).print(json)?;
+    Ok(Exit::Success)
 }
 
 fn encode_all<M>(
@@ -78,7 +77,7 @@ fn encode_cells(
 ) -> anyhow::Result<(u64, Vec<u8>)> {
     let assignment = match &arguments.key {
         Some(path) => Some(Assignment::new(files::key(path)?, design)),
-        None if arguments.group.is_none() => bail!("--key or --group: required for a hash design"),
+        None if arguments.group.is_none() => usage!("--key or --group: required for a hash design"),
         None => None,
     };
     let mut groups: HashMap<usize, GroupClient> = HashMap::new();
@@ -113,7 +112,7 @@ fn for_each_line(
             .trim()
             .parse()
             .with_context(|| format!("{}: expected a symbol number", at()))?;
-        each(client, symbol, &mut bytes).with_context(at)?;
+        each(client, symbol, &mut bytes).map_err(|error| Failure::data(error.context(at())))?;
         count += 1;
     }
     Ok((count, bytes))

@@ -1,14 +1,17 @@
 //! Files of the commands.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use septet_robust_stats::Pmf;
+use septet_core::cli::Failure;
+use septet_core::io;
 use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
 use septet_robust_stats::distribution::read_counts;
 use septet_robust_stats::mechanism::Mechanism;
 use septet_robust_stats::wire::{Protocol, read_design_counts};
+use septet_robust_stats::{Pmf, RobustStatsError};
 
 use crate::aggregate::with_mechanism;
 
@@ -21,19 +24,22 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Writes a file under another name and renames it, so that nobody reads half of it.
+/// Writes a file atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    fs::write(&name, bytes)
-        .and_then(|()| fs::rename(&name, path))
+    io::write_whole(path, |file| file.write_all(bytes))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Marks a library error as one of the data in a file.
+pub(crate) fn damaged(path: &Path) -> impl FnOnce(RobustStatsError) -> Failure {
+    let name = path.display().to_string();
+    |error| Failure::data(anyhow::Error::new(error).context(name))
 }
 
 /// Reads a protocol file.
 pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
     let at = || path.display().to_string();
-    let protocol = Protocol::from_bytes(&read(path)?).with_context(at)?;
+    let protocol = Protocol::from_bytes(&read(path)?).map_err(damaged(path))?;
     check_size(protocol).with_context(at)?;
     Ok(protocol)
 }
@@ -60,7 +66,7 @@ pub(crate) fn design_counts(
     bytes: &[u8],
     from: Option<&Path>,
 ) -> anyhow::Result<DesignCounts> {
-    let counts = read_design_counts(bytes).with_context(|| path.display().to_string())?;
+    let counts = read_design_counts(bytes).map_err(damaged(path))?;
     let design = counts.parameters;
     if let Some(from) = from {
         let Protocol::Design(expected) = protocol(from)? else {
@@ -90,24 +96,12 @@ pub(crate) fn design_counts(
 pub(crate) fn key(path: &Path) -> anyhow::Result<[u8; 16]> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    hexadecimal(text.trim()).with_context(|| {
+    io::hex::decode(text.trim()).with_context(|| {
         format!(
             "{}: expected a key of 32 hexadecimal digits",
             path.display()
         )
     })
-}
-
-/// Bytes from twice as many hexadecimal digits.
-pub(crate) fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// Reads a distribution over the symbols of a design: `uniform`, or a file of weights. Labels that are

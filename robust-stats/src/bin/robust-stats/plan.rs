@@ -1,10 +1,8 @@
 //! `robust-stats plan`: deployment planning.
 
+use septet_core::cli::{Exit, Report};
 use septet_robust_stats::planner::{Constraint, Feasibility, Plan, Request, Task, plan};
 use septet_robust_stats::{Epsilon, Gamma};
-
-use crate::Ending;
-use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -31,7 +29,7 @@ pub(crate) struct Arguments {
     level: f64,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let constraint = match (arguments.bits, arguments.epsilon) {
         (_, Some(epsilon)) => Constraint::Private(Epsilon::new(epsilon)?),
         (Some(bits), None) => Constraint::Bits(bits),
@@ -59,8 +57,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             .field("feasible", false)
             .field("manipulation_floor", manipulation_floor),
     };
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
 /// The fields of a plan, deployment parameters first.
@@ -75,7 +73,7 @@ fn fields(mut report: Report, plan: &Plan) -> anyhow::Result<Report> {
         }
     }
     for (name, value) in object {
-        report = report.field(name, value.take());
+        report = report.field(name.clone(), value.take());
     }
     Ok(report)
 }

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use rand_chacha::rand_core::RngCore;
+use septet_core::cli::{Exit, Failure, Report};
+use septet_core::io::hex;
 use septet_robust_stats::Epsilon;
 use septet_robust_stats::design::{DesignParameters, HashDesign};
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::Protocol;
 
-use crate::Ending;
 use crate::files;
-use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -64,10 +63,10 @@ enum Kind {
     HadamardCountMeanSketch,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let domain = arguments.domain;
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
-    let needed = || epsilon.context("--epsilon: required by this mechanism");
+    let needed = || epsilon.ok_or_else(|| Failure::usage("--epsilon: required by this mechanism"));
     let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
     // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
     let mut constant = None;
@@ -94,14 +93,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Kind::HadamardCountMeanSketch => HadamardCountMeanSketch::new(shape()?, needed()?)?.into(),
     };
     // Refuse protocols that no server could aggregate before writing the file.
-    files::check_size(protocol)?;
+    files::check_size(protocol).map_err(Failure::usage)?;
     files::write(&arguments.out, &protocol.to_bytes())?;
-    let tag: String = protocol
-        .tag()
-        .0
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let tag = hex::encode(&protocol.tag().0);
     let name = arguments.mechanism.to_possible_value();
     let mut report = Report::default()
         .field("protocol", name.map(|value| value.get_name().to_owned()))
@@ -112,13 +106,14 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             .field("groups", design.groups())
             .field("isometry_constant", constant);
     }
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
 fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {
     let seed = match &arguments.seed {
-        Some(text) => files::hexadecimal(text).context("--seed: expected 64 hexadecimal digits")?,
+        Some(text) => hex::decode(text)
+            .ok_or_else(|| Failure::usage("--seed: expected 64 hexadecimal digits"))?,
         None => {
             let mut seed = [0; 32];
             client_generator()?.fill_bytes(&mut seed);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Subcommand, ValueEnum};
+use septet_core::cli::{Exit, Report};
 use septet_core::seed::SeedTree;
 use septet_robust_stats::aggregate::{CountMatrix, checked_total};
 use septet_robust_stats::design::HashDesign;
@@ -17,9 +18,7 @@ use septet_robust_stats::wire::VERSION;
 use septet_robust_stats::{Gamma, Pmf, RobustStatsError};
 use serde_json::json;
 
-use crate::Ending;
-use crate::files;
-use crate::output::{Output, Report, percent};
+use crate::{files, usage};
 
 /// Default fractions of manipulated reports.
 const GAMMAS: [f64; 4] = [0.0, 0.001, 0.01, 0.05];
@@ -106,12 +105,11 @@ impl Classical {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let level = arguments.level;
-    ensure!(
-        level > 0.0 && level < 1.0,
-        "--level: expected a number in (0, 1), found {level}"
-    );
+    if !(level > 0.0 && level < 1.0) {
+        usage!("--level: expected a number in (0, 1), found {level}");
+    }
     let seed = SeedTree::new(arguments.seed).child("robust-stats test");
     // Every test runs for each gamma; simulated null distributions are shared.
     let given = if arguments.gamma.is_empty() {
@@ -147,8 +145,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             })?
         }
     };
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
 fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestReport]) -> Report {
@@ -156,8 +154,8 @@ fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestRepor
     let level = arguments.level;
     let sentence = match star {
         Some(star) => format!(
-            "rejected at level {level}, even if {} of the samples are manipulated",
-            percent(star)
+            "rejected at level {level}, even if {:.2} % of the samples are manipulated",
+            100.0 * star
         ),
         None => format!("not rejected at level {level}"),
     };
@@ -225,10 +223,9 @@ impl Data {
             let pmf = files::reference(&identity.reference, design.domain())?;
             return Ok(Self::Cells(Box::new(design), counts.matrix, pmf));
         }
-        ensure!(
-            identity.protocol.is_none(),
-            "--protocol: applies to the counts of a hash design only"
-        );
+        if !(identity.protocol.is_none()) {
+            usage!("--protocol: applies to the counts of a hash design only");
+        }
         let counts = read_counts(path)?;
         ensure!(
             !counts.labels.is_empty(),
@@ -264,7 +261,7 @@ impl Data {
         let (draws, level) = (arguments.draws, arguments.level);
         let (test, counts) = match self {
             Self::Cells(..) if reduced => {
-                bail!("--reduced: requires `label,count` lines, not the counts of a hash design")
+                usage!("--reduced: requires `label,count` lines, not the counts of a hash design")
             }
             Self::Cells(design, matrix, pmf) => {
                 let sizes = (0..design.groups()).map(|group| matrix.group_reports(group));
@@ -297,7 +294,7 @@ impl Data {
         seed: &SeedTree,
     ) -> anyhow::Result<Report> {
         let Self::Symbols(counts, pmf) = self else {
-            bail!("--statistic: requires `label,count` lines, not the counts of a hash design");
+            usage!("--statistic: requires `label,count` lines, not the counts of a hash design");
         };
         let statistic = classical.statistic();
         let total = checked_total(counts)?;
@@ -328,7 +325,7 @@ fn whole(path: &Path, counts: &Counts) -> anyhow::Result<Vec<u64>> {
     };
     let pairs = counts.labels.iter().zip(&counts.weights);
     let numbers: Vec<u64> = pairs.map(number).collect::<anyhow::Result<_>>()?;
-    checked_total(&numbers).with_context(|| path.display().to_string())?;
+    checked_total(&numbers).map_err(files::damaged(path))?;
     Ok(numbers)
 }
 
@@ -381,6 +378,6 @@ fn read_table(path: &Path) -> anyhow::Result<(Vec<u64>, usize)> {
         "{}: expected a table of counts, found an empty file",
         path.display()
     );
-    checked_total(&counts).with_context(|| path.display().to_string())?;
+    checked_total(&counts).map_err(files::damaged(path))?;
     Ok((counts, columns))
 }
