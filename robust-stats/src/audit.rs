@@ -1,7 +1,7 @@
-//! The exact privacy audit: the largest ratio of a message's probabilities under two values, as a
-//! fraction of integers, against rational bounds of `e^epsilon`.
+//! The exact privacy audit: the maximum ratio of a message's probabilities under two values, as a
+//! rational number, against rational bounds of `e^epsilon`.
 //!
-//! No floating-point number takes part in the verdict. The bounds of `e^epsilon` are computed here by
+//! The result does not depend on floating-point arithmetic. The bounds of `e^epsilon` are computed by
 //! the power series with a bounded remainder, independently of the code that chose the thresholds.
 //!
 //! ```
@@ -21,30 +21,30 @@ use crate::error::RobustStatsError;
 use crate::mechanism::{Channel, ExactProbability};
 use crate::parameter::Epsilon;
 
-/// The most messages that an audit enumerates.
-const MOST_MESSAGES: u64 = 1 << 16;
+/// Maximum number of enumerated messages.
+const MAX_MESSAGES: u64 = 1 << 16;
 
 /// Bounds of `e^epsilon` are multiples of `2^-SCALE`.
 const SCALE: u64 = 512;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditReport {
-    /// How many symbols and messages were enumerated.
+    /// Numbers of enumerated symbols and messages.
     pub enumerated: (usize, u64),
-    /// The largest ratio of the probabilities of a message under two symbols, rounded; infinite when
-    /// a message is possible under one and impossible under the other.
+    /// The maximum ratio of the probabilities of a message under two symbols, rounded; infinite if a
+    /// message is possible under one and impossible under the other.
     pub ratio: f64,
     /// Whether the ratio is at most `e^epsilon`, exactly.
     pub holds: bool,
-    /// Whether it is at least `e^epsilon (1 - 1e-9)`, exactly: no privacy is bought beyond what was
-    /// asked for.
+    /// Whether the ratio is at least `e^epsilon (1 - 1e-9)`, exactly: no accuracy is lost to more
+    /// privacy than required.
     pub tight: bool,
     /// Whether the probabilities of all messages sum to exactly 1 for every symbol.
     pub complete: bool,
 }
 
-/// A fraction of integers of any size.
+/// A rational number of arbitrary precision.
 #[derive(Clone)]
 struct Fraction {
     numerator: BigUint,
@@ -88,8 +88,9 @@ impl Fraction {
         }
     }
 
-    /// Rounded, from 60 leading bits of the quotient.
+    /// The nearest number by the 60 leading bits of the quotient.
     fn value(&self) -> f64 {
+        // Scale so that the quotient has at least 60 significant bits.
         let shift = 60 + self.denominator.bits();
         let quotient = (&self.numerator << shift) / &self.denominator;
         let drop = quotient.bits().saturating_sub(60);
@@ -109,13 +110,14 @@ pub fn audit(
     epsilon: Epsilon,
 ) -> Result<AuditReport, RobustStatsError> {
     let messages = channel.messages();
-    if messages > MOST_MESSAGES {
+    if messages > MAX_MESSAGES {
         return Err(RobustStatsError::parameter(
             "messages",
-            format!("at most {MOST_MESSAGES} to enumerate"),
+            format!("at most {MAX_MESSAGES} to enumerate"),
             messages,
         ));
     }
+    // 1. Enumerate all messages: their maximum probability ratio, and the sums of probabilities.
     let one = Fraction::of(&ExactProbability::one());
     let nothing = Fraction::of(&ExactProbability::zero());
     let mut sums = vec![nothing; domain];
@@ -128,37 +130,38 @@ pub fn audit(
         let mut extremes: Option<(&Fraction, &Fraction)> = None;
         for (sum, probability) in sums.iter_mut().zip(&probabilities) {
             *sum = sum.clone().plus(probability);
-            extremes = Some(
-                extremes.map_or((probability, probability), |(least, most)| {
-                    (
-                        if least.is_above(probability) {
-                            probability
-                        } else {
-                            least
-                        },
-                        if probability.is_above(most) {
-                            probability
-                        } else {
-                            most
-                        },
-                    )
-                }),
-            );
+            extremes = Some(extremes.map_or((probability, probability), |(min, max)| {
+                (
+                    if min.is_above(probability) {
+                        probability
+                    } else {
+                        min
+                    },
+                    if probability.is_above(max) {
+                        probability
+                    } else {
+                        max
+                    },
+                )
+            }));
         }
-        let Some((least, most)) = extremes else {
+        let Some((min, max)) = extremes else {
             continue;
         };
-        match (least.numerator.bits(), most.numerator.bits()) {
+        // A message that is impossible under all symbols never occurs; one that is impossible under
+        // some symbols only has an infinite ratio.
+        match (min.numerator.bits(), max.numerator.bits()) {
             (0, 0) => {}
             (0, _) => unbounded = true,
             _ => {
-                let ratio = most.divided_by(least);
+                let ratio = max.divided_by(min);
                 if ratio.is_above(&worst) {
                     worst = ratio;
                 }
             }
         }
     }
+    // 2. Compare with rational bounds of e^epsilon, each rounded against the claim.
     let (lower, upper) = exponential(epsilon.get());
     let almost = Fraction {
         numerator: &upper.numerator * 999_999_999_u64,
@@ -177,11 +180,12 @@ pub fn audit(
     })
 }
 
-/// A lower and an upper bound of `e^x`.
+/// A lower and an upper bound of `e^x`, multiples of `2^-SCALE`.
 fn exponential(x: f64) -> (Fraction, Fraction) {
     let one = BigUint::from(1_u8);
     let scale = &one << SCALE;
-    // x * 2^SCALE, exactly for all x from 2^-459; below, the upper bound is one step up.
+    // x * 2^SCALE, exact for x >= 2^-459; for smaller x the upper bound is one unit larger.
+    // Decompose the floating-point number, which is a dyadic rational.
     let bits = x.to_bits();
     let exponent = bits >> 52;
     let mantissa = BigUint::from(bits & ((1 << 52) - 1) | u64::from(exponent > 0) << 52);
@@ -199,11 +203,13 @@ fn exponential(x: f64) -> (Fraction, Fraction) {
     let (mut low_term, mut high_term) = (scale.clone(), scale.clone());
     let (mut low, mut high) = (scale.clone(), scale.clone());
     for n in 1_u64.. {
+        // Terms x^n / n!, rounded down for the lower bound and up for the upper bound.
         low_term = ((low_term * &fixed) >> SCALE) / n;
         high_term = ((high_term * &above) >> SCALE) / n + 1_u8;
         low += &low_term;
         high += &high_term;
-        // From here on terms halve at least, so that the rest is at most the last term.
+        // From here on each term is at most half the previous one, so the remainder is at most the
+        // last term.
         if n as f64 > 2.0 * x && high_term.bits() < 64 {
             break;
         }

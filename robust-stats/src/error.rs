@@ -1,4 +1,4 @@
-//! What can go wrong, and where.
+//! The error type.
 
 use alloc::string::String;
 
@@ -11,43 +11,43 @@ pub enum RobustStatsError {
     Parameter {
         /// The parameter.
         argument: &'static str,
-        /// What is allowed.
+        /// The allowed range.
         expected: String,
-        /// What was given.
+        /// The given value.
         found: String,
     },
-    /// Two things that belong together differ in a parameter.
+    /// Two objects that must agree differ in a parameter.
     #[error("{field} differs: {left} and {right}")]
     Mismatch {
-        /// The parameter in which they differ.
+        /// The parameter.
         field: &'static str,
-        /// Its value on the one side.
+        /// Its first value.
         left: String,
-        /// Its value on the other side.
+        /// Its second value.
         right: String,
     },
     /// Bytes do not follow their format.
     #[error("{format}, byte {offset}: expected {expected}, found {found}")]
     Decode {
-        /// The format that was being read.
+        /// The format.
         format: &'static str,
-        /// Where the reader stopped, in bytes from the beginning.
+        /// Offset in bytes from the start.
         offset: u64,
-        /// What the format asks for at this place.
+        /// What the format requires there.
         expected: String,
-        /// What stood there.
+        /// What was read instead.
         found: String,
     },
     /// A line of a text file does not follow its format.
     #[error("{path}, line {line}: expected {expected}, found {found}")]
     Line {
-        /// The file, as it was named.
+        /// The file.
         path: String,
         /// The line, from 1.
         line: u64,
-        /// What the format asks for on this line.
+        /// What the format requires on this line.
         expected: String,
-        /// What stood there.
+        /// What was read instead.
         found: String,
     },
     /// A file could not be opened or read. The cause is the error's source.
@@ -56,13 +56,13 @@ pub enum RobustStatsError {
     File {
         /// The file.
         path: std::path::PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
 impl RobustStatsError {
-    /// Two things that should share a parameter.
+    /// [`RobustStatsError::Mismatch`] from displayable values.
     pub(crate) fn mismatch(
         field: &'static str,
         left: impl core::fmt::Display,
@@ -75,7 +75,7 @@ impl RobustStatsError {
         }
     }
 
-    /// A parameter that is outside its range.
+    /// [`RobustStatsError::Parameter`] from displayable values.
     pub(crate) fn parameter(
         argument: &'static str,
         expected: impl Into<String>,

@@ -1,42 +1,45 @@
-//! Which distribution do the values of many clients follow, when some of the clients lie?
+//! Estimation and testing of the distribution of clients' values under manipulation attacks.
 //!
-//! Every client holds one value out of a domain of `k` symbols and sends one message: the value
-//! itself, a few bits of it, or a randomized form that keeps it private. A fraction `gamma` of the
-//! messages may be replaced by whoever knows the protocol and sees all messages. This crate holds
-//! both ends: a client library that privatizes or compresses a value, and a server library that
-//! aggregates, estimates and tests, with a stated bound on what the liars can do. The bounds are
-//! those of J. Acharya, Z. Sun, H. Zhang, "Robust Testing and Estimation under Manipulation Attacks"
-//! (ICML 2021), derived anew with constants and checked by experiment.
+//! Every client holds one of `k` symbols and sends one message: the symbol itself, a few bits, or a
+//! locally private randomization. An adversary that knows the protocol and sees all messages may replace
+//! a fraction `gamma` of them. This crate implements both ends: a client library that privatizes or
+//! compresses a value, and a server library that aggregates, estimates and tests, with stated bounds on
+//! the effect of manipulation. The bounds are those of J. Acharya, Z. Sun, H. Zhang, "Robust Testing and
+//! Estimation under Manipulation Attacks" (ICML 2021), rederived with constants and verified by
+//! experiment.
 //!
 //! All distances are in total variation, half the sum of absolute differences.
 //!
-//! # The principal types
+//! # Main types
 //!
 //! * A [`HashDesign`](design::HashDesign) is the robust protocol: the *server* assigns each client one
-//!   of many random partitions of the domain, and the client answers with the cell of its value,
-//!   randomized if it is to be private. A [`GroupClient`](design::GroupClient) is the client's side,
-//!   a [`DesignAggregator`](aggregate::DesignAggregator) the server's.
-//! * A [`Mechanism`](mechanism::Mechanism) is any other way of encoding a value: randomized response,
-//!   unary encodings, subset selection, local hashing, Hadamard response, RAPPOR, count-mean sketches.
-//!   [`Aggregate`](aggregate::Aggregate) counts the reports of any of them.
+//!   of many random partitions of the domain, and the client reports the cell of its value, optionally
+//!   randomized. A [`GroupClient`](design::GroupClient) is the client side, a
+//!   [`DesignAggregator`](aggregate::DesignAggregator) the server side.
+//! * A [`Mechanism`](mechanism::Mechanism) is any other encoding of a value: randomized response, unary
+//!   encodings, subset selection, local hashing, Hadamard response, RAPPOR, count-mean sketches.
+//!   [`Aggregate`](aggregate::Aggregate) counts its reports.
 //! * A [`Decoder`](decode::Decoder) turns counts into an [`Estimate`](decode::Estimate): masses with
-//!   standard errors, a bound on manipulation, and a certified lower bound on how many reports lie.
+//!   standard errors, a bound on the shift by manipulation, and a certified lower bound on the fraction
+//!   of manipulated reports.
 //!
 //! # From clients to an estimate
 //!
 //! ```
 //! use septet_robust_stats::aggregate::DesignAggregator;
-//! use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation};
-//! use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient, HashDesign};
+//! use septet_robust_stats::decode::{Decoder, Observation};
+//! use septet_robust_stats::design::{
+//!     Assignment, DesignMatrix, DesignParameters, DesignReport, GroupClient, HashDesign,
+//! };
 //! use septet_robust_stats::mechanism::client_generator_from_seed;
 //! use septet_robust_stats::{Epsilon, Gamma};
 //!
-//! // Public: 20 symbols in 2 cells, and epsilon 3. Secret: the key by which clients get their groups.
+//! // Public: 20 symbols in 2 cells, epsilon 3. Secret: the key that assigns clients to groups.
 //! let design = DesignParameters::new(20, 2, [7; 32])?.with_epsilon(Epsilon::new(3.0)?)?;
 //! let assignment = Assignment::new([1; 16], &design);
-//! let mut server = DesignAggregator::new(design.clone(), assignment)?.remembering_clients();
+//! let mut server = DesignAggregator::new(design.clone(), assignment)?.with_duplicate_detection();
 //!
-//! // In production each client has a generator from `client_generator()`.
+//! // In production each client uses a generator from `client_generator()`.
 //! let mut rng = client_generator_from_seed([3; 32]);
 //! for number in 0..40_000_usize {
 //!     let name = number.to_le_bytes();
@@ -49,29 +52,28 @@
 //! let observation = Observation::from_counts(&matrix, &server.counts().matrix)?;
 //! let estimate = Decoder::default().decode(&matrix, &observation, Gamma::new(0.01)?)?;
 //! assert!((estimate.masses[0] - 0.2).abs() < 0.08);
-//! // What one client in a hundred could have done, and that nobody was caught.
+//! // The maximum shift by 1 % of corrupted clients, and no detected manipulation.
 //! assert!(estimate.manipulation_bound.is_some_and(|bound| bound < 0.5));
-//! assert_eq!(estimate.gamma_lower, 0.0);
+//! assert_eq!(estimate.gamma_lower_bound, 0.0);
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 //!
 //! # Why the server assigns the partition
 //!
-//! A client that may choose its own hash function, or its own column of a Hadamard matrix, moves an
-//! estimate by about `k / epsilon` times its share; one that was assigned a random partition by about
-//! `sqrt(k) / epsilon` times (the claims Q7 of the package `septet-robust-stats-reproduce`). So the
-//! aggregator rejects a report for another group instead of counting it there, the key of the
-//! assignment stays with the server, and the partitions are random and not algebraic: one row of a
-//! Hadamard matrix can be taken over.
+//! A client that chooses its own hash function or column of a Hadamard matrix shifts an estimate by
+//! about `k / epsilon` times its share; one with an assigned random partition by about
+//! `sqrt(k) / epsilon` times (claims Q7 of the package `septet-robust-stats-reproduce`). Therefore the
+//! aggregator rejects reports for other groups, the assignment key is secret to the server, and the
+//! partitions are random, not algebraic: an adversary could take over one row of a Hadamard matrix.
 //!
-//! # A finding that survives liars
+//! # Robust tests
 //!
 //! ```
 //! use septet_core::seed::SeedTree;
 //! use septet_robust_stats::testing::{IdentityTest, Statistic, ClassicalTest};
 //! use septet_robust_stats::{Gamma, Pmf};
 //!
-//! // 20 000 clients, 2 000 equally frequent symbols; 200 liars all name the first symbol.
+//! // 20 000 clients, 2 000 equally frequent symbols; 200 corrupted clients report the first symbol.
 //! let uniform = Pmf::uniform(2_000)?;
 //! let mut counts = vec![10_u64; 2_000];
 //! counts[0] += 200;
@@ -79,18 +81,18 @@
 //! let seed = SeedTree::new(1);
 //! let test = IdentityTest::new(&uniform, 20_000, 999, &seed)?;
 //! let report = test.run(&counts, Gamma::new(0.01)?, 0.05)?;
-//! assert!(report.robust_p_value > 0.05, "200 lies explain it");
+//! assert!(report.robust_p_value > 0.05, "explained by 200 manipulated samples");
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 //!
-//! [`planner::plan`] says beforehand how many clients an error needs, or that no number of them is
-//! enough; [`attack`] holds the adversaries, to try a pipeline of one's own.
+//! [`planner::plan`] computes the number of clients for a target error, or states that no number is
+//! sufficient. [`attack`] contains adversaries for testing a pipeline.
 //!
 //! # Features
 //!
-//! `std` (default) is the server; without it there is the client alone, for targets that have `alloc`
-//! but no `std`. `audit` compares every mechanism's exact message probabilities with `e^epsilon`,
-//! `cli` is the program `robust-stats`.
+//! `std` (default) is the server; without it the crate contains the client only, for targets with `alloc`
+//! but no `std`. `audit` compares the exact message probabilities of every mechanism with `e^epsilon`;
+//! `cli` builds the program `robust-stats`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -1,9 +1,9 @@
-//! Parameters that cannot be wrong once they are there.
+//! Validated parameters.
 
 use crate::error::RobustStatsError;
 
-/// The privacy parameter of local differential privacy: no message is more than `e^epsilon` times as
-/// likely under one value as under another. Positive and finite.
+/// The privacy parameter of local differential privacy: the probability of any message differs by at
+/// most a factor `e^epsilon` between two values. Positive and finite.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Epsilon(f64);
 
@@ -23,7 +23,7 @@ impl Epsilon {
         }
     }
 
-    /// The number.
+    /// The value.
     #[must_use]
     pub fn get(self) -> f64 {
         self.0
@@ -37,27 +37,27 @@ pub struct Gamma(f64);
 impl Gamma {
     /// # Errors
     ///
-    /// When `gamma` is outside `[0, 0.5)`: a manipulated majority can say anything.
+    /// When `gamma` is outside `[0, 0.5)`: nothing can be said under a manipulated majority.
     pub fn new(gamma: f64) -> Result<Self, RobustStatsError> {
         if (0.0..0.5).contains(&gamma) {
             Ok(Self(gamma))
         } else {
             Err(RobustStatsError::parameter(
                 "gamma",
-                "at least 0 and below 0.5",
+                "a number in [0, 0.5)",
                 gamma,
             ))
         }
     }
 
-    /// The number.
+    /// The value.
     #[must_use]
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// How many of `messages` messages may be manipulated: `floor(gamma * messages)`. A product that
-    /// rounding has put just below a whole number counts as that number: 0.29 of 100 is 29.
+    /// Number of messages that may be manipulated: `floor(gamma * messages)`. A product just below an
+    /// integer by rounding counts as that integer: 0.29 of 100 is 29.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,16 +1,16 @@
-//! Draws of what the server sees, without the messages of single clients.
+//! Simulation of the server's counts without individual messages.
 //!
-//! Clients of one group are exchangeable, so their counts hold all that their messages say; drawing
-//! the counts costs as much for a million clients as for a thousand.
+//! Clients of one group are exchangeable, so counts are a sufficient statistic. Sampling them takes the
+//! same time for a thousand clients as for a million.
 
 use rand::Rng;
 
 use crate::aggregate::CountMatrix;
-use crate::decode::DesignMatrix;
+use crate::design::DesignMatrix;
 use crate::distribution::{MultinomialSampler, Pmf};
 use crate::error::RobustStatsError;
 
-/// The counts of a design when `users` clients draw their values from `pmf` and nobody lies. Groups
+/// The counts of a design when `users` clients draw their values from `pmf` without manipulation. Groups
 /// differ in size by at most one. O(groups times (cells + symbols)).
 ///
 /// # Errors
@@ -29,7 +29,7 @@ pub fn sample_counts<R: Rng + ?Sized>(
             matrix.symbols(),
         ));
     }
-    let law = matrix.message_law(pmf.masses());
+    let law = matrix.message_distribution(pmf.masses());
     let groups = matrix.groups();
     let mut counts = CountMatrix::new(groups, matrix.cells());
     for (group, law) in law.chunks_exact(matrix.cells()).enumerate() {
@@ -40,15 +40,15 @@ pub fn sample_counts<R: Rng + ?Sized>(
     Ok(counts)
 }
 
-/// How many of `users` clients are in a group when groups are as even as they can be.
+/// The size of a group if `users` clients are distributed as evenly as possible.
 #[must_use]
 pub fn group_size(users: u64, groups: usize, group: usize) -> u64 {
     let groups = groups as u64;
     users / groups + u64::from((group as u64) < users % groups)
 }
 
-/// How many of each symbol are among `draws` drawn without replacement. O(symbols + standard
-/// deviations of the counts).
+/// Samples the counts of `draws` draws without replacement (multivariate hypergeometric). O(symbols +
+/// standard deviations of the counts).
 pub(crate) fn draw_without_replacement<R: Rng + ?Sized>(
     population: &[u64],
     draws: u64,
@@ -64,8 +64,8 @@ pub(crate) fn draw_without_replacement<R: Rng + ?Sized>(
     }
 }
 
-/// How many marked ones are among `draws` drawn without replacement out of `population`, of which
-/// `marked` are marked. By inversion from the mode outwards: exact up to the rounding of the
+/// A hypergeometric number: marked items among `draws` draws without replacement from `population`
+/// items, `marked` of them marked. By inversion from the mode outwards: exact up to rounding of the
 /// probabilities, which is below 1e-3 for populations up to 10^12 and grows with them.
 fn hypergeometric<R: Rng + ?Sized>(population: u64, marked: u64, draws: u64, rng: &mut R) -> u64 {
     let unmarked = population - marked;
@@ -79,14 +79,16 @@ fn hypergeometric<R: Rng + ?Sized>(population: u64, marked: u64, draws: u64, rng
         use statrs::function::gamma::ln_gamma;
         ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
     };
+    // The probability of the mode by log-gamma; the others follow by their ratios.
     let h = mode as f64;
     let at_mode = (ln_choose(k, h) + ln_choose(n - k, d - h) - ln_choose(n, d)).exp();
-    // The probability of `h + 1` over that of `h`.
+    // P(h + 1) / P(h).
     let ratio = |h: u64| {
         let h = h as f64;
         (k - h) * (d - h) / ((h + 1.0) * (n - k - d + h + 1.0))
     };
     loop {
+        // Inversion, visiting values alternately above and below the mode.
         let mut left = rng.random::<f64>() - at_mode;
         if left < 0.0 {
             return mode;
@@ -114,11 +116,11 @@ fn hypergeometric<R: Rng + ?Sized>(population: u64, marked: u64, draws: u64, rng
                 break;
             }
         }
-        // Rounding left a sliver of mass: once in about 1e12 draws it is drawn again.
+        // Rounding left some probability uncovered, about 1e-12: draw again.
     }
 }
 
-/// The matrix of a central protocol: one group, in which every symbol is its own cell.
+/// The matrix of the central protocol: one group in which every symbol is its own cell.
 ///
 /// # Errors
 ///

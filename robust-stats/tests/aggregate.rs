@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use septet_core::seed::SeedTree;
 use septet_robust_stats::aggregate::{
-    Aggregate, Countable, DesignAggregator, FrequencyOracle, MOST_REPORTS, Reject,
-    RejectStatistics, checked_total,
+    Aggregate, Countable, DesignAggregator, FrequencyOracle, MAX_REPORTS, RejectCounts,
+    RejectReason, checked_total,
 };
 use septet_robust_stats::design::{
     Assignment, DesignParameters, DesignReport, DesignTag, GroupClient,
@@ -109,29 +109,29 @@ fn variances_are_those_of_the_formulas() {
 #[test]
 fn totals_are_those_of_reports() {
     assert_eq!(checked_total(&[]).unwrap(), 0);
-    assert_eq!(checked_total(&[MOST_REPORTS, 0]).unwrap(), MOST_REPORTS);
-    for wrong in [[MOST_REPORTS, 1], [u64::MAX, 1], [1 << 63, 1 << 63]] {
+    assert_eq!(checked_total(&[MAX_REPORTS, 0]).unwrap(), MAX_REPORTS);
+    for wrong in [[MAX_REPORTS, 1], [u64::MAX, 1], [1 << 63, 1 << 63]] {
         assert!(checked_total(&wrong).is_err(), "{wrong:?}");
     }
-    let mut rejected = RejectStatistics::from_counts([u64::MAX; 8]);
-    rejected.add(Reject::Range);
+    let mut rejected = RejectCounts::from_counts([u64::MAX; 8]);
+    rejected.add(RejectReason::Range);
     assert_eq!(rejected.total(), u64::MAX);
 }
 
-// Counts come from files: what no clients can have sent is refused before a sum overflows.
+// Counts come from files: what no clients can have sent is rejected before a sum overflows.
 #[test]
 fn counts_that_no_reports_give_are_refused() {
     fn check<M: FrequencyOracle>(mechanism: &M, honest: &M::Report) {
         let mut aggregate = Aggregate::new(mechanism.clone());
         aggregate.push(honest).expect("an honest report");
         let from = |reports, counts| {
-            let rejected = RejectStatistics::default();
+            let rejected = RejectCounts::default();
             Aggregate::from_counts(mechanism.clone(), reports, counts, rejected)
         };
         assert!(from(1, aggregate.counts()).is_ok());
         let slots = mechanism.slots();
-        assert!(from(MOST_REPORTS + 1, vec![0; slots]).is_err());
-        assert!(from(MOST_REPORTS, vec![MOST_REPORTS; slots]).is_err());
+        assert!(from(MAX_REPORTS + 1, vec![0; slots]).is_err());
+        assert!(from(MAX_REPORTS, vec![MAX_REPORTS; slots]).is_err());
         assert!(from(1, vec![0; slots]).is_err());
         assert!(from(1, vec![2; slots]).is_err());
     }
@@ -183,7 +183,7 @@ fn the_smallest_epsilon_gives_finite_estimates() {
         );
         assert!(mechanism.variance(&masses, 0, 20).is_finite(), "{name}");
     }
-    let e = Epsilon::new(SMALLEST_EPSILON).unwrap();
+    let e = Epsilon::new(MIN_EPSILON).unwrap();
     let k = 1_000;
     check("GRR", &RandomizedResponse::new(k, e).unwrap());
     check("SUE", &UnaryEncoding::symmetric(k, e).unwrap());
@@ -194,7 +194,7 @@ fn the_smallest_epsilon_gives_finite_estimates() {
     let shape = SketchShape::new(k, 4, 16, 1).unwrap();
     check("CMS", &CountMeanSketch::new(shape, e).unwrap());
     check("HCMS", &HadamardCountMeanSketch::new(shape, e).unwrap());
-    let below = Epsilon::new(SMALLEST_EPSILON / 2.0).unwrap();
+    let below = Epsilon::new(MIN_EPSILON / 2.0).unwrap();
     assert!(RandomizedResponse::new(k, below).is_err());
     assert!(UnaryEncoding::symmetric(k, below).is_err());
     assert!(UnaryEncoding::optimized(k, below).is_err());
@@ -246,34 +246,34 @@ fn rappor_counts_are_debiased() {
         cohort: 4,
         bits: BitVector::zeros(32),
     };
-    assert_eq!(aggregate.push(&stranger), Err(Reject::Range));
+    assert_eq!(aggregate.push(&stranger), Err(RejectReason::Range));
 }
 
 #[test]
 fn out_of_range_reports_are_rejected_and_counted() {
     let e = Epsilon::new(1.0).unwrap();
     let mut response = Aggregate::new(RandomizedResponse::new(5, e).unwrap());
-    assert_eq!(response.push(&5), Err(Reject::Range));
+    assert_eq!(response.push(&5), Err(RejectReason::Range));
     assert_eq!(response.push(&4), Ok(()));
     let mut subset = Aggregate::new(SubsetSelection::new(8, e).unwrap());
-    assert_eq!(subset.push(&BitVector::zeros(8)), Err(Reject::Range));
+    assert_eq!(subset.push(&BitVector::zeros(8)), Err(RejectReason::Range));
     let mut unary = Aggregate::new(UnaryEncoding::optimized(8, e).unwrap());
-    assert_eq!(unary.push(&BitVector::zeros(9)), Err(Reject::Range));
+    assert_eq!(unary.push(&BitVector::zeros(9)), Err(RejectReason::Range));
     let hashing = LocalHashing::new(8, e).unwrap();
     let mut olh = Aggregate::new(hashing);
     assert_eq!(
         olh.push(&HashedCell { seed: 1, cell: 4 }),
-        Err(Reject::Range)
+        Err(RejectReason::Range)
     );
     let mut flh = Aggregate::new(hashing.with_family(10).unwrap());
     assert_eq!(
         flh.push(&HashedCell { seed: 10, cell: 0 }),
-        Err(Reject::Range)
+        Err(RejectReason::Range)
     );
     assert_eq!(flh.push(&HashedCell { seed: 9, cell: 0 }), Ok(()));
     let mut hadamard = Aggregate::new(HadamardResponse::new(5, e).unwrap());
-    assert_eq!(hadamard.push(&1_000), Err(Reject::Range));
-    assert_eq!(response.rejected().get(Reject::Range), 1);
+    assert_eq!(hadamard.push(&1_000), Err(RejectReason::Range));
+    assert_eq!(response.rejected().get(RejectReason::Range), 1);
     assert_eq!((response.reports(), response.rejected().total()), (1, 1));
     // Another mechanism does not merge.
     let other = Aggregate::new(RandomizedResponse::new(6, e).unwrap());
@@ -315,7 +315,7 @@ fn reports_are_counted_where_they_belong_only() {
     let assignment = Assignment::new([9; 16], &parameters);
     let mut aggregator = DesignAggregator::new(parameters, assignment)
         .unwrap()
-        .remembering_clients();
+        .with_duplicate_detection();
     let mut rng = SeedTree::new(1).rng();
     let group = assignment.group(b"anna");
     let client = GroupClient::new(&parameters, group).unwrap();
@@ -326,33 +326,36 @@ fn reports_are_counted_where_they_belong_only() {
         ..report
     };
     let wrong = [
-        (DesignReport { epoch: 8, ..report }, Reject::Epoch),
+        (DesignReport { epoch: 8, ..report }, RejectReason::Epoch),
         (
             DesignReport {
                 design: DesignTag([0; 8]),
                 ..report
             },
-            Reject::Design,
+            RejectReason::Design,
         ),
-        (DesignReport { cell: 4, ..report }, Reject::Range),
+        (DesignReport { cell: 4, ..report }, RejectReason::Range),
         (
             DesignReport {
                 group: 20,
                 ..report
             },
-            Reject::Range,
+            RejectReason::Range,
         ),
-        (other_group, Reject::Group),
+        (other_group, RejectReason::Group),
     ];
-    let mut expected = RejectStatistics::default();
+    let mut expected = RejectCounts::default();
     for (report, reason) in wrong {
         assert_eq!(aggregator.push(b"anna", &report), Err(reason));
         expected.add(reason);
         assert_eq!(aggregator.counts().rejected, expected, "{reason}");
     }
-    assert_eq!(expected.get(Reject::Range), 2);
+    assert_eq!(expected.get(RejectReason::Range), 2);
     assert_eq!(aggregator.push(b"anna", &report), Ok(()));
-    assert_eq!(aggregator.push(b"anna", &report), Err(Reject::Duplicate));
+    assert_eq!(
+        aggregator.push(b"anna", &report),
+        Err(RejectReason::Duplicate)
+    );
     assert_eq!(aggregator.counts().matrix.reports(), 1);
     assert_eq!(aggregator.counts().rejected.total(), 6);
 

@@ -11,8 +11,8 @@ use septet_robust_stats::attack::{
     RandomItem, RandomReport, Replay, RowTakeover, SameMessage, SignAlign, ThresholdWalk,
     WrongGroup, attack, inject,
 };
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation, Projection};
-use septet_robust_stats::design::{DesignParameters, HashDesign};
+use septet_robust_stats::decode::{Decoder, Observation, Projection};
+use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::simulate::{central, sample_counts};
 use septet_robust_stats::{Gamma, Pmf};
 
@@ -267,7 +267,7 @@ fn coupled_messages_follow_the_target() {
     let mut rng = SeedTree::new(4).rng();
     let shift = PlantedShift::search(&matrix, &truth, 0.02, 20, &mut rng).unwrap();
     assert!(shift.shift > 0.04 && shift.cost <= 0.02, "{shift:?}");
-    let law = matrix.message_law(shift.target.masses());
+    let law = matrix.message_distribution(shift.target.masses());
     let users = 640_000;
     let mut rejected = 0;
     let mut most = 0;

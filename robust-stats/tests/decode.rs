@@ -7,10 +7,10 @@ use septet_robust_stats::aggregate::CountMatrix;
 use septet_robust_stats::attack::{
     Adversary, MaxCoupling, MaximalGain, PlantedShift, RandomReport, SameMessage, SignAlign, attack,
 };
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation};
-use septet_robust_stats::design::{DesignParameters, HashDesign};
-use septet_robust_stats::planner::{learning_bound, learning_error};
+use septet_robust_stats::decode::{Decoder, Observation};
+use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::simulate::{central, sample_counts};
+use septet_robust_stats::theory::learning::{expected_error, manipulation_bound};
 use septet_robust_stats::{Epsilon, Gamma, Pmf};
 
 fn gamma(gamma: f64) -> Gamma {
@@ -37,7 +37,7 @@ fn exact_frequencies_give_the_distribution_back() {
     let truth = Pmf::zipf(20, 1.0).unwrap();
     for (cells, epsilon) in [(2, None), (4, None), (4, Some(1.0)), (20, None), (32, None)] {
         let matrix = design(20, cells, epsilon);
-        let law = matrix.message_law(truth.masses());
+        let law = matrix.message_distribution(truth.masses());
         let observation = Observation::from_frequencies(&matrix, law, 1e12).unwrap();
         for (name, decoder) in Decoder::all() {
             // These change exact estimates on purpose or are biased for a fixed design.
@@ -59,7 +59,7 @@ fn exact_frequencies_give_the_distribution_back() {
                 1e-4
             };
             assert!(error < tolerance, "{name}, {cells} cells: {error}");
-            assert!(estimate.gamma_lower == 0.0);
+            assert!(estimate.gamma_lower_bound == 0.0);
         }
     }
 }
@@ -248,7 +248,7 @@ fn the_certificate_hardly_ever_accuses_too_much() {
                         .decode(&matrix, &observation, gamma(fraction))
                         .unwrap();
                     runs += 1;
-                    wrong += u32::from(estimate.gamma_lower > fraction);
+                    wrong += u32::from(estimate.gamma_lower_bound > fraction);
                 }
             }
         }
@@ -276,14 +276,14 @@ fn the_certificate_notices_attacks_that_leave_the_model() {
             .unwrap();
         println!(
             "{fraction}: {} residual {}",
-            estimate.gamma_lower, estimate.residual
+            estimate.gamma_lower_bound, estimate.residual
         );
         assert!(
-            estimate.gamma_lower >= 0.5 * fraction,
+            estimate.gamma_lower_bound >= 0.5 * fraction,
             "{fraction}: {}",
-            estimate.gamma_lower
+            estimate.gamma_lower_bound
         );
-        assert!(estimate.gamma_lower <= fraction);
+        assert!(estimate.gamma_lower_bound <= fraction);
     }
 }
 
@@ -309,8 +309,8 @@ fn errors_stay_below_the_guarantee_and_come_near_it() {
     {
         let matrix = design(symbols, cells, epsilon);
         let private = epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap());
-        let bound = learning_bound(gamma(fraction), symbols, cells, matrix.groups(), private);
-        let noise = learning_error(symbols, cells, matrix.groups(), private, users as f64, 0.0);
+        let bound = manipulation_bound(gamma(fraction), symbols, cells, matrix.groups(), private);
+        let noise = expected_error(symbols, cells, matrix.groups(), private, users as f64, 0.0);
         let guarantee = noise + 2.0 * bound;
         for truth in [
             Pmf::uniform(symbols).unwrap(),

@@ -111,7 +111,7 @@ fn message_laws_are_the_law_of_messages() {
         .unwrap();
     let design = HashDesign::new(parameters).unwrap();
     let masses = [0.5, 0.25, 0.125, 0.125, 0.0, 0.0];
-    let law = design.message_law(2, &masses).unwrap();
+    let law = design.message_distribution(2, &masses).unwrap();
     assert!((law.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     let client = GroupClient::new(&parameters, 2).unwrap();
     let mut rng = SeedTree::new(4).rng();
@@ -125,7 +125,7 @@ fn message_laws_are_the_law_of_messages() {
     for (count, probability) in counts.iter().zip(&law) {
         assert!((f64::from(*count) / 80_000.0 - probability).abs() < 0.01);
     }
-    assert!(design.message_law(2, &[1.0]).is_err());
+    assert!(design.message_distribution(2, &[1.0]).is_err());
 }
 
 // Dossier statement D3: a random sign vector keeps sqrt(2 (L-1) / (pi k)) of its length, so that the

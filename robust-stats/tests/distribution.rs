@@ -127,7 +127,7 @@ fn loaders_split_at_the_last_comma_and_name_the_line() {
     let counts = read_counts(good.path()).unwrap();
     assert_eq!(counts.labels, ["firefox,59", "chrome,100"]);
     assert_eq!(counts.weights, [0.25, 0.75]);
-    assert_eq!(counts.at_least(0.5).labels, ["chrome,100"]);
+    assert_eq!(counts.with_min_weight(0.5).labels, ["chrome,100"]);
     assert!((counts.pmf().unwrap().masses()[1] - 0.75).abs() < 1e-12);
 
     for (text, at) in [
@@ -170,7 +170,7 @@ fn real_files_have_the_stated_sizes() {
     let emoji = read_counts(&folder.join("emoji_misskey_io.csv")).unwrap();
     assert_eq!(emoji.labels.len(), 25_806);
     assert_eq!(emoji.weights.iter().sum::<f64>(), 2_735_097.0);
-    assert_eq!(emoji.at_least(1_000.0).labels.len(), 372);
+    assert_eq!(emoji.with_min_weight(1_000.0).labels.len(), 372);
     let country = read_column(&folder.join("adult.data"), 13).unwrap();
     assert_eq!(country.labels.len(), 42);
     assert_eq!(country.weights.iter().sum::<f64>(), 32_561.0);

@@ -9,7 +9,8 @@ use clarabel::solver::{
 use rand::Rng;
 use rand::seq::SliceRandom;
 use septet_core::seed::SeedTree;
-use septet_robust_stats::decode::{DesignMatrix, MinL1Options, min_l1};
+use septet_robust_stats::decode::{MinL1Options, min_l1};
+use septet_robust_stats::design::DesignMatrix;
 
 struct Instance {
     matrix: DesignMatrix,
@@ -127,9 +128,9 @@ fn optimum(instance: &Instance) -> f64 {
 #[test]
 fn the_optimum_is_that_of_a_linear_program() {
     let options = MinL1Options {
-        relative_gap: 5e-4,
-        gap_of_noise: 0.0,
-        iterations: 200_000,
+        relative_tolerance: 5e-4,
+        noise_tolerance: 0.0,
+        max_iterations: 200_000,
     };
     for number in 0..50 {
         let instance = instance(number);

@@ -5,9 +5,9 @@
 use rand::Rng;
 use septet_core::seed::SeedTree;
 use septet_robust_stats::attack::{Adversary, MaxCoupling, PlantedShift, attack};
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation};
-use septet_robust_stats::design::{DesignParameters, HashDesign};
-use septet_robust_stats::planner::{Constraint, Plan, Request, Task, Verdict, plan};
+use septet_robust_stats::decode::{Decoder, Observation};
+use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
+use septet_robust_stats::planner::{Constraint, Feasibility, Plan, Request, Task, plan};
 use septet_robust_stats::simulate::{central, sample_counts};
 use septet_robust_stats::testing::{ExactPmf, IdentityTest};
 use septet_robust_stats::{Epsilon, Gamma, Pmf};
@@ -37,7 +37,7 @@ fn predicted_errors_are_those_of_simulations() {
     let mut rng = seed.rng();
     let mut checked = 0;
     while checked < 20 {
-        // With fewer symbols the planner asks for too many users: see `learning_error`.
+        // With fewer symbols the planner asks for too many users: see `expected_error`.
         let symbols = rng.random_range(48..=256_usize);
         let constraint = match rng.random_range(0..3) {
             0 => Constraint::Central,
@@ -53,7 +53,7 @@ fn predicted_errors_are_those_of_simulations() {
             gamma,
             target,
         };
-        let Verdict::Feasible(plan) = plan(&request).unwrap() else {
+        let Feasibility::Feasible(plan) = plan(&request).unwrap() else {
             continue;
         };
         if plan.cells >= symbols && constraint != Constraint::Central {
@@ -145,7 +145,7 @@ fn a_planned_test_has_its_power() {
             gamma,
             target,
         };
-        let Verdict::Feasible(plan) = plan(&request).unwrap() else {
+        let Feasibility::Feasible(plan) = plan(&request).unwrap() else {
             panic!("{request:?}");
         };
         let uniform = Pmf::uniform(symbols).unwrap();
@@ -177,9 +177,9 @@ fn a_planned_test_has_its_power() {
                 let far = Pmf::paninski(symbols, target, &mut rng).unwrap();
                 for (which, truth) in [&uniform, &far].into_iter().enumerate() {
                     let counts = sample_counts(&matrix, truth, plan.users, &mut rng).unwrap();
-                    // The plan pays for liars who work against it: the worst of them lower the
+                    // The plan pays for corrupted clients that work against it: the worst of them lower the
                     // statistic by their share, and the test takes off as much again. Honest
-                    // clients of the reference are not helped by liars.
+                    // clients of the reference are not helped by corrupted clients.
                     let liars = if which == 0 { 1.0 } else { 2.0 };
                     let taken = Gamma::new(liars * gamma.get()).unwrap();
                     let report = test.run_groups(&counts, taken, 0.05).unwrap();

@@ -51,7 +51,7 @@ fn every_mechanism_keeps_its_epsilon_exactly() {
                 }
             }
             let shape = SketchShape::new(k, 2, 4, 11).unwrap();
-            let alike = (0..k).all(|x| shape.place(0, x) == shape.place(0, 0));
+            let alike = (0..k).all(|x| shape.bucket(0, x) == shape.bucket(0, 0));
             let sketch = CountMeanSketch::new(shape, epsilon).unwrap();
             check("CMS", &sketch, k, epsilon, alike);
             let sketch = HadamardCountMeanSketch::new(shape, epsilon).unwrap();
@@ -66,23 +66,23 @@ fn every_mechanism_keeps_its_epsilon_exactly() {
 // disjoint filters.
 #[test]
 fn rappor_keeps_the_epsilon_that_it_states() {
-    for (hashes, chances) in [
+    for (hashes, probabilities) in [
         (1, [0.25, 0.75, 0.0]),
         (2, [0.25, 0.75, 0.5]),
         (1, [0.5, 0.75, 0.25]),
         (2, [0.1, 0.6, 0.125]),
     ] {
-        let rappor = Rappor::new(8, hashes, 1, chances).unwrap();
+        let rappor = Rappor::new(8, hashes, 1, probabilities).unwrap();
         // One step up: the stated number is a rounded logarithm.
         let stated = Epsilon::new(rappor.report_epsilon() * (1.0 + 1e-14)).unwrap();
         let report = audit(&rappor, 8, stated).unwrap();
         assert!(
             report.holds && report.complete,
-            "{hashes} {chances:?}: {report:?}"
+            "{hashes} {probabilities:?}: {report:?}"
         );
         assert!(
             report.tight || hashes > 1,
-            "{hashes} {chances:?}: {report:?}"
+            "{hashes} {probabilities:?}: {report:?}"
         );
     }
 }
@@ -213,17 +213,17 @@ fn subsets_are_uniform_beyond_one_word() {
         }
         let support = subset.support();
         for (x, &count) in counts.iter().enumerate() {
-            let chance = if x == 3 { support.own } else { support.other };
-            let spread = (f64::from(draws) * chance * (1.0 - chance)).sqrt();
-            let deviation = (f64::from(count) - f64::from(draws) * chance) / spread;
+            let probability = if x == 3 { support.own } else { support.other };
+            let spread = (f64::from(draws) * probability * (1.0 - probability)).sqrt();
+            let deviation = (f64::from(count) - f64::from(draws) * probability) / spread;
             assert!(deviation.abs() < 5.0, "{k} {epsilon} {x}: {deviation}");
         }
         // Two others together: (w-1)(w-2) or w (w-1) out of (k-1)(k-2), by whether the own one is in.
         let (w, others) = (subset.size() as f64, (k - 1) as f64 * (k - 2) as f64);
-        let chance = support.own * (w - 1.0) * (w - 2.0) / others
+        let probability = support.own * (w - 1.0) * (w - 2.0) / others
             + (1.0 - support.own) * w * (w - 1.0) / others;
-        let spread = (f64::from(draws) * chance * (1.0 - chance)).sqrt();
-        let deviation = (f64::from(together) - f64::from(draws) * chance) / spread;
+        let spread = (f64::from(draws) * probability * (1.0 - probability)).sqrt();
+        let deviation = (f64::from(together) - f64::from(draws) * probability) / spread;
         assert!(deviation.abs() < 5.0, "{k} {epsilon}: {deviation}");
     }
 }

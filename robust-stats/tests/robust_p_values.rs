@@ -98,7 +98,7 @@ fn true_hypotheses_are_rejected_no_more_often_than_the_level_says() {
                 };
                 let first = rate(RUNS, "runs");
                 println!("{name}, gamma {}, adversary {which}: {first}", gamma.get());
-                // Among 144 cells at the level itself one exceeds three standard errors by chance
+                // Among 144 cells at the level itself one exceeds three standard errors by accident
                 // about every fifth time. Such a cell is run again, ten times as long.
                 if excessive(first, RUNS) {
                     let again = rate(10 * RUNS, "more runs");
@@ -115,6 +115,6 @@ fn true_hypotheses_are_rejected_no_more_often_than_the_level_says() {
         }
     }
     assert_eq!(cells, 12 * 4 * 3);
-    // Three or more by chance: below one in a thousand.
+    // Three or more by accident: below one in a thousand.
     assert!(repeated < 3, "{repeated}");
 }

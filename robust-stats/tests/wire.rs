@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use septet_core::seed::SeedTree;
 use septet_robust_stats::Epsilon;
-use septet_robust_stats::aggregate::{Aggregate, Countable, DesignAggregator, Reject};
+use septet_robust_stats::aggregate::{Aggregate, Countable, DesignAggregator, RejectReason};
 use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::*;
@@ -59,25 +59,25 @@ where
     assert_eq!(read_report::<M::Report>(tag, &bytes).as_ref(), Ok(report));
     for cut in 0..bytes.len() {
         let result = read_report::<M::Report>(tag, &bytes[..cut]);
-        assert_eq!(result, Err(Reject::Truncated), "{mechanism:?} {cut}");
+        assert_eq!(result, Err(RejectReason::Truncated), "{mechanism:?} {cut}");
     }
     let change = |place: usize| {
         let mut bytes = bytes.clone();
         bytes[place] ^= 0x10;
         read_report::<M::Report>(tag, &bytes)
     };
-    assert_eq!(change(0), Err(Reject::Version));
-    assert_eq!(change(1), Err(Reject::Malformed));
-    assert_eq!(change(2), Err(Reject::Design));
+    assert_eq!(change(0), Err(RejectReason::Version));
+    assert_eq!(change(1), Err(RejectReason::Malformed));
+    assert_eq!(change(2), Err(RejectReason::Design));
     let longer = [&bytes[..], &[0]].concat();
     assert_eq!(
         read_report::<M::Report>(tag, &longer),
-        Err(Reject::Malformed)
+        Err(RejectReason::Malformed)
     );
 
     let mut aggregate = Aggregate::new(mechanism.clone());
     aggregate.push(report).expect("an honest report");
-    aggregate.reject(Reject::Truncated);
+    aggregate.reject(RejectReason::Truncated);
     let counts = write_counts(&aggregate);
     assert_eq!(
         read_counts(mechanism.clone(), &counts).expect("as written"),
@@ -137,7 +137,10 @@ fn design_reports_and_counts_round_trip() {
         assert!(bytes.len() <= 14, "{}", bytes.len());
         assert_eq!(read_design_report(&bytes), Ok(report));
         for cut in 0..bytes.len() {
-            assert_eq!(read_design_report(&bytes[..cut]), Err(Reject::Truncated));
+            assert_eq!(
+                read_design_report(&bytes[..cut]),
+                Err(RejectReason::Truncated)
+            );
         }
         write_envelope(&mut stream, &name, &bytes);
     }
@@ -164,12 +167,15 @@ fn only_the_shortest_form_of_a_number_is_read() {
     let start = &start[..start.len() - 1];
     let with = |number: &[u8]| read_report::<u32>(tag, &[start, number].concat());
     assert_eq!(with(&[5]), Ok(5));
-    assert_eq!(with(&[0x85, 0]), Err(Reject::Malformed));
-    assert_eq!(with(&[0x85, 0x80, 0]), Err(Reject::Malformed));
+    assert_eq!(with(&[0x85, 0]), Err(RejectReason::Malformed));
+    assert_eq!(with(&[0x85, 0x80, 0]), Err(RejectReason::Malformed));
     assert_eq!(with(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
-    assert_eq!(with(&[0x80, 0x80, 0x80, 0x80, 0x10]), Err(Reject::Range));
-    assert_eq!(with(&[0xff; 9]), Err(Reject::Truncated));
-    assert_eq!(with(&[0xff; 10]), Err(Reject::Malformed));
+    assert_eq!(
+        with(&[0x80, 0x80, 0x80, 0x80, 0x10]),
+        Err(RejectReason::Range)
+    );
+    assert_eq!(with(&[0xff; 9]), Err(RejectReason::Truncated));
+    assert_eq!(with(&[0xff; 10]), Err(RejectReason::Malformed));
 }
 
 // A few bytes must not make the reader ask for gigabytes: it says what is missing instead.
@@ -191,7 +197,7 @@ fn numbers_do_not_size_allocations() {
     bytes.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]);
     assert_eq!(
         read_report::<BitVector>(tag, &bytes),
-        Err(Reject::Truncated)
+        Err(RejectReason::Truncated)
     );
 }
 
@@ -211,7 +217,7 @@ fn counts_beyond_all_reports_are_refused() {
     let file = |rejected: u64, count: u64| {
         let mut bytes = vec![VERSION, 66];
         bytes.extend(&Protocol::from(design).to_bytes()[2..]);
-        for _ in Reject::ALL {
+        for _ in RejectReason::ALL {
             bytes.extend(number(rejected));
         }
         for _ in 0..5 {
@@ -229,7 +235,7 @@ fn counts_beyond_all_reports_are_refused() {
         let mut bytes = vec![VERSION, 65];
         bytes.extend(&Protocol::from(response).to_bytes()[2..]);
         bytes.extend(number(reports));
-        for _ in Reject::ALL {
+        for _ in RejectReason::ALL {
             bytes.extend(number(rejected));
         }
         for count in counts {
@@ -291,7 +297,7 @@ proptest! {
     ) {
         let parameters = design();
         let assignment = Assignment::new([9; 16], &parameters);
-        let mut aggregator = DesignAggregator::new(parameters, assignment).unwrap().remembering_clients();
+        let mut aggregator = DesignAggregator::new(parameters, assignment).unwrap().with_duplicate_detection();
         let name = client.to_le_bytes();
         let group = assignment.group(&name);
         let honest = GroupClient::new(&parameters, group).unwrap();

@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let assignment = Assignment::new([0; 16], &design);
     let mut aggregator = DesignAggregator::new(design, assignment)
         .expect("small")
-        .remembering_clients();
+        .with_duplicate_detection();
     let mut pushed = 0;
     for (client, report) in Envelopes::new(bytes).flatten() {
         pushed += 1;

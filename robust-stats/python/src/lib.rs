@@ -37,7 +37,7 @@ fn protocol(mechanism: &str, domain: usize, epsilon: f64) -> PyResult<Protocol> 
     made.map_err(wrong)
 }
 
-/// Calls a function with the mechanism of a protocol.
+/// Evaluates an expression with the mechanism of a protocol.
 macro_rules! with_mechanism {
     ($protocol:expr, $mechanism:ident => $body:expr) => {
         match $protocol {
@@ -92,7 +92,7 @@ enum Counts {
     Hadamard(Aggregate<HadamardResponse>),
 }
 
-/// Calls a function with the aggregate, whichever it is.
+/// Evaluates an expression with the aggregate.
 macro_rules! with_counts {
     ($counts:expr, $aggregate:ident => $body:expr) => {
         match $counts {
@@ -130,7 +130,7 @@ where
 
 #[pymethods]
 impl Server {
-    /// The same parameters as the client's.
+    /// The parameters must be those of the clients.
     #[new]
     fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
         Ok(Self(match protocol(mechanism, d, epsilon)? {
@@ -143,7 +143,7 @@ impl Server {
         }))
     }
 
-    /// Counts a report. `ValueError` with the reason when it is rejected, which is counted too.
+    /// Counts a report. Raises `ValueError` with the reason if it is rejected, which is counted too.
     fn aggregate(&mut self, data: &[u8]) -> PyResult<()> {
         with_counts!(&mut self.0, aggregate => push(aggregate, data))
     }
@@ -167,19 +167,19 @@ impl Server {
         data_list.into_iter().map(pick).collect()
     }
 
-    /// How many reports were counted.
+    /// Number of reports counted.
     #[getter]
     fn n(&self) -> u64 {
         with_counts!(&self.0, aggregate => aggregate.reports())
     }
 
-    /// How many reports were rejected.
+    /// Number of reports rejected.
     #[getter]
     fn rejected(&self) -> u64 {
         with_counts!(&self.0, aggregate => aggregate.rejected().total())
     }
 
-    /// The counts as bytes, to be stored or merged.
+    /// Serializes the counts, for storage and merging.
     fn counts<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let bytes = with_counts!(&self.0, aggregate => write_counts(aggregate));
         PyBytes::new(py, &bytes)

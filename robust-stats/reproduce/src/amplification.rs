@@ -10,7 +10,8 @@ use septet_robust_stats::aggregate::{Aggregate, FrequencyOracle};
 use septet_robust_stats::attack::{
     Adversary, MaximalGain, RowTakeover, SignAlign, attack, half_ones,
 };
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Projection};
+use septet_robust_stats::decode::{Decoder, Projection};
+use septet_robust_stats::design::DesignMatrix;
 use septet_robust_stats::mechanism::{
     BitVector, HadamardResponse, HashedCell, LocalHashing, Mechanism, RandomizedResponse,
     UnaryEncoding, client_generator_from_seed,

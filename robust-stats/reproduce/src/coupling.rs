@@ -126,11 +126,11 @@ fn plant(cells: usize, seed: &SeedTree) -> Result<Planted, ExperimentError> {
     let truth = Pmf::uniform(SYMBOLS)?;
     let mut rng = seed.rng();
     let counts = sample_counts(&matrix, &truth, USERS, &mut rng)?;
-    // Along random signs, as far as a little less than the budget reaches, which chance could exceed.
+    // Along random signs, as far as a little less than the budget reaches, which probability could exceed.
     let along = |alpha: f64| Pmf::paninski(SYMBOLS, alpha, &mut seed.child("signs").rng());
-    let honest = matrix.message_law(truth.masses());
+    let honest = matrix.message_distribution(truth.masses());
     let cost = |target: &Pmf| {
-        let law = matrix.message_law(target.masses());
+        let law = matrix.message_distribution(target.masses());
         let distance: f64 = law.iter().zip(&honest).map(|(a, b)| (a - b).abs()).sum();
         distance / 2.0 / matrix.groups() as f64
     };
@@ -151,7 +151,7 @@ fn plant(cells: usize, seed: &SeedTree) -> Result<Planted, ExperimentError> {
         &mut rng,
     )?;
     // Compare the messages left with the planted law, in units of the mean absolute deviation.
-    let law = matrix.message_law(target.masses());
+    let law = matrix.message_distribution(target.masses());
     let (mut distance, mut noise) = (0.0, 0.0);
     for group in 0..matrix.groups() {
         let seen = attacked.counts.group(group);

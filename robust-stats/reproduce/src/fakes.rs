@@ -7,7 +7,8 @@ use septet_core::experiment::{
 use septet_core::stats;
 use septet_robust_stats::aggregate::CountMatrix;
 use septet_robust_stats::attack::{Adversary, MaximalGain, attack, inject};
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Projection, ldp_recover};
+use septet_robust_stats::decode::{Decoder, Projection, ldp_recover};
+use septet_robust_stats::design::DesignMatrix;
 use septet_robust_stats::distribution::Pmf;
 use septet_robust_stats::parameter::Gamma;
 use septet_robust_stats::simulate::sample_counts;

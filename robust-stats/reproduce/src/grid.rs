@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::population::{decode, design_matrix, distance};
 use super::{DERIVED, band};
 
-/// Liars use this part of their budget, so that chance does not exhaust it.
+/// Liars use this part of their budget, so that probability does not exhaust it.
 const USED: f64 = 0.99;
 /// Noise is an eighth of the shift or less.
 const MANY: f64 = 3e8;

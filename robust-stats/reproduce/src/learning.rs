@@ -8,9 +8,11 @@ use septet_robust_stats::attack::{Adversary, MaxCoupling, PlantedShift, SignAlig
 use septet_robust_stats::decode::{Decoder, Projection};
 use septet_robust_stats::distribution::Pmf;
 use septet_robust_stats::parameter::Gamma;
-use septet_robust_stats::planner::{learning_bound, learning_error, learning_floor};
 use septet_robust_stats::simulate::sample_counts;
 use septet_robust_stats::theory::coupling::coupling_shift;
+use septet_robust_stats::theory::learning::{
+    expected_error, manipulation_bound, manipulation_floor,
+};
 use serde::{Deserialize, Serialize};
 
 use super::population::{decode, design_matrix, distance};
@@ -127,7 +129,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
             measured = measured.point_with_band(users, estimate.value, band(&estimate));
             // The default number of groups, which the designs above have.
             let groups = (4 * 256_usize).div_ceil(cells);
-            theory = theory.points([(users, learning_error(256, cells, groups, None, users, 0.0))]);
+            theory = theory.points([(users, expected_error(256, cells, groups, None, users, 0.0))]);
         }
         figure = figure.series(measured).series(theory);
     }
@@ -150,7 +152,7 @@ struct SparseErrors {
     attacked: f64,
     least_squares: f64,
     residual: f64,
-    gamma_lower: f64,
+    gamma_lower_bound: f64,
 }
 
 /// 64 symbols, 4 cells, 400 000 users, 3 % liars who replace the messages that oppose them most.
@@ -180,7 +182,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
                 attacked: distance(&robust.masses, &truth),
                 least_squares: distance(&squares.masses, &truth),
                 residual: robust.residual,
-                gamma_lower: robust.gamma_lower,
+                gamma_lower_bound: robust.gamma_lower_bound,
             })
         })?;
     // Ratios within a design, where both errors share the noise.
@@ -211,7 +213,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
         "Q6.certificate",
         "The certificate of min-L1 proves more than 2 % of these 3 % lies, and never more than all",
         Expected::Between(0.02, 0.03),
-        &|errors| errors.gamma_lower,
+        &|errors| errors.gamma_lower_bound,
     );
     // The means behind the claims.
     let mean = |value: &dyn Fn(&SparseErrors) -> f64| {
@@ -239,7 +241,7 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
     ])
     .row([
         Value::from("certified fraction of lies"),
-        Value::from(mean(&|e| e.gamma_lower)),
+        Value::from(mean(&|e| e.gamma_lower_bound)),
     ]);
     cx.table(table);
     Ok(())
@@ -315,7 +317,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         })?);
     // Formulas: what coupling plants, what the best direction plants, and the guarantee.
     let groups = (4 * symbols).div_ceil(cells);
-    let noise = learning_error(symbols, cells, groups, None, users as f64, 0.0);
+    let noise = expected_error(symbols, cells, groups, None, users as f64, 0.0);
     let line = |name: &str, value: &dyn Fn(f64) -> Result<f64, ExperimentError>| {
         let mut series = Series::theory(name);
         for gamma in gammas {
@@ -324,7 +326,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         Ok::<_, ExperimentError>(series)
     };
     let floor = |gamma: f64| -> Result<f64, ExperimentError> {
-        Ok(learning_floor(
+        Ok(manipulation_floor(
             Gamma::new(gamma)?,
             symbols,
             cells,
@@ -338,7 +340,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
         })?)
         .series(line("coupling along the weakest direction found", &floor)?)
         .series(line("guarantee", &|gamma| {
-            let bound = learning_bound(Gamma::new(gamma)?, symbols, cells, groups, None);
+            let bound = manipulation_bound(Gamma::new(gamma)?, symbols, cells, groups, None);
             // No total variation exceeds 1.
             Ok((noise + 2.0 * bound).min(1.0))
         })?);

@@ -10,12 +10,13 @@ use septet_robust_stats::attack::{
     AdaptivePoisoning, Adversary, Erasure, HillClimb, MaxCoupling, MaximalGain, PlantedShift,
     RandomItem, RandomReport, Replay, SameMessage, SignAlign, WrongGroup, attack, inject,
 };
-use septet_robust_stats::decode::{Decoder, DesignMatrix, MinL1Options, Projection};
+use septet_robust_stats::decode::{Decoder, MinL1Options, Projection};
+use septet_robust_stats::design::DesignMatrix;
 use septet_robust_stats::distribution::Pmf;
 use septet_robust_stats::parameter::Gamma;
-use septet_robust_stats::planner::{learning_bound, learning_error, learning_spread};
 use septet_robust_stats::simulate::sample_counts;
 use septet_robust_stats::theory::coupling::contraction;
+use septet_robust_stats::theory::learning::{error_deviation, expected_error, manipulation_bound};
 use serde::{Deserialize, Serialize};
 
 use super::population::{decode, design_matrix, distance};
@@ -53,7 +54,7 @@ struct Errors {
     total_variation: Vec<f64>,
     /// The largest error of the mass of an initial segment: of a range query.
     range: Vec<f64>,
-    gamma_lower: f64,
+    gamma_lower_bound: f64,
     /// How far the attack moves least squares without a projection, over gamma.
     moved: f64,
 }
@@ -99,9 +100,9 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     // The guarantee: noise, its spread at the 99 % quantile (2.33), and twice the hidden shift.
     let gamma = Gamma::new(GAMMA)?;
     let groups = (4 * SYMBOLS).div_ceil(CELLS);
-    let bound = learning_bound(gamma, SYMBOLS, CELLS, groups, None);
-    let noise = learning_error(SYMBOLS, CELLS, groups, None, USERS as f64, 0.0);
-    let guarantee = noise + 2.33 * learning_spread(SYMBOLS, noise) + 2.0 * bound;
+    let bound = manipulation_bound(gamma, SYMBOLS, CELLS, groups, None);
+    let noise = expected_error(SYMBOLS, CELLS, groups, None, USERS as f64, 0.0);
+    let guarantee = noise + 2.33 * error_deviation(SYMBOLS, noise) + 2.0 * bound;
     // The worst attack within each design, so that designs are the replicates; decoder 0 is min-L1.
     let worst: Vec<f64> = (0..designs as usize)
         .map(|design| {
@@ -125,7 +126,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     effects(cx, &by_attack)?;
     // No run may certify more lies than there are, whatever the attack.
     let accusations = by_attack.iter().copied().flatten();
-    let accusations: Vec<f64> = accusations.map(|errors| errors.gamma_lower).collect();
+    let accusations: Vec<f64> = accusations.map(|errors| errors.gamma_lower_bound).collect();
     cx.claim(
         "M.certificate",
         "The certified fraction of lies does not exceed the true one, 0.8 %, under any attack",
@@ -215,7 +216,7 @@ fn errors(name: &str, seed: &SeedTree) -> Result<Errors, ExperimentError> {
     let mut errors = Errors {
         total_variation: Vec::new(),
         range: Vec::new(),
-        gamma_lower: 0.0,
+        gamma_lower_bound: 0.0,
         moved: 0.0,
     };
     // The shift of the linear estimate, which no projection cuts off.
@@ -238,7 +239,7 @@ fn errors(name: &str, seed: &SeedTree) -> Result<Errors, ExperimentError> {
             largest = largest.max(sum.abs());
         }
         errors.range.push(largest);
-        errors.gamma_lower = errors.gamma_lower.max(estimate.gamma_lower);
+        errors.gamma_lower_bound = errors.gamma_lower_bound.max(estimate.gamma_lower_bound);
     }
     Ok(errors)
 }
@@ -293,9 +294,9 @@ fn attacked(
             let start = coupling(matrix, truth, 0.97, rng)?;
             let truth = truth.clone();
             let quick = Decoder::MinL1(MinL1Options {
-                relative_gap: 0.01,
-                gap_of_noise: 0.05,
-                iterations: 2_000,
+                relative_tolerance: 0.01,
+                noise_tolerance: 0.05,
+                max_iterations: 2_000,
             });
             Adversary::Adaptive(Box::new(HillClimb {
                 damage: Box::new(move |counts| {

@@ -2,8 +2,8 @@
 
 use septet_core::experiment::{ExperimentError, SeedTree};
 use septet_robust_stats::aggregate::CountMatrix;
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Estimate, Observation};
-use septet_robust_stats::design::{DesignParameters, HashDesign};
+use septet_robust_stats::decode::{Decoder, Estimate, Observation};
+use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::{Epsilon, Gamma, Pmf};
 
 /// A fresh random design; `groups` is the default number when there is none.

@@ -5,7 +5,7 @@ use septet_core::experiment::{
 };
 use septet_core::stats;
 use septet_robust_stats::Epsilon;
-use septet_robust_stats::decode::DesignMatrix;
+use septet_robust_stats::design::DesignMatrix;
 use septet_robust_stats::distribution::Pmf;
 use septet_robust_stats::parameter::Gamma;
 use septet_robust_stats::simulate::{group_size, sample_counts};

@@ -47,7 +47,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         populations.push(Population {
             name: "browser versions",
             // Versions without weight are no symbols.
-            truth: counts.at_least(1e-9).pmf()?,
+            truth: counts.with_min_weight(1e-9).pmf()?,
             users: 1_000_000,
         });
     }
@@ -60,7 +60,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ] {
             populations.push(Population {
                 name,
-                truth: counts.at_least(least).pmf()?,
+                truth: counts.with_min_weight(least).pmf()?,
                 users: 2_000_000,
             });
         }
@@ -267,7 +267,7 @@ const DRIFT_USERS: u64 = 100_000;
 /// Whether the browsers of a country follow the world's, and how many liars the finding survives.
 fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
     // The symbols are the versions of the world; regions are mapped to them by label.
-    let world = read_counts(&set.path("browser_versions_global.csv")?)?.at_least(1e-9);
+    let world = read_counts(&set.path("browser_versions_global.csv")?)?.with_min_weight(1e-9);
     let index: BTreeMap<&str, usize> = world
         .labels
         .iter()

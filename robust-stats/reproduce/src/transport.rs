@@ -13,7 +13,7 @@ use septet_robust_stats::distribution::{MultinomialSampler, Pmf};
 use septet_robust_stats::parameter::Gamma;
 use septet_robust_stats::simulate::{central, sample_counts};
 use septet_robust_stats::testing::{ClassicalTest, ExactPmf, IdentityTest, Statistic};
-use septet_robust_stats::theory::kantorovich::{critical_distance, hidden_by};
+use septet_robust_stats::theory::kantorovich::{critical_distance, undetectable_distance};
 use serde::Serialize;
 
 use super::{DERIVED, band, seeds};
@@ -52,7 +52,7 @@ fn formula(cx: &mut Context) {
     // A tenth, a hundred and ten thousand samples for each symbol.
     for (samples, symbols, least) in [(4e3, 4e4, 1e-3), (4e6, 4e4, 2e-5), (2e6, 200.0, 1e-2)] {
         for gamma in GAMMA_STEPS.map(|step| least * step) {
-            let hidden = hidden_by(gamma, samples, symbols);
+            let hidden = undetectable_distance(gamma, samples, symbols);
             let critical = critical_distance(gamma, samples, symbols);
             table.push([
                 Value::from(samples),
@@ -80,7 +80,7 @@ fn formula(cx: &mut Context) {
     .source(DERIVED)
     .theory(constant)
     .measured(Estimate::exact(
-        hidden_by(gamma, samples, symbols) / rate,
+        undetectable_distance(gamma, samples, symbols) / rate,
         "",
     ));
 }

@@ -1,6 +1,6 @@
-//! Counting bits: unary encodings and subsets.
+//! Bit counts: unary encodings and subsets.
 
-use super::{Countable, FrequencyOracle, Reject};
+use super::{Countable, FrequencyOracle, RejectReason};
 use crate::mechanism::{BitVector, Mechanism, PureMechanism, SubsetSelection, UnaryEncoding};
 
 impl Countable for UnaryEncoding {
@@ -11,13 +11,13 @@ impl Countable for UnaryEncoding {
     }
 
     /// Every bit is set or not.
-    fn consistent(&self, _: &[u64], _: u64) -> bool {
+    fn is_consistent(&self, _: &[u64], _: u64) -> bool {
         true
     }
 
-    fn count(&self, report: &BitVector, counts: &mut [u32]) -> Result<(), Reject> {
+    fn count(&self, report: &BitVector, counts: &mut [u32]) -> Result<(), RejectReason> {
         if report.len() != self.domain() {
-            return Err(Reject::Range);
+            return Err(RejectReason::Range);
         }
         add_bits(report.words(), counts);
         Ok(())
@@ -31,16 +31,16 @@ impl Countable for SubsetSelection {
         self.domain()
     }
 
-    /// Every report sets as many bits as a subset holds symbols.
-    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+    /// Every report sets `size` bits.
+    fn is_consistent(&self, counts: &[u64], reports: u64) -> bool {
         let sum: u128 = counts.iter().map(|&count| u128::from(count)).sum();
         sum == u128::from(reports) * self.size() as u128
     }
 
     /// A subset of another size is rejected.
-    fn count(&self, report: &BitVector, counts: &mut [u32]) -> Result<(), Reject> {
+    fn count(&self, report: &BitVector, counts: &mut [u32]) -> Result<(), RejectReason> {
         if report.len() != self.domain() || report.count_ones() != self.size() {
-            return Err(Reject::Range);
+            return Err(RejectReason::Range);
         }
         add_bits(report.words(), counts);
         Ok(())
@@ -79,7 +79,7 @@ pub(super) fn add_bits(words: &[u64], counts: &mut [u32]) {
             unsafe_code,
             reason = "eight counts at a time: a quarter of the time at 1 024 bits"
         )]
-        // SAFETY: the processor has AVX2, as was asked just above.
+        // SAFETY: AVX2 was detected just above.
         unsafe {
             add_bits_avx2(words, counts);
         }
@@ -90,6 +90,7 @@ pub(super) fn add_bits(words: &[u64], counts: &mut [u32]) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
+// Only the enabled instructions differ from `add_bits`: the compiler vectorizes the loop.
 fn add_bits_avx2(words: &[u64], counts: &mut [u32]) {
     add_bits_loop(words, counts);
 }

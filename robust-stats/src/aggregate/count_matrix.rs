@@ -1,13 +1,13 @@
-//! The counts of a hash design: one row a group, one column a cell.
+//! The counts of a hash design: one row per group, one column per cell.
 
 use crate::error::RobustStatsError;
 
-/// How many reports of each group named each cell: `groups x cells`, all that decoders and tests see.
+/// Numbers of reports by group and cell, `groups x cells`: the input of decoders and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountMatrix {
     groups: usize,
     cells: usize,
-    /// Group after group.
+    /// In row-major order.
     counts: Vec<u64>,
 }
 
@@ -22,12 +22,12 @@ impl CountMatrix {
         }
     }
 
-    /// A matrix of counts given group after group.
+    /// A matrix from counts in row-major order.
     ///
     /// # Errors
     ///
-    /// When there is not one count for each cell of each group, or they sum to more than
-    /// [`MOST_REPORTS`](super::MOST_REPORTS).
+    /// When the number of counts is not `groups * cells`, or their sum exceeds
+    /// [`MAX_REPORTS`](super::MAX_REPORTS).
     pub fn from_counts(
         groups: usize,
         cells: usize,
@@ -48,25 +48,25 @@ impl CountMatrix {
         })
     }
 
-    /// How many groups there are.
+    /// Number of groups.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.groups
     }
 
-    /// How many cells a group has.
+    /// Number of cells per group.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.cells
     }
 
-    /// All counts, group after group.
+    /// All counts in row-major order.
     #[must_use]
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
 
-    /// The counts of a group, one for each cell.
+    /// The counts of a group by cell.
     ///
     /// # Panics
     ///
@@ -76,7 +76,7 @@ impl CountMatrix {
         &self.counts[group * self.cells..(group + 1) * self.cells]
     }
 
-    /// The same, to be written to.
+    /// The counts of a group by cell, mutable.
     ///
     /// # Panics
     ///
@@ -85,7 +85,7 @@ impl CountMatrix {
         &mut self.counts[group * self.cells..(group + 1) * self.cells]
     }
 
-    /// How many reports a group sent: `n_j`.
+    /// Number of reports of a group, `n_j`.
     ///
     /// # Panics
     ///
@@ -95,7 +95,7 @@ impl CountMatrix {
         self.group(group).iter().sum()
     }
 
-    /// How many reports there are in all: `n`.
+    /// Total number of reports, `n`.
     #[must_use]
     pub fn reports(&self) -> u64 {
         self.counts.iter().sum()
@@ -110,11 +110,11 @@ impl CountMatrix {
         self.group_mut(group)[cell] += 1;
     }
 
-    /// Adds the counts of another part of the same population.
+    /// Adds the counts of another shard.
     ///
     /// # Errors
     ///
-    /// When the shapes differ, or there would be more than [`MOST_REPORTS`](super::MOST_REPORTS).
+    /// When the shapes differ, or the sum exceeds [`MAX_REPORTS`](super::MAX_REPORTS).
     pub fn merge(&mut self, other: &Self) -> Result<(), RobustStatsError> {
         if (self.groups, self.cells) != (other.groups, other.cells) {
             return Err(RobustStatsError::mismatch(

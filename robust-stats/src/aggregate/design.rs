@@ -1,39 +1,39 @@
-//! Counting the cells of a hash design, after checking that each report is where it belongs.
+//! Aggregation of a hash design, with validation of every report.
 
 use std::collections::HashSet;
 
-use super::{CountMatrix, Reject, RejectStatistics};
+use super::{CountMatrix, RejectCounts, RejectReason};
 use crate::design::{Assignment, DesignParameters, DesignReport, DesignTag};
 use crate::error::RobustStatsError;
 
-/// The counts of a design: what decoders and tests see, what is merged and stored.
+/// The counts of a design, as merged, stored, decoded and tested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignCounts {
     /// The design.
     pub parameters: DesignParameters,
-    /// How many reports of each group named each cell.
+    /// Numbers of reports by group and cell.
     pub matrix: CountMatrix,
-    /// How many reports were rejected, and why.
-    pub rejected: RejectStatistics,
+    /// Number of rejected reports by reason.
+    pub rejected: RejectCounts,
 }
 
 impl DesignCounts {
-    /// No reports yet.
+    /// Empty counts.
     ///
     /// # Errors
     ///
-    /// When the matrix would have more than [`MOST_SLOTS`](super::MOST_SLOTS) counts.
+    /// When the matrix exceeds [`MAX_SLOTS`](super::MAX_SLOTS) counts.
     pub fn new(parameters: DesignParameters) -> Result<Self, RobustStatsError> {
         let (groups, cells) = (parameters.groups(), parameters.cells());
         super::check_slots(groups.saturating_mul(cells))?;
         Ok(Self {
             parameters,
             matrix: CountMatrix::new(groups, cells),
-            rejected: RejectStatistics::default(),
+            rejected: RejectCounts::default(),
         })
     }
 
-    /// Adds the counts of another shard: associative and commutative.
+    /// Adds the counts of another shard. Associative and commutative.
     ///
     /// # Errors
     ///
@@ -51,10 +51,9 @@ impl DesignCounts {
 
 /// Counts the reports of a design into its [`CountMatrix`].
 ///
-/// A report is checked against design, epoch and the group that was assigned to the client. With
-/// [`DesignAggregator::remembering_clients`] a second report of a client is rejected; the memory is of
-/// this shard only, so that all reports of a client must go to the same shard, or the same client be
-/// stopped before.
+/// A report is validated against the design, the epoch and the group assigned to the client. With
+/// [`DesignAggregator::with_duplicate_detection`] a second report of a client is rejected. Detection is
+/// per shard: all reports of a client must go to the same shard, or duplicates be removed upstream.
 #[derive(Clone, Debug)]
 pub struct DesignAggregator {
     tag: DesignTag,
@@ -64,12 +63,12 @@ pub struct DesignAggregator {
 }
 
 impl DesignAggregator {
-    /// No reports yet.
+    /// Empty counts.
     ///
     /// # Errors
     ///
-    /// When the matrix would have more than [`MOST_SLOTS`](super::MOST_SLOTS) counts, or the assignment
-    /// belongs to another design.
+    /// When the matrix exceeds [`MAX_SLOTS`](super::MAX_SLOTS) counts, or the assignment belongs to
+    /// another design.
     pub fn new(
         parameters: DesignParameters,
         assignment: Assignment,
@@ -83,21 +82,21 @@ impl DesignAggregator {
         })
     }
 
-    /// The same, with memory of who has reported: 16 bytes and more for each client.
+    /// Enables rejection of repeated reports. Memory: at least 16 bytes per client.
     #[must_use]
-    pub fn remembering_clients(self) -> Self {
+    pub fn with_duplicate_detection(self) -> Self {
         Self {
             seen: Some(HashSet::new()),
             ..self
         }
     }
 
-    /// Counts the report of a client, whose name the transport vouches for.
+    /// Validates and counts a report. The transport must authenticate the client's name.
     ///
     /// # Errors
     ///
-    /// When it is rejected; that is counted too.
-    pub fn push(&mut self, client: &[u8], report: &DesignReport) -> Result<(), Reject> {
+    /// The reason of a rejection, which is counted too.
+    pub fn push(&mut self, client: &[u8], report: &DesignReport) -> Result<(), RejectReason> {
         let checked = self.check(client, report);
         match checked {
             Ok(()) => self
@@ -109,37 +108,38 @@ impl DesignAggregator {
         checked
     }
 
-    /// Counts a report that was rejected before it could be read.
-    pub fn reject(&mut self, reason: Reject) {
+    /// Counts a report that could not be parsed.
+    pub fn reject(&mut self, reason: RejectReason) {
         self.counts.rejected.add(reason);
     }
 
-    fn check(&mut self, client: &[u8], report: &DesignReport) -> Result<(), Reject> {
+    fn check(&mut self, client: &[u8], report: &DesignReport) -> Result<(), RejectReason> {
         let parameters = &self.counts.parameters;
+        // Public fields first; duplicates last, so that only valid reports use up a client's name.
         if report.epoch != parameters.epoch() {
-            return Err(Reject::Epoch);
+            return Err(RejectReason::Epoch);
         }
         if report.design != self.tag {
-            return Err(Reject::Design);
+            return Err(RejectReason::Design);
         }
         if report.group as usize >= parameters.groups()
             || report.cell as usize >= parameters.cells()
         {
-            return Err(Reject::Range);
+            return Err(RejectReason::Range);
         }
         if report.group as usize != self.assignment.group(client) {
-            return Err(Reject::Group);
+            return Err(RejectReason::Group);
         }
         if let Some(seen) = &mut self.seen
             && !seen.insert(self.assignment.fingerprint(client))
         {
-            return Err(Reject::Duplicate);
+            return Err(RejectReason::Duplicate);
         }
         Ok(())
     }
 
-    /// Adds the counts of another shard. The memory of clients is joined where both have one; a client
-    /// that both have counted stays counted twice.
+    /// Adds the counts of another shard. The sets of known clients are united if both shards detect
+    /// duplicates; a client counted by both stays counted twice.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl DesignAggregator {
         &self.counts
     }
 
-    /// The counts, without the memory of clients.
+    /// The counts, without the set of known clients.
     #[must_use]
     pub fn into_counts(self) -> DesignCounts {
         self.counts

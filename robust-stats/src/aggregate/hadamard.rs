@@ -1,6 +1,6 @@
-//! Counting columns: Hadamard response, decoded by the fast Walsh-Hadamard transform.
+//! Hadamard response: counts of columns, decoded by the fast Walsh-Hadamard transform.
 
-use super::{Countable, FrequencyOracle, Reject, counts_each_once};
+use super::{Countable, FrequencyOracle, RejectReason, counts_each_once};
 use crate::mechanism::{HadamardResponse, Mechanism};
 
 impl Countable for HadamardResponse {
@@ -10,12 +10,14 @@ impl Countable for HadamardResponse {
         self.columns()
     }
 
-    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+    fn is_consistent(&self, counts: &[u64], reports: u64) -> bool {
         counts_each_once(counts, reports)
     }
 
-    fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), Reject> {
-        let count = counts.get_mut(*report as usize).ok_or(Reject::Range)?;
+    fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), RejectReason> {
+        let count = counts
+            .get_mut(*report as usize)
+            .ok_or(RejectReason::Range)?;
         *count += 1;
         Ok(())
     }
@@ -28,13 +30,14 @@ impl FrequencyOracle for HadamardResponse {
             return vec![0.0; self.domain()];
         }
         let (plus, minus) = self.probabilities();
-        // Row r of a block's transform is the number of its columns with +1 minus that with -1, whose
-        // expected share is (plus - minus) times the symbol's frequency, exactly.
+        // Row r of a block's transform is the number of reports with +1 in row r minus that with -1. Its
+        // expectation per report is exactly (plus - minus) times the symbol's frequency.
         let scale = 1.0 / ((plus - minus) * reports as f64);
         let columns = self.block_columns();
         let mut estimates = Vec::with_capacity(self.domain());
         let mut block = vec![0_i64; columns];
         for counts in counts.chunks_exact(columns) {
+            // Counts are at most 2^56, so sums of a block stay within 63 bits.
             for (place, &count) in block.iter_mut().zip(counts) {
                 *place = i64::try_from(count).unwrap_or(i64::MAX);
             }
@@ -51,16 +54,16 @@ impl FrequencyOracle for HadamardResponse {
         let rows = self.block_columns() - 1;
         let own_block = &masses[block * rows..masses.len().min((block + 1) * rows)];
         let block_mass: f64 = own_block.iter().sum();
-        // A report contributes +1 or -1 when it lies in the block, else 0: the second moment is the
-        // probability of the block, which for a symbol of another block is twice `minus`.
+        // A report contributes +1 or -1 if it is in the block, else 0. The second moment is thus the
+        // probability of the block: `plus + minus` for its own symbols, `2 minus` for others.
         let own_first = plus - minus;
         let second = block_mass * (plus + minus) + (1.0 - block_mass) * 2.0 * minus;
         (second - masses[symbol] * own_first * own_first) / (reports as f64 * own_first * own_first)
     }
 }
 
-/// The Walsh-Hadamard transform in place: `out[r] = sum_c (-1)^popcount(r & c) in[c]`, in integers and
-/// hence exact as long as the absolute values sum to less than `2^63`. `O(n log n)`.
+/// The in-place Walsh-Hadamard transform `out[r] = sum_c (-1)^popcount(r & c) in[c]`, in integers,
+/// exact if the sum of absolute values is below `2^63`. `O(n log n)`.
 ///
 /// # Panics
 ///
@@ -68,11 +71,11 @@ impl FrequencyOracle for HadamardResponse {
 pub fn transform(values: &mut [i64]) {
     assert!(
         values.len().is_power_of_two(),
-        "a length that is a power of 2, not {}",
+        "the length must be a power of 2, found {}",
         values.len()
     );
-    // Two levels at a time, from the widest to the narrowest, halves first: a part that fits into the
-    // cache is finished before the next one is touched.
+    // Radix 4, from the widest butterflies to the narrowest, depth first: a part that fits into the
+    // cache is finished before the next one is loaded.
     const CACHED: usize = 1 << 12;
     if values.len() <= CACHED {
         return transform_cached(values);
@@ -91,6 +94,7 @@ pub fn transform(values: &mut [i64]) {
 
 fn transform_cached(values: &mut [i64]) {
     let mut width = values.len();
+    // Two levels per pass, so that each value is loaded half as often.
     while width >= 4 {
         let quarter = width / 4;
         for part in values.chunks_exact_mut(width) {
@@ -103,6 +107,7 @@ fn transform_cached(values: &mut [i64]) {
         }
         width = quarter;
     }
+    // An odd number of levels leaves one of radix 2.
     if width == 2 {
         for pair in values.chunks_exact_mut(2) {
             (pair[0], pair[1]) = (pair[0] + pair[1], pair[0] - pair[1]);
@@ -110,7 +115,7 @@ fn transform_cached(values: &mut [i64]) {
     }
 }
 
-/// Two levels of the transform on four values.
+/// A radix-4 butterfly.
 #[inline(always)]
 fn butterfly(a: &mut i64, b: &mut i64, c: &mut i64, d: &mut i64) {
     let (sum, difference) = (*a + *c, *a - *c);

@@ -1,8 +1,8 @@
-//! What the server adds up: integer counts that merge in any order.
+//! Server-side aggregation: integer counts that merge in any order.
 //!
-//! [`Aggregate`] counts the reports of any mechanism, and [`DesignAggregator`] those of a hash design,
-//! which it also checks against the assignment. Counts are integers and merging adds them, so that
-//! any number of shards, merged in any order, give bit-identical counts and estimates.
+//! [`Aggregate`] counts the reports of any mechanism. [`DesignAggregator`] counts those of a hash
+//! design and validates them against the assignment. Counts are integers and merging is addition, so
+//! any number of shards, merged in any order, gives bit-identical counts and estimates.
 //!
 //! ```
 //! use septet_robust_stats::Epsilon;
@@ -34,55 +34,55 @@ mod symbols;
 pub use count_matrix::CountMatrix;
 pub use design::{DesignAggregator, DesignCounts};
 pub use hadamard::transform;
-pub use reject::{Reject, RejectStatistics};
+pub use reject::{RejectCounts, RejectReason};
 
 use crate::error::RobustStatsError;
 
-/// The most reports that an aggregate holds. Counts are at most the number of reports, so that sums of
-/// them stay far from where integers end.
-pub const MOST_REPORTS: u64 = 1 << 56;
+/// Maximum number of reports of an aggregate. Counts are at most the number of reports, so sums of
+/// them cannot overflow.
+pub const MAX_REPORTS: u64 = 1 << 56;
 
-/// The most counts that an aggregate holds: two gigabytes with what adding them up takes.
-pub const MOST_SLOTS: usize = 1 << 27;
+/// Maximum number of counts of an aggregate: two gigabytes, including the recent counts.
+pub const MAX_SLOTS: usize = 1 << 27;
 
-/// The sum of counts, as long as it is a number of reports: at most [`MOST_REPORTS`].
+/// The sum of counts, at most [`MAX_REPORTS`].
 ///
 /// # Errors
 ///
 /// When the sum is larger.
 pub fn checked_total(counts: &[u64]) -> Result<u64, RobustStatsError> {
     let sum = counts.iter().try_fold(0_u64, |sum, &n| sum.checked_add(n));
-    sum.filter(|&sum| sum <= MOST_REPORTS).ok_or_else(|| {
+    sum.filter(|&sum| sum <= MAX_REPORTS).ok_or_else(|| {
         RobustStatsError::parameter(
             "counts",
-            format!("a sum of at most {MOST_REPORTS}"),
+            format!("a sum of at most {MAX_REPORTS}"),
             match sum {
                 Some(sum) => sum.to_string(),
-                None => "one of more than 64 bits".to_owned(),
+                None => "more than 64 bits".to_owned(),
             },
         )
     })
 }
 
-/// Checks that so many counts can be held.
+/// Checks that `slots` is at most [`MAX_SLOTS`].
 pub(crate) fn check_slots(slots: usize) -> Result<usize, RobustStatsError> {
-    if slots <= MOST_SLOTS {
+    if slots <= MAX_SLOTS {
         return Ok(slots);
     }
     Err(RobustStatsError::parameter(
         "number of counts",
-        format!("at most {MOST_SLOTS}: a smaller domain, family or number of groups"),
+        format!("at most {MAX_SLOTS}; reduce the domain, the family or the number of groups"),
         slots,
     ))
 }
 
-/// Whether every report was counted in one slot.
+/// Whether every report was counted in exactly one slot.
 fn counts_each_once(counts: &[u64], reports: u64) -> bool {
     checked_total(counts).is_ok_and(|total| total == reports)
 }
 
-/// Whether rows of counts, each beginning with the number of its reports, hold every report in one row
-/// and no count above the row's reports.
+/// Whether rows of counts, each starting with its number of reports, contain every report in exactly
+/// one row, with no count above that number.
 fn counts_by_row(counts: &[u64], width: usize, reports: u64) -> bool {
     let rows = counts.chunks_exact(width + 1);
     let heads: Vec<u64> = rows.clone().map(|row| row[0]).collect();
@@ -92,14 +92,14 @@ fn counts_by_row(counts: &[u64], width: usize, reports: u64) -> bool {
             .all(|row| row.iter().all(|&count| count <= row[0]))
 }
 
-/// Checks that two parts together are not too many.
+/// Checks that the sum of two parts is at most [`MAX_REPORTS`].
 fn check_reports(left: u64, right: u64) -> Result<(), RobustStatsError> {
     match left.checked_add(right) {
-        Some(sum) if sum <= MOST_REPORTS => Ok(()),
+        Some(sum) if sum <= MAX_REPORTS => Ok(()),
         _ => Err(RobustStatsError::parameter(
             "reports",
-            format!("at most {MOST_REPORTS} in all"),
-            format!("{left} and {right}"),
+            format!("at most {MAX_REPORTS}"),
+            format!("{left} + {right}"),
         )),
     }
 }
@@ -109,62 +109,61 @@ pub trait Countable: Clone + PartialEq {
     /// The message of one client.
     type Report;
 
-    /// How many counts there are; `usize::MAX` when it is more than a number can say.
+    /// Number of counts; saturates at `usize::MAX`.
     fn slots(&self) -> usize;
 
-    /// Whether so many reports can have given these counts, as many as there are slots and none above
-    /// the number of reports.
-    fn consistent(&self, counts: &[u64], reports: u64) -> bool;
+    /// Whether `counts` are possible counts of `reports` reports. The caller has checked their number
+    /// and that none exceeds `reports`.
+    fn is_consistent(&self, counts: &[u64], reports: u64) -> bool;
 
-    /// Adds a report: at most 1 to any count, and nothing when it is rejected.
+    /// Adds a report: at most 1 to any count, or nothing if it is rejected.
     ///
     /// # Errors
     ///
-    /// When no client of this mechanism sends such a report.
-    fn count(&self, report: &Self::Report, counts: &mut [u32]) -> Result<(), Reject>;
+    /// When no client of this mechanism can send the report.
+    fn count(&self, report: &Self::Report, counts: &mut [u32]) -> Result<(), RejectReason>;
 }
 
-/// A mechanism whose counts give an unbiased estimate of every symbol's frequency.
+/// A mechanism with unbiased frequency estimates from its counts.
 pub trait FrequencyOracle: Countable {
-    /// The estimates, one for each symbol: they may be negative, and need not sum to 1. All 0 without
-    /// reports.
+    /// The estimates by symbol; they may be negative and need not sum to 1. All 0 without reports.
     fn estimates(&self, counts: &[u64], reports: u64) -> Vec<f64>;
 
-    /// The variance of the estimate of `symbol` when the clients' values have the relative frequencies
-    /// `masses`: over the mechanism's randomness, and over that of shared hash functions where there
-    /// are any, but not over the choice of the clients (which would add `p (1-p) / n`).
+    /// The variance of the estimate of `symbol` if the clients' values have the relative frequencies
+    /// `masses`: over the randomness of the mechanism and of shared hash functions, but not over the
+    /// sampling of clients (which would add `p (1-p) / n`).
     fn variance(&self, masses: &[f64], symbol: usize, reports: u64) -> f64;
 }
 
-/// The counts of a mechanism's reports.
+/// Counts of the reports of a mechanism.
 #[derive(Clone, Debug)]
 pub struct Aggregate<M> {
     mechanism: M,
     reports: u64,
-    /// The counts of all but the latest reports.
+    /// The counts of all but the pending reports.
     settled: Vec<u64>,
-    /// The counts of the latest `pending` reports, in half the width: twice as many fit into a vector.
+    /// The counts of the latest `pending` reports, in 32 bits: twice as many per SIMD vector.
     recent: Vec<u32>,
     pending: u32,
-    rejected: RejectStatistics,
+    rejected: RejectCounts,
 }
 
 impl<M: Countable> Aggregate<M> {
-    /// No reports yet.
+    /// An empty aggregate.
     ///
     /// # Panics
     ///
-    /// When the mechanism has more than [`MOST_SLOTS`] counts; [`Aggregate::try_new`] says so instead.
+    /// When the mechanism has more than [`MAX_SLOTS`] counts; see [`Aggregate::try_new`].
     #[must_use]
     pub fn new(mechanism: M) -> Self {
         Self::try_new(mechanism).expect("a mechanism whose counts fit into memory")
     }
 
-    /// No reports yet, of a mechanism that may come from somebody else.
+    /// An empty aggregate of an untrusted mechanism.
     ///
     /// # Errors
     ///
-    /// When the mechanism has more than [`MOST_SLOTS`] counts.
+    /// When the mechanism has more than [`MAX_SLOTS`] counts.
     pub fn try_new(mechanism: M) -> Result<Self, RobustStatsError> {
         let slots = check_slots(mechanism.slots())?;
         Ok(Self {
@@ -173,22 +172,23 @@ impl<M: Countable> Aggregate<M> {
             settled: vec![0; slots],
             recent: vec![0; slots],
             pending: 0,
-            rejected: RejectStatistics::default(),
+            rejected: RejectCounts::default(),
         })
     }
 
-    /// From counts that were kept elsewhere.
+    /// An aggregate from stored counts.
     ///
     /// # Errors
     ///
-    /// When there are not as many counts as the mechanism has, no such number of reports can have given
-    /// them, or there are more than [`MOST_REPORTS`].
+    /// When the number of counts is not that of the mechanism, the counts are impossible for this
+    /// number of reports, or it exceeds [`MAX_REPORTS`].
     pub fn from_counts(
         mechanism: M,
         reports: u64,
         counts: Vec<u64>,
-        rejected: RejectStatistics,
+        rejected: RejectCounts,
     ) -> Result<Self, RobustStatsError> {
+        // The counts are untrusted: check their number, their bounds and their consistency.
         let mut aggregate = Self::try_new(mechanism)?;
         if counts.len() != aggregate.settled.len() {
             return Err(RobustStatsError::mismatch(
@@ -201,15 +201,15 @@ impl<M: Countable> Aggregate<M> {
         if let Some(count) = counts.iter().find(|&&count| count > reports) {
             return Err(RobustStatsError::parameter(
                 "counts",
-                format!("at most the {reports} reports"),
+                format!("at most the number of reports, {reports}"),
                 count,
             ));
         }
-        if !aggregate.mechanism.consistent(&counts, reports) {
+        if !aggregate.mechanism.is_consistent(&counts, reports) {
             return Err(RobustStatsError::parameter(
                 "counts",
-                format!("counts that {reports} reports can have given"),
-                "others",
+                format!("possible counts of {reports} reports"),
+                "inconsistent counts",
             ));
         }
         aggregate.reports = reports;
@@ -228,12 +228,13 @@ impl<M: Countable> Aggregate<M> {
     ///
     /// # Errors
     ///
-    /// When it is rejected; that is counted too.
-    pub fn push(&mut self, report: &M::Report) -> Result<(), Reject> {
+    /// The reason of a rejection, which is counted too.
+    pub fn push(&mut self, report: &M::Report) -> Result<(), RejectReason> {
         match self.mechanism.count(report, &mut self.recent) {
             Ok(()) => {
                 self.reports += 1;
                 self.pending += 1;
+                // Each report adds at most 1 per count, so 32 bits cannot overflow before.
                 if self.pending == u32::MAX {
                     self.settle();
                 }
@@ -246,8 +247,8 @@ impl<M: Countable> Aggregate<M> {
         }
     }
 
-    /// Counts a report that was rejected before it could be read.
-    pub fn reject(&mut self, reason: Reject) {
+    /// Counts a report that could not be parsed.
+    pub fn reject(&mut self, reason: RejectReason) {
         self.rejected.add(reason);
     }
 
@@ -258,12 +259,13 @@ impl<M: Countable> Aggregate<M> {
         self.pending = 0;
     }
 
-    /// Adds the counts of another part of the same population: associative and commutative.
+    /// Adds the counts of another shard. Associative and commutative.
     ///
     /// # Errors
     ///
-    /// When the mechanisms differ, or there would be more than [`MOST_REPORTS`].
+    /// When the mechanisms differ, or the sum exceeds [`MAX_REPORTS`].
     pub fn merge(&mut self, other: &Self) -> Result<(), RobustStatsError> {
+        // Validate before changing anything: a failed merge leaves the aggregate unchanged.
         check_reports(self.reports, other.reports)?;
         if self.mechanism != other.mechanism {
             return Err(RobustStatsError::mismatch(
@@ -289,15 +291,15 @@ impl<M: Countable> Aggregate<M> {
         both.map(|(settled, recent)| settled + recent).collect()
     }
 
-    /// How many reports were counted.
+    /// Number of reports counted.
     #[must_use]
     pub fn reports(&self) -> u64 {
         self.reports
     }
 
-    /// How many reports were rejected, and why.
+    /// Number of rejected reports by reason.
     #[must_use]
-    pub fn rejected(&self) -> &RejectStatistics {
+    pub fn rejected(&self) -> &RejectCounts {
         &self.rejected
     }
 }

@@ -1,25 +1,25 @@
-//! Counting Bloom filters: RAPPOR.
+//! RAPPOR: bit counts of Bloom filters by cohort.
 
-use super::{Aggregate, Countable, Reject, bit_counts, counts_by_row};
+use super::{Aggregate, Countable, RejectReason, bit_counts, counts_by_row};
 use crate::mechanism::{Rappor, RapporReport};
 
 impl Countable for Rappor {
     type Report = RapporReport;
 
-    /// For each cohort the number of its reports, and then how often each bit was set: the rows of a
-    /// RAPPOR counts file.
+    /// Per cohort the number of its reports, then the count of each bit: the rows of a RAPPOR counts
+    /// file.
     fn slots(&self) -> usize {
         self.cohorts() * (self.bits() + 1)
     }
 
-    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+    fn is_consistent(&self, counts: &[u64], reports: u64) -> bool {
         counts_by_row(counts, self.bits(), reports)
     }
 
-    fn count(&self, report: &RapporReport, counts: &mut [u32]) -> Result<(), Reject> {
+    fn count(&self, report: &RapporReport, counts: &mut [u32]) -> Result<(), RejectReason> {
         let bits = self.bits();
         if report.cohort as usize >= self.cohorts() || report.bits.len() != bits {
-            return Err(Reject::Range);
+            return Err(RejectReason::Range);
         }
         let start = report.cohort as usize * (bits + 1);
         counts[start] += 1;
@@ -29,8 +29,8 @@ impl Countable for Rappor {
 }
 
 impl Aggregate<Rappor> {
-    /// The estimated number of clients of each cohort whose value sets each bit, cohort after cohort:
-    /// `t = (c - p* N) / (q* - p*)`, which is the paper's
+    /// The estimated number of clients whose value sets each bit, by cohort and bit:
+    /// `t = (c - p* N) / (q* - p*)`, equal to the paper's
     /// `(c - (p + fq/2 - fp/2) N) / ((1-f)(q-p))`.
     #[must_use]
     pub fn bloom_counts(&self) -> Vec<f64> {

@@ -1,32 +1,31 @@
-//! Why reports are rejected.
+//! Reasons for rejecting reports.
 
 use std::fmt;
 
-/// The reason why a report is not counted.
+/// The reason for rejecting a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Reject {
-    /// The bytes end before the report does.
+pub enum RejectReason {
+    /// The report is truncated.
     Truncated,
-    /// The bytes follow no known format, or a number is not in its shortest form, or bytes are left
-    /// over.
+    /// Unknown format, an integer not in its shortest form, or trailing bytes.
     Malformed,
-    /// The format has a version that this library does not know.
+    /// Unknown version of the format.
     Version,
     /// The report belongs to another mechanism or design.
     Design,
     /// The report belongs to another epoch.
     Epoch,
-    /// The report claims a group that is not the one assigned to the client.
+    /// The report has a group other than the client's assigned one.
     Group,
-    /// A cell, symbol, seed, row or number of bits is out of range.
+    /// A cell, symbol, seed, row or bit length is out of range.
     Range,
-    /// The client has sent a report already.
+    /// The client has already sent a report.
     Duplicate,
 }
 
-impl Reject {
-    /// All reasons, in the order of [`RejectStatistics`].
+impl RejectReason {
+    /// All reasons, in order of [`RejectCounts`].
     pub const ALL: [Self; 8] = [
         Self::Truncated,
         Self::Malformed,
@@ -38,7 +37,7 @@ impl Reject {
         Self::Duplicate,
     ];
 
-    /// The reason in one word.
+    /// A one-word name of the reason.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -54,51 +53,50 @@ impl Reject {
     }
 }
 
-impl fmt::Display for Reject {
+impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl std::error::Error for Reject {}
+impl std::error::Error for RejectReason {}
 
-/// How many reports were rejected for each reason: telemetry about attacks and faults. Sums end at the
-/// largest number there is.
+/// Numbers of rejected reports by reason: telemetry about attacks and faults. Sums saturate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RejectStatistics([u64; Reject::ALL.len()]);
+pub struct RejectCounts([u64; RejectReason::ALL.len()]);
 
-impl RejectStatistics {
-    /// From one number for each reason, in the order of [`Reject::ALL`].
+impl RejectCounts {
+    /// From counts in order of [`RejectReason::ALL`].
     #[must_use]
-    pub fn from_counts(counts: [u64; Reject::ALL.len()]) -> Self {
+    pub fn from_counts(counts: [u64; RejectReason::ALL.len()]) -> Self {
         Self(counts)
     }
 
-    /// One number for each reason, in the order of [`Reject::ALL`].
+    /// The counts in order of [`RejectReason::ALL`].
     #[must_use]
-    pub fn counts(&self) -> &[u64; Reject::ALL.len()] {
+    pub fn counts(&self) -> &[u64; RejectReason::ALL.len()] {
         &self.0
     }
 
-    /// How many were rejected for this reason.
+    /// Number of reports rejected for this reason.
     #[must_use]
-    pub fn get(&self, reason: Reject) -> u64 {
+    pub fn get(&self, reason: RejectReason) -> u64 {
         self.0[reason as usize]
     }
 
-    /// How many were rejected.
+    /// Total number of rejected reports.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, &n| sum.saturating_add(n))
     }
 
-    /// Counts one more.
-    pub fn add(&mut self, reason: Reject) {
+    /// Counts one rejected report.
+    pub fn add(&mut self, reason: RejectReason) {
         let count = &mut self.0[reason as usize];
         *count = count.saturating_add(1);
     }
 
-    /// Adds the numbers of another part.
+    /// Adds the counts of another shard.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(&other.0) {
             *count = count.saturating_add(*more);

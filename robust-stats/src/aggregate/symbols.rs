@@ -1,6 +1,6 @@
 //! Counting symbols: generalized randomized response.
 
-use super::{Countable, FrequencyOracle, Reject, counts_each_once};
+use super::{Countable, FrequencyOracle, RejectReason, counts_each_once};
 use crate::mechanism::{Mechanism, PureMechanism, RandomizedResponse};
 
 impl Countable for RandomizedResponse {
@@ -10,12 +10,14 @@ impl Countable for RandomizedResponse {
         self.domain()
     }
 
-    fn consistent(&self, counts: &[u64], reports: u64) -> bool {
+    fn is_consistent(&self, counts: &[u64], reports: u64) -> bool {
         counts_each_once(counts, reports)
     }
 
-    fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), Reject> {
-        let count = counts.get_mut(*report as usize).ok_or(Reject::Range)?;
+    fn count(&self, report: &u32, counts: &mut [u32]) -> Result<(), RejectReason> {
+        let count = counts
+            .get_mut(*report as usize)
+            .ok_or(RejectReason::Range)?;
         *count += 1;
         Ok(())
     }

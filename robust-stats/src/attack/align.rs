@@ -6,13 +6,13 @@ use crate::aggregate::CountMatrix;
 
 use super::harness::{Adaptive, Destination, Move, Oblivious, Plant, Protocol};
 
-/// Pushes the linear estimate along a sign vector, and chooses the vector so that the push is
-/// largest: victims follow from the signs, and the signs from the bias that the victims make.
+/// Shifts the linear estimate along a sign vector and maximizes the shift by alternating optimization:
+/// victims follow from the signs, and signs from the resulting bias.
 #[derive(Clone, Copy, Debug)]
 pub struct SignAlign {
-    /// How often signs and victims are improved in turn.
+    /// Maximum number of alternations of signs and victims.
     pub rounds: usize,
-    /// How often it starts from new random signs; the best end is taken.
+    /// Number of restarts from random signs, of which the best is taken.
     pub restarts: usize,
 }
 
@@ -26,8 +26,8 @@ impl Default for SignAlign {
 }
 
 impl SignAlign {
-    /// Improves plans, which `plan` makes from the alignment of every cell with the signs and `bias`
-    /// turns into a push of every cell.
+    /// Alternating optimization. `plan` makes a plan from the alignment of every cell with the signs;
+    /// `push` adds its effect on every cell.
     fn improve<P>(
         self,
         protocol: &Protocol<'_>,
@@ -41,23 +41,27 @@ impl SignAlign {
         let mut bias = vec![0.0; k];
         let mut alignment = vec![0.0; pushes.len()];
         let mut best: Option<(f64, P)> = None;
+        // Alternate from several random sign vectors, because the objective has local maxima.
         for _ in 0..self.restarts.max(1) {
             let mut signs: Vec<f64> = (0..k)
                 .map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 })
                 .collect();
             let mut last = 0.0;
             for _ in 0..self.rounds.max(1) {
+                // Step 1: the best plan for these signs.
                 matrix.cell_masses(&signs, &mut alignment);
                 let candidate = plan(&alignment);
+                // Step 2: the bias of the linear estimate under this plan.
                 pushes.fill(0.0);
                 push(&candidate, &mut pushes);
                 matrix.sum_over_cells(&pushes, &mut bias);
-                // The estimate keeps its sum: the common part of the bias does not count.
+                // The sum of the estimate is fixed, so the mean of the bias has no effect.
                 let mean = bias.iter().sum::<f64>() / k as f64;
                 let size: f64 = bias.iter().map(|b| (b - mean).abs()).sum();
-                if best.as_ref().is_none_or(|(most, _)| size > *most) {
+                if best.as_ref().is_none_or(|(max, _)| size > *max) {
                     best = Some((size, candidate));
                 }
+                // Each step maximizes over one argument, so the size is monotone until it converges.
                 if size <= last {
                     break;
                 }
@@ -71,32 +75,30 @@ impl SignAlign {
     }
 }
 
-/// The cells of a group with the least and the most alignment.
-fn extremes(alignment: &[f64]) -> (usize, usize) {
-    let (mut least, mut most) = (0, 0);
+/// The cell of a group with the maximum alignment; the first of several.
+fn best_aligned(alignment: &[f64]) -> usize {
+    let mut best = 0;
     for (cell, &value) in alignment.iter().enumerate() {
-        if value < alignment[least] {
-            least = cell;
-        }
-        if value > alignment[most] {
-            most = cell;
+        if value > alignment[best] {
+            best = cell;
         }
     }
-    (least, most)
+    best
 }
 
-/// The adversary who controls clients from the beginning and chooses which: all in the groups with
+/// The adversary that controls clients from the start and chooses them: all clients of the groups with
 /// the best aligned cell.
 impl Oblivious for SignAlign {
     fn plan(&mut self, protocol: &Protocol<'_>, budget: u64, rng: &mut dyn RngCore) -> Vec<Plant> {
         let cells = protocol.matrix().cells();
         let plan = |alignment: &[f64]| {
+            // Greedy: clients are interchangeable within a group, so fill the groups by their best alignment.
             let mut options: Vec<(f64, usize, usize)> = alignment
                 .chunks_exact(cells)
                 .enumerate()
                 .map(|(group, alignment)| {
-                    let (_, most) = extremes(alignment);
-                    (alignment[most], group, most)
+                    let best = best_aligned(alignment);
+                    (alignment[best], group, best)
                 })
                 .collect();
             options.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -116,6 +118,7 @@ impl Oblivious for SignAlign {
             }
             plan
         };
+        // The effect of the plan: cells gain the messages of their victims.
         let push = |plan: &Vec<Plant>, pushes: &mut [f64]| {
             for plant in plan {
                 if let Destination::Cell(cell) = plant.to {
@@ -127,7 +130,7 @@ impl Oblivious for SignAlign {
     }
 }
 
-/// The adversary who sees the messages and replaces those that oppose it most.
+/// The adversary that sees the messages and replaces those that oppose the signs most.
 impl Adaptive for SignAlign {
     fn plan(
         &mut self,
@@ -138,18 +141,19 @@ impl Adaptive for SignAlign {
     ) -> Vec<Move> {
         let cells = protocol.matrix().cells();
         let plan = |alignment: &[f64]| {
+            // Greedy: a moved message gains the difference of alignments, so move in descending order of gain.
             let mut options: Vec<(f64, Move)> = Vec::new();
             for (group, alignment) in alignment.chunks_exact(cells).enumerate() {
-                let (_, most) = extremes(alignment);
+                let best = best_aligned(alignment);
                 for (from, &value) in alignment.iter().enumerate() {
-                    let gain = alignment[most] - value;
+                    let gain = alignment[best] - value;
                     if gain > 0.0 {
                         options.push((
                             gain,
                             Move {
                                 group,
                                 from,
-                                to: Destination::Cell(most),
+                                to: Destination::Cell(best),
                                 number: counts.group(group)[from],
                             },
                         ));
@@ -169,6 +173,7 @@ impl Adaptive for SignAlign {
             }
             plan
         };
+        // The effect of the plan: the original cells lose messages, the destinations gain them.
         let push = |plan: &Vec<Move>, pushes: &mut [f64]| {
             for step in plan {
                 if let Destination::Cell(cell) = step.to {

@@ -1,5 +1,5 @@
-//! Hill climbing: a search that knows the decoder as a black box, to catch decoders that resist
-//! known attacks only.
+//! Hill climbing: a black-box search against a decoder, to detect decoders that resist only known
+//! attacks.
 
 use rand::{Rng, RngCore};
 
@@ -7,17 +7,16 @@ use crate::aggregate::CountMatrix;
 
 use super::harness::{Adaptive, Destination, Move, Protocol};
 
-/// Moves batches of messages between cells of a group as long as the damage grows.
+/// Moves batches of messages between cells of a group while the damage increases.
 ///
-/// It begins with the plan of another adversary, if there is one, and improves on it: each step takes
-/// back a random batch that was moved (when the budget is spent) and moves another one.
+/// It starts from the plan of another adversary, if given. Each step reverts a random batch (if the
+/// budget is spent) and moves another one.
 pub struct HillClimb<'a> {
-    /// What the adversary wants to be large, as a function of what arrives: usually the error of a
-    /// decoder.
+    /// The objective as a function of the received counts, usually the error of a decoder.
     pub damage: Box<dyn FnMut(&CountMatrix) -> f64 + 'a>,
-    /// How many steps it tries.
+    /// Number of steps.
     pub steps: usize,
-    /// Where it begins.
+    /// The adversary that supplies the initial plan.
     pub start: Option<Box<dyn Adaptive + 'a>>,
 }
 
@@ -53,21 +52,23 @@ impl Adaptive for HillClimb<'_> {
         if budget == 0 || cells < 2 || counts.reports() == 0 {
             return Vec::new();
         }
+        // 1. The initial plan and its damage.
         let mut plan = match &mut self.start {
             Some(start) => start.plan(protocol, counts, budget, rng),
             None => Vec::new(),
         };
         plan.retain(|step| step.number > 0);
-        let mut most = (self.damage)(&apply(counts, &plan));
+        let mut max_damage = (self.damage)(&apply(counts, &plan));
         let batch = budget.div_ceil(8);
         for _ in 0..self.steps {
+            // 2. Free budget for one batch by reverting a random move.
             let mut candidate = plan.clone();
             let spent: u64 = candidate.iter().map(|step| step.number).sum();
             let mut room = budget.saturating_sub(spent);
             if room < batch && !candidate.is_empty() {
                 let taken = candidate.swap_remove(rng.random_range(0..candidate.len()));
                 room += taken.number;
-                // Only a batch of a long run is taken back.
+                // Revert only one batch of a longer run.
                 if taken.number > batch {
                     candidate.push(Move {
                         number: taken.number - batch,
@@ -76,6 +77,7 @@ impl Adaptive for HillClimb<'_> {
                     room -= taken.number - batch;
                 }
             }
+            // 3. Move a random batch, at most the messages of the cell that the plan has not moved yet.
             let group = rng.random_range(0..counts.groups());
             let from = rng.random_range(0..cells);
             let to = (from + rng.random_range(1..cells)) % cells;
@@ -94,9 +96,10 @@ impl Adaptive for HillClimb<'_> {
                 to: Destination::Cell(to),
                 number,
             });
+            // 4. Keep the candidate only if the damage increases.
             let damage = (self.damage)(&apply(counts, &candidate));
-            if damage > most {
-                most = damage;
+            if damage > max_damage {
+                max_damage = damage;
                 plan = candidate;
             }
         }

@@ -1,27 +1,27 @@
-//! Maximal coupling: honest messages of one distribution become honest messages of another.
+//! Maximal coupling: rewrites honest messages of one distribution into those of another.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngCore};
 use rand_distr::{Binomial, Distribution};
 
 use crate::aggregate::CountMatrix;
-use crate::decode::DesignMatrix;
+use crate::design::DesignMatrix;
 use crate::distribution::{MultinomialSampler, Pmf};
 use crate::error::RobustStatsError;
 
 use super::harness::{Adaptive, Destination, Move, Protocol};
 
-/// Makes the messages of clients who follow one distribution look exactly like those of clients who
-/// follow another. What it plants, no estimator whatever can undo.
+/// Makes the messages of clients with one distribution exactly distributed like those of clients with
+/// another, which no estimator can undo.
 ///
 /// A client with message `y` keeps it with probability `min(1, W(y | target) / W(y | truth))` and
-/// otherwise sends one from the part of the target's law that exceeds the truth's. When the budget
-/// runs out, groups that come later in a random order stay as they are.
+/// otherwise sends a message from the normalized excess of the target's message distribution over the
+/// true one. When the budget is spent, the remaining groups, in random order, are unchanged.
 #[derive(Clone, Debug)]
 pub struct MaxCoupling {
-    /// The distribution that clients follow.
+    /// The true distribution of the clients.
     pub truth: Pmf,
-    /// The one that they shall seem to follow.
+    /// The simulated distribution.
     pub target: Pmf,
 }
 
@@ -35,8 +35,9 @@ impl Adaptive for MaxCoupling {
     ) -> Vec<Move> {
         let matrix = protocol.matrix();
         let cells = matrix.cells();
-        let from_law = matrix.message_law(self.truth.masses());
-        let to_law = matrix.message_law(self.target.masses());
+        // The coupling needs only the message distributions of both hypotheses.
+        let from_law = matrix.message_distribution(self.truth.masses());
+        let to_law = matrix.message_distribution(self.target.masses());
         let mut order: Vec<usize> = (0..counts.groups()).collect();
         order.shuffle(rng);
         let mut left = budget;
@@ -44,18 +45,21 @@ impl Adaptive for MaxCoupling {
         for group in order {
             let rows = group * cells..(group + 1) * cells;
             let (from, to) = (&from_law[rows.clone()], &to_law[rows]);
+            // Where the target exceeds the truth, in proportion to the excess, the leaving messages go.
             let surplus: Vec<f64> = to.iter().zip(from).map(|(t, f)| (t - f).max(0.0)).collect();
-            // Equal laws: nothing to do.
+            // Equal message distributions: nothing to do.
             let Ok(surplus) = Pmf::from_weights(&surplus) else {
                 continue;
             };
             let sampler = MultinomialSampler::new(&surplus);
             for cell in 0..cells {
+                // A message stays with probability min(1, to / from), the maximal coupling.
                 let leave = if from[cell] > 0.0 {
                     (1.0 - to[cell] / from[cell]).clamp(0.0, 1.0)
                 } else {
                     0.0
                 };
+                // Messages of a cell are exchangeable, so the number of leaving ones is binomial.
                 let leaving = Binomial::new(counts.group(group)[cell], leave)
                     .map_or(0, |law| law.sample(rng))
                     .min(left);
@@ -76,26 +80,26 @@ impl Adaptive for MaxCoupling {
     }
 }
 
-/// A distribution that is as far from the truth as a budget of messages can hide.
+/// A distribution at the maximum distance from the truth that a budget of messages can hide.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlantedShift {
     /// The distribution.
     pub target: Pmf,
     /// Its total variation from the truth.
     pub shift: f64,
-    /// The fraction of messages that the coupling rewrites, in expectation.
+    /// The expected fraction of messages that the coupling rewrites.
     pub cost: f64,
 }
 
 impl PlantedShift {
-    /// Searches for the direction that costs least, and goes along it as far as `fraction` of the
-    /// messages reaches. With no sweeps the direction is a random sign vector, half of the symbols
-    /// rising and half falling. Otherwise it is the better of two: a sign vector after so many
-    /// tries for each symbol to swap a rising and a falling one, and the design's
-    /// [weakest direction](DesignMatrix::weakest_direction). O(sweeps times symbols times groups).
+    /// Searches for the direction of minimum cost and shifts along it as far as a `fraction` of the
+    /// messages allows. Without sweeps the direction is a random sign vector, half of the symbols
+    /// rising and half falling. Otherwise it is the better of two: a sign vector improved by `sweeps`
+    /// attempted swaps per symbol, and the [weakest direction](DesignMatrix::weakest_direction) of the
+    /// design. O(sweeps times symbols times groups).
     ///
-    /// A `fraction` above the budget makes [`MaxCoupling`] plant a larger shift in some of the
-    /// groups only: part of it is visible, and yet it may move an estimate further.
+    /// With a `fraction` above the budget, [`MaxCoupling`] plants a larger shift in some groups only,
+    /// which is partly detectable but may shift an estimate further.
     ///
     /// # Errors
     ///
@@ -111,6 +115,7 @@ impl PlantedShift {
         if truth.domain() != k {
             return Err(RobustStatsError::mismatch("domain", truth.domain(), k));
         }
+        // Start from balanced random signs; an odd symbol stays at 0.
         let mut signs: Vec<f64> = (0..k)
             .map(|x| match x {
                 _ if k % 2 == 1 && x == k - 1 => 0.0,
@@ -120,11 +125,12 @@ impl PlantedShift {
             .collect();
         signs.shuffle(rng);
         improve_signs(matrix, &mut signs, sweeps * k, rng);
+        // Compare the sign vector with both orientations of the least-identified direction.
         let mut best = Self::along(matrix, truth, fraction, &signs)?;
         let weakest = matrix.weakest_direction().filter(|_| sweeps > 0);
         if let Some(weakest) = weakest {
             let mut direction = weakest.direction;
-            // Masses cannot fall below 0: which of the two ways is cut off less depends on the truth.
+            // Masses are bounded by 0, so the better of the two signs depends on the truth.
             for _ in 0..2 {
                 let shift = Self::along(matrix, truth, fraction, &direction)?;
                 if shift.shift > best.shift {
@@ -138,7 +144,7 @@ impl PlantedShift {
         Ok(best)
     }
 
-    /// As far along a direction as `fraction` of the messages reaches.
+    /// The maximum shift along a direction at a cost of `fraction`, by bisection.
     fn along(
         matrix: &DesignMatrix,
         truth: &Pmf,
@@ -146,7 +152,7 @@ impl PlantedShift {
         direction: &[f64],
     ) -> Result<Self, RobustStatsError> {
         let largest = direction.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
-        // The cost grows with the height of the step, and so does the shift.
+        // Cost and shift increase with the height of the step.
         let at = |height: f64| {
             let target = stepped(truth, direction, height / largest.max(f64::MIN_POSITIVE));
             let cost = message_distance(matrix, truth.masses(), &target);
@@ -171,9 +177,10 @@ impl PlantedShift {
     }
 }
 
-/// The truth with its falling symbols lowered by `height` times their fall, though not below 0, and
-/// the rising ones raised by the same amount together.
+/// The truth shifted along a direction: falling symbols are lowered by `height` times their fall, at
+/// most to 0, and rising ones are raised by the same total.
 fn stepped(truth: &Pmf, direction: &[f64], height: f64) -> Vec<f64> {
+    // First lower the falling symbols, then distribute the removed mass to the rising ones.
     let rising: f64 = direction.iter().filter(|&&rise| rise > 0.0).sum();
     let mut masses = truth.masses().to_vec();
     let mut taken = 0.0;
@@ -192,17 +199,16 @@ fn stepped(truth: &Pmf, direction: &[f64], height: f64) -> Vec<f64> {
     masses
 }
 
-/// The total variation between the laws of messages, averaged over groups of equal size.
+/// The total variation between message distributions, averaged over groups of equal size.
 fn message_distance(matrix: &DesignMatrix, a: &[f64], b: &[f64]) -> f64 {
     let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     let mut cells = vec![0.0; matrix.groups() * matrix.cells()];
     matrix.cell_masses(&difference, &mut cells);
     let sum: f64 = cells.iter().map(|cell| cell.abs()).sum();
-    0.5 * matrix.kept() * sum / matrix.groups() as f64
+    0.5 * matrix.attenuation() * sum / matrix.groups() as f64
 }
 
-/// Tries random swaps of a rising and a falling symbol, and keeps those that lower the sum of
-/// absolute cell sums.
+/// Attempts random swaps of a rising and a falling symbol, and keeps those that decrease `||A x||_1`.
 fn improve_signs<R: Rng + ?Sized>(
     matrix: &DesignMatrix,
     signs: &mut [f64],
@@ -217,6 +223,7 @@ fn improve_signs<R: Rng + ?Sized>(
     matrix.cell_masses(signs, &mut sums);
     for _ in 0..tries {
         let (a, b) = (rng.random_range(0..k), rng.random_range(0..k));
+        // Swapping the signs of a and b adds `step` to the cells of a and subtracts it from those of b.
         let step = signs[b] - signs[a];
         if step == 0.0 {
             continue;

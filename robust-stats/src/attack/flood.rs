@@ -1,4 +1,4 @@
-//! Attacks that send one message again and again.
+//! Attacks that send one message repeatedly.
 
 use rand::RngCore;
 
@@ -6,9 +6,9 @@ use crate::aggregate::CountMatrix;
 
 use super::harness::{Adaptive, Destination, Move, Oblivious, Plant, Protocol};
 
-/// All liars send the same message. In a central protocol, or one whose clients choose their own
-/// coin, this is the strongest attack there is; in a hash design every group has its own cell of
-/// the promoted symbol.
+/// All corrupted clients send the same message. This is the strongest attack in a central protocol, or
+/// if clients choose their own hash function. In a hash design every group has its own cell of the
+/// promoted symbol.
 #[derive(Clone, Copy, Debug)]
 pub struct SameMessage {
     /// The symbol that all messages support.
@@ -30,13 +30,13 @@ impl Oblivious for SameMessage {
     }
 }
 
-/// All messages of a few groups name one cell: with an algebraic design, in which one row is a
-/// direction of its own, no decoder notices.
+/// All messages of a few groups name one cell. In an algebraic design, in which a row is an independent
+/// direction, no decoder detects it.
 #[derive(Clone, Copy, Debug)]
 pub struct RowTakeover {
-    /// The first group that is taken over; the next ones follow while the budget lasts.
+    /// The first group; the next ones follow while the budget lasts.
     pub group: usize,
-    /// The cell that all its messages name.
+    /// The cell of all messages.
     pub cell: usize,
 }
 

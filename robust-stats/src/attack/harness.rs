@@ -1,14 +1,14 @@
-//! The harness: it carries out what adversaries plan, and counts.
+//! The harness: executes the plans of adversaries and counts the changes.
 
 use rand::{Rng, RngCore};
 
 use crate::aggregate::CountMatrix;
-use crate::decode::DesignMatrix;
+use crate::design::DesignMatrix;
 use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
 use crate::simulate::draw_without_replacement;
 
-/// What everybody knows: the design and how many clients are in each group.
+/// Public knowledge: the design and the group sizes.
 #[derive(Clone, Debug)]
 pub struct Protocol<'a> {
     matrix: &'a DesignMatrix,
@@ -43,66 +43,64 @@ impl<'a> Protocol<'a> {
         self.matrix
     }
 
-    /// How many clients each group has.
+    /// Number of clients by group.
     #[must_use]
     pub fn sizes(&self) -> &[u64] {
         &self.sizes
     }
 
-    /// How many clients there are.
+    /// Number of clients.
     #[must_use]
     pub fn clients(&self) -> u64 {
         self.sizes.iter().sum()
     }
 }
 
-/// Where a manipulated message arrives.
+/// The destination of a manipulated message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// It names this cell.
+    /// Counted in this cell.
     Cell(usize),
-    /// It claims to be of another group. The server knows the client's group and rejects it.
+    /// Claims another group. The server, which knows the client's group, rejects it.
     OtherGroup,
-    /// It is not sent.
-    Nowhere,
+    /// Not sent.
+    Dropped,
 }
 
-/// Manipulated messages of an adversary that sees nothing: of `number` clients of a group, whoever
-/// they are.
+/// Manipulated messages of an oblivious adversary: of `number` random clients of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plant {
     /// The group of the victims.
     pub group: usize,
-    /// What arrives in place of their messages.
+    /// The destination of their messages.
     pub to: Destination,
-    /// How many.
+    /// Number of messages.
     pub number: u64,
 }
 
-/// Manipulated messages of an adversary that sees everything: `number` messages of a group that
-/// named the cell `from`.
+/// Manipulated messages of an adaptive adversary: `number` messages of a group in the cell `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
     /// The group of the victims.
     pub group: usize,
-    /// The cell that their messages named.
+    /// The original cell of their messages.
     pub from: usize,
-    /// What arrives in their place.
+    /// The destination of the messages.
     pub to: Destination,
-    /// How many.
+    /// Number of messages.
     pub number: u64,
 }
 
-/// An adversary that chooses its victims and their messages before anything is sent. It knows the
-/// protocol and nothing else.
+/// An adversary that chooses its victims and their messages before anything is sent, knowing only the
+/// protocol.
 pub trait Oblivious {
-    /// What it does with so many messages at most.
+    /// Plans at most `budget` manipulated messages.
     fn plan(&mut self, protocol: &Protocol<'_>, budget: u64, rng: &mut dyn RngCore) -> Vec<Plant>;
 }
 
 /// An adversary that sees all messages before it chooses its victims.
 pub trait Adaptive {
-    /// What it does with so many messages at most.
+    /// Plans at most `budget` manipulated messages.
     fn plan(
         &mut self,
         protocol: &Protocol<'_>,
@@ -112,17 +110,17 @@ pub trait Adaptive {
     ) -> Vec<Move>;
 }
 
-/// An adversary that adds clients of its own. The server assigns their groups; they know theirs.
+/// An adversary that adds fake clients. The server assigns their groups, which they know.
 pub trait Injector {
-    /// The cell that a fake client of this group names.
+    /// The cell reported by a fake client of this group.
     fn cell(&mut self, protocol: &Protocol<'_>, group: usize, rng: &mut dyn RngCore) -> usize;
 }
 
-/// An adversary with its knowledge.
+/// An adversary, by its knowledge.
 pub enum Adversary<'a> {
-    /// It sees no message.
+    /// Sees no message.
     Oblivious(Box<dyn Oblivious + 'a>),
-    /// It sees every message.
+    /// Sees every message.
     Adaptive(Box<dyn Adaptive + 'a>),
 }
 
@@ -135,20 +133,20 @@ impl std::fmt::Debug for Adversary<'_> {
     }
 }
 
-/// What arrives at the server.
+/// The result of an attack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attacked {
+pub struct AttackOutcome {
     /// The counts that the server accepts.
     pub counts: CountMatrix,
-    /// How many messages differ from those that were sent, found by comparison.
+    /// Number of changed messages, found by comparison.
     pub changed: u64,
-    /// How many of them were rejected for naming another group.
+    /// Number of messages rejected for claiming another group.
     pub rejected: u64,
-    /// How many could have been changed.
+    /// Maximum number of changed messages.
     pub budget: u64,
 }
 
-/// How many messages must differ between two tables of counts, clients keeping their groups.
+/// The minimum number of changed messages between two tables of counts, within groups.
 fn difference(before: &CountMatrix, after: &CountMatrix) -> u64 {
     (0..before.groups())
         .map(|group| {
@@ -163,19 +161,19 @@ fn difference(before: &CountMatrix, after: &CountMatrix) -> u64 {
         .sum()
 }
 
-/// Lets an adversary manipulate at most `floor(gamma n)` of the messages.
+/// Runs an adversary with a budget of `floor(gamma n)` messages.
 ///
 /// # Errors
 ///
-/// When the shapes differ, or the plan names a group or a cell that does not exist, takes more
-/// messages than there are, or changes more than the budget.
+/// When the shapes differ, or the plan has an invalid group or cell, moves more messages than exist,
+/// or changes more than the budget.
 pub fn attack<R: Rng>(
     matrix: &DesignMatrix,
     counts: &CountMatrix,
     adversary: &mut Adversary<'_>,
     gamma: Gamma,
     rng: &mut R,
-) -> Result<Attacked, RobustStatsError> {
+) -> Result<AttackOutcome, RobustStatsError> {
     let protocol = Protocol::new(matrix, counts)?;
     let budget = gamma.budget(protocol.clients());
     let mut after = counts.clone();
@@ -183,13 +181,14 @@ pub fn attack<R: Rng>(
     match adversary {
         Adversary::Oblivious(adversary) => {
             let plan = adversary.plan(&protocol, budget, rng);
-            carry_out_plants(counts, &plan, &mut after, &mut rejected, rng)?;
+            execute_plants(counts, &plan, &mut after, &mut rejected, rng)?;
         }
         Adversary::Adaptive(adversary) => {
             let plan = adversary.plan(&protocol, counts, budget, rng);
-            carry_out_moves(counts, &plan, &mut after, &mut rejected)?;
+            execute_moves(counts, &plan, &mut after, &mut rejected)?;
         }
     }
+    // The budget is enforced on the outcome, not on the plan: a plan may move messages back and forth.
     let changed = difference(counts, &after);
     if changed > budget {
         return Err(RobustStatsError::parameter(
@@ -198,7 +197,7 @@ pub fn attack<R: Rng>(
             changed,
         ));
     }
-    Ok(Attacked {
+    Ok(AttackOutcome {
         counts: after,
         changed,
         rejected,
@@ -206,14 +205,15 @@ pub fn attack<R: Rng>(
     })
 }
 
-/// Takes victims at random from each group, then lets their new messages arrive.
-fn carry_out_plants<R: Rng>(
+/// Removes the messages of random victims from each group, then adds the manipulated messages.
+fn execute_plants<R: Rng>(
     before: &CountMatrix,
     plan: &[Plant],
     after: &mut CountMatrix,
     rejected: &mut u64,
     rng: &mut R,
 ) -> Result<(), RobustStatsError> {
+    // The adversary is oblivious: the messages of its victims are a random subset of the group's.
     let mut victims = vec![0_u64; before.groups()];
     for plant in plan {
         check_group(before, plant.group)?;
@@ -240,17 +240,18 @@ fn carry_out_plants<R: Rng>(
         }
     }
     for plant in plan {
-        arrive(after, plant.group, plant.to, plant.number, rejected)?;
+        deliver(after, plant.group, plant.to, plant.number, rejected)?;
     }
     Ok(())
 }
 
-fn carry_out_moves(
+fn execute_moves(
     before: &CountMatrix,
     plan: &[Move],
     after: &mut CountMatrix,
     rejected: &mut u64,
 ) -> Result<(), RobustStatsError> {
+    // Moves consume honest messages; `left` prevents moving manipulated messages again.
     let mut left = before.clone();
     for step in plan {
         check_group(before, step.group)?;
@@ -265,12 +266,12 @@ fn carry_out_moves(
         }
         *have -= step.number;
         after.group_mut(step.group)[step.from] -= step.number;
-        arrive(after, step.group, step.to, step.number, rejected)?;
+        deliver(after, step.group, step.to, step.number, rejected)?;
     }
     Ok(())
 }
 
-fn arrive(
+fn deliver(
     after: &mut CountMatrix,
     group: usize,
     to: Destination,
@@ -283,7 +284,7 @@ fn arrive(
             after.group_mut(group)[cell] += number;
         }
         Destination::OtherGroup => *rejected += number,
-        Destination::Nowhere => {}
+        Destination::Dropped => {}
     }
     Ok(())
 }
@@ -304,19 +305,19 @@ fn check_cell(counts: &CountMatrix, cell: usize) -> Result<(), RobustStatsError>
     Err(RobustStatsError::parameter("attack", expected, cell))
 }
 
-/// Lets an adversary add fake clients until they are the fraction `gamma` of all: of `n` honest ones
-/// `floor(gamma n / (1 - gamma))` fakes. The server assigns each a uniform random group.
+/// Adds fake clients up to a fraction `gamma` of all: `floor(gamma n / (1 - gamma))` for `n` honest
+/// clients. The server assigns each a uniformly random group.
 ///
 /// # Errors
 ///
-/// When the shapes differ, or the adversary names a cell that does not exist.
+/// When the shapes differ, or the adversary returns an invalid cell.
 pub fn inject<R: Rng>(
     matrix: &DesignMatrix,
     counts: &CountMatrix,
     adversary: &mut dyn Injector,
     gamma: Gamma,
     rng: &mut R,
-) -> Result<Attacked, RobustStatsError> {
+) -> Result<AttackOutcome, RobustStatsError> {
     let protocol = Protocol::new(matrix, counts)?;
     let honest = protocol.clients() as f64;
     let fakes = (gamma.get() * honest / (1.0 - gamma.get())) as u64;
@@ -327,7 +328,7 @@ pub fn inject<R: Rng>(
         check_cell(counts, cell)?;
         after.add(group, cell);
     }
-    Ok(Attacked {
+    Ok(AttackOutcome {
         changed: after.reports() - counts.reports(),
         counts: after,
         rejected: 0,

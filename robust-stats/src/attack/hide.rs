@@ -1,4 +1,4 @@
-//! Attacks on tests of uniformity: hiding an alternative, and raising false alarms.
+//! Attacks on uniformity tests: hiding an alternative, and causing false alarms.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngCore};
@@ -8,45 +8,46 @@ use crate::distribution::{MultinomialSampler, Pmf};
 
 use super::harness::{Adaptive, Destination, Move, Protocol};
 
-/// What an attack on a test wants.
+/// The aim of an attack on a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
-    /// Data from the alternative shall look like the null hypothesis.
+    /// Make data from the alternative look like the null hypothesis.
     Hide,
-    /// Data from the null hypothesis shall look like the alternative.
+    /// Make data from the null hypothesis look like the alternative.
     FalseAlarm,
 }
 
-/// Maps every count through the monotone coupling of the laws of a count under both hypotheses: the
-/// cheapest way, up to the repair of the total. The null law of a count is Poisson with the mean
-/// count; the alternative is the even mixture of `(1 + 2 alpha)` and `(1 - 2 alpha)` times the mean.
+/// Maps every count through the monotone coupling of the distributions of a count under both hypotheses: the
+/// optimal transport, up to the correction of the total. The null distribution of a count is Poisson
+/// with the mean count; the alternative is the even mixture of Poisson distributions with
+/// `(1 + 2 alpha)` and `(1 - 2 alpha)` times the mean.
 #[derive(Clone, Copy, Debug)]
 pub struct EmdQuantile {
-    /// What it wants.
+    /// The aim.
     pub aim: Aim,
     /// The total variation of the alternative.
     pub alpha: f64,
 }
 
-/// Draws fresh counts of the other hypothesis and matches them with those that are there by rank.
+/// Samples counts of the other hypothesis and matches them with the observed counts by rank.
 #[derive(Clone, Debug)]
 pub struct EmdSorted {
-    /// The distribution that the counts shall seem to follow.
+    /// The simulated distribution.
     pub target: Pmf,
 }
 
-/// Moves samples one after another so that the total variation statistic falls (or rises) by as much
-/// as it can each time.
+/// Greedily moves samples, each with the maximum decrease (or increase) of the total variation statistic.
 #[derive(Clone, Debug)]
 pub struct ThresholdWalk {
-    /// What it wants.
+    /// The aim.
     pub aim: Aim,
     /// The reference of the test.
     pub reference: Pmf,
 }
 
-/// The moves that turn counts into others of the same total, in random order up to the budget.
+/// The moves from counts to others with the same total, in random order up to the budget.
 fn moves_towards(counts: &[u64], wanted: &[u64], budget: u64, rng: &mut dyn RngCore) -> Vec<Move> {
+    // Surplus and deficit of every symbol.
     let mut sources: Vec<(usize, u64)> = Vec::new();
     let mut sinks: Vec<(usize, u64)> = Vec::new();
     for (cell, (&have, &want)) in counts.iter().zip(wanted).enumerate() {
@@ -56,6 +57,7 @@ fn moves_towards(counts: &[u64], wanted: &[u64], budget: u64, rng: &mut dyn RngC
             sinks.push((cell, want - have));
         }
     }
+    // Random order, so that a limited budget does not favor low symbol numbers.
     sources.shuffle(rng);
     sinks.shuffle(rng);
     let mut left = budget;
@@ -84,7 +86,7 @@ fn moves_towards(counts: &[u64], wanted: &[u64], budget: u64, rng: &mut dyn RngC
     plan
 }
 
-/// The distribution function of a mixture of Poisson laws over `0..=last`.
+/// The distribution function of a mixture of Poisson distribution over `0..=last`.
 fn mixture_cdf(means: &[f64], last: usize) -> Vec<f64> {
     let mut cdf = vec![0.0; last + 1];
     for &mean in means {
@@ -109,8 +111,10 @@ impl Adaptive for EmdQuantile {
         budget: u64,
         rng: &mut dyn RngCore,
     ) -> Vec<Move> {
+        // The central protocol has one group.
         let counts = counts.group(0);
         let samples: u64 = counts.iter().sum();
+        // Tabulate both distribution functions up to a count with negligible mass above.
         let mean = samples as f64 / counts.len() as f64;
         let largest = counts.iter().copied().max().unwrap_or(0) as usize;
         let high = mean * (1.0 + 2.0 * self.alpha);
@@ -121,6 +125,8 @@ impl Adaptive for EmdQuantile {
             Aim::Hide => (alternative, null),
             Aim::FalseAlarm => (null, alternative),
         };
+        // The monotone coupling maps quantiles to quantiles. A count covers an interval of quantiles,
+        // from which one is drawn.
         let mut wanted: Vec<u64> = counts
             .iter()
             .map(|&count| {
@@ -130,13 +136,14 @@ impl Adaptive for EmdQuantile {
                 to.partition_point(|&c| c < level).min(last) as u64
             })
             .collect();
+        // Counts were mapped independently, so their total must be corrected.
         repair_total(counts, &mut wanted, rng);
         moves_towards(counts, &wanted, budget, rng)
     }
 }
 
-/// Makes the wanted counts sum to what is there, by leaving some counts nearer to what they were:
-/// that costs no move, but saves some.
+/// Corrects the total of the wanted counts by moving some of them towards the observed counts, which
+/// only saves moves.
 fn repair_total(counts: &[u64], wanted: &mut [u64], rng: &mut dyn RngCore) {
     let have: u64 = counts.iter().sum();
     let mut want: u64 = wanted.iter().sum();
@@ -157,7 +164,7 @@ fn repair_total(counts: &[u64], wanted: &mut [u64], rng: &mut dyn RngCore) {
             }
         }
         if want == before {
-            // Cannot happen: a surplus has a cell above its count, a lack one below.
+            // Unreachable: with a surplus some cell is above its count, with a deficit one below.
             wanted.copy_from_slice(counts);
             return;
         }
@@ -174,6 +181,7 @@ impl Adaptive for EmdSorted {
     ) -> Vec<Move> {
         let counts = counts.group(0);
         let samples = counts.iter().sum();
+        // Matching by rank is the optimal transport between the two samples of counts.
         let mut fresh = MultinomialSampler::new(&self.target).sample(samples, rng);
         fresh.sort_unstable();
         let mut order: Vec<usize> = (0..counts.len()).collect();
@@ -203,6 +211,7 @@ impl Adaptive for ThresholdWalk {
             .iter()
             .map(|mass| mass * samples as f64)
             .collect();
+        // Symbols in descending order of excess over the reference.
         let excess = |now: &[u64], cell: usize| now[cell] as f64 - expected[cell];
         let mut order: Vec<usize> = (0..now.len()).collect();
         order.sort_by(|&a, &b| excess(&now, b).total_cmp(&excess(&now, a)));
@@ -220,10 +229,12 @@ impl Adaptive for ThresholdWalk {
         };
         match self.aim {
             Aim::Hide => {
-                // From whole samples of excess to whole samples of lack.
+                // Move whole samples of excess to whole samples of deficit.
                 let (mut high, mut low) = (0, order.len().saturating_sub(1));
                 while left > 0 && high < low {
                     let (from, to) = (order[high], order[low]);
+                    // Each moved sample lowers the statistic fully while both differences are at least 1;
+                    // smaller ones are skipped.
                     let (more, less) = (excess(&now, from), -excess(&now, to));
                     if more < 0.5 {
                         break;
@@ -246,7 +257,8 @@ impl Adaptive for ThresholdWalk {
                 }
             }
             Aim::FalseAlarm => {
-                // Everything to the symbol with most excess, from those that lack most.
+                // Move everything to the symbol with the maximum excess, from those with the largest
+                // deficit.
                 let to = order[0];
                 for &from in order.iter().rev() {
                     if left == 0 || from == to {

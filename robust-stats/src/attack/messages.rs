@@ -1,5 +1,4 @@
-//! The harness for messages of any kind, and attacks on unary encodings, whose messages are vectors
-//! of bits.
+//! The harness for messages of any type, and attacks on unary encodings.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -7,16 +6,16 @@ use rand::seq::SliceRandom;
 use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
 
-/// Chooses replacements `(client, message)` from the public number of clients and its budget.
+/// Returns replacements `(client, message)`, given the number of clients and the budget.
 type Blind<'a, M> = Box<dyn FnMut(usize, u64) -> Vec<(usize, M)> + 'a>;
-/// Chooses them from all messages.
+/// Returns replacements, given all messages and the budget.
 type Seeing<'a, M> = Box<dyn FnMut(&[M], u64) -> Vec<(usize, M)> + 'a>;
 
-/// An adversary on messages, with its knowledge.
+/// An adversary on messages, by its knowledge.
 pub enum MessageAdversary<'a, M> {
-    /// Given the number of clients and the budget only.
+    /// Knows the number of clients and the budget.
     Oblivious(Blind<'a, M>),
-    /// Given all messages and the budget.
+    /// Knows all messages and the budget.
     Adaptive(Seeing<'a, M>),
 }
 
@@ -29,12 +28,12 @@ impl<M> std::fmt::Debug for MessageAdversary<'_, M> {
     }
 }
 
-/// Replaces at most `floor(gamma n)` of the messages, and gives how many differ afterwards.
+/// Replaces at most `floor(gamma n)` of the messages and returns the number of changed ones.
 ///
 /// # Errors
 ///
-/// When the plan names a client that does not exist, or more messages differ than the budget; the
-/// messages are then as they were.
+/// When the plan has an invalid client, or changes more messages than the budget; the messages are then
+/// unchanged.
 pub fn corrupt_messages<M: Clone + PartialEq>(
     messages: &mut Vec<M>,
     adversary: &mut MessageAdversary<'_, M>,
@@ -45,6 +44,7 @@ pub fn corrupt_messages<M: Clone + PartialEq>(
         MessageAdversary::Oblivious(plan) => plan(messages.len(), budget),
         MessageAdversary::Adaptive(plan) => plan(messages, budget),
     };
+    // Work on a copy: on an error the messages are unchanged.
     let mut after = messages.clone();
     for (client, message) in plan {
         let clients = after.len();
@@ -69,20 +69,19 @@ pub fn corrupt_messages<M: Clone + PartialEq>(
     Ok(changed)
 }
 
-/// A unary message that supports the first half of the symbols: the strongest one against unary
-/// encodings.
+/// A unary message that supports the first half of the symbols: the strongest against unary encodings.
 #[must_use]
 pub fn half_ones(symbols: usize) -> Vec<bool> {
     (0..symbols).map(|symbol| symbol < symbols / 2).collect()
 }
 
-/// A unary message with random bits.
+/// A unary message of random bits.
 pub fn random_bits<R: Rng + ?Sized>(symbols: usize, rng: &mut R) -> Vec<bool> {
     (0..symbols).map(|_| rng.random()).collect()
 }
 
-/// A unary message that supports all targets, and so many random other symbols that its number of
-/// ones is the expected one of an honest message: `floor(p + (k - 1) q)`, or that of the targets.
+/// A unary message that supports all targets, padded by random other symbols to the expected number of
+/// ones of an honest message, `floor(p + (k - 1) q)`.
 ///
 /// # Errors
 ///
@@ -104,6 +103,7 @@ pub fn maximal_gain_unary<R: Rng + ?Sized>(
             }
         }
     }
+    // An honest message has this number of ones in expectation; an unpadded one would stand out.
     let ones = (own + (symbols as f64 - 1.0) * other) as usize;
     let mut others: Vec<usize> = (0..symbols).filter(|&symbol| !message[symbol]).collect();
     let padding = ones

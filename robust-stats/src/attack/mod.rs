@@ -1,10 +1,9 @@
-//! Adversaries as code, and the harness that keeps them to their budget.
+//! Adversaries, and the harness that enforces their budget.
 //!
-//! What an adversary may know is in its type. An [`Oblivious`] one is given the public protocol and
-//! chooses its victims before anything is sent; no message is within its reach. An [`Adaptive`] one
-//! sees all messages first. Either hands in a plan; the harness carries it out and counts, by
-//! comparing what was sent with what arrives, how many messages differ. More than `floor(gamma n)`
-//! is an error.
+//! The type of an adversary determines its knowledge. An [`Oblivious`] one knows the public protocol and
+//! chooses its victims before anything is sent. An [`Adaptive`] one sees all messages first. Either
+//! returns a plan; the harness executes it and counts the changed messages by comparing sent and received
+//! ones. More than `floor(gamma n)` is an error.
 //!
 //! The messages of one group are exchangeable, so a protocol's messages are its counts by group and
 //! cell: the central protocol is the one with a single group. [`corrupt_messages`] is the same
@@ -25,8 +24,8 @@ pub use climb::HillClimb;
 pub use couple::{MaxCoupling, PlantedShift};
 pub use flood::{RowTakeover, SameMessage};
 pub use harness::{
-    Adaptive, Adversary, Attacked, Destination, Injector, Move, Oblivious, Plant, Protocol, attack,
-    inject,
+    Adaptive, Adversary, AttackOutcome, Destination, Injector, Move, Oblivious, Plant, Protocol,
+    attack, inject,
 };
 pub use hide::{Aim, EmdQuantile, EmdSorted, ThresholdWalk};
 pub use messages::{

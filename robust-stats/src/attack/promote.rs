@@ -6,8 +6,8 @@ use crate::distribution::{AliasSampler, Pmf};
 
 use super::harness::{Destination, Injector, Oblivious, Plant, Protocol};
 
-/// How many victims an adversary without knowledge has in each group: `budget` clients drawn at
-/// random without replacement, as `(group, number)`.
+/// The victims of an oblivious adversary: `budget` clients drawn without replacement, as
+/// `(group, number)`.
 pub(super) fn victims_at_random(
     protocol: &Protocol<'_>,
     budget: u64,
@@ -22,7 +22,7 @@ pub(super) fn victims_at_random(
         .collect()
 }
 
-/// The plants of victims at random whose messages are drawn one by one.
+/// Plants at random victims, with independently drawn messages.
 fn plant_each(
     protocol: &Protocol<'_>,
     budget: u64,
@@ -48,10 +48,11 @@ fn plant_each(
 fn respond(protocol: &Protocol<'_>, group: usize, symbol: usize, rng: &mut dyn RngCore) -> usize {
     let matrix = protocol.matrix();
     let own = matrix.rows_of(symbol)[group] as usize % matrix.cells();
-    if rng.random::<f64>() < matrix.kept() {
+    if rng.random::<f64>() < matrix.attenuation() {
         own
     } else {
-        // The own cell's probability is `kept + spread`, and every other one's `spread`.
+        // A uniform cell with the remaining probability: the own cell then has the probability
+        // `attenuation + other`, every other cell `other`.
         rng.random_range(0..matrix.cells())
     }
 }
@@ -96,36 +97,37 @@ impl Injector for RandomItem {
     }
 }
 
-/// Maximal gain (MGA): the cell that holds most of the targets.
+/// Maximal gain (MGA): the cell with the maximum number of targets.
 #[derive(Clone, Debug)]
 pub struct MaximalGain {
     /// The promoted symbols.
     pub targets: Vec<usize>,
-    /// Whether the adversary chooses the groups in which one cell holds most targets, or has
-    /// victims at random.
+    /// Whether the adversary chooses the groups with the maximum number of targets in a cell; random
+    /// victims otherwise.
     pub best_groups: bool,
 }
 
 impl MaximalGain {
-    /// The cell of a group with most targets, and how many.
+    /// The cell of a group with the maximum number of targets, and that number.
     fn best(&self, protocol: &Protocol<'_>, group: usize) -> (usize, u64) {
         let matrix = protocol.matrix();
         let mut supported = vec![0_u64; matrix.cells()];
         for &target in &self.targets {
             supported[matrix.rows_of(target)[group] as usize % matrix.cells()] += 1;
         }
-        let (cell, &most) = supported
+        let (cell, &number) = supported
             .iter()
             .enumerate()
             .rev()
             .max_by_key(|&(_, supported)| supported)
             .expect("a design has a cell");
-        (cell, most)
+        (cell, number)
     }
 }
 
 impl Oblivious for MaximalGain {
     fn plan(&mut self, protocol: &Protocol<'_>, budget: u64, rng: &mut dyn RngCore) -> Vec<Plant> {
+        // With a choice of groups, fill them in descending order of targets per cell.
         let victims = if self.best_groups {
             let mut groups: Vec<usize> = (0..protocol.sizes().len()).collect();
             groups.sort_by_key(|&group| std::cmp::Reverse(self.best(protocol, group).1));
@@ -158,15 +160,15 @@ impl Injector for MaximalGain {
     }
 }
 
-/// Adaptive poisoning: messages of symbols that follow a law of the attacker's choice, without
-/// noise, so that no count stands out.
+/// Adaptive poisoning: noiseless messages of symbols from a distribution of the attacker's choice, so
+/// that no count stands out.
 #[derive(Clone, Debug)]
 pub struct AdaptivePoisoning {
     sampler: AliasSampler,
 }
 
 impl AdaptivePoisoning {
-    /// Poisons towards this law.
+    /// Poisons towards this distribution.
     #[must_use]
     pub fn towards(law: &Pmf) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Attacks on the way of the messages: dropping, repeating and relabelling them.
+//! Attacks on messages in transit: dropping, replaying and relabeling.
 
 use rand::{Rng, RngCore};
 
@@ -6,29 +6,29 @@ use crate::aggregate::CountMatrix;
 
 use super::harness::{Adaptive, Destination, Move, Protocol};
 
-/// Messages that support one symbol are lost.
+/// Drops messages that support a symbol.
 #[derive(Clone, Copy, Debug)]
 pub struct Erasure {
     /// The symbol.
     pub symbol: usize,
 }
 
-/// Messages that do not support one symbol are replaced by ones that claim another group, hoping to
-/// be counted there. The server rejects them.
+/// Replaces messages that do not support a symbol by ones that claim another group. The server rejects
+/// them.
 #[derive(Clone, Copy, Debug)]
 pub struct WrongGroup {
     /// The symbol.
     pub symbol: usize,
 }
 
-/// Messages are replaced by copies of honest ones of the same group that support one symbol.
+/// Replaces messages by copies of honest ones of the same group that support a symbol.
 #[derive(Clone, Copy, Debug)]
 pub struct Replay {
     /// The symbol.
     pub symbol: usize,
 }
 
-/// Messages that (do not) support the symbol, group after group from a random one, up to the budget.
+/// Up to `budget` messages that support (or do not support) the symbol, as `(group, cell, number)`.
 fn messages(
     protocol: &Protocol<'_>,
     counts: &CountMatrix,
@@ -39,7 +39,7 @@ fn messages(
 ) -> Vec<(usize, usize, u64)> {
     let matrix = protocol.matrix();
     let rows = matrix.rows_of(symbol);
-    // Spread over all groups in proportion, the rest from a random group on.
+    // The messages to choose from.
     let eligible = |group: usize, cell: usize| {
         let own = rows[group] as usize % matrix.cells();
         if (cell == own) == supporting {
@@ -49,6 +49,8 @@ fn messages(
         }
     };
     let all = |group: usize| (0..matrix.cells()).map(move |cell| (group, cell));
+    // Distribute the budget over groups and cells in proportion to their eligible messages, rounded
+    // down, ..
     let total: u64 = (0..counts.groups())
         .flat_map(all)
         .map(|(group, cell)| eligible(group, cell))
@@ -69,6 +71,7 @@ fn messages(
             taken.push((group, cell, number));
         }
     }
+    // .. and give the rest to the first ones, from the random start.
     for (group, cell, number) in &mut taken {
         let more = (eligible(*group, *cell) - *number).min(left);
         *number += more;
@@ -90,7 +93,7 @@ impl Adaptive for Erasure {
             .map(|(group, from, number)| Move {
                 group,
                 from,
-                to: Destination::Nowhere,
+                to: Destination::Dropped,
                 number,
             })
             .collect()
@@ -131,7 +134,7 @@ impl Adaptive for Replay {
             .into_iter()
             .filter_map(|(group, from, number)| {
                 let own = rows[group] as usize % matrix.cells();
-                // There must be an honest message to copy.
+                // Requires an honest message to copy.
                 (counts.group(group)[own] > 0).then_some(Move {
                     group,
                     from,

@@ -1,27 +1,26 @@
-//! An estimate with all that is known about its error.
+//! Estimates with error statements.
 
 use serde::{Deserialize, Serialize};
 
 use crate::parameter::Gamma;
-use crate::planner::learning_bound;
-use crate::theory::learning::HashedSetting;
+use crate::theory::learning::{HashedSetting, manipulation_bound};
 
 use super::linear::Iterated;
-use super::matrix::DesignMatrix;
 use super::observation::Observation;
+use crate::design::DesignMatrix;
 
-/// The chance with which [`Estimate::gamma_lower`] may exceed the truth.
+/// The error probability of [`Estimate::gamma_lower_bound`].
 const CERTIFICATE_LEVEL: f64 = 0.05;
 
-/// How an iterative decoder ended.
+/// The convergence of an iterative decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Convergence {
-    /// Whether it met its tolerance.
+    /// Whether the tolerance was met.
     pub converged: bool,
-    /// How many iterations it made; 0 for a decoder that does not iterate.
+    /// Number of iterations; 0 for a direct decoder.
     pub iterations: usize,
-    /// What was left. For min-L1 an upper bound on how far the residual is above the least one; for
-    /// others the solver's own measure.
+    /// The remaining error. For min-L1 the duality gap of the residual; for others the solver's own
+    /// measure.
     pub gap: f64,
 }
 
@@ -38,13 +37,13 @@ impl Convergence {
 /// An estimated distribution with its errors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The estimated masses. A distribution, unless the decoder was told not to project.
+    /// The estimated masses; a distribution, unless the decoder does not project.
     pub masses: Vec<f64>,
-    /// The standard error of each mass when nobody lies, by the variance of the cells near the
-    /// estimate and the high-dimensional theory of the decoder's kind. Infinite when the design
-    /// does not identify the distribution.
+    /// The standard error of each mass without manipulation, from the variance of the cells near the
+    /// estimate and the high-dimensional theory of the decoder. Infinite if the design does not
+    /// identify the distribution.
     pub standard_errors: Vec<f64>,
-    /// The total variation by which the assumed fraction of liars can move the min-L1 estimate: twice
+    /// The total variation by which the assumed fraction of corrupted clients can move the min-L1 estimate: twice
     /// the shift along the direction that a design of this size keeps least, as far as
     /// [`gain_bound`](crate::theory::coupling::gain_bound) holds. At most 1, and 1 when too few groups
     /// have sent reports to identify the distribution. `None` from other decoders and when min-L1 did
@@ -55,20 +54,20 @@ pub struct Estimate {
     pub residual: f64,
     /// At least this fraction of the reports was manipulated, with confidence 95 %: what the best
     /// fitting distribution leaves unexplained beyond the noise. 0 when nothing was noticed, which
-    /// proves nothing: liars who stay within the model are invisible. Computed by min-L1 only; 0
+    /// proves nothing: corrupted clients that stay within the model are invisible. Computed by min-L1 only; 0
     /// from other decoders.
-    pub gamma_lower: f64,
-    /// How the decoder ended.
+    pub gamma_lower_bound: f64,
+    /// The convergence of the decoder.
     pub convergence: Convergence,
 }
 
-/// How many groups of equal size say as much as these: `1 / sum w^2`, rounded.
+/// The effective number of groups of equal size: `1 / sum w^2`, rounded.
 fn effective_groups(observation: &Observation) -> usize {
     let squares: f64 = observation.weights().iter().map(|w| w * w).sum();
     (1.0 / squares).round() as usize
 }
 
-/// The factor by which the noise of estimates exceeds that of an orthogonal design.
+/// The ratio of the noise of estimates to that of an orthogonal design.
 fn inflation(matrix: &DesignMatrix, groups: usize, robust: bool) -> f64 {
     let setting = HashedSetting {
         symbols: matrix.symbols(),
@@ -76,6 +75,7 @@ fn inflation(matrix: &DesignMatrix, groups: usize, robust: bool) -> f64 {
         groups,
         epsilon: None,
     };
+    // Users cancel in the ratio.
     let deviation = if robust {
         setting.min_l1_deviation(1.0)
     } else {
@@ -90,6 +90,7 @@ fn inflation(matrix: &DesignMatrix, groups: usize, robust: bool) -> f64 {
 /// The standard error of each mass.
 fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: bool) -> Vec<f64> {
     let k = matrix.symbols();
+    // The binomial variance of each cell frequency, times its squared weight: w^2 f(1-f) / (w n).
     let mut variances: Vec<f64> = observation
         .frequencies()
         .iter()
@@ -103,13 +104,15 @@ fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: boo
             *variance *= weight / observation.reports();
         }
     }
+    // The variance of a symbol sums over its cells. It is then scaled from an orthogonal design to this
+    // one by the high-dimensional theory.
     let mut sums = vec![0.0; k];
     matrix.sum_over_cells(&variances, &mut sums);
-    // With every symbol in its own cell there is nothing to tell apart.
+    // With every symbol in its own cell there are no collisions.
     let identity = matrix.cells() >= k;
-    let apart = (1.0 - matrix.collision_probability()) * matrix.kept();
+    let apart = (1.0 - matrix.collision_probability()) * matrix.attenuation();
     let factor = if identity {
-        1.0 / matrix.kept()
+        1.0 / matrix.attenuation()
     } else {
         inflation(matrix, effective_groups(observation), robust) / apart
     };
@@ -128,8 +131,8 @@ pub(super) fn typical_deviation(matrix: &DesignMatrix, observation: &Observation
     errors.iter().sum::<f64>() / errors.len() as f64
 }
 
-/// Adds to the masses what is known about them. `least_residual` is a proven lower bound on the
-/// residual of every distribution; it makes `gamma_lower`.
+/// Completes an estimate from its masses. `least_residual` is a proven lower bound on the residual of
+/// every distribution, from which `gamma_lower_bound` follows.
 pub(super) fn describe(
     matrix: &DesignMatrix,
     observation: &Observation,
@@ -138,22 +141,23 @@ pub(super) fn describe(
     least_residual: Option<f64>,
     convergence: Convergence,
 ) -> Estimate {
-    let bound = learning_bound(
+    // The bound is computed without privacy, whose effect the attenuation of the matrix includes.
+    let bound = manipulation_bound(
         gamma,
         matrix.symbols(),
         matrix.cells(),
         effective_groups(observation),
         None,
-    ) / matrix.kept();
-    // The residual of the truth is at most its noise plus the fraction of changed reports, and no
-    // distribution has a lower one than the bound.
+    ) / matrix.attenuation();
+    // The residual of the true distribution is at most its noise plus the fraction of changed
+    // reports, and at least `least_residual`.
     let noise = observation.noise_bound(matrix) + observation.noise_deviation(CERTIFICATE_LEVEL);
     Estimate {
         standard_errors: standard_errors(matrix, observation, least_residual.is_some()),
         manipulation_bound: (least_residual.is_some() && convergence.converged)
             .then_some((2.0 * bound).min(1.0)),
         residual: observation.residual(matrix, &masses),
-        gamma_lower: least_residual.map_or(0.0, |least| (least - noise).clamp(0.0, 1.0)),
+        gamma_lower_bound: least_residual.map_or(0.0, |least| (least - noise).clamp(0.0, 1.0)),
         convergence,
         masses,
     }

@@ -1,15 +1,15 @@
-//! The maximum likelihood estimate by expectation maximization, in the privacy literature iterative
-//! Bayesian update.
+//! Maximum likelihood by expectation maximization (iterative Bayesian update in the privacy
+//! literature).
 
 use super::linear::Iterated;
-use super::matrix::DesignMatrix;
 use super::observation::Observation;
+use crate::design::DesignMatrix;
 
-/// Iterates until the masses move by less than `tolerance` in sum, from the uniform distribution.
+/// Iterates from the uniform distribution until the masses change by at most `tolerance` in `L1`.
 pub(super) fn maximize(
     matrix: &DesignMatrix,
     observation: &Observation,
-    iterations: usize,
+    max_iterations: usize,
     tolerance: f64,
 ) -> Iterated {
     let k = matrix.symbols();
@@ -18,8 +18,9 @@ pub(super) fn maximize(
     let mut gains = vec![0.0; k];
     let mut moved = f64::INFINITY;
     let mut made = 0;
-    while made < iterations && moved > tolerance {
-        let law = matrix.message_law(&masses);
+    while made < max_iterations && moved > tolerance {
+        // E step: the ratio of observed to expected frequency of every message.
+        let law = matrix.message_distribution(&masses);
         let mut spread = 0.0;
         let groups = ratios
             .chunks_exact_mut(matrix.cells())
@@ -28,7 +29,7 @@ pub(super) fn maximize(
             .zip(observation.weights());
         for (((ratios, law), frequencies), &weight) in groups {
             for ((ratio, &law), &frequency) in ratios.iter_mut().zip(law).zip(frequencies) {
-                // A message that nothing explains moves no mass.
+                // A message of probability 0 has no posterior.
                 *ratio = if law > 0.0 {
                     weight * frequency / law
                 } else {
@@ -37,12 +38,15 @@ pub(super) fn maximize(
                 spread += *ratio;
             }
         }
+        // M step: each mass is multiplied by its expected ratio, including the uniform part of randomized
+        // response, which is the same for all symbols.
         matrix.sum_over_cells(&ratios, &mut gains);
         let mut sum = 0.0;
         for (gain, mass) in gains.iter_mut().zip(&masses) {
-            *gain = mass * (matrix.kept() * *gain + matrix.spread() * spread);
+            *gain = mass * (matrix.attenuation() * *gain + matrix.other_probability() * spread);
             sum += *gain;
         }
+        // Normalize and measure the change.
         moved = 0.0;
         if sum <= 0.0 {
             break;

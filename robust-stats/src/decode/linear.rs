@@ -1,13 +1,13 @@
-//! The linear decoders: unbiased averages, least squares, and the median of blocks.
+//! The linear decoders: averages, least squares, and medians of blocks.
 
 use crate::error::RobustStatsError;
 
-use super::matrix::DesignMatrix;
 use super::observation::Observation;
+use crate::design::DesignMatrix;
 
-/// The average over groups of the frequency of a symbol's cell, with the expected share of other
-/// symbols taken out. Unbiased over the random draw of the partitions only: with a fixed family of
-/// them it has a bias that does not shrink with more messages.
+/// The average over groups of the frequency of a symbol's cell, corrected for the expected share of
+/// other symbols. Unbiased over the random partitions only: for fixed partitions it has a bias that
+/// does not vanish with more messages.
 pub(super) fn average(matrix: &DesignMatrix, observation: &Observation) -> Vec<f64> {
     let mut weighted = observation.cell_estimates(matrix);
     weigh(&mut weighted, matrix, observation.weights());
@@ -19,13 +19,13 @@ pub(super) fn average(matrix: &DesignMatrix, observation: &Observation) -> Vec<f
             *estimate = (*estimate - collision) / (1.0 - collision);
         }
     } else {
-        // One cell: the messages say nothing.
+        // One cell: the messages carry no information.
         estimates.fill(1.0 / matrix.symbols() as f64);
     }
     estimates
 }
 
-/// Multiplies every row with the weight of its group.
+/// Multiplies every row by the weight of its group.
 fn weigh(rows: &mut [f64], matrix: &DesignMatrix, weights: &[f64]) {
     for (group, &weight) in rows.chunks_exact_mut(matrix.cells()).zip(weights) {
         for row in group {
@@ -39,21 +39,23 @@ pub(super) struct Iterated {
     pub(super) masses: Vec<f64>,
     pub(super) iterations: usize,
     pub(super) converged: bool,
-    /// What was left when it stopped, in the solver's own measure.
+    /// The remaining error in the solver's own measure.
     pub(super) left: f64,
 }
 
-/// `sum_j w_j ||A_j p - b_j||_2^2` over vectors of sum 1, by conjugate gradients on the vectors of
-/// sum 0. Where the design does not identify the distribution it gives the solution that is nearest
-/// to the uniform one.
+/// Minimizes `sum_j w_j ||A_j p - b_j||_2^2` over vectors of sum 1, by conjugate gradients on the
+/// vectors of sum 0. If the design does not identify the distribution, the solution nearest to the
+/// uniform one.
 pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) -> Iterated {
     let k = matrix.symbols();
+    // Solve for the offset from the uniform distribution, whose sum is 0.
     let center = vec![1.0 / k as f64; k];
     let mut rows = vec![0.0; observation.frequencies().len()];
     matrix.cell_masses(&center, &mut rows);
     for (row, target) in rows.iter_mut().zip(observation.cell_estimates(matrix)) {
         *row = target - *row;
     }
+    // The right-hand side A^T W (b - A center), projected to sum 0.
     weigh(&mut rows, matrix, observation.weights());
     let mut residual = vec![0.0; k];
     matrix.sum_over_cells(&rows, &mut residual);
@@ -64,16 +66,18 @@ pub(super) fn least_squares(matrix: &DesignMatrix, observation: &Observation) ->
     let mut energy = dot(&residual, &residual);
     let enough = 1e-20 * energy.max(1e-300);
     let mut iterations = 0;
-    // Exact after k steps but for rounding; a few more make up for that.
+    // Exact after k iterations up to rounding, for which more are allowed.
     while energy > enough && iterations < 2 * k + 20 {
         matrix.cell_masses(&direction, &mut rows);
         weigh(&mut rows, matrix, observation.weights());
         matrix.sum_over_cells(&rows, &mut image);
         center_at_zero(&mut image);
+        // A nonpositive curvature means a direction in the kernel, up to rounding.
         let curvature = dot(&direction, &image);
         if curvature <= 0.0 {
             break;
         }
+        // The standard conjugate gradient update.
         let step = energy / curvature;
         for x in 0..k {
             offset[x] += step * direction[x];
@@ -105,8 +109,8 @@ fn center_at_zero(values: &mut [f64]) {
     }
 }
 
-/// The coordinatewise median of the least squares estimates of `blocks` blocks of groups. It breaks
-/// when liars are in half of the blocks.
+/// The coordinatewise median of the least squares estimates of `blocks` blocks of groups. Its breakdown
+/// point is corrupted clients in half of the blocks.
 pub(super) fn block_median(
     matrix: &DesignMatrix,
     observation: &Observation,
@@ -115,12 +119,13 @@ pub(super) fn block_median(
     if blocks == 0 || blocks > matrix.groups() {
         return Err(RobustStatsError::parameter(
             "blocks",
-            format!("from 1 to the number of groups, {}", matrix.groups()),
+            format!("a number in 1..={}, the number of groups", matrix.groups()),
             blocks,
         ));
     }
     let mut estimates = Vec::with_capacity(blocks);
     for block in 0..blocks {
+        // Restricting to a block sets the weights of all other groups to 0 and renormalizes.
         let mut weights = observation.weights().to_vec();
         for (group, weight) in weights.iter_mut().enumerate() {
             if group % blocks != block {
@@ -128,7 +133,7 @@ pub(super) fn block_median(
             }
         }
         let share: f64 = weights.iter().sum();
-        // A block without a message has no say.
+        // Skip blocks without messages.
         if share > 0.0 {
             let part = observation.with_weights(weights.iter().map(|w| w / share).collect());
             estimates.push(least_squares(matrix, &part).masses);

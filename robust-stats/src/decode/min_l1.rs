@@ -4,75 +4,74 @@
 //! `sum w y (A p - b)` with `y` in `[-1, 1]`. The primal-dual hybrid gradient (Chambolle, Pock,
 //! 2011) alternates a projection to the simplex and a clipping; it is preconditioned by the sizes
 //! of the cells (Pock, Chambolle, 2011), restarted from the better of the average and the current
-//! point, and rebalances primal and dual steps at every restart (Applegate et al., 2021). Any pair
-//! of points bounds the optimum from both sides, so the gap that ends it is a proof.
+//! point, with primal and dual step sizes rebalanced at every restart (Applegate et al., 2021). Any
+//! pair of points bounds the optimum from both sides, so the duality gap certifies the result.
 
 use crate::error::RobustStatsError;
 
-use super::matrix::DesignMatrix;
 use super::projection::to_simplex;
+use crate::design::DesignMatrix;
 
-/// When the solver stops.
+/// Stopping criteria of the solver.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MinL1Options {
-    /// It stops when the duality gap is at most this part of the objective.
-    pub relative_gap: f64,
-    /// It stops when the duality gap is at most this part of the residual that noise alone leaves.
-    pub gap_of_noise: f64,
-    /// It stops after this many iterations, converged or not.
-    pub iterations: usize,
+    /// Stop if the duality gap is at most this fraction of the objective.
+    pub relative_tolerance: f64,
+    /// Stop if the duality gap is at most this fraction of the residual of noise alone.
+    pub noise_tolerance: f64,
+    /// Maximum number of iterations.
+    pub max_iterations: usize,
 }
 
 impl Default for MinL1Options {
     fn default() -> Self {
         Self {
-            relative_gap: 1e-3,
-            gap_of_noise: 0.01,
-            iterations: 20_000,
+            relative_tolerance: 1e-3,
+            noise_tolerance: 0.01,
+            max_iterations: 20_000,
         }
     }
 }
 
-/// A point of the simplex with its distance from the optimum.
+/// A point of the simplex with bounds on its suboptimality.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MinL1Solution {
     /// The masses.
     pub masses: Vec<f64>,
-    /// The objective there.
+    /// Its objective.
     pub objective: f64,
-    /// No point of the simplex has a lower objective than this.
+    /// A lower bound on the objective over the simplex.
     pub lower_bound: f64,
-    /// How many iterations were made.
+    /// Number of iterations.
     pub iterations: usize,
-    /// Whether the gap met the options.
+    /// Whether a tolerance was met.
     pub converged: bool,
 }
 
 impl MinL1Solution {
-    /// The duality gap: an upper bound on how far the objective is above the optimum.
+    /// The duality gap: an upper bound on the suboptimality.
     #[must_use]
     pub fn gap(&self) -> f64 {
         (self.objective - self.lower_bound).max(0.0)
     }
 }
 
-/// Restart when the gap has fallen to this part of the gap at the last restart.
+/// Restart if the gap has decreased by this factor since the last restart.
 const SUFFICIENT_DECAY: f64 = 0.2;
-/// Restart when it has fallen to this part and begins to rise.
+/// Restart if it has decreased by this factor and increases again.
 const NECESSARY_DECAY: f64 = 0.8;
-/// Restart when an epoch is this part of all iterations.
+/// Restart if the epoch is this fraction of all iterations.
 const LONG_EPOCH: f64 = 0.36;
-/// How many iterations pass between two looks at the gap.
+/// Number of iterations between evaluations of the gap.
 const CHECK_EVERY: usize = 16;
 
-/// Minimizes `sum_j weights_j sum_y |(A p)_jy - targets_jy|` over the simplex. The weights are one
-/// for each group, not negative; `noise` is the objective that noise alone leaves, for
-/// [`MinL1Options::gap_of_noise`].
+/// Minimizes `sum_j weights_j sum_y |(A p)_jy - targets_jy|` over the simplex, with one nonnegative
+/// weight per group. `noise` is the objective of noise alone, for [`MinL1Options::noise_tolerance`].
 ///
 /// # Errors
 ///
-/// When the numbers of targets or weights do not fit the matrix, or one is not finite.
+/// When the numbers of targets or weights do not match the matrix, or one is not finite.
 pub fn minimize(
     matrix: &DesignMatrix,
     targets: &[f64],
@@ -81,6 +80,7 @@ pub fn minimize(
     options: &MinL1Options,
 ) -> Result<MinL1Solution, RobustStatsError> {
     let rows = matrix.groups() * matrix.cells();
+    // Inputs may come from files: check shapes and finiteness once, here.
     for (field, expected, values) in [
         ("targets", rows, targets),
         ("weights", matrix.groups(), weights),
@@ -99,12 +99,12 @@ pub fn minimize(
     Ok(Solver::new(matrix, targets, weights).solve(noise, options))
 }
 
-/// A pair of points with their images, so that no look at the gap costs a product.
+/// A primal-dual pair with its images, so that evaluating the gap requires no product.
 #[derive(Clone)]
 struct Pair {
     /// On the simplex.
     primal: Vec<f64>,
-    /// In the cube.
+    /// In the cube `[-1, 1]^rows`.
     dual: Vec<f64>,
     /// The matrix times the primal point.
     image: Vec<f64>,
@@ -153,7 +153,7 @@ struct Solver<'a> {
     targets: &'a [f64],
     /// The weight of each row.
     weights: Vec<f64>,
-    /// One over the size of each cell; empty cells have none to scale with.
+    /// The reciprocal sizes of the cells; 1 for empty cells.
     inverse_sizes: Vec<f64>,
 }
 
@@ -184,6 +184,7 @@ impl<'a> Solver<'a> {
     }
 
     fn lower_bound(&self, pair: &Pair) -> f64 {
+        // The Lagrangian dual: the minimum over the simplex is attained at a vertex.
         let least = pair.gradient.iter().copied().fold(f64::INFINITY, f64::min);
         let offset: f64 = self
             .weights
@@ -202,14 +203,14 @@ impl<'a> Solver<'a> {
         self.matrix.sum_over_cells(weighted, out);
     }
 
-    /// The norm of the preconditioned matrix on vectors that sum to 0: iterates stay on the
-    /// simplex, so the constant direction, whose singular value is by far the largest, never
-    /// counts. By power iteration.
+    /// The norm of the preconditioned matrix on vectors of sum 0, by power iteration. Iterates stay
+    /// on the simplex, so the constant direction, with by far the largest singular value, is
+    /// irrelevant.
     fn norm(&self) -> f64 {
         let k = self.matrix.symbols();
         let mut image = vec![0.0; self.weights.len()];
         let mut back = vec![0.0; k];
-        // Any start that is not an eigenvector; its entries are a fixed irregular sequence.
+        // A fixed irregular start, which is not an eigenvector.
         let mut vector: Vec<f64> = (0..k)
             .map(|x| ((x as f64 + 1.0) * 0.754_877_666_246_692_8).fract() - 0.5)
             .collect();
@@ -236,7 +237,7 @@ impl<'a> Solver<'a> {
             norm = vector.iter().zip(&back).map(|(v, b)| v * b).sum::<f64>();
             std::mem::swap(&mut vector, &mut back);
         }
-        // The iteration comes from below.
+        // Power iteration converges from below.
         1.05 * norm.sqrt()
     }
 
@@ -244,6 +245,7 @@ impl<'a> Solver<'a> {
         let k = self.matrix.symbols();
         let rows = self.weights.len();
         let norm = self.norm();
+        // Start from the uniform distribution and the dual point 0.
         let mut now = Pair {
             primal: vec![1.0 / k as f64; k],
             dual: vec![0.0; rows],
@@ -259,11 +261,13 @@ impl<'a> Solver<'a> {
             converged: false,
         };
         let enough = |best: &MinL1Solution| {
-            best.gap() <= (options.relative_gap * best.objective).max(options.gap_of_noise * noise)
+            best.gap()
+                <= (options.relative_tolerance * best.objective)
+                    .max(options.noise_tolerance * noise)
                 || best.gap() <= 1e-12
         };
         best.converged = enough(&best);
-        // Without a direction to move in (one symbol, one cell) the first point is optimal.
+        // With one symbol or one cell there is no direction, and the first point is optimal.
         if best.converged || norm <= 1e-300 {
             best.lower_bound =
                 best.lower_bound
@@ -272,6 +276,7 @@ impl<'a> Solver<'a> {
             return best;
         }
 
+        // State of the current epoch: its start, the running sum of iterates, and the gaps for restarts.
         let mut start = now.clone();
         let mut sum = now.scaled(0.0);
         let mut in_sum = 0_usize;
@@ -280,20 +285,26 @@ impl<'a> Solver<'a> {
         let mut balance = self.first_balance();
         let mut weighted = vec![0.0; rows];
         let mut moved = vec![0.0; rows];
-        for iteration in 1..=options.iterations {
+        for iteration in 1..=options.max_iterations {
+            // The product of the step sizes is 1 / norm^2, which guarantees convergence; `balance` is their
+            // ratio.
             let primal_step = 1.0 / (norm * balance);
             let dual_step = balance / norm;
+            // Primal step: a gradient step, projected to the simplex.
             for (p, g) in now.primal.iter_mut().zip(&now.gradient) {
                 *p -= primal_step * g;
             }
             to_simplex(&mut now.primal);
             self.matrix.cell_masses(&now.primal, &mut moved);
+            // Dual step at the extrapolated primal point 2 x' - x, preconditioned by the cell sizes, and
+            // projected to the cube. By linearity the extrapolation acts on the images.
             let points = now.dual.iter_mut().zip(&now.image).zip(&moved);
             let problem = self.inverse_sizes.iter().zip(self.targets);
             for (((dual, before), after), (inverse, target)) in points.zip(problem) {
                 let extrapolated = 2.0 * after - before;
                 *dual = (*dual + dual_step * inverse * (extrapolated - target)).clamp(-1.0, 1.0);
             }
+            // Update the images, so that the gap of any average requires no product.
             std::mem::swap(&mut now.image, &mut moved);
             self.gradient(&now.dual, &mut weighted, &mut now.gradient);
             sum.add(&now);
@@ -303,9 +314,10 @@ impl<'a> Solver<'a> {
                 continue;
             }
 
+            // Evaluate the gap at the current and the average iterate, and restart from the better one.
             let average = sum.scaled(1.0 / in_sum as f64);
-            let gap_now = self.look_at(&now, &mut best);
-            let gap_average = self.look_at(&average, &mut best);
+            let gap_now = self.evaluate(&now, &mut best);
+            let gap_average = self.evaluate(&average, &mut best);
             best.converged = enough(&best);
             if best.converged {
                 break;
@@ -316,6 +328,7 @@ impl<'a> Solver<'a> {
                 || in_sum as f64 >= LONG_EPOCH * iteration as f64;
             previous_gap = gap;
             if restart {
+                // Restart: rebalance by the distances of the finished epoch.
                 if gap_average < gap_now {
                     now = average;
                 }
@@ -330,8 +343,8 @@ impl<'a> Solver<'a> {
         best
     }
 
-    /// Keeps the best bounds of both sides; gives the gap of this pair alone.
-    fn look_at(&self, pair: &Pair, best: &mut MinL1Solution) -> f64 {
+    /// Updates the best bounds and returns the gap of this pair.
+    fn evaluate(&self, pair: &Pair, best: &mut MinL1Solution) -> f64 {
         let objective = self.objective(pair);
         let lower_bound = self.lower_bound(pair);
         if objective < best.objective {
@@ -342,8 +355,8 @@ impl<'a> Solver<'a> {
         objective - lower_bound
     }
 
-    /// The ratio of the dual to the primal scale before anything is known: dual points move by
-    /// about 1 in each coordinate, primal ones by about a mass.
+    /// The initial ratio of dual to primal step size: dual coordinates change by about 1, primal ones
+    /// by about 1/k.
     fn first_balance(&self) -> f64 {
         let dual: f64 = self
             .weights
@@ -355,7 +368,7 @@ impl<'a> Solver<'a> {
         (dual / primal).sqrt()
     }
 
-    /// Halfway, on a logarithmic scale, to the ratio of the distances that the last epoch moved.
+    /// The geometric mean of the current ratio and the ratio of the distances moved in the last epoch.
     fn rebalanced(&self, balance: f64, from: &Pair, to: &Pair) -> f64 {
         let primal: f64 = from
             .primal

@@ -1,12 +1,13 @@
-//! From aggregated counts to an estimate with a bound on what liars can have done.
+//! Decoders: from aggregated counts to an estimate with a bound on the effect of manipulation.
 //!
-//! All decoders take the counts of a hash design, never raw reports. [`Decoder::MinL1`] is the
-//! robust one and the default; the others are what it is compared with.
+//! Decoders take the counts of a hash design, never raw reports. [`Decoder::MinL1`] is robust and the
+//! default; the others are baselines.
 //!
 //! ```
 //! use septet_robust_stats::Gamma;
 //! use septet_robust_stats::aggregate::CountMatrix;
-//! use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation};
+//! use septet_robust_stats::decode::{Decoder, Observation};
+//! use septet_robust_stats::design::DesignMatrix;
 //!
 //! // Four symbols in three groups of two cells, and 300 reports.
 //! let partitions = [[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0]];
@@ -16,62 +17,59 @@
 //!
 //! let estimate = Decoder::default().decode(&matrix, &observation, Gamma::new(0.01)?)?;
 //! assert!((estimate.masses[0] - 0.4).abs() < 1e-3);
-//! assert_eq!(estimate.gamma_lower, 0.0);
+//! assert_eq!(estimate.gamma_lower_bound, 0.0);
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 
 mod estimate;
 mod likelihood;
 mod linear;
-pub mod matrix;
 pub mod min_l1;
 mod observation;
 pub mod projection;
 mod recover;
-mod weakest_direction;
 
 pub use estimate::{Convergence, Estimate};
-pub use matrix::DesignMatrix;
 pub use min_l1::{MinL1Options, MinL1Solution};
 pub use observation::Observation;
 pub use projection::Projection;
 pub use recover::ldp_recover;
-pub use weakest_direction::WeakestDirection;
 
 use serde::{Deserialize, Serialize};
 
+use crate::design::DesignMatrix;
 use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
 
-/// How an estimate is made from the frequencies of the messages.
+/// A decoder of message frequencies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decoder {
-    /// Least absolute deviations over the simplex. Liars who leave the model (whose frequencies fit
-    /// no distribution) lose most of their influence; those who stay within it move the estimate by
-    /// at most about twice the coupling bound.
+    /// Least absolute deviations over the simplex. Manipulation that leaves the model (frequencies
+    /// that no distribution has) loses most of its influence; within the model it shifts the estimate
+    /// by at most about twice the coupling bound.
     MinL1(MinL1Options),
     /// Least squares, then a projection.
     LeastSquares(Projection),
-    /// Averages over groups, then a projection. Biased for a fixed family of partitions.
+    /// Averages over groups, then a projection. Biased for fixed partitions.
     Linear(Projection),
     /// Maximum likelihood by expectation maximization.
     MaximumLikelihood {
-        /// It stops after this many iterations.
-        iterations: usize,
-        /// It stops when the masses move by less than this in sum.
+        /// Maximum number of iterations.
+        max_iterations: usize,
+        /// Stop if the masses change by at most this in `L1`.
         tolerance: f64,
     },
     /// Least squares, then LDPRecover with this ratio of malicious to genuine clients.
     LdpRecover {
-        /// Malicious clients over genuine ones.
+        /// Ratio of malicious to genuine clients.
         ratio: f64,
     },
     /// The coordinatewise median of least squares estimates of blocks of groups, then a projection.
     BlockMedian {
-        /// How many blocks.
+        /// Number of blocks.
         blocks: usize,
-        /// What follows.
+        /// The final projection.
         projection: Projection,
     },
 }
@@ -83,7 +81,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Every decoder with its usual settings and its name, the robust one first.
+    /// All decoders with default settings and their names, the robust one first.
     #[must_use]
     pub fn all() -> [(&'static str, Self); 10] {
         [
@@ -109,7 +107,7 @@ impl Decoder {
             (
                 "maximum likelihood",
                 Self::MaximumLikelihood {
-                    iterations: 2_000,
+                    max_iterations: 2_000,
                     tolerance: 1e-6,
                 },
             ),
@@ -124,19 +122,20 @@ impl Decoder {
         ]
     }
 
-    /// Decodes. `gamma` is the fraction of reports that may be manipulated: it sets the stated bound
-    /// and changes no estimate.
+    /// Decodes an observation. `gamma`, the fraction of reports that may be manipulated, determines
+    /// the stated bound only, not the estimate.
     ///
     /// # Errors
     ///
-    /// When the observation is not of this matrix, or a setting of the decoder is out of range. An
-    /// iteration that stops early is no error: the estimate says so.
+    /// When the observation does not match the matrix, or a setting of the decoder is out of range.
+    /// Missing convergence is not an error; see [`Estimate::convergence`].
     pub fn decode(
         &self,
         matrix: &DesignMatrix,
         observation: &Observation,
         gamma: Gamma,
     ) -> Result<Estimate, RobustStatsError> {
+        // The observation must have the shape of the matrix.
         let expected = matrix.groups() * matrix.cells();
         if observation.frequencies().len() != expected
             || observation.weights().len() != matrix.groups()
@@ -153,8 +152,8 @@ impl Decoder {
             gap: 0.0,
         };
         let finish = |mut masses: Vec<f64>, projection: Projection, convergence| {
-            // What base-cut compares with: the noise of a mass that is zero, at 5 % over all
-            // symbols together.
+            // The threshold of base-cut: the noise of a zero mass, at 5 % over all symbols
+            // (Bonferroni).
             let level = 1.0 - 0.05 / matrix.symbols() as f64;
             let threshold = crate::theory::normal_quantile(level)
                 * estimate::typical_deviation(matrix, observation);
@@ -163,7 +162,8 @@ impl Decoder {
         };
         match *self {
             Self::MinL1(options) => {
-                let noise = 2.0 * observation.noise_bound(matrix) / matrix.kept();
+                // The noise of the objective, in terms of cell masses, sets the required accuracy.
+                let noise = 2.0 * observation.noise_bound(matrix) / matrix.attenuation();
                 let solution = min_l1::minimize(
                     matrix,
                     &observation.cell_estimates(matrix),
@@ -171,8 +171,8 @@ impl Decoder {
                     noise,
                     &options,
                 )?;
-                // Back from the masses of cells to messages, and from sums to total variation.
-                let scale = 0.5 * matrix.kept();
+                // Convert from cell masses to messages, and from L1 to total variation.
+                let scale = 0.5 * matrix.attenuation();
                 let convergence = Convergence {
                     converged: solution.converged,
                     iterations: solution.iterations,
@@ -198,16 +198,17 @@ impl Decoder {
                 exact,
             )),
             Self::MaximumLikelihood {
-                iterations,
+                max_iterations,
                 tolerance,
             } => {
-                let solution = likelihood::maximize(matrix, observation, iterations, tolerance);
+                let solution = likelihood::maximize(matrix, observation, max_iterations, tolerance);
                 let convergence = Convergence::of(&solution);
                 Ok(finish(solution.masses, Projection::None, convergence))
             }
             Self::LdpRecover { ratio } => {
                 let solution = linear::least_squares(matrix, observation);
                 let convergence = Convergence::of(&solution);
+                // In a hash design a malicious report supports one symbol in expectation, hence the sum 1.
                 let masses = ldp_recover(&solution.masses, ratio, 1.0)?;
                 Ok(finish(masses, Projection::None, convergence))
             }

@@ -1,34 +1,12 @@
-//! What the decoders see: the frequencies of the messages, by group.
+//! The input of decoders: message frequencies by group.
 
 use crate::aggregate::CountMatrix;
-use crate::design::HashDesign;
 use crate::error::RobustStatsError;
 
-use super::matrix::DesignMatrix;
+use crate::design::DesignMatrix;
 
-impl DesignMatrix {
-    /// The map of a hash design, with its randomized response.
-    ///
-    /// # Errors
-    ///
-    /// When the design has more than `2^32 - 1` cells over all groups.
-    pub fn from_design(design: &HashDesign) -> Result<Self, RobustStatsError> {
-        let response = design.cell_probabilities();
-        let matrix = Self::new(
-            design.domain(),
-            design.cells(),
-            design.groups(),
-            |group, symbol| design.cell(group, symbol),
-        )?;
-        if design.cells() < 2 || design.response().is_none() {
-            return Ok(matrix);
-        }
-        matrix.with_response(response.own, response.other)
-    }
-}
-
-/// The frequencies of the messages of every group, with the share that each group has in all
-/// messages. An empty group has weight 0.
+/// The message frequencies of every group, with the share of each group in all messages as its weight.
+/// An empty group has weight 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     reports: f64,
@@ -41,7 +19,7 @@ impl Observation {
     ///
     /// # Errors
     ///
-    /// When the shape of the counts is not that of the matrix, or there is no report at all.
+    /// When the shape of the counts is not that of the matrix, or there are no reports.
     pub fn from_counts(
         matrix: &DesignMatrix,
         counts: &CountMatrix,
@@ -80,8 +58,8 @@ impl Observation {
         })
     }
 
-    /// Frequencies that were not counted but computed, such as the law of the messages itself, of
-    /// groups of equal size with `reports` messages together.
+    /// Computed frequencies, such as the message distribution itself, of groups of equal size with
+    /// `reports` messages in total.
     ///
     /// # Errors
     ///
@@ -113,7 +91,7 @@ impl Observation {
         })
     }
 
-    /// The same frequencies with other weights.
+    /// Replaces the weights.
     pub(super) fn with_weights(&self, weights: Vec<f64>) -> Self {
         Self {
             reports: self.reports,
@@ -122,26 +100,26 @@ impl Observation {
         }
     }
 
-    /// How many reports there are.
+    /// Number of reports.
     #[must_use]
     pub fn reports(&self) -> f64 {
         self.reports
     }
 
-    /// The frequencies, group after group; 0 in an empty group.
+    /// The frequencies by group and cell; 0 in an empty group.
     #[must_use]
     pub fn frequencies(&self) -> &[f64] {
         &self.frequencies
     }
 
-    /// The share of each group in all reports.
+    /// The weight of each group: its share in all reports.
     #[must_use]
     pub fn weights(&self) -> &[f64] {
         &self.weights
     }
 
-    /// The frequencies with the effect of randomized response taken out: unbiased for the masses of
-    /// the cells, and perhaps negative.
+    /// The frequencies corrected for randomized response: unbiased for the masses of the cells, and
+    /// possibly negative.
     #[must_use]
     pub(crate) fn cell_estimates(&self, matrix: &DesignMatrix) -> Vec<f64> {
         let mut estimates = Vec::with_capacity(self.frequencies.len());
@@ -150,9 +128,10 @@ impl Observation {
             .chunks_exact(matrix.cells())
             .zip(&self.weights)
         {
+            // Empty groups have weight 0, so their value is irrelevant.
             estimates.extend(group.iter().map(|frequency| {
                 if weight > 0.0 {
-                    (frequency - matrix.spread()) / matrix.kept()
+                    (frequency - matrix.other_probability()) / matrix.attenuation()
                 } else {
                     0.0
                 }
@@ -161,11 +140,11 @@ impl Observation {
         estimates
     }
 
-    /// `1/2 sum_j w_j ||A_j p - q_j||_1` in the space of messages: the least fraction of reports
-    /// that would have to change for the frequencies to be exactly those of `masses`.
+    /// `1/2 sum_j w_j ||A_j p - q_j||_1` in message space: the minimum fraction of reports to change
+    /// such that the frequencies are exactly those of `masses`.
     #[must_use]
     pub fn residual(&self, matrix: &DesignMatrix, masses: &[f64]) -> f64 {
-        let law = matrix.message_law(masses);
+        let law = matrix.message_distribution(masses);
         let groups = law
             .chunks_exact(matrix.cells())
             .zip(self.frequencies.chunks_exact(matrix.cells()));
@@ -182,8 +161,8 @@ impl Observation {
             .sum::<f64>()
     }
 
-    /// An upper bound on the mean of [`residual`](Self::residual) at the true distribution when
-    /// nobody lies, whatever that distribution is.
+    /// An upper bound on the mean of [`residual`](Self::residual) at the true distribution without
+    /// manipulation, for any distribution.
     ///
     /// For each group the smaller of `1/2 sqrt((L - 1) / n_j)` (Cauchy and Schwarz) and the normal
     /// form `1/2 (sqrt(2 (L - 1) / (pi n_j)) + L / n_j)`, whose second term bounds the distance
@@ -197,6 +176,7 @@ impl Observation {
             .filter(|&&weight| weight > 0.0)
             .map(|&weight| {
                 let size = weight * self.reports;
+                // Both bounds hold for every distribution; the normal form is better for large groups.
                 let plain = ((cells - 1.0) / size).sqrt();
                 let normal =
                     (2.0 * (cells - 1.0) / (std::f64::consts::PI * size)).sqrt() + cells / size;
@@ -205,8 +185,8 @@ impl Observation {
             .sum()
     }
 
-    /// By how much [`residual`](Self::residual) exceeds its mean with at most the chance `level`:
-    /// one report changes it by at most `1 / n`, so `sqrt(ln(1 / level) / 2n)` (McDiarmid).
+    /// The excess of [`residual`](Self::residual) over its mean that occurs with probability at most
+    /// `level`: one report changes it by at most `1 / n`, so `sqrt(ln(1 / level) / 2n)` (McDiarmid).
     #[must_use]
     pub fn noise_deviation(&self, level: f64) -> f64 {
         ((1.0 / level).ln() / (2.0 * self.reports)).sqrt()

@@ -1,31 +1,31 @@
-//! From raw estimates to a distribution.
+//! Projections of raw estimates to a distribution.
 
-/// How raw estimates, which may be negative and need not sum to 1, become masses.
+/// How to turn raw estimates, which may be negative and need not sum to 1, into masses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Projection {
-    /// Left as they are.
+    /// No projection.
     None,
-    /// The nearest distribution in Euclidean distance. The default: it never amplifies an attack
-    /// in that distance.
+    /// The nearest distribution in Euclidean distance, in which it never amplifies an attack. The
+    /// default.
     #[default]
     Simplex,
-    /// Negative ones become 0 and the others are divided by their sum.
+    /// Clips negative estimates to 0 and divides by the sum.
     ClipAndNormalize,
-    /// Negative ones become 0 and the others lose the same amount each, again and again, until the
-    /// sum is 1. Equal to [`Simplex`](Self::Simplex) when the sum is at least 1; otherwise the
-    /// positive ones gain.
+    /// Repeatedly clips negative estimates to 0 and shifts the others by a constant until the sum is
+    /// 1. Equal to [`Simplex`](Self::Simplex) if the sum is at least 1; otherwise positive estimates
+    /// grow.
     NormSub,
-    /// Those below the threshold become 0, the rest stays: the sum need not be 1.
+    /// Sets estimates below the threshold to 0; the sum need not be 1.
     BaseCut,
-    /// The least one is subtracted from all, and they are divided by their sum (the normalization
-    /// of Cao, Jia and Gong, USENIX Security 2021).
+    /// Subtracts the minimum from all and divides by the sum (the normalization of Cao, Jia and
+    /// Gong, USENIX Security 2021).
     SubtractMinimum,
 }
 
 impl Projection {
-    /// Applies it in place; `threshold` is what [`BaseCut`](Self::BaseCut) compares with, and is
-    /// ignored by the others. O(k log k) time.
+    /// Applies the projection in place. `threshold` is used by [`BaseCut`](Self::BaseCut) only.
+    /// O(k log k).
     pub fn apply(self, estimates: &mut [f64], threshold: f64) {
         match self {
             Self::None => {}
@@ -45,9 +45,9 @@ impl Projection {
                 }
             }
             Self::SubtractMinimum => {
-                let least = estimates.iter().copied().fold(f64::INFINITY, f64::min);
+                let minimum = estimates.iter().copied().fold(f64::INFINITY, f64::min);
                 for estimate in &mut *estimates {
-                    *estimate -= least;
+                    *estimate -= minimum;
                 }
                 normalize(estimates);
             }
@@ -55,7 +55,7 @@ impl Projection {
     }
 }
 
-/// Divides by the sum; all equal when the sum is not positive.
+/// Divides by the sum; uniform if the sum is not positive.
 fn normalize(estimates: &mut [f64]) {
     let sum: f64 = estimates.iter().sum();
     let k = estimates.len() as f64;
@@ -66,6 +66,8 @@ fn normalize(estimates: &mut [f64]) {
 
 /// The nearest point of the probability simplex in Euclidean distance, by sorting.
 pub(crate) fn to_simplex(estimates: &mut [f64]) {
+    // The projection is max(x - shift, 0). The shift follows from the largest prefix of the sorted
+    // values that stay positive.
     let mut sorted = estimates.to_vec();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let mut sum = 0.0;
@@ -97,6 +99,7 @@ fn norm_sub(estimates: &mut [f64]) {
                 sum += *estimate;
             }
         }
+        // Nothing left to scale: the uniform distribution.
         if positive == 0 {
             return normalize(estimates);
         }

@@ -1,13 +1,13 @@
-//! LDPRecover: estimates of genuine clients from poisoned ones.
+//! LDPRecover: recovers genuine frequencies from poisoned estimates.
 
 use crate::error::RobustStatsError;
 
 use super::projection::to_simplex;
 
-/// LDPRecover (Sun et al., ICDE 2024) for an attack that is not known: the poisoned estimates are a
-/// mixture of genuine and malicious ones, `ratio` malicious clients for one genuine. The malicious
-/// estimates are taken to sum to `malicious_sum`, spread evenly over the symbols whose poisoned
-/// estimate is positive; what is left is projected to the simplex.
+/// LDPRecover (Sun et al., ICDE 2024) for an unknown attack: the poisoned estimates are a mixture of
+/// genuine and malicious ones, with `ratio` malicious clients per genuine one. The malicious estimates
+/// are assumed to sum to `malicious_sum`, evenly over the symbols with a positive poisoned estimate;
+/// the difference is projected to the simplex.
 ///
 /// The sum follows from the protocol: a malicious report that supports one symbol decodes to a total
 /// of 1 where every report supports one symbol in expectation, as in randomized response and hash
@@ -24,7 +24,7 @@ pub fn ldp_recover(
     if !(ratio >= 0.0 && ratio.is_finite()) {
         return Err(RobustStatsError::parameter(
             "ratio",
-            "a number from 0",
+            "a finite number of at least 0",
             ratio,
         ));
     }
@@ -35,6 +35,7 @@ pub fn ldp_recover(
             malicious_sum,
         ));
     }
+    // Invert the mixture poisoned = (genuine + ratio * malicious) / (1 + ratio).
     let promoted = poisoned.iter().filter(|&&estimate| estimate > 0.0).count();
     let each = malicious_sum / promoted.max(1) as f64;
     let mut genuine: Vec<f64> = poisoned

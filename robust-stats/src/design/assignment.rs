@@ -1,4 +1,4 @@
-//! Which client belongs to which group: the server's choice.
+//! The server's assignment of clients to groups.
 
 use core::hash::Hasher;
 
@@ -11,15 +11,15 @@ use super::{DesignId, DesignParameters};
 #[cfg(feature = "std")]
 use crate::error::RobustStatsError;
 
-/// The assignment of clients to groups by a pseudo-random function (SipHash-2-4) of the client's name,
-/// keyed with the server's key and the design's id, hence its epoch: a client's groups in two designs
-/// say nothing about each other.
+/// The assignment of clients to groups by a pseudorandom function (SipHash-2-4) of the client's name,
+/// keyed with the server's key and the id of the design, hence its epoch. The groups of a client in two
+/// designs are independent.
 ///
-/// The key is the server's secret: whoever knows it can register names until enough of them fall
-/// into the groups that matter most.
+/// The key is secret to the server: with it an attacker can register names until enough of them are in
+/// the most valuable groups.
 #[derive(Clone, Copy)]
 pub struct Assignment {
-    /// The server's key and the design's id, hashed together once.
+    /// The hash of the server's key and the id of the design.
     key: [u8; 16],
     design: DesignId,
     epoch: u32,
@@ -46,16 +46,17 @@ impl Assignment {
         }
     }
 
-    /// The group of a client. Groups are even up to `2^-32`.
+    /// The group of a client, uniform up to `2^-32`.
     #[must_use]
     pub fn group(&self, client: &[u8]) -> usize {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write(client);
+        // Multiply-shift maps the 64-bit hash to 0..groups.
         let product = u128::from(hasher.finish()) * u128::from(self.groups);
         usize::try_from(product >> 64).expect("below the number of groups")
     }
 
-    /// Checks that the assignment is one for this design.
+    /// Checks that the assignment belongs to this design.
     #[cfg(feature = "std")]
     pub(crate) fn check(&self, parameters: &DesignParameters) -> Result<(), RobustStatsError> {
         if self.epoch != parameters.epoch() {
@@ -76,8 +77,8 @@ impl Assignment {
         Ok(())
     }
 
-    /// A keyed hash of a client's name, by which duplicates are found: 128 bits, so that no two of
-    /// `2^40` clients share it by chance.
+    /// A keyed 128-bit hash of a client's name for duplicate detection: collisions among `2^40`
+    /// clients are negligible.
     #[cfg(feature = "std")]
     pub(crate) fn fingerprint(&self, client: &[u8]) -> u128 {
         let mut hasher = SipHasher24x128::new_with_key(&self.key);
@@ -87,7 +88,7 @@ impl Assignment {
 }
 
 impl core::fmt::Debug for Assignment {
-    // Without the key: what is printed ends up in logs.
+    // Omits the key: debug output ends up in logs.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Assignment")
             .field("design", &self.design)
@@ -101,8 +102,8 @@ impl core::fmt::Debug for Assignment {
 mod tests {
     use super::*;
 
-    // Designs that differ in their seed only share no group but by chance: of 1 000 clients about one
-    // in 100, and with a chance below 1e-9 more than 40.
+    // Designs that differ in their seed only share no group except by accident: of 1 000 clients about one
+    // in 100, and with a probability below 1e-9 more than 40.
     #[test]
     fn groups_depend_on_the_whole_design() {
         let design = |seed| {

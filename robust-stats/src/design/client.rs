@@ -1,4 +1,4 @@
-//! The client's side of a design: one partition.
+//! The client side of a design: one partition.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,10 +11,10 @@ use crate::mechanism::{Channel, ExactProbability, Mechanism, RandomizedResponse,
 use crate::mechanism::{bits_of, check_symbol};
 use crate::parameter::Epsilon;
 
-/// What a client of one group holds: two bytes for each symbol, and nothing of other groups.
+/// The client state of one group: its partition, two bytes per symbol.
 ///
-/// Its message is a cell, sent as it is or by randomized response. The lookup of the own cell reads a
-/// table at a place that depends on the value; the time is otherwise independent of it.
+/// A message is a cell, plain or by randomized response. Encoding reads the partition at an index that
+/// depends on the value; its time is otherwise independent of the value.
 #[derive(Clone, Debug)]
 pub struct GroupClient {
     id: DesignId,
@@ -27,7 +27,7 @@ pub struct GroupClient {
 }
 
 impl GroupClient {
-    /// Draws the partition of the assigned group: `O(domain)`.
+    /// Generates the partition of the assigned group: `O(domain)`.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl GroupClient {
         self.group
     }
 
-    /// Averaged over the random partition: another symbol shares the cell with probability
-    /// `(k/L - 1)/(k - 1)`, exactly so when `L` divides `k`.
+    /// The support probabilities averaged over the random partition: another symbol shares the cell
+    /// with probability `(k/L - 1)/(k - 1)`, exactly if `L` divides `k`.
     #[must_use]
     pub fn support(&self) -> Support {
         let (own, other) = self
@@ -108,7 +108,7 @@ impl Mechanism for GroupClient {
         self.response.and_then(|response| response.epsilon())
     }
 
-    /// The size of the cell; the group is known to the server.
+    /// The size of the cell; the server knows the group.
     fn message_bits(&self) -> f64 {
         bits_of(self.cell_count as u64)
     }
@@ -133,7 +133,7 @@ impl Channel for GroupClient {
         self.cell_count as u64
     }
 
-    /// Given the group, which does not depend on the value.
+    /// Conditional on the group, which is independent of the value.
     fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
         let cell = self.cells[symbol];
         match &self.response {

@@ -1,38 +1,38 @@
-//! How well a design keeps distances: the constant on which the decoder's guarantee rests.
+//! The isometry constant of a design, on which the decoder's guarantee depends.
 
 use rand_chacha::rand_core::RngCore;
 
-use super::HashDesign;
-use crate::decode::DesignMatrix;
+use super::{DesignMatrix, HashDesign};
 use crate::mechanism::uniform_below;
 
-/// The most entries, groups times symbols, of a design whose weakest direction is searched for.
-const LARGEST_SEARCHED: usize = 1 << 22;
+/// Maximum number of entries (groups times symbols) for the search of the weakest direction.
+const MAX_SEARCHED_ENTRIES: usize = 1 << 22;
 
 /// The smallest observed `c` in `(1/N) ||A x||_1 >= c sqrt(L/k) ||x||_1`, over random `x` that sum to
 /// zero. With it the decoded distribution is within `(1/c) sqrt(k/L) (sqrt(C k/n) + 2 gamma)` of the
 /// truth: by the triangle inequality, `c sqrt(L/k)` times the error is at most twice the distance of
 /// the observed from the true cell frequencies.
 ///
-/// Observed, not proved: the directions are drawn or searched for, and the worst one may lie lower.
+/// An empirical value, not a proof: the directions are sampled or searched, and the true minimum may be
+/// lower.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IsometryReport {
-    /// Over vectors of random signs with as many `+1` as `-1`: the hard directions.
+    /// Over random sign vectors with equally many `+1` and `-1`: the hard directions.
     pub signs: f64,
     /// Over differences of two symbols.
     pub pairs: f64,
-    /// Over sparse vectors: signs on between 2 and `k/2` symbols.
+    /// Over sparse sign vectors with 2 to `k/2` nonzeros.
     pub sparse: f64,
-    /// Along the [weakest direction](crate::decode::DesignMatrix::weakest_direction) that a search
-    /// finds: the one that matters against liars who know the partitions. Not searched for in designs
-    /// of more than `2^22` entries, `groups * domain`.
+    /// Along the [weakest direction](crate::design::DesignMatrix::weakest_direction) that a search
+    /// finds, which is the relevant one against adversaries that know the partitions. `None` for
+    /// designs of more than `2^22` entries, `groups * domain`.
     pub weakest: Option<f64>,
-    /// How many vectors of each kind were drawn.
+    /// Number of sampled vectors of each kind.
     pub vectors: usize,
 }
 
 impl IsometryReport {
-    /// The smallest constant seen.
+    /// The minimum of all kinds.
     #[must_use]
     pub fn constant(&self) -> f64 {
         let drawn = self.signs.min(self.pairs).min(self.sparse);
@@ -41,9 +41,10 @@ impl IsometryReport {
 }
 
 impl HashDesign {
-    /// Draws `vectors` directions of each kind and measures them: `O(vectors * groups * domain)`.
+    /// Measures the constant on `vectors` sampled directions of each kind:
+    /// `O(vectors * groups * domain)`.
     ///
-    /// A domain of one symbol has no direction: the constants are then infinite.
+    /// For a domain of one symbol, which has no direction, the constants are infinite.
     pub fn isometry<R: RngCore + ?Sized>(&self, vectors: usize, rng: &mut R) -> IsometryReport {
         let domain = u32::try_from(self.domain()).expect("a domain has 32-bit symbols");
         let mut report = IsometryReport {
@@ -56,11 +57,11 @@ impl HashDesign {
         if domain < 2 {
             return report;
         }
-        if self.groups() * self.domain() <= LARGEST_SEARCHED {
+        if self.groups() * self.domain() <= MAX_SEARCHED_ENTRIES {
             let matrix = DesignMatrix::from_design(self).ok();
             let weakest = matrix.and_then(|matrix| matrix.weakest_direction());
             let scale = (self.domain() as f64 / self.cells() as f64).sqrt();
-            report.weakest = weakest.map(|weakest| scale * weakest.kept);
+            report.weakest = weakest.map(|weakest| scale * weakest.ratio);
         }
         let mut symbols: Vec<u32> = (0..domain).collect();
         for _ in 0..vectors {
@@ -70,7 +71,7 @@ impl HashDesign {
                 (2, &mut report.pairs),
                 (sparse.min(domain), &mut report.sparse),
             ] {
-                // The first `size` places of a random order.
+                // A partial Fisher-Yates shuffle: the first `size` entries are a random subset.
                 for place in 0..size {
                     let other = place + uniform_below(rng, domain - place);
                     symbols.swap(place as usize, other as usize);
@@ -85,6 +86,7 @@ impl HashDesign {
 
     /// `(1/N) ||A x||_1 / (sqrt(L/k) ||x||_1)` for `x` of `+1` on some symbols and `-1` on others.
     fn contraction(&self, plus: &[u32], minus: &[u32]) -> f64 {
+        // Integer cell sums: only the listed symbols contribute.
         let mut cells = vec![0_i64; self.cells()];
         let mut norm = 0_u64;
         for group in 0..self.groups() {

@@ -1,13 +1,12 @@
-//! Public-coin hash designs: the server splits the domain into cells in many random ways, assigns one
-//! of them to every client, and the client says in which cell its value lies.
+//! Public-coin hash designs: the server draws many random partitions of the domain into cells, assigns
+//! one to every client, and the client reports the cell of its value.
 //!
-//! With `groups = C k / L` random balanced partitions of `k` symbols into `L` cells, whoever controls
-//! a fraction `gamma` of the messages shifts the estimate by about `gamma sqrt(k / L)`
-//! (measured by [`HashDesign::isometry`]; the rate of Acharya, Sun and Zhang), while a client that
-//! chooses its own hash function shifts it by `gamma k`.
-//! Hence the server assigns the group, and a report for another group is rejected and not re-binned.
-//! The partitions are random and not algebraic: with the rows of a Hadamard matrix in their place,
-//! one row can be taken over, and no decoder can undo it.
+//! With `groups = C k / L` random balanced partitions of `k` symbols into `L` cells, an adversary that
+//! controls a fraction `gamma` of the messages shifts the estimate by about `gamma sqrt(k / L)`
+//! (measured by [`HashDesign::isometry`]; the rate of Acharya, Sun and Zhang). If clients choose their
+//! own hash function, the shift is `gamma k`. Therefore the server assigns the group and rejects
+//! reports for other groups. The partitions are random, not algebraic: if they were rows of a Hadamard
+//! matrix, an adversary could take over one row, and no decoder could undo it.
 //!
 //! ```
 //! use septet_robust_stats::design::{Assignment, DesignParameters, HashDesign};
@@ -24,16 +23,24 @@ mod assignment;
 mod client;
 #[cfg(feature = "std")]
 mod isometry;
+#[cfg(feature = "std")]
+mod matrix;
 mod parameters;
 mod partition;
 mod report;
+#[cfg(feature = "std")]
+mod weakest_direction;
 
 pub use assignment::Assignment;
 pub use client::GroupClient;
 #[cfg(feature = "std")]
 pub use isometry::IsometryReport;
-pub use parameters::{DesignId, DesignParameters, DesignTag, GROUPS_FACTOR, LARGEST_CELLS};
+#[cfg(feature = "std")]
+pub use matrix::DesignMatrix;
+pub use parameters::{DesignId, DesignParameters, DesignTag, GROUPS_FACTOR, MAX_CELLS};
 pub use report::DesignReport;
+#[cfg(feature = "std")]
+pub use weakest_direction::WeakestDirection;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -41,21 +48,21 @@ use alloc::vec::Vec;
 use crate::error::RobustStatsError;
 use crate::mechanism::{RandomizedResponse, Support};
 
-/// How many cells of table a design may hold: `groups * domain`.
-pub(crate) const LARGEST_TABLE: u64 = 1 << 31;
+/// Maximum number of table entries of a design, `groups * domain`.
+pub(crate) const MAX_TABLE_ENTRIES: u64 = 1 << 31;
 
-/// A design with all its partitions: what the server holds.
+/// A design with all its partitions, as held by the server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HashDesign {
     parameters: DesignParameters,
     id: DesignId,
     response: Option<RandomizedResponse>,
-    /// The cell of each symbol, group after group.
+    /// The cells by group and symbol.
     cells: Vec<u16>,
 }
 
 impl HashDesign {
-    /// Draws the partitions: `O(groups * domain)` time and two bytes of memory for each.
+    /// Generates the partitions: `O(groups * domain)` time, and two bytes of memory per entry.
     ///
     /// # Errors
     ///
@@ -63,11 +70,11 @@ impl HashDesign {
     pub fn new(parameters: DesignParameters) -> Result<Self, RobustStatsError> {
         let (groups, domain) = (parameters.groups(), parameters.domain());
         let entries = groups as u64 * domain as u64;
-        if entries > LARGEST_TABLE {
+        if entries > MAX_TABLE_ENTRIES {
             return Err(RobustStatsError::parameter(
                 "groups",
-                alloc::format!("groups times domain at most {LARGEST_TABLE}"),
-                alloc::format!("{groups} times {domain}"),
+                alloc::format!("groups * domain at most {MAX_TABLE_ENTRIES}"),
+                alloc::format!("{groups} * {domain}"),
             ));
         }
         let id = parameters.id();
@@ -83,7 +90,7 @@ impl HashDesign {
         })
     }
 
-    /// What the design was made of.
+    /// The parameters of the design.
     #[must_use]
     pub fn parameters(&self) -> &DesignParameters {
         &self.parameters
@@ -95,25 +102,25 @@ impl HashDesign {
         self.id
     }
 
-    /// How many symbols there are.
+    /// Number of symbols.
     #[must_use]
     pub fn domain(&self) -> usize {
         self.parameters.domain()
     }
 
-    /// Into how many cells each group splits the domain.
+    /// Number of cells per partition.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.parameters.cells()
     }
 
-    /// How many groups there are: each is one partition of the domain.
+    /// Number of groups, hence of partitions.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.parameters.groups()
     }
 
-    /// The cell in which a group's partition puts a symbol.
+    /// The cell of a symbol in a group's partition.
     ///
     /// # Panics
     ///
@@ -123,7 +130,7 @@ impl HashDesign {
         usize::from(self.partition(group)[symbol])
     }
 
-    /// The partition of a group: the cell of each symbol.
+    /// The partition of a group: cells by symbol.
     ///
     /// # Panics
     ///
@@ -134,14 +141,14 @@ impl HashDesign {
         &self.cells[group * domain..(group + 1) * domain]
     }
 
-    /// The randomized response that clients answer with, when the design is private.
+    /// The randomized response of the clients, if the design is private.
     #[must_use]
     pub fn response(&self) -> Option<&RandomizedResponse> {
         self.response.as_ref()
     }
 
-    /// The probability that a client sends its own cell, `p*`, and that it sends a given other one,
-    /// `q*`: 1 and 0 for a design without privacy.
+    /// The probabilities that a client sends its own cell, `p*`, and a given other one, `q*`; 1 and 0
+    /// without privacy.
     #[must_use]
     pub fn cell_probabilities(&self) -> Support {
         self.response.map_or(
@@ -156,7 +163,7 @@ impl HashDesign {
         )
     }
 
-    /// The law of a group's messages when values have the given masses: `(p* - q*) A_j p + q*`.
+    /// The message distribution of a group for values with the given masses: `(p* - q*) A_j p + q*`.
     ///
     /// # Errors
     ///
@@ -165,7 +172,11 @@ impl HashDesign {
     /// # Panics
     ///
     /// When the group is out of range.
-    pub fn message_law(&self, group: usize, masses: &[f64]) -> Result<Vec<f64>, RobustStatsError> {
+    pub fn message_distribution(
+        &self,
+        group: usize,
+        masses: &[f64],
+    ) -> Result<Vec<f64>, RobustStatsError> {
         if masses.len() != self.domain() {
             return Err(RobustStatsError::mismatch(
                 "domain",

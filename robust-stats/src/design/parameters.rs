@@ -1,4 +1,4 @@
-//! What a design is made of, and the hash that names it.
+//! The parameters of a design, and its id.
 
 use core::fmt;
 
@@ -8,14 +8,14 @@ use crate::error::RobustStatsError;
 use crate::mechanism::{RandomizedResponse, check_domain};
 use crate::parameter::Epsilon;
 
-/// The default number of groups is this times `domain / cells`, rounded up: enough for the isometry
-/// on which the decoder rests ([`IsometryReport`](super::IsometryReport)), by measurement.
+/// The default number of groups is this times `domain / cells`, rounded up: sufficient, by measurement,
+/// for the isometry that the decoder requires ([`IsometryReport`](super::IsometryReport)).
 pub const GROUPS_FACTOR: usize = 4;
 
-/// The most cells that a partition may have.
-pub const LARGEST_CELLS: usize = 1 << 16;
+/// Maximum number of cells of a partition.
+pub const MAX_CELLS: usize = 1 << 16;
 
-/// The parameters of a design: they determine every partition, so that a client needs nothing else.
+/// The parameters of a design. They determine every partition, and are all that a client requires.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DesignParameters {
     domain: u32,
@@ -27,23 +27,23 @@ pub struct DesignParameters {
 }
 
 impl DesignParameters {
-    /// A design without privacy, in epoch 0, with the default number of groups. The seed is public,
-    /// and must be drawn after the parameters were fixed.
+    /// A design without privacy, in epoch 0, with the default number of groups. The seed is public and
+    /// must be drawn after the parameters are fixed.
     ///
-    /// When there are at least as many cells as symbols, every symbol is its own cell, and one group
-    /// is enough. The default number of groups ends at `2^32 - 1`.
+    /// With at least as many cells as symbols, every symbol is its own cell, and there is one group.
+    /// The default number of groups saturates at `2^32 - 1`.
     ///
     /// # Errors
     ///
     /// When the domain is empty or has more than `2^32 - 1` symbols, or there are no cells or more
-    /// than [`LARGEST_CELLS`].
+    /// than [`MAX_CELLS`].
     pub fn new(domain: usize, cells: usize, seed: [u8; 32]) -> Result<Self, RobustStatsError> {
         let symbols = check_domain(domain)?;
         let cells = cells.min(domain);
-        if cells == 0 || cells > LARGEST_CELLS {
+        if cells == 0 || cells > MAX_CELLS {
             return Err(RobustStatsError::parameter(
                 "cells",
-                alloc::format!("from 1 to {LARGEST_CELLS}"),
+                alloc::format!("from 1 to {MAX_CELLS}"),
                 cells,
             ));
         }
@@ -55,8 +55,8 @@ impl DesignParameters {
         Ok(Self {
             domain: symbols,
             cells: u32::try_from(cells).expect("checked to be at most 2^16"),
-            // Too many for any server: who draws the partitions or counts reports is told so, unless
-            // another number is set before.
+            // A saturated number is an error later, where partitions are drawn or reports counted,
+            // unless another number is set before.
             groups: u32::try_from(groups).unwrap_or(u32::MAX),
             epsilon: None,
             epoch: 0,
@@ -64,16 +64,7 @@ impl DesignParameters {
         })
     }
 
-    /// A half-set design: two cells, one bit.
-    ///
-    /// # Errors
-    ///
-    /// As [`DesignParameters::new`].
-    pub fn half_sets(domain: usize, seed: [u8; 32]) -> Result<Self, RobustStatsError> {
-        Self::new(domain, 2, seed)
-    }
-
-    /// The same with another number of groups.
+    /// Sets the number of groups.
     ///
     /// # Errors
     ///
@@ -89,11 +80,11 @@ impl DesignParameters {
         }
     }
 
-    /// The same with cells sent by randomized response.
+    /// Sets the privacy parameter: cells are sent by randomized response.
     ///
     /// # Errors
     ///
-    /// When epsilon is above [`LARGEST_EPSILON`](crate::mechanism::LARGEST_EPSILON).
+    /// When epsilon is above [`MAX_EPSILON`](crate::mechanism::MAX_EPSILON).
     pub fn with_epsilon(self, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let parameters = Self {
             epsilon: Some(epsilon),
@@ -103,32 +94,32 @@ impl DesignParameters {
         Ok(parameters)
     }
 
-    /// The same in another epoch, with other partitions. A client that reports in several epochs
-    /// spends its epsilon in each.
+    /// Sets the epoch, which changes the partitions. A client that reports in several epochs spends
+    /// its epsilon in each.
     #[must_use]
     pub fn with_epoch(self, epoch: u32) -> Self {
         Self { epoch, ..self }
     }
 
-    /// How many symbols there are.
+    /// Number of symbols.
     #[must_use]
     pub fn domain(&self) -> usize {
         self.domain as usize
     }
 
-    /// Into how many cells each group splits the domain: at most the domain.
+    /// Number of cells per partition, at most the domain.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.cells as usize
     }
 
-    /// How many groups there are.
+    /// Number of groups.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.groups as usize
     }
 
-    /// The privacy of a report, or nothing when cells are sent as they are.
+    /// The privacy parameter of a report; `None` if cells are sent in the clear.
     #[must_use]
     pub fn epsilon(&self) -> Option<Epsilon> {
         self.epsilon
@@ -146,7 +137,7 @@ impl DesignParameters {
         &self.seed
     }
 
-    /// The hash that names the design: of all parameters, each of fixed width.
+    /// The id of the design: a hash of all parameters, each of fixed width.
     #[must_use]
     pub fn id(&self) -> DesignId {
         let epsilon = self.epsilon.map_or(0, |epsilon| epsilon.get().to_bits());
@@ -186,8 +177,8 @@ impl fmt::Debug for DesignId {
 }
 
 impl DesignId {
-    /// The first eight bytes: what reports carry. They tell designs apart by accident, and an adversary
-    /// gains nothing from a collision.
+    /// The first eight bytes, which reports carry. They detect mistakes; an adversary gains nothing
+    /// from a collision.
     #[must_use]
     pub fn tag(&self) -> DesignTag {
         let mut tag = [0; 8];
@@ -196,7 +187,7 @@ impl DesignId {
     }
 }
 
-/// The beginning of a [`DesignId`], or of the hash of a mechanism's parameters.
+/// The first bytes of a [`DesignId`], or of the hash of a mechanism's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DesignTag(pub [u8; 8]);
 

@@ -1,4 +1,4 @@
-//! What a client of a design sends.
+//! Reports of a hash design.
 
 use rand_chacha::rand_core::CryptoRng;
 
@@ -6,16 +6,16 @@ use super::{DesignTag, GroupClient};
 use crate::error::RobustStatsError;
 use crate::mechanism::Mechanism;
 
-/// A report: a cell, and where it belongs.
+/// A report: a cell with its design, epoch and group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DesignReport {
     /// The design.
     pub design: DesignTag,
     /// Its epoch.
     pub epoch: u32,
-    /// The group that the server assigned to the client.
+    /// The client's assigned group.
     pub group: u32,
-    /// The cell, perhaps randomized.
+    /// The cell, randomized if the design is private.
     pub cell: u32,
 }
 

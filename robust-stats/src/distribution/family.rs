@@ -1,4 +1,4 @@
-//! The families of distributions that experiments are run on.
+//! Families of distributions for experiments.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::Pmf;
 use crate::error::RobustStatsError;
 
-/// Families. All are sums of at most `domain` weights, so that their masses are exact up to rounding.
+/// Families of distributions. Masses are exact up to rounding.
 impl Pmf {
     /// Paninski's hard alternative to uniformity: mass `(1 + 2 alpha z) / k` with `z` a random choice
     /// of `+1` for one half of the symbols and `-1` for the other, at total variation distance exactly
@@ -70,10 +70,9 @@ impl Pmf {
         Self::from_weights(&weights)
     }
 
-    /// Discretised log-normal masses in falling order: weights `exp(sigma Z)` of independent normal
-    /// `Z`, with the largest mass cut down to `largest` and the rest scaled up. With 102 symbols,
-    /// `sigma = 1.3` and `largest = 0.2` it stands in for the city column of the census data on which
-    /// poisoning attacks are usually shown.
+    /// Log-normal masses in descending order: weights `exp(sigma Z)` of independent normal `Z`, with
+    /// the maximum mass limited to `largest`. With 102 symbols, `sigma = 1.3` and `largest = 0.2` it
+    /// substitutes the city column of the census data on which poisoning attacks are usually shown.
     ///
     /// # Errors
     ///
@@ -99,6 +98,7 @@ impl Pmf {
         };
         let mut weights: Vec<f64> = (0..domain).map(normals).collect();
         weights.sort_by(|a, b| b.total_cmp(a));
+        // The maximum mass m satisfies m / (m + rest) = largest.
         let rest: f64 = weights[1..].iter().sum();
         let even = 1.0 / domain as f64;
         if !(largest <= 1.0 && (largest > even || domain == 1)) {
@@ -145,11 +145,11 @@ impl Pmf {
     }
 }
 
-fn at_least(domain: usize, least: usize) -> Result<(), RobustStatsError> {
-    if domain < least {
+fn at_least(domain: usize, minimum: usize) -> Result<(), RobustStatsError> {
+    if domain < minimum {
         return Err(RobustStatsError::parameter(
             "domain",
-            format!("at least {least}"),
+            format!("at least {minimum}"),
             domain,
         ));
     }

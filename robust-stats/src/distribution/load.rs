@@ -1,4 +1,4 @@
-//! Readers of count files: `label,count` lines, and one column of a table of rows.
+//! Readers of count files: `label,count` lines, and columns of tables.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,12 +8,12 @@ use std::path::Path;
 use super::Pmf;
 use crate::error::RobustStatsError;
 
-/// Labels with their weights, as a file gave them.
+/// Labels and weights of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     /// The label of each symbol.
     pub labels: Vec<String>,
-    /// The weight of each symbol: a count, or a share.
+    /// The weight of each symbol: a count or a frequency.
     pub weights: Vec<f64>,
 }
 
@@ -27,27 +27,27 @@ impl Counts {
         Pmf::from_weights(&self.weights)
     }
 
-    /// Keeps the symbols of weight at least `least`, in their order.
+    /// Keeps the symbols with a weight of at least `min_weight`, in order.
     #[must_use]
-    pub fn at_least(&self, least: f64) -> Self {
+    pub fn with_min_weight(&self, min_weight: f64) -> Self {
         let kept = self.labels.iter().zip(&self.weights);
         let (labels, weights) = kept
-            .filter(|(_, weight)| **weight >= least)
+            .filter(|(_, weight)| **weight >= min_weight)
             .map(|(label, weight)| (label.clone(), *weight))
             .unzip();
         Self { labels, weights }
     }
 }
 
-/// Reads lines `label,...,weight`: the label is all before the last comma, so that it may hold commas.
+/// Reads lines `label,weight`. The label is everything before the last comma and may contain commas.
 ///
-/// A first line whose last field is a word without digits is the header; one such as `1O0` is a
-/// mistyped number. Empty lines are skipped. A label may occur once only.
+/// A first line whose last field is a word without digits is a header; a field such as `1O0` is a
+/// mistyped number. Empty lines are skipped. Labels must be unique.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or, with the line, when a line has no comma, its weight is not a
-/// finite number from 0, or its label was seen before.
+/// When the file cannot be read; or, with the line number, when a line has no comma, its weight is not
+/// a finite nonnegative number, or its label is a duplicate.
 pub fn read_counts(path: &Path) -> Result<Counts, RobustStatsError> {
     let mut counts = Counts {
         labels: Vec::new(),
@@ -61,31 +61,32 @@ pub fn read_counts(path: &Path) -> Result<Counts, RobustStatsError> {
         match last.trim().parse::<f64>() {
             Ok(weight) if weight.is_finite() && weight >= 0.0 => {
                 if let Some(first) = first_lines.insert(label.to_owned(), line) {
-                    let expected = format!("a label that line {first} has not");
+                    let expected = format!("a label other than that of line {first}");
                     return Err(wrong(path, line, &expected, label));
                 }
                 counts.labels.push(label.to_owned());
                 counts.weights.push(weight);
                 Ok(())
             }
+            // Only the first line may be a header.
             Err(_) if line == 1 && is_heading(last) => Ok(()),
-            _ => Err(wrong(path, line, "a finite weight from 0", last)),
+            _ => Err(wrong(path, line, "a finite nonnegative weight", last)),
         }
     })?;
     Ok(counts)
 }
 
-/// Whether a field is the name of a column and no mistyped number.
+/// Whether a field is a column name rather than a mistyped number.
 fn is_heading(field: &str) -> bool {
     field.chars().any(char::is_alphabetic) && !field.chars().any(char::is_numeric)
 }
 
-/// Counts the values of one column, from 0, of a table whose fields are separated by commas (the form
-/// of the UCI Adult data). Fields are trimmed; labels come in alphabetical order.
+/// Counts the values of a column, numbered from 0, of a comma-separated table (such as the UCI Adult
+/// data). Fields are trimmed; labels are sorted.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or, with the line, when a line has too few fields.
+/// When the file cannot be read, or, with the line number, when a line has too few fields.
 pub fn read_column(path: &Path, column: usize) -> Result<Counts, RobustStatsError> {
     let mut tally: BTreeMap<String, f64> = BTreeMap::new();
     for_each_line(path, |line, text| {
@@ -105,7 +106,7 @@ pub fn read_column(path: &Path, column: usize) -> Result<Counts, RobustStatsErro
     Ok(Counts { labels, weights })
 }
 
-/// Calls `each` with every line that is not empty, and its number from 1.
+/// Calls `each` with every nonempty line and its number from 1.
 fn for_each_line(
     path: &Path,
     mut each: impl FnMut(u64, &str) -> Result<(), RobustStatsError>,
@@ -137,7 +138,7 @@ fn wrong(path: &Path, line: u64, expected: &str, found: &str) -> RobustStatsErro
         path: path.display().to_string(),
         line,
         expected: expected.to_owned(),
-        // A line may be of any length: its beginning says enough.
+        // Lines are of any length, so only the beginning is quoted.
         found: found.chars().take(60).collect(),
     }
 }

@@ -1,5 +1,5 @@
-//! Distributions over a finite domain: validated masses, distances, samplers, families, and the
-//! loaders of count files.
+//! Distributions over a finite domain: validated masses, distances, samplers, families, and readers of
+//! count files.
 
 mod family;
 mod load;
@@ -35,7 +35,7 @@ impl Pmf {
         if let Some(wrong) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
             return Err(RobustStatsError::parameter(
                 "weights",
-                "finite numbers from 0",
+                "finite nonnegative numbers",
                 wrong,
             ));
         }
@@ -75,7 +75,7 @@ impl Pmf {
         &self.0
     }
 
-    /// How many symbols the domain has.
+    /// Number of symbols of the domain.
     #[must_use]
     pub fn domain(&self) -> usize {
         self.0.len()

@@ -1,4 +1,4 @@
-//! Samplers: one symbol at a time by an alias table, all counts at once by conditional binomials.
+//! Samplers: single symbols by an alias table, multinomial counts by conditional binomials.
 
 use rand::Rng;
 use rand_distr::{Binomial, Distribution};
@@ -8,7 +8,7 @@ use super::Pmf;
 /// Draws one symbol in constant time (Walker's alias method in Vose's form).
 #[derive(Clone, Debug)]
 pub struct AliasSampler {
-    /// The chance to keep the column, and the symbol to take otherwise.
+    /// The probability of keeping the column, and the alias symbol.
     columns: Vec<(f64, u32)>,
 }
 
@@ -27,6 +27,7 @@ impl AliasSampler {
             .zip(0..domain)
             .map(|(mass, symbol)| (mass * f64::from(domain), symbol))
             .collect();
+        // Vose's construction: fill each column below average from one above average.
         let (mut small, mut large): (Vec<u32>, Vec<u32>) =
             (0..domain).partition(|&symbol| columns[symbol as usize].0 < 1.0);
         while let (Some(&from), Some(&to)) = (small.last(), large.last()) {
@@ -39,7 +40,7 @@ impl AliasSampler {
                 small.push(to);
             }
         }
-        // What is left is 1 up to rounding.
+        // The remaining columns are 1 up to rounding.
         for left in small.into_iter().chain(large) {
             columns[left as usize].0 = 1.0;
         }
@@ -58,13 +59,11 @@ impl AliasSampler {
     }
 }
 
-/// Draws how often each symbol occurs among many draws: `O(domain)`, whatever the number of draws.
-///
-/// The counts follow the multinomial law: symbol after symbol, a binomial number of the draws that
-/// are left.
+/// Samples multinomial counts in `O(domain)`, independently of the number of draws: symbol by symbol, a
+/// binomial number of the remaining draws.
 #[derive(Clone, Debug)]
 pub struct MultinomialSampler {
-    /// For each symbol its mass divided by that of itself and all later symbols.
+    /// By symbol: its mass divided by the total mass from it on.
     conditional: Vec<f64>,
 }
 
@@ -73,6 +72,7 @@ impl MultinomialSampler {
     #[must_use]
     pub fn new(pmf: &Pmf) -> Self {
         let mut conditional = pmf.masses().to_vec();
+        // Suffix sums from the end, so that conditional probabilities are accurate in the tail.
         let mut tail = 0.0;
         for mass in conditional.iter_mut().rev() {
             tail += *mass;
@@ -83,24 +83,24 @@ impl MultinomialSampler {
         Self { conditional }
     }
 
-    /// How often each symbol occurs among `draws` draws.
+    /// Samples the counts of `draws` draws.
     pub fn sample<R: Rng + ?Sized>(&self, draws: u64, rng: &mut R) -> Vec<u64> {
         let mut counts = vec![0; self.conditional.len()];
         self.sample_into(draws, rng, &mut counts);
         counts
     }
 
-    /// The same without an allocation: writes over the first `domain` numbers of `counts`.
+    /// The same without allocation, into the first `domain` entries of `counts`.
     pub fn sample_into<R: Rng + ?Sized>(&self, draws: u64, rng: &mut R, counts: &mut [u64]) {
         let mut left = draws;
-        for (count, &chance) in counts.iter_mut().zip(&self.conditional) {
-            *count = if left == 0 || chance <= 0.0 {
+        for (count, &probability) in counts.iter_mut().zip(&self.conditional) {
+            *count = if left == 0 || probability <= 0.0 {
                 0
-            } else if chance >= 1.0 {
+            } else if probability >= 1.0 {
                 left
             } else {
-                Binomial::new(left, chance)
-                    .expect("the chance lies between 0 and 1")
+                Binomial::new(left, probability)
+                    .expect("a probability in 0..=1")
                     .sample(rng)
             };
             left -= *count;

@@ -5,7 +5,7 @@
 //! little-endian; the histogram is their sum over all aggregators modulo the field's prime. That is
 //! all that unsharding takes, so that no Prio library is needed on this side.
 
-use crate::aggregate::{CountMatrix, MOST_REPORTS};
+use crate::aggregate::{CountMatrix, MAX_REPORTS};
 use crate::error::RobustStatsError;
 
 /// The prime of Field128: `2^66 * 4611686018427387897 + 1`.
@@ -15,8 +15,8 @@ pub const FIELD_MODULUS: u128 = 340_282_366_920_938_462_946_865_773_367_900_766_
 ///
 /// # Errors
 ///
-/// When there is no share, one is not 16 bytes a bucket, an element is not below the prime, or a sum is
-/// above the number of reports that can be: shares that do not belong together give random sums.
+/// When there is no share, a share is not 16 bytes per bucket, an element is not below the prime, or a
+/// sum exceeds [`MAX_REPORTS`]: shares that do not belong together have random sums.
 pub fn histogram_from_shares(
     shares: &[&[u8]],
     buckets: usize,
@@ -36,6 +36,7 @@ pub fn histogram_from_shares(
         }
         sums.resize(buckets, 0);
         for (bucket, (sum, bytes)) in sums.iter_mut().zip(share.chunks_exact(16)).enumerate() {
+            // Decode a field element and check that it is reduced.
             let mut element = [0; 16];
             element.copy_from_slice(bytes);
             let element = u128::from_le_bytes(element);
@@ -47,19 +48,20 @@ pub fn histogram_from_shares(
                     found: element.to_string(),
                 });
             }
-            // Both are below the modulus, whose double does not fit into 128 bits.
+            // Modular addition without overflow: twice the modulus exceeds 128 bits.
             *sum = match sum.checked_sub(FIELD_MODULUS - element) {
                 Some(wrapped) => wrapped,
                 None => *sum + element,
             };
         }
     }
+    // Shares that do not belong together sum to random field elements, almost all above the limit.
     let count = |(bucket, sum): (usize, u128)| match u64::try_from(sum) {
-        Ok(count) if count <= MOST_REPORTS => Ok(count),
+        Ok(count) if count <= MAX_REPORTS => Ok(count),
         _ => Err(RobustStatsError::Decode {
             format: "Prio3 aggregate share",
             offset: 16 * bucket as u64,
-            expected: format!("shares of a count of at most {MOST_REPORTS}"),
+            expected: format!("shares of a count of at most {MAX_REPORTS}"),
             found: format!("shares of {sum}"),
         }),
     };

@@ -1,4 +1,4 @@
-//! The three files of RAPPOR: parameters, counts and the map of candidates.
+//! The file formats of RAPPOR: parameters, counts and candidate maps.
 //!
 //! - Parameters: the header `k,h,m,p,q,f` and one line.
 //! - Counts: one line a cohort: the number of reports, and then how often each bit was set.
@@ -7,14 +7,14 @@
 
 use std::fmt::Write;
 
-use crate::aggregate::{Aggregate, RejectStatistics};
+use crate::aggregate::{Aggregate, RejectCounts};
 use crate::error::RobustStatsError;
 use crate::mechanism::Rappor;
 
 /// The parameters as a file.
 #[must_use]
 pub fn write_parameters(rappor: &Rappor) -> String {
-    let [p, q, f] = rappor.chances();
+    let [p, q, f] = rappor.parameters();
     let (bits, hashes, cohorts) = (rappor.bits(), rappor.hashes(), rappor.cohorts());
     format!("k,h,m,p,q,f\n{bits},{hashes},{cohorts},{p},{q},{f}\n")
 }
@@ -40,7 +40,7 @@ pub fn read_parameters(text: &str) -> Result<Rappor, RobustStatsError> {
         let number = field.parse::<usize>();
         number.map_err(|_| wrong(format, 2, "a whole number", field))
     };
-    let chance = |field: &str| {
+    let probability = |field: &str| {
         let number = field.parse::<f64>();
         number.map_err(|_| wrong(format, 2, "a number from 0 to 1", field))
     };
@@ -51,7 +51,7 @@ pub fn read_parameters(text: &str) -> Result<Rappor, RobustStatsError> {
         size(k)?,
         size(h)?,
         size(m)?,
-        [chance(p)?, chance(q)?, chance(f)?],
+        [probability(p)?, probability(q)?, probability(f)?],
     )
 }
 
@@ -74,8 +74,8 @@ pub fn write_counts(aggregate: &Aggregate<Rappor>) -> String {
 ///
 /// # Errors
 ///
-/// When it has not one line for each cohort, or a line not one number for each bit and one before them,
-/// or a bit was set more often than there are reports, with the line.
+/// When there is not one line per cohort, a line does not have the number of reports and one count per
+/// bit, or a count exceeds the number of reports, with the line number.
 pub fn read_counts(rappor: Rappor, text: &str) -> Result<Aggregate<Rappor>, RobustStatsError> {
     let format = "RAPPOR counts";
     let mut counts = Vec::new();
@@ -88,7 +88,7 @@ pub fn read_counts(rappor: Rappor, text: &str) -> Result<Aggregate<Rappor>, Robu
         lines += 1;
         if lines > rappor.cohorts() {
             let expected = format!("{} cohorts", rappor.cohorts());
-            return Err(wrong(format, number, &expected, "one more"));
+            return Err(wrong(format, number, &expected, "more lines"));
         }
         let start = counts.len();
         for field in line.split(',') {
@@ -101,25 +101,24 @@ pub fn read_counts(rappor: Rappor, text: &str) -> Result<Aggregate<Rappor>, Robu
             return Err(wrong(format, number, &expected, &row.len().to_string()));
         }
         if let Some(above) = row.iter().find(|&&count| count > row[0]) {
-            let expected = format!("at most the {} reports", row[0]);
+            let expected = format!("at most the number of reports, {}", row[0]);
             return Err(wrong(format, number, &expected, &above.to_string()));
         }
         reports = reports.saturating_add(row[0]);
     }
     if lines != rappor.cohorts() {
         let expected = format!("{} cohorts", rappor.cohorts());
-        return Err(wrong(format, lines as u64, &expected, "the end"));
+        return Err(wrong(format, lines as u64, &expected, "end of file"));
     }
-    Aggregate::from_counts(rappor, reports, counts, RejectStatistics::default())
+    Aggregate::from_counts(rappor, reports, counts, RejectCounts::default())
 }
 
-/// Candidates and the bits that each sets.
+/// Candidates and their Bloom filter bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CandidateMap {
     /// The names.
     pub candidates: Vec<String>,
-    /// For each candidate the bits it sets, from 0, cohort after cohort: `cohort * k + bit`, sorted and
-    /// without repetition.
+    /// The bits of each candidate as `cohort * k + bit`, from 0, sorted and unique.
     pub bits: Vec<Vec<u32>>,
 }
 
@@ -171,21 +170,22 @@ pub fn write_map(map: &CandidateMap) -> String {
 ///
 /// # Errors
 ///
-/// When a quoted name has no end, or a bit is not from 1 to `m k`, with the line.
+/// When a quoted name is not closed, or a bit is not in `1..=m k`, with the line number.
 pub fn read_map(rappor: &Rappor, text: &str) -> Result<CandidateMap, RobustStatsError> {
     let format = "RAPPOR map";
     let mut map = CandidateMap {
         candidates: Vec::new(),
         bits: Vec::new(),
     };
-    let most = rappor.bits() * rappor.cohorts();
+    let max = rappor.bits() * rappor.cohorts();
     let mut rest = text;
     let mut number = 1_u64;
     while !rest.is_empty() {
         let (name, fields) = split_name(rest)
-            .ok_or_else(|| wrong(format, number, "the end of a quoted name", "the end"))?;
+            .ok_or_else(|| wrong(format, number, "a closing quote", "end of file"))?;
         let (fields, following) = fields.split_once('\n').unwrap_or((fields, ""));
         let (name, fields) = (name, fields.trim_end_matches('\r'));
+        // A quoted name may span lines, so line numbers advance by the consumed text.
         let lines = rest.len() - following.len();
         if !(fields.is_empty() || fields.starts_with(',')) {
             return Err(wrong(format, number, "a comma after the name", fields));
@@ -194,15 +194,16 @@ pub fn read_map(rappor: &Rappor, text: &str) -> Result<CandidateMap, RobustStats
             let mut bits = Vec::new();
             for field in fields.split(',').skip(1) {
                 match field.trim().parse::<usize>() {
-                    Ok(bit) if (1..=most).contains(&bit) => {
+                    Ok(bit) if (1..=max).contains(&bit) => {
                         bits.push(u32::try_from(bit - 1).expect("at most 2^28"));
                     }
                     _ => {
-                        let expected = format!("a bit from 1 to {most}");
+                        let expected = format!("a bit in 1..={max}");
                         return Err(wrong(format, number, &expected, field));
                     }
                 }
             }
+            // The same bit may be set by several hash functions.
             bits.sort_unstable();
             bits.dedup();
             map.candidates.push(name);

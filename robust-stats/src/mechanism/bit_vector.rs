@@ -1,4 +1,4 @@
-//! Vectors of bits, and random ones drawn 64 at a time.
+//! Bit vectors, and random bits drawn 64 at a time.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,8 +7,7 @@ use rand_chacha::rand_core::RngCore;
 
 use crate::error::RobustStatsError;
 
-/// Bits `0..len`, packed into 64-bit words from the lowest bit on. Bits of the last word past the end
-/// are zero.
+/// Bits `0..len`, packed into 64-bit words, lowest bit first. Unused bits of the last word are zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BitVector {
     len: usize,
@@ -29,7 +28,7 @@ impl BitVector {
     ///
     /// # Errors
     ///
-    /// When there are not as many words as the bits take, or a bit past the end is set.
+    /// When the number of words does not match `len`, or a bit past the end is set.
     pub fn from_words(len: usize, words: Vec<u64>) -> Result<Self, RobustStatsError> {
         if words.len() != len.div_ceil(64) {
             return Err(RobustStatsError::parameter(
@@ -48,7 +47,7 @@ impl BitVector {
         Ok(Self { len, words })
     }
 
-    /// How many bits there are.
+    /// Number of bits.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -85,14 +84,14 @@ impl BitVector {
         *word = *word & !(1 << (bit % 64)) | u64::from(value) << (bit % 64);
     }
 
-    /// How many bits are set.
+    /// Number of set bits.
     #[must_use]
     pub fn count_ones(&self) -> usize {
         let ones: u32 = self.words.iter().map(|word| word.count_ones()).sum();
         ones as usize
     }
 
-    /// Overwrites all bits with independent ones, each set with chance `threshold / 2^64`.
+    /// Overwrites all bits with independent random bits, each set with probability `threshold / 2^64`.
     pub(crate) fn fill_random<R: RngCore + ?Sized>(&mut self, threshold: u64, rng: &mut R) {
         for word in &mut self.words {
             *word = random_word(threshold, rng);
@@ -112,21 +111,22 @@ fn last_mask(len: usize) -> u64 {
     }
 }
 
-/// 64 independent bits, each set with chance exactly `threshold / 2^64`.
+/// 64 independent bits, each set with probability exactly `threshold / 2^64`.
 ///
-/// Each lane compares a uniform number with the threshold bit by bit from the top, all lanes at once,
-/// until every lane has met a bit that differs: seven to eight words of randomness for 64 bits, where
-/// one comparison a bit would take 64.
+/// Bit-sliced comparison: each lane compares a uniform number with the threshold bit by bit from the
+/// top, until every lane has found a differing bit. This takes seven to eight random words for 64 bits
+/// instead of 64.
 #[inline]
 fn random_word<R: RngCore + ?Sized>(threshold: u64, rng: &mut R) -> u64 {
     let mut set = 0;
     let mut undecided = u64::MAX;
     let mut left = threshold;
-    // Once only zeros are left of the threshold, no undecided lane can be below it.
+    // Once the rest of the threshold is zero, no undecided lane can be below it.
     while left != 0 && undecided != 0 {
         let random = rng.next_u64();
         // All ones where the threshold's bit is one.
         let one = (left >> 63).wrapping_neg();
+        // A lane is decided at the first differing bit: set if the threshold's bit is 1 and the random one 0.
         set |= undecided & !random & one;
         undecided &= !(random ^ one);
         left <<= 1;
@@ -142,20 +142,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_bits_have_their_chance() {
+    fn random_bits_have_their_probability() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        for chance in [0.0, 0.5, 0.25, 0.2689, 0.9, 1e-4] {
-            let threshold = (chance * 2.0_f64.powi(64)) as u64;
+        for probability in [0.0, 0.5, 0.25, 0.2689, 0.9, 1e-4] {
+            let threshold = (probability * 2.0_f64.powi(64)) as u64;
             let mut bits = BitVector::zeros(1000);
             let mut ones = 0;
             for _ in 0..1000 {
                 bits.fill_random(threshold, &mut rng);
                 ones += bits.count_ones();
             }
-            let deviation = (ones as f64 - 1e6 * chance) / (1e6 * chance * (1.0 - chance)).sqrt();
+            let deviation = (ones as f64 - 1e6 * probability)
+                / (1e6 * probability * (1.0 - probability)).sqrt();
             assert!(
-                ones == 0 && chance == 0.0 || deviation.abs() < 5.0,
-                "{chance}: {ones}"
+                ones == 0 && probability == 0.0 || deviation.abs() < 5.0,
+                "{probability}: {ones}"
             );
         }
     }

@@ -1,17 +1,17 @@
-//! The exact probabilities of messages, for audits.
+//! Exact message probabilities, for audits.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// A probability as a product of fractions of integers.
+/// A probability as a product of rational numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExactProbability {
-    /// Numerators and denominators: the probability is the product of all quotients.
+    /// Pairs of numerator and denominator, whose quotients are multiplied.
     pub factors: Vec<(u128, u128)>,
 }
 
 impl ExactProbability {
-    /// The certain event.
+    /// Probability 1.
     #[must_use]
     pub fn one() -> Self {
         Self {
@@ -19,7 +19,7 @@ impl ExactProbability {
         }
     }
 
-    /// The impossible event.
+    /// Probability 0.
     #[must_use]
     pub fn zero() -> Self {
         Self {
@@ -27,30 +27,30 @@ impl ExactProbability {
         }
     }
 
-    /// The event that a uniform 64-bit number is below `threshold`.
+    /// The probability that a uniform 64-bit integer is below `threshold`.
     #[must_use]
-    pub fn chance(threshold: u64) -> Self {
+    pub fn below(threshold: u64) -> Self {
         Self {
             factors: vec![(u128::from(threshold), 1 << 64)],
         }
     }
 
-    /// The event that it is not.
+    /// The probability that a uniform 64-bit integer is at least `threshold`.
     #[must_use]
-    pub fn opposite(threshold: u64) -> Self {
+    pub fn at_least(threshold: u64) -> Self {
         Self {
             factors: vec![((1 << 64) - u128::from(threshold), 1 << 64)],
         }
     }
 
-    /// The probability divided evenly over `outputs` outputs.
+    /// The probability of each of `outputs` equally likely outputs.
     #[must_use]
     pub fn divided(mut self, outputs: u128) -> Self {
         self.factors.push((1, outputs));
         self
     }
 
-    /// The probability that this event and an independent one both happen.
+    /// The joint probability with an independent event.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.factors.extend(other.factors);
@@ -58,14 +58,14 @@ impl ExactProbability {
     }
 }
 
-/// A mechanism whose message probabilities are known exactly.
+/// A mechanism with exactly known message probabilities.
 ///
-/// Where a message has a part that does not depend on the value (a seed, a row of a sketch, a group),
-/// the probabilities are those given that part: the part itself carries nothing about the value.
+/// If a part of a message is independent of the value (a seed, a row of a sketch, a group), the
+/// probabilities are conditional on that part, which carries no information about the value.
 pub trait Channel {
-    /// How many messages there are, numbered from 0.
+    /// Number of messages, which are numbered from 0.
     fn messages(&self) -> u64;
 
-    /// The probability of a message when the value is `symbol`, below the domain.
+    /// The probability of a message for the value `symbol`, which is below the domain.
     fn probability(&self, symbol: usize, message: u64) -> ExactProbability;
 }

@@ -1,10 +1,10 @@
-//! Count-mean sketches: a symbol is hashed into a row of a sketch, and the row is sent privately.
+//! Count-mean sketches: a symbol is hashed into a row of a sketch, which is sent privately.
 
 use rand_chacha::rand_core::CryptoRng;
 use siphasher::sip::SipHasher24;
 
 use super::bit_vector::BitVector;
-use super::exact::{PrivacyBound, chance, uniform_below};
+use super::exact::{PrivacyBound, probability, uniform_below};
 use super::{Channel, ExactProbability, Mechanism, bits_of, check_domain, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
@@ -19,12 +19,12 @@ pub struct SketchShape {
 }
 
 impl SketchShape {
-    /// `rows` hash functions into `width` places each, drawn from a public seed.
+    /// `rows` hash functions into `width` buckets each, from a public seed.
     ///
     /// # Errors
     ///
     /// When the domain is empty or has more than `2^32 - 1` symbols, there is no row, the width is
-    /// below 2, or there are more than `2^28` places in all.
+    /// below 2, or there are more than `2^28` buckets in total.
     pub fn new(
         domain: usize,
         rows: usize,
@@ -42,25 +42,25 @@ impl SketchShape {
             }),
             _ => Err(RobustStatsError::parameter(
                 "rows and width",
-                "at least 1 row of at least 2 places, at most 2^28 places in all",
+                "at least 1 row of at least 2 buckets, at most 2^28 buckets in total",
                 alloc::format!("{rows} rows of {width}"),
             )),
         }
     }
 
-    /// How many symbols there are.
+    /// Number of symbols.
     #[must_use]
     pub fn domain(&self) -> usize {
         self.domain as usize
     }
 
-    /// How many rows, hence hash functions, there are.
+    /// Number of rows, hence of hash functions.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows as usize
     }
 
-    /// How many places a row has.
+    /// Number of buckets per row.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width as usize
@@ -72,9 +72,9 @@ impl SketchShape {
         self.seed
     }
 
-    /// The place of a symbol in a row (SipHash-2-4 keyed with seed and row).
+    /// The bucket of a symbol in a row (SipHash-2-4 keyed with seed and row).
     #[must_use]
-    pub fn place(&self, row: usize, symbol: usize) -> usize {
+    pub fn bucket(&self, row: usize, symbol: usize) -> usize {
         let hasher = SipHasher24::new_with_keys(self.seed, row as u64);
         let hash = u128::from(hasher.hash(&(symbol as u64).to_le_bytes()));
         usize::try_from((hash * u128::from(self.width)) >> 64).expect("below the width")
@@ -86,24 +86,24 @@ impl SketchShape {
 pub struct SketchRow {
     /// The row that the client drew.
     pub row: u32,
-    /// Its places, of which the symbol's is set and then every bit may be flipped.
+    /// Its bits: the one of the symbol's bucket is set, then each is flipped at random.
     pub bits: BitVector,
 }
 
 /// The count-mean sketch of Apple's differential privacy team (2017): one random row, every bit kept
-/// with chance `e^(epsilon/2) / (e^(epsilon/2) + 1)`.
+/// with probability `e^(epsilon/2) / (e^(epsilon/2) + 1)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CountMeanSketch {
     shape: SketchShape,
     epsilon: Epsilon,
-    /// The chance that a bit is kept, times `2^64`.
+    /// The probability that a bit is kept, times `2^64`.
     keep: u64,
 }
 
 impl CountMeanSketch {
     /// # Errors
     ///
-    /// When epsilon is above [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    /// When epsilon is above [`MAX_EPSILON`](super::MAX_EPSILON).
     pub fn new(shape: SketchShape, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         Ok(Self {
             shape,
@@ -120,8 +120,8 @@ impl CountMeanSketch {
 
     /// The probability that a bit is kept.
     #[must_use]
-    pub fn keep(&self) -> f64 {
-        chance(self.keep)
+    pub fn keep_probability(&self) -> f64 {
+        probability(self.keep)
     }
 }
 
@@ -147,8 +147,9 @@ impl Mechanism for CountMeanSketch {
     ) -> Result<SketchRow, RobustStatsError> {
         check_symbol(symbol, self.shape.domain)?;
         let row = uniform_below(rng, self.shape.rows);
-        let place = self.shape.place(row as usize, symbol);
+        let place = self.shape.bucket(row as usize, symbol);
         let mut bits = BitVector::zeros(self.shape.width());
+        // Flips of an all-clear row; the symbol's bit, set before flipping, is the complement.
         bits.fill_random(self.keep.wrapping_neg(), rng);
         let flipped = bits.get(place);
         bits.set(place, !flipped);
@@ -156,20 +157,20 @@ impl Mechanism for CountMeanSketch {
     }
 }
 
-/// Given row 0, for widths of at most 63: the message is the number whose bits are sent.
+/// Conditional on row 0, for widths of at most 63: the bits of the message number are those sent.
 impl Channel for CountMeanSketch {
     fn messages(&self) -> u64 {
         1 << self.shape.width
     }
 
     fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
-        let place = self.shape.place(0, symbol);
+        let place = self.shape.bucket(0, symbol);
         (0..self.shape.width()).fold(ExactProbability::one(), |product, bit| {
             let kept = (message >> bit & 1 == 1) == (bit == place);
             product.and(if kept {
-                ExactProbability::chance(self.keep)
+                ExactProbability::below(self.keep)
             } else {
-                ExactProbability::opposite(self.keep)
+                ExactProbability::at_least(self.keep)
             })
         })
     }
@@ -182,17 +183,17 @@ pub struct SketchSign {
     pub row: u32,
     /// The column of the Hadamard matrix that it drew.
     pub column: u32,
-    /// Whether the entry it sends, perhaps flipped, is `-1`.
+    /// Whether the sent entry, randomly flipped, is `-1`.
     pub negative: bool,
 }
 
 /// The Hadamard count-mean sketch of the same team: one random entry of the transformed row, one bit,
-/// kept with chance `e^epsilon / (e^epsilon + 1)`.
+/// kept with probability `e^epsilon / (e^epsilon + 1)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HadamardCountMeanSketch {
     shape: SketchShape,
     epsilon: Epsilon,
-    /// The chance that the sign is kept, times `2^64`.
+    /// The probability that the sign is kept, times `2^64`.
     keep: u64,
 }
 
@@ -200,7 +201,7 @@ impl HadamardCountMeanSketch {
     /// # Errors
     ///
     /// When the width is not a power of 2, or epsilon is above
-    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    /// [`MAX_EPSILON`](super::MAX_EPSILON).
     pub fn new(shape: SketchShape, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         if !shape.width.is_power_of_two() {
             return Err(RobustStatsError::parameter(
@@ -224,8 +225,8 @@ impl HadamardCountMeanSketch {
 
     /// The probability that the sign is kept.
     #[must_use]
-    pub fn keep(&self) -> f64 {
-        chance(self.keep)
+    pub fn keep_probability(&self) -> f64 {
+        probability(self.keep)
     }
 }
 
@@ -252,7 +253,7 @@ impl Mechanism for HadamardCountMeanSketch {
         check_symbol(symbol, self.shape.domain)?;
         let row = uniform_below(rng, self.shape.rows);
         let column = uniform_below(rng, self.shape.width);
-        let place = self.shape.place(row as usize, symbol);
+        let place = self.shape.bucket(row as usize, symbol);
         let negative = (place & column as usize).count_ones() % 2 == 1;
         let flip = rng.next_u64() >= self.keep;
         Ok(SketchSign {
@@ -263,7 +264,7 @@ impl Mechanism for HadamardCountMeanSketch {
     }
 }
 
-/// Given row 0: the message is the column, and in the bit above it the sign.
+/// Conditional on row 0: the message number is the column, with the sign in the bit above.
 impl Channel for HadamardCountMeanSketch {
     fn messages(&self) -> u64 {
         2 * u64::from(self.shape.width)
@@ -272,11 +273,11 @@ impl Channel for HadamardCountMeanSketch {
     fn probability(&self, symbol: usize, message: u64) -> ExactProbability {
         let width = u64::from(self.shape.width);
         let (negative, column) = (message / width == 1, message % width);
-        let odd = (self.shape.place(0, symbol) as u64 & column).count_ones() % 2 == 1;
+        let odd = (self.shape.bucket(0, symbol) as u64 & column).count_ones() % 2 == 1;
         let sign = if negative == odd {
-            ExactProbability::chance(self.keep)
+            ExactProbability::below(self.keep)
         } else {
-            ExactProbability::opposite(self.keep)
+            ExactProbability::at_least(self.keep)
         };
         sign.divided(u128::from(width))
     }

@@ -1,47 +1,48 @@
-//! Exact chances: integer thresholds for which a privacy bound holds as a fraction of integers, and
+//! Exact probabilities: integer thresholds for which a privacy bound holds in rational arithmetic, and
 //! draws that realize them without rounding.
 //!
-//! A chance computed in floating point leaks: the realized ratio of two output probabilities can be
-//! larger than `e^epsilon`, or infinite. Here every chance is `threshold / 2^64`, and the threshold is
-//! the largest one for which the ratio, compared in integers, stays below a lower bound of
-//! `e^epsilon` that is itself computed in integers with every rounding down.
+//! Probabilities computed in floating point leak: the realized ratio of two output probabilities can
+//! exceed `e^epsilon` or be infinite. Here every probability is `threshold / 2^64`. The threshold is the
+//! maximum for which the ratio, compared in integers, is at most a lower bound of `e^epsilon`, which is
+//! itself computed in integers rounded down.
 
 use rand_chacha::rand_core::RngCore;
 
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
-/// The largest epsilon that mechanisms accept. Beyond it a message is in effect the value itself, and
-/// a chance in steps of `2^-64` cannot come near the bound.
-pub const LARGEST_EPSILON: f64 = 40.0;
+/// Maximum epsilon of mechanisms. Above it a message is effectively the value itself, and
+/// probabilities in steps of `2^-64` cannot approach the bound.
+pub const MAX_EPSILON: f64 = 40.0;
 
-/// The smallest epsilon that mechanisms accept. Below it the two probabilities of which an estimate is
-/// made are equal in floating point, and a report says nothing.
-pub const SMALLEST_EPSILON: f64 = 1e-9;
+/// Minimum epsilon of mechanisms. Below it the two support probabilities are equal in floating point,
+/// and reports carry no information.
+pub const MIN_EPSILON: f64 = 1e-9;
 
-/// A lower bound of `e^epsilon`, as a multiple of `2^-63`. It is below the true value by less than one
-/// part in `2^56`.
+/// A lower bound of `e^epsilon`, as a multiple of `2^-63`, with a relative error below `2^-56`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrivacyBound(u128);
 
 impl PrivacyBound {
     /// # Errors
     ///
-    /// When epsilon is not from [`SMALLEST_EPSILON`] to [`LARGEST_EPSILON`].
+    /// When epsilon is not from [`MIN_EPSILON`] to [`MAX_EPSILON`].
     pub(crate) fn new(epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let epsilon = epsilon.get();
-        if !(SMALLEST_EPSILON..=LARGEST_EPSILON).contains(&epsilon) {
+        if !(MIN_EPSILON..=MAX_EPSILON).contains(&epsilon) {
             return Err(RobustStatsError::parameter(
                 "epsilon",
-                alloc::format!("from {SMALLEST_EPSILON:e} to {LARGEST_EPSILON}"),
+                alloc::format!("from {MIN_EPSILON:e} to {MAX_EPSILON}"),
                 epsilon,
             ));
         }
+        // e^epsilon = e^floor(epsilon) * e^fraction, with every factor and product rounded down.
         let fixed = fixed_point_120(epsilon);
         let whole = fixed >> 120;
         let e = exponential_below_two(1 << 120) >> 57;
         let mut bound = exponential_below_two(fixed & ((1 << 120) - 1)) >> 57;
         for _ in 0..whole {
+            // The product has 126 fractional bits; keep 63.
             let (high, low) = wide_product(bound, e);
             bound = (high << 65) | (low >> 63);
         }
@@ -65,21 +66,21 @@ impl PrivacyBound {
         u32::try_from(share).expect("at most half of the domain")
     }
 
-    /// The largest threshold `T` for which `T a / ((2^64 - T) b)` stays below the bound: `T / 2^64`
-    /// is the chance of an event that may be `e^epsilon` times as likely, when its probability is
-    /// spread over `b` outputs and that of the opposite event over `a` outputs.
+    /// The maximum threshold `T` for which `T a / ((2^64 - T) b)` is at most the bound: `T / 2^64` is
+    /// the probability of the favored event, spread over `b` outputs, and its complement is spread
+    /// over `a` outputs.
     #[must_use]
     pub(crate) fn threshold(self, a: u64, b: u64) -> u64 {
         self.largest(|threshold, rest| {
             let left = wide_product(u128::from(threshold) * u128::from(a), 1 << 63);
-            // `rest` is at most 2^64, so that the product with a 32-bit number has room.
+            // `rest` is at most 2^64 and `b` has 32 bits, so the product fits.
             let right = wide_product(self.0, rest * u128::from(b));
             left <= right
         })
     }
 
-    /// The largest threshold `T` from `2^63` for which `(T / (2^64 - T))^2` stays below the bound: two
-    /// bits of the message depend on the value, and each may carry half of epsilon.
+    /// The maximum threshold `T >= 2^63` for which `(T / (2^64 - T))^2` is at most the bound: two bits
+    /// of the message depend on the value, and each may use half of epsilon.
     #[must_use]
     pub(crate) fn threshold_of_half(self) -> u64 {
         self.largest(|threshold, rest| {
@@ -91,8 +92,9 @@ impl PrivacyBound {
         })
     }
 
-    /// The largest threshold that `holds` together with `2^64` minus itself.
+    /// The maximum threshold for which `holds(threshold, 2^64 - threshold)`, by binary search.
     fn largest(self, holds: impl Fn(u64, u128) -> bool) -> u64 {
+        // The predicate is monotone, so the bits are found from the top.
         let mut threshold = 0_u64;
         for bit in (0..64).rev() {
             let next = threshold | (1 << bit);
@@ -106,6 +108,7 @@ impl PrivacyBound {
 
 /// `value * 2^120` rounded down, for a value from 0 to 127.
 fn fixed_point_120(value: f64) -> u128 {
+    // The bits of the number: exponent and mantissa, with the implicit leading one.
     let bits = value.to_bits();
     let exponent = (bits >> 52) & 0x7ff;
     let fraction = u128::from(bits & ((1 << 52) - 1));
@@ -128,6 +131,7 @@ fn exponential_below_two(x: u128) -> u128 {
     let mut sum: u128 = 1 << 120;
     let mut term = sum;
     for n in 1.. {
+        // term * x / (2^120 n), truncated, so that the sum is a lower bound.
         let (high, low) = wide_product(term, x);
         term = ((high << 8) | (low >> 120)) / n;
         if term == 0 {
@@ -141,6 +145,7 @@ fn exponential_below_two(x: u128) -> u128 {
 /// The product of two 128-bit numbers: its upper and lower halves.
 fn wide_product(a: u128, b: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;
+    // Schoolbook multiplication of 64-bit halves.
     let (a1, a0) = (a >> 64, a & LOW);
     let (b1, b0) = (b >> 64, b & LOW);
     let low = a0 * b0;
@@ -152,33 +157,32 @@ fn wide_product(a: u128, b: u128) -> (u128, u128) {
     )
 }
 
-/// The number that a threshold stands for: `threshold / 2^64`.
-pub(crate) fn chance(threshold: u64) -> f64 {
+/// The probability of a threshold, `threshold / 2^64`.
+pub(crate) fn probability(threshold: u64) -> f64 {
     threshold as f64 / 18_446_744_073_709_551_616.0
 }
 
-/// The threshold nearest to a chance from 0 to 1; a chance of 1 becomes `1 - 2^-64`.
+/// The threshold of a probability in `0..=1`; a probability of 1 becomes `1 - 2^-64`.
 ///
-/// For chances that privacy does not rest on, and for those given as numbers (RAPPOR's), whose
-/// guarantee is then computed from the threshold.
-pub(crate) fn nearest_threshold(chance: f64) -> u64 {
-    (chance * 18_446_744_073_709_551_616.0) as u64
+/// For probabilities given as numbers (RAPPOR's), whose guarantee is then computed from the threshold.
+pub(crate) fn nearest_threshold(probability: f64) -> u64 {
+    (probability * 18_446_744_073_709_551_616.0) as u64
 }
 
-/// A uniform number below `bound`, exactly (Lemire's method with rejection). The number of draws it
-/// takes does not depend on any secret.
+/// An exactly uniform number below `bound` (Lemire's method with rejection). The number of draws does
+/// not depend on any secret.
 ///
 /// `bound` is at least 1.
 pub(crate) fn uniform_below<R: RngCore + ?Sized>(rng: &mut R, bound: u32) -> u32 {
     let mut product = u64::from(rng.next_u32()) * u64::from(bound);
-    // The low half, below the bound in few cases only: the division is rare.
+    // The low half is rarely below the bound, so the division is rare.
     if (product as u32) < bound {
         let reject = bound.wrapping_neg() % bound;
         while (product as u32) < reject {
             product = u64::from(rng.next_u32()) * u64::from(bound);
         }
     }
-    // The high half.
+    // The result is the high half.
     (product >> 32) as u32
 }
 

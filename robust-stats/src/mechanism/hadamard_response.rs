@@ -1,8 +1,8 @@
-//! Hadamard response: one column of a Hadamard matrix, in blocks.
+//! Hadamard response: a column of a block-diagonal Hadamard matrix.
 
 use rand_chacha::rand_core::CryptoRng;
 
-use super::exact::{PrivacyBound, chance, uniform_below};
+use super::exact::{PrivacyBound, probability, uniform_below};
 use super::{Channel, ExactProbability, Mechanism, bits_of, check_domain, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
@@ -13,7 +13,7 @@ use crate::parameter::Epsilon;
 /// `B = 2^(ceil(log2(min(e^epsilon, 2k))) - 1)` and `b = 2^ceil(log2(k/B + 1))`: one block for epsilon
 /// up to `ln 2`. The message is about `log2 k` bits, and the server decodes with one fast transform.
 ///
-/// The client chooses the column, so that a fraction `gamma` of liars moves the estimate by up to
+/// The client chooses the column, so that a fraction `gamma` of corrupted clients moves the estimate by up to
 /// `gamma k c_epsilon / 2` in total variation, and no decoder can undo it.
 ///
 /// Encoding takes constant time.
@@ -25,17 +25,17 @@ pub struct HadamardResponse {
     block_bits: u32,
     /// The number of blocks, a power of 2.
     blocks: u32,
-    /// The chance of a column with `+1` in the own row, times `2^64`.
+    /// The probability of a column with `+1` in the own row, times `2^64`.
     plus: u64,
 }
 
 impl HadamardResponse {
-    /// With the number of blocks that suits epsilon.
+    /// With the optimal number of blocks for epsilon.
     ///
     /// # Errors
     ///
     /// When the domain is empty or has more than `2^30` symbols, or epsilon is above
-    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    /// [`MAX_EPSILON`](super::MAX_EPSILON).
     pub fn new(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let symbols = check_domain(domain)?;
         // Rounding e^epsilon up to a power of 2 after its lower bound was rounded up to an integer is
@@ -47,7 +47,7 @@ impl HadamardResponse {
         Self::with_blocks(domain, epsilon, u32::try_from(blocks).unwrap_or(u32::MAX))
     }
 
-    /// With one block: the form for epsilon up to 1.
+    /// With one block: the variant for epsilon up to 1.
     ///
     /// # Errors
     ///
@@ -75,40 +75,41 @@ impl HadamardResponse {
             epsilon,
             block_bits,
             blocks,
-            // The chance is spread over half a block, the opposite over the other columns.
+            // The probability is spread over half a block, its complement over the other columns.
             plus: PrivacyBound::new(epsilon)?.threshold(rest, half),
         })
     }
 
-    /// How many blocks there are.
+    /// Number of blocks.
     #[must_use]
     pub fn blocks(&self) -> usize {
         self.blocks as usize
     }
 
-    /// How many columns a block has.
+    /// Number of columns per block.
     #[must_use]
     pub fn block_columns(&self) -> usize {
         1 << self.block_bits
     }
 
-    /// How many columns there are: the number of messages.
+    /// Number of columns, hence of messages.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.blocks() * self.block_columns()
     }
 
-    /// The block of a symbol, and its row there: row 0 of a Hadamard matrix is constant and left out.
+    /// The block of a symbol and its row in the block. Row 0 of a Hadamard matrix is constant and not
+    /// used.
     #[must_use]
     pub fn row(&self, symbol: usize) -> (usize, usize) {
         let rows = self.block_columns() - 1;
         (symbol / rows, symbol % rows + 1)
     }
 
-    /// The probability of all columns with `+1` in the own row, and of all with `-1`, of the own block.
+    /// The total probabilities of the columns of the own block with `+1` and with `-1` in the own row.
     #[must_use]
     pub fn probabilities(&self) -> (f64, f64) {
-        let plus = chance(self.plus);
+        let plus = probability(self.plus);
         let half = self.block_columns() as f64 / 2.0;
         (plus, (1.0 - plus) * half / (self.columns() as f64 - half))
     }
@@ -139,16 +140,18 @@ impl Mechanism for HadamardResponse {
         let block = symbol / (columns - 1);
         let row = symbol % (columns - 1) + 1;
         let plus = rng.next_u64() < self.plus;
-        // Otherwise one of the other columns, evenly: the other half of the own block first.
+        // Otherwise uniformly one of the other columns, starting with the other half of the own block.
         let other = uniform_below(rng, self.blocks * columns - columns / 2);
+        // All branches are computed and combined by masks, so that time is independent of the symbol.
         let elsewhere = !plus & (other >= columns / 2);
         let within = rng.next_u32() & (columns - 1);
-        // The sign of the entry is the parity of row & column; flipping the row's top bit in the
-        // column maps the one half to the other.
+        // The sign of the entry is the parity of row & column. Flipping the row's top bit in the
+        // column maps one half of the block to the other.
         let parity = (row & within).count_ones() & 1;
         let flip = parity ^ u32::from(!plus);
         let top = 1 << (31 - row.leading_zeros());
         let own_block = block * columns + (within ^ (top & flip.wrapping_neg()));
+        // Columns outside the own block are numbered by skipping it.
         let outside = other.wrapping_sub(columns / 2);
         let outside =
             outside.wrapping_add(columns & u32::from(outside >= block * columns).wrapping_neg());
@@ -171,9 +174,9 @@ impl Channel for HadamardResponse {
             .is_multiple_of(2);
         let half = u128::from(columns / 2);
         if own && plus {
-            ExactProbability::chance(self.plus).divided(half)
+            ExactProbability::below(self.plus).divided(half)
         } else {
-            ExactProbability::opposite(self.plus).divided(u128::from(self.messages()) - half)
+            ExactProbability::at_least(self.plus).divided(u128::from(self.messages()) - half)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Local hashing: the symbol is hashed into a few cells, and the cell is sent by randomized response.
+//! Local hashing: the symbol is hashed to a cell, which is sent by randomized response.
 
 use rand_chacha::rand_core::CryptoRng;
 
@@ -12,14 +12,14 @@ use crate::parameter::Epsilon;
 /// hash functions (FLH; Maddock's pure-LDP).
 ///
 /// The client draws the seed of a hash function into `g = round(e^epsilon) + 1` cells and sends the
-/// seed with the randomised cell. As the client chooses the seed, a fraction `gamma` of liars moves the
+/// seed with the randomized cell. As the client chooses the seed, a fraction `gamma` of corrupted clients moves the
 /// estimate by about `2 gamma k e^epsilon / ((e^epsilon + 1)(e^epsilon - 1))`: a
 /// [`HashDesign`](crate::design::HashDesign), where the server chooses, costs them a factor `sqrt(k)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalHashing {
     domain: u32,
     epsilon: Epsilon,
-    /// How many hash functions there are; 0 stands for all `2^64`.
+    /// Number of hash functions; 0 for all `2^64`.
     family: u32,
     response: RandomizedResponse,
 }
@@ -27,17 +27,17 @@ pub struct LocalHashing {
 /// A message of [`LocalHashing`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedCell {
-    /// Which hash function was used.
+    /// The seed of the hash function.
     pub seed: u64,
     /// The cell.
     pub cell: u32,
 }
 
-/// The most counts that a family may need on the server.
-const MOST_FAMILY_COUNTS: usize = 1 << 27;
+/// Maximum number of counts of a family on the server.
+const MAX_FAMILY_COUNTS: usize = 1 << 27;
 
 impl LocalHashing {
-    /// With a seed of 64 bits.
+    /// With 64-bit seeds.
     ///
     /// # Errors
     ///
@@ -62,33 +62,33 @@ impl LocalHashing {
         })
     }
 
-    /// The same with seeds below `family`, so that the server counts by seed and decodes once.
+    /// Restricts seeds to `0..family`, so that the server counts by seed and decodes once.
     ///
     /// # Errors
     ///
-    /// When the family is empty, or the server would have more than `2^27` counts, one for each hash
-    /// function and cell.
+    /// When the family is empty, or the number of counts, one per hash function and cell, exceeds
+    /// `2^27`.
     pub fn with_family(self, family: u32) -> Result<Self, RobustStatsError> {
-        let most = MOST_FAMILY_COUNTS / self.cells();
-        if !(1..=most).contains(&(family as usize)) {
+        let max = MAX_FAMILY_COUNTS / self.cells();
+        if !(1..=max).contains(&(family as usize)) {
             let cells = self.cells();
-            let expected = if most == 0 {
-                alloc::format!("no family: {cells} cells are too many to count by hash function")
+            let expected = if max == 0 {
+                alloc::format!("no family, because of {cells} cells")
             } else {
-                alloc::format!("from 1 to {most} hash functions into {cells} cells")
+                alloc::format!("1 to {max} hash functions into {cells} cells")
             };
             return Err(RobustStatsError::parameter("family", expected, family));
         }
         Ok(Self { family, ..self })
     }
 
-    /// Into how many cells symbols are hashed.
+    /// Number of cells of the hash functions.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.response.domain()
     }
 
-    /// How many hash functions there are; nothing for all `2^64`.
+    /// Number of hash functions; `None` for all `2^64`.
     #[must_use]
     pub fn family(&self) -> Option<u32> {
         (self.family > 0).then_some(self.family)
@@ -113,7 +113,7 @@ impl LocalHashing {
                 unsafe_code,
                 reason = "eight symbols at a time: three to four times as fast"
             )]
-            // SAFETY: the processor has AVX2, as was asked just above.
+            // SAFETY: AVX2 was detected just above.
             unsafe {
                 support_avx2(seed, report.cell, cells, supports);
             }
@@ -123,8 +123,8 @@ impl LocalHashing {
     }
 }
 
-/// Two 32-bit keys from a seed, mixed so that small seeds (of a family) give unrelated functions: the
-/// finaliser of `SplitMix64`.
+/// Two 32-bit keys from a seed, by the finalizer of `SplitMix64`, so that small seeds (of a family)
+/// give independent functions.
 #[inline]
 fn expand(seed: u64) -> (u32, u32) {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -134,9 +134,8 @@ fn expand(seed: u64) -> (u32, u32) {
     ((z >> 32) as u32, z as u32)
 }
 
-/// The cell of a symbol: a keyed multiply-and-shift mixer (the finaliser of `MurmurHash3` with a key
-/// before each round), scaled to the cells by its high half. All in 32 bits, so that eight symbols fit
-/// into one vector.
+/// The cell of a symbol: a keyed multiply-shift mixer (the finalizer of `MurmurHash3` with a key before
+/// each round), scaled to the number of cells. In 32 bits, so that eight symbols fit into a vector.
 #[inline(always)]
 fn hash((first, second): (u32, u32), symbol: u32, cells: u32) -> u32 {
     let mut h = symbol.wrapping_mul(0x9e37_79b1) ^ first;
@@ -171,7 +170,7 @@ impl Mechanism for LocalHashing {
         Some(self.epsilon)
     }
 
-    /// The size of seed and cell.
+    /// The size of the seed and the cell.
     fn message_bits(&self) -> f64 {
         let seed = self
             .family()
@@ -184,6 +183,7 @@ impl Mechanism for LocalHashing {
         symbol: usize,
         rng: &mut R,
     ) -> Result<HashedCell, RobustStatsError> {
+        // The seed is drawn first and does not depend on the symbol.
         let symbol = check_symbol(symbol, self.domain)?;
         let seed = if self.family == 0 {
             rng.next_u64()
@@ -199,7 +199,7 @@ impl Mechanism for LocalHashing {
 }
 
 impl PureMechanism for LocalHashing {
-    /// Another symbol is supported with probability `1 / g`, over the seeds.
+    /// Another symbol is supported with probability `1 / g` over the seeds.
     fn support(&self) -> Support {
         Support {
             own: self.response.probabilities().0,
@@ -208,7 +208,7 @@ impl PureMechanism for LocalHashing {
     }
 }
 
-/// Given the seed 0: seeds are drawn before the symbol is looked at.
+/// Conditional on seed 0: seeds are independent of the symbol.
 impl Channel for LocalHashing {
     fn messages(&self) -> u64 {
         self.cells() as u64
@@ -257,7 +257,7 @@ mod tests {
     // Two symbols meet under a share 1/g of the seeds, whichever symbols they are and however the
     // seeds are chosen: the estimate rests on it.
     #[test]
-    fn pairs_collide_with_chance_one_over_g() {
+    fn pairs_collide_with_probability_one_over_g() {
         for epsilon in [0.1, 1.0, 2.0] {
             let mechanism = LocalHashing::new(1 << 20, Epsilon::new(epsilon).unwrap()).unwrap();
             let share = 1.0 / mechanism.cells() as f64;

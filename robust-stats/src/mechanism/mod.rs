@@ -1,12 +1,12 @@
-//! Mechanisms: what a client does to its value before it leaves the device.
+//! Mechanisms: the client-side encoding of a value.
 //!
-//! Every mechanism is a [`Mechanism`]: it encodes one symbol into one report. Those that keep a value
-//! private are exact: their chances are integer thresholds, the ratio of the probabilities of a
-//! message under two values is at most `e^epsilon` as a fraction of integers, and a [`Channel`] gives
-//! these probabilities, so that the bound can be audited.
+//! A [`Mechanism`] encodes a symbol into a report. Private mechanisms are exact: their probabilities are
+//! integer thresholds, and the ratio of the probabilities of a message under two values is at most
+//! `e^epsilon` in rational arithmetic. A [`Channel`] returns these probabilities, so that the bound can
+//! be audited.
 //!
-//! The generator is the caller's. Use [`client_generator`], or any other cryptographic one: the type
-//! bound rules out a fast generator whose outputs reveal its state.
+//! The caller supplies the generator. Use [`client_generator`] or another cryptographic one; the trait
+//! bound excludes fast generators whose outputs reveal their state.
 //!
 //! ```
 //! use septet_robust_stats::Epsilon;
@@ -38,7 +38,7 @@ pub use count_mean_sketch::{
     CountMeanSketch, HadamardCountMeanSketch, SketchRow, SketchShape, SketchSign,
 };
 pub(crate) use exact::uniform_below;
-pub use exact::{LARGEST_EPSILON, SMALLEST_EPSILON};
+pub use exact::{MAX_EPSILON, MIN_EPSILON};
 pub use hadamard_response::HadamardResponse;
 pub use local_hashing::{HashedCell, LocalHashing};
 pub use randomized_response::RandomizedResponse;
@@ -49,21 +49,21 @@ pub use unary_encoding::UnaryEncoding;
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
-/// What a client runs: one symbol in, one report out.
+/// A client-side mechanism: encodes one symbol into one report.
 pub trait Mechanism {
     /// The message of one client.
     type Report;
 
-    /// How many symbols there are.
+    /// Number of symbols.
     fn domain(&self) -> usize;
 
-    /// The privacy of one report, or nothing when the mechanism compresses only.
+    /// The privacy parameter of a report; `None` if the mechanism only compresses.
     fn epsilon(&self) -> Option<Epsilon>;
 
-    /// The size of a message in bits: the logarithm of the number of messages.
+    /// The size of a message in bits: the base-2 logarithm of the number of messages.
     fn message_bits(&self) -> f64;
 
-    /// The message for a symbol.
+    /// Encodes a symbol.
     ///
     /// # Errors
     ///
@@ -76,20 +76,20 @@ pub trait Mechanism {
 }
 
 /// A pure mechanism in the sense of Wang, Blocki, Li and Jha (2017): a message supports a set of
-/// symbols, the own one with one probability and each other one with another, so that frequencies are
-/// estimated from counts of support.
+/// symbols, with one probability for the own symbol and another for every other symbol, so that
+/// frequencies are estimated from support counts.
 pub trait PureMechanism: Mechanism {
-    /// With which probability a message supports its own symbol, and any other one.
+    /// The support probabilities of the own symbol and of any other one.
     fn support(&self) -> Support;
 }
 
-/// The two probabilities from which a frequency is estimated: a message supports its own symbol with
-/// probability `own`, and any given other symbol with probability `other`.
+/// The support probabilities: a message supports its own symbol with probability `own`, and any given
+/// other symbol with probability `other`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Support {
-    /// The probability that a message supports the symbol it was made of: `p*`.
+    /// The probability that a message supports its own symbol, `p*`.
     pub own: f64,
-    /// The probability that it supports a given other symbol: `q*`.
+    /// The probability that a message supports a given other symbol, `q*`.
     pub other: f64,
 }
 
@@ -104,9 +104,9 @@ impl Support {
         (supported as f64 / messages as f64 - self.other) / (self.own - self.other)
     }
 
-    /// The variance of that estimate when the true frequency is `frequency`: the sum of independent
-    /// Bernoulli variances, `[f p(1-p) + (1-f) q(1-q)] / (n (p-q)^2)`, where the frequency is that of
-    /// the values at hand and not of a population.
+    /// The variance of the estimate for a true frequency `frequency` of the given values (not of a
+    /// population): the sum of independent Bernoulli variances,
+    /// `[f p(1-p) + (1-f) q(1-q)] / (n (p-q)^2)`.
     #[must_use]
     pub fn variance(&self, frequency: f64, messages: u64) -> f64 {
         let Self { own, other } = *self;
@@ -119,7 +119,7 @@ impl Support {
 ///
 /// # Errors
 ///
-/// When the operating system gives no randomness.
+/// When the operating system's source of randomness fails.
 #[cfg(feature = "std")]
 pub fn client_generator() -> Result<ChaCha12Rng, RobustStatsError> {
     ChaCha12Rng::try_from_os_rng().map_err(|error| {
@@ -127,14 +127,14 @@ pub fn client_generator() -> Result<ChaCha12Rng, RobustStatsError> {
     })
 }
 
-/// The same generator from a seed, for targets without an operating system: the seed must be 32
-/// secret random bytes, such as a browser's `crypto.getRandomValues` gives, never used before.
+/// The same generator from a seed, for targets without an operating system. The seed must be 32 secret
+/// random bytes, such as from a browser's `crypto.getRandomValues`, and used only once.
 #[must_use]
 pub fn client_generator_from_seed(seed: [u8; 32]) -> ChaCha12Rng {
     ChaCha12Rng::from_seed(seed)
 }
 
-/// Checks that a domain is not empty and that its symbols fit into 32 bits.
+/// Checks that a domain is nonempty and has 32-bit symbols.
 pub(crate) fn check_domain(domain: usize) -> Result<u32, RobustStatsError> {
     match u32::try_from(domain) {
         Ok(domain) if domain > 0 => Ok(domain),
@@ -146,7 +146,7 @@ pub(crate) fn check_domain(domain: usize) -> Result<u32, RobustStatsError> {
     }
 }
 
-/// Checks that a symbol lies in the domain.
+/// Checks that a symbol is in the domain.
 pub(crate) fn check_symbol(symbol: usize, domain: u32) -> Result<u32, RobustStatsError> {
     match u32::try_from(symbol) {
         Ok(checked) if checked < domain => Ok(checked),
@@ -158,8 +158,8 @@ pub(crate) fn check_symbol(symbol: usize, domain: u32) -> Result<u32, RobustStat
     }
 }
 
-/// The bits that name one of `messages` messages. Without the standard library there is no
-/// logarithm: it is then rounded up to a whole number.
+/// The base-2 logarithm of a number of messages. Without the standard library, which has the
+/// logarithm, it is rounded up to an integer.
 pub(crate) fn bits_of(messages: u64) -> f64 {
     #[cfg(feature = "std")]
     {

@@ -1,17 +1,17 @@
-//! Generalized randomized response: the symbol itself, or a uniform other one.
+//! Generalized randomized response: the own symbol, or a uniform other one.
 
 use rand_chacha::rand_core::CryptoRng;
 
-use super::exact::{PrivacyBound, chance, uniform_below};
+use super::exact::{PrivacyBound, probability, uniform_below};
 use super::{Channel, ExactProbability, Mechanism, PureMechanism, Support, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
-/// Generalized randomized response over `domain` symbols: the own symbol with chance
+/// Generalized randomized response over `domain` symbols: the own symbol with probability
 /// `e^epsilon / (e^epsilon + domain - 1)`, each other one with `1 / (e^epsilon + domain - 1)`.
 ///
 /// The best of the classical mechanisms for domains below about `3 e^epsilon + 2`; with 2 symbols it
-/// is Warner's randomized response. A client may send any symbol, so that a fraction `gamma` of liars
+/// is Warner's randomized response. A client may send any symbol, so that a fraction `gamma` of corrupted clients
 /// moves the estimate by up to `gamma k / (e^epsilon - 1)`: for large domains use a
 /// [`HashDesign`](crate::design::HashDesign).
 ///
@@ -20,7 +20,7 @@ use crate::parameter::Epsilon;
 pub struct RandomizedResponse {
     domain: u32,
     epsilon: Epsilon,
-    /// The chance of the own symbol, times `2^64`.
+    /// The probability of the own symbol, times `2^64`.
     keep: u64,
 }
 
@@ -28,10 +28,10 @@ impl RandomizedResponse {
     /// # Errors
     ///
     /// When the domain is empty or has more than `2^32 - 1` symbols, or epsilon is above
-    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    /// [`MAX_EPSILON`](super::MAX_EPSILON).
     pub fn new(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let domain = super::check_domain(domain)?;
-        // The own symbol against one of the others, which share the rest.
+        // The own symbol against each of the others, which share the remaining probability.
         let keep = PrivacyBound::new(epsilon)?.threshold(u64::from(domain) - 1, 1);
         Ok(Self {
             domain,
@@ -40,7 +40,7 @@ impl RandomizedResponse {
         })
     }
 
-    /// Encodes a symbol known to lie in the domain.
+    /// Encodes a symbol of the domain, unchecked.
     pub(crate) fn respond<R: CryptoRng + ?Sized>(&self, symbol: u32, rng: &mut R) -> u32 {
         if self.domain == 1 {
             return 0;
@@ -48,19 +48,18 @@ impl RandomizedResponse {
         let keep = rng.next_u64() < self.keep;
         let other = uniform_below(rng, self.domain - 1);
         let other = other + u32::from(other >= symbol);
-        // Without a branch on the secret.
+        // Branch-free on the secret.
         let mask = u32::from(keep).wrapping_neg();
         (symbol & mask) | (other & !mask)
     }
 
-    /// The probability that the message is the own symbol, and that it is a given other one: `p*` and
-    /// `q*`.
+    /// The probabilities of the own symbol, `p*`, and of a given other one, `q*`.
     #[must_use]
     pub fn probabilities(&self) -> (f64, f64) {
         if self.domain == 1 {
             return (1.0, 0.0);
         }
-        let keep = chance(self.keep);
+        let keep = probability(self.keep);
         (keep, (1.0 - keep) / f64::from(self.domain - 1))
     }
 }
@@ -107,9 +106,9 @@ impl Channel for RandomizedResponse {
             return ExactProbability::one();
         }
         if message == symbol as u64 {
-            ExactProbability::chance(self.keep)
+            ExactProbability::below(self.keep)
         } else {
-            ExactProbability::opposite(self.keep).divided(u128::from(self.domain - 1))
+            ExactProbability::at_least(self.keep).divided(u128::from(self.domain - 1))
         }
     }
 }

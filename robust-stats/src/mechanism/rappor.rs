@@ -1,5 +1,5 @@
-//! RAPPOR (Erlingsson, Pihur, Korolova 2014): a Bloom filter, randomized once for good and once more
-//! for each report.
+//! RAPPOR (Erlingsson, Pihur, Korolova 2014): a Bloom filter with a permanent and an instantaneous
+//! randomized response.
 
 use alloc::vec::Vec;
 
@@ -9,14 +9,14 @@ use rand_chacha::rand_core::CryptoRng;
 use sha2::Sha256;
 
 use super::bit_vector::BitVector;
-use super::exact::{chance, nearest_threshold};
+use super::exact::{nearest_threshold, probability};
 use super::{Channel, ExactProbability};
 use crate::error::RobustStatsError;
 
 /// The parameters of RAPPOR, in the notation of its paper and of its parameter files.
 ///
-/// Hashing and the permanent response are those of Google's clients, so that reports, maps and counts
-/// can be exchanged with them.
+/// Hashing and the permanent response equal those of Google's clients, for exchange of reports, maps and
+/// counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rappor {
     /// The size of the Bloom filter, `k`.
@@ -25,25 +25,26 @@ pub struct Rappor {
     hashes: u32,
     /// The number of cohorts, `m`.
     cohorts: u32,
-    /// The chance `p` that a clear bit is reported as set, times `2^64`.
+    /// The probability `p` that a clear bit is reported as set, times `2^64`.
     clear: u64,
-    /// The chance `q` that a set bit is reported as set, times `2^64`.
+    /// The probability `q` that a set bit is reported as set, times `2^64`.
     set: u64,
-    /// The chance `f` that a bit is replaced by a fair coin for good, times 128.
+    /// The probability `f` that a bit is permanently replaced by a fair coin, times 128.
     replace: u8,
 }
 
 /// One report of a RAPPOR client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RapporReport {
-    /// The client's cohort, which chooses its hash functions.
+    /// The client's cohort, which determines its hash functions.
     pub cohort: u32,
     /// The randomized Bloom filter.
     pub bits: BitVector,
 }
 
 impl Rappor {
-    /// `f` is rounded up to a multiple of 1/128, as the permanent response takes seven bits a bit.
+    /// `f` is rounded up to a multiple of 1/128, because the permanent response takes seven random bits
+    /// per bit.
     ///
     /// # Errors
     ///
@@ -61,6 +62,7 @@ impl Rappor {
                 return Err(RobustStatsError::parameter(argument, "from 0 to 1", value));
             }
         }
+        // Rounding up only adds privacy.
         let steps = (f * 128.0) as u8;
         let replace = steps + u8::from(f64::from(steps) < f * 128.0);
         Self::from_thresholds(
@@ -71,7 +73,7 @@ impl Rappor {
         )
     }
 
-    /// From the chances as they are realized.
+    /// From realized probabilities.
     pub(crate) fn from_thresholds(
         [bits, hashes, cohorts]: [usize; 3],
         clear: u64,
@@ -89,8 +91,8 @@ impl Rappor {
         if clear >= set {
             return Err(RobustStatsError::parameter(
                 "p",
-                alloc::format!("below q = {}", chance(set)),
-                chance(clear),
+                alloc::format!("below q = {}", probability(set)),
+                probability(clear),
             ));
         }
         if replace > 127 {
@@ -133,27 +135,27 @@ impl Rappor {
         self.cohorts as usize
     }
 
-    /// The chances `p`, `q` and `f`, as they are realized.
+    /// The realized parameters `p`, `q` and `f`.
     #[must_use]
-    pub fn chances(&self) -> [f64; 3] {
+    pub fn parameters(&self) -> [f64; 3] {
         [
-            chance(self.clear),
-            chance(self.set),
+            probability(self.clear),
+            probability(self.set),
             f64::from(self.replace) / 128.0,
         ]
     }
 
-    /// The probabilities that a bit is reported as set when the value sets it, and when not: `q*` and
-    /// `p*`, over both responses.
+    /// The probabilities, over both responses, that a bit is reported as set if the value sets it,
+    /// `q*`, and if not, `p*`.
     #[must_use]
     pub fn probabilities(&self) -> (f64, f64) {
-        let [p, q, f] = self.chances();
+        let [p, q, f] = self.parameters();
         let coin = f / 2.0 * (p + q);
         (coin + (1.0 - f) * q, coin + (1.0 - f) * p)
     }
 
-    /// The privacy of one report: `h ln( q*(1-p*) / (p*(1-q*)) )`. Infinite when `f` is 0 and a bit is
-    /// certain.
+    /// The epsilon of one report, `h ln( q*(1-p*) / (p*(1-q*)) )`. Infinite if `f` is 0 and a bit is
+    /// deterministic.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn report_epsilon(&self) -> f64 {
@@ -161,17 +163,17 @@ impl Rappor {
         f64::from(self.hashes) * (set * (1.0 - clear) / (clear * (1.0 - set))).ln()
     }
 
-    /// The privacy of all reports on one value together, however many there are:
-    /// `2 h ln( (1 - f/2) / (f/2) )`. Infinite when `f` is 0.
+    /// The total epsilon of any number of reports on one value: `2 h ln( (1 - f/2) / (f/2) )`
+    /// (Theorem 1 of the paper). Infinite if `f` is 0.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn permanent_epsilon(&self) -> f64 {
-        let [.., f] = self.chances();
+        let [.., f] = self.parameters();
         2.0 * f64::from(self.hashes) * ((1.0 - f / 2.0) / (f / 2.0)).ln()
     }
 
-    /// The bits of the Bloom filter that a value sets in a cohort, one for each hash function: the
-    /// bytes of the MD5 of the cohort (big-endian) and the value.
+    /// The Bloom filter bits of a value in a cohort, one per hash function: bytes of the MD5 of the
+    /// cohort (big-endian) and the value.
     #[must_use]
     pub fn bloom_bits(&self, cohort: u32, value: &[u8]) -> Vec<u32> {
         let digest = Md5::new()
@@ -188,12 +190,12 @@ impl Rappor {
     /// Encodes a value: the Bloom filter, the permanent response drawn from the client's secret, and
     /// a fresh response.
     ///
-    /// The secret must be random, stay on the device and never change: the privacy of many reports on
-    /// one value rests on it.
+    /// The secret must be random, stay on the device and never change: the privacy of repeated reports
+    /// depends on it.
     ///
     /// # Errors
     ///
-    /// When there is no such cohort.
+    /// When the cohort is out of range.
     pub fn encode<R: CryptoRng + ?Sized>(
         &self,
         cohort: u32,
@@ -208,6 +210,7 @@ impl Rappor {
                 cohort,
             ));
         }
+        // Memoized by derivation: the permanent response is a function of the secret and the value.
         let permanent = self.permanent(secret, &self.bloom(cohort, value));
         let mut if_clear = BitVector::zeros(self.bits());
         if_clear.fill_random(self.clear, rng);
@@ -227,16 +230,16 @@ impl Rappor {
         bloom
     }
 
-    /// The permanent response: byte `i` of an HMAC of the filter decides bit `i`, its lowest bit being
-    /// the coin and the others the chance to be replaced by it. Filters of more than 32 bits take
-    /// further blocks, with a counter from 1 appended to the message.
+    /// The permanent response: byte `i` of an HMAC of the filter determines bit `i`. Its lowest bit is
+    /// the coin, and its other bits, compared with `f`, decide the replacement. Filters of more than 32
+    /// bits use further blocks, with a counter from 1 appended to the message.
     fn permanent(&self, secret: &[u8], bloom: &BitVector) -> BitVector {
         let mut message: Vec<u8> = bloom
             .words()
             .iter()
             .flat_map(|word| word.to_le_bytes())
             .collect();
-        // Big-endian, at least 32 bits: what the clients of the paper hash.
+        // Big-endian and at least 32 bits, as in the clients of the paper.
         message.truncate(self.bits().div_ceil(8).max(4));
         message.reverse();
         let length = message.len();
@@ -268,12 +271,11 @@ impl Rappor {
         let words = permanent.words().iter();
         let words = words.zip(if_clear.words().iter().zip(if_set.words()));
         let words = words.map(|(permanent, (clear, set))| clear & !permanent | set & permanent);
-        BitVector::from_words(self.bits(), words.collect())
-            .expect("as many words, and no more bits")
+        BitVector::from_words(self.bits(), words.collect()).expect("the same length")
     }
 }
 
-/// One report given cohort 0, both responses together, for values that are the decimal numbers of
+/// One report conditional on cohort 0, over both responses, for values that are the decimal numbers of
 /// their symbols and filters of at most 63 bits.
 impl Channel for Rappor {
     fn messages(&self) -> u64 {
@@ -284,7 +286,7 @@ impl Channel for Rappor {
         let bloom = self.bloom(0, alloc::format!("{symbol}").as_bytes());
         let replace = u128::from(self.replace);
         (0..self.bits()).fold(ExactProbability::one(), |mut product, bit| {
-            // Out of 256: a bit keeps its value unless it is replaced by the other side of a coin.
+            // In units of 1/256: a bit keeps its value unless replaced by a coin with the other value.
             let permanent = if bloom.get(bit) {
                 256 - replace
             } else {
@@ -318,6 +320,16 @@ mod tests {
         assert_eq!(report.words(), [64_493]);
     }
 
+    // With h = 2 and f = 1/2 the permanent response has epsilon 2 h ln 3, by Theorem 1 of the paper.
+    #[cfg(feature = "std")]
+    #[test]
+    fn permanent_epsilon_is_that_of_the_paper() {
+        let rappor = Rappor::new(16, 2, 64, [0.5, 0.75, 0.5]).unwrap();
+        assert!((rappor.permanent_epsilon() - 4.0 * 3.0_f64.ln()).abs() < 1e-12);
+        let without = Rappor::new(16, 2, 64, [0.5, 0.75, 0.0]).unwrap();
+        assert!(without.permanent_epsilon().is_infinite());
+    }
+
     #[test]
     fn a_response_that_is_all_coins_is_refused() {
         for f in [1.0, 0.999] {
@@ -328,13 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn permanent_response_beyond_a_block_has_its_chance() {
+    fn permanent_response_beyond_a_block_has_its_probability() {
         let rappor = Rappor::new(200, 1, 1, [0.25, 0.75, 0.5]).unwrap();
         let empty = BitVector::zeros(200);
         let ones: usize = (0_u32..2_000)
             .map(|secret| rappor.permanent(&secret.to_le_bytes(), &empty).count_ones())
             .sum();
-        // 400 000 bits, each set with chance f/2 = 1/4: five standard deviations are 1 370.
+        // 400 000 bits, each set with probability f/2 = 1/4: five standard deviations are 1 370.
         assert!(ones.abs_diff(100_000) < 1_370, "{ones}");
     }
 }

@@ -1,9 +1,9 @@
-//! Subset selection: a random subset of fixed size, more likely to hold the own symbol than not.
+//! Subset selection: a random subset of fixed size, biased towards the own symbol.
 
 use rand_chacha::rand_core::CryptoRng;
 
 use super::bit_vector::BitVector;
-use super::exact::{PrivacyBound, chance, uniform_below};
+use super::exact::{PrivacyBound, probability, uniform_below};
 use super::{
     Channel, ExactProbability, Mechanism, PureMechanism, Support, check_domain, check_symbol,
 };
@@ -11,16 +11,16 @@ use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
 /// Subset selection (Ye, Barg 2018; Wang et al. 2016): `w = max(1, round(k / (e^epsilon + 1)))` symbols,
-/// with the own one among them with chance `w e^epsilon / (w e^epsilon + k - w)`, the others uniform.
-/// Its variance is the least of all mechanisms here when `k` is large; its message is `k` bits.
+/// which include the own one with probability `w e^epsilon / (w e^epsilon + k - w)`; the others are
+/// uniform. For large `k` it has the minimum variance of all mechanisms here; a message has `k` bits.
 ///
-/// Encoding time depends on the subset, which is public, and not otherwise on the symbol.
+/// Encoding time depends on the symbol only through the subset, which is public.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SubsetSelection {
     domain: u32,
     size: u32,
     epsilon: Epsilon,
-    /// The chance that the own symbol is in the subset, times `2^64`.
+    /// The probability that the own symbol is in the subset, times `2^64`.
     include: u64,
 }
 
@@ -28,7 +28,7 @@ impl SubsetSelection {
     /// # Errors
     ///
     /// When the domain is empty or has more than `2^32 - 1` symbols, or epsilon is above
-    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    /// [`MAX_EPSILON`](super::MAX_EPSILON).
     pub fn new(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let domain = check_domain(domain)?;
         let bound = PrivacyBound::new(epsilon)?;
@@ -44,17 +44,17 @@ impl SubsetSelection {
         })
     }
 
-    /// How many symbols a message holds.
+    /// Number of symbols in a message.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size as usize
     }
 
-    /// Encodes into bits that are there already, so that nothing is allocated.
+    /// Encodes into an existing bit vector without allocation.
     ///
     /// # Errors
     ///
-    /// When the symbol is outside the domain, or there are not `domain` bits.
+    /// When the symbol is outside the domain, or the number of bits is not `domain`.
     pub fn encode_into<R: CryptoRng + ?Sized>(
         &self,
         symbol: usize,
@@ -75,15 +75,16 @@ impl SubsetSelection {
         }
         let include = rng.next_u64() < self.include;
         let others = self.size - u32::from(include);
-        // Independent bits are exchangeable: given how many are set, which ones is uniform. So draw
-        // them with about the right chance, in steps of 2^-6, and mend the few that are too many or
-        // too few by uniform picks. A small subset is picked outright.
+        // Independent bits are exchangeable: given their number, the set ones are uniform. So draw
+        // them with about the right probability, in steps of 2^-6, and correct the number by uniform
+        // picks. A small subset is drawn by picks only.
         let coarse = if others < self.domain / 16 {
             0
         } else {
             (u64::from(others) << 6) / u64::from(self.domain - 1)
         };
         bits.fill_random(coarse << 58, rng);
+        // Only the other symbols count towards the size; the own bit is set last.
         bits.set(symbol, false);
         let mut set = u32::try_from(bits.count_ones()).expect("at most the domain");
         while set != others {
@@ -110,7 +111,7 @@ impl Mechanism for SubsetSelection {
         Some(self.epsilon)
     }
 
-    /// The size as it is sent, one bit a symbol.
+    /// The transmitted size, one bit per symbol.
     fn message_bits(&self) -> f64 {
         f64::from(self.domain)
     }
@@ -134,7 +135,7 @@ impl PureMechanism for SubsetSelection {
                 other: 0.0,
             };
         }
-        let own = chance(self.include);
+        let own = probability(self.include);
         let (size, rest) = (f64::from(self.size), f64::from(self.domain - 1));
         Support {
             own,
@@ -143,7 +144,7 @@ impl PureMechanism for SubsetSelection {
     }
 }
 
-/// For domains of at most 63 symbols: the message is the number whose bits are sent.
+/// For domains of at most 63 symbols: the bits of the message number are those sent.
 impl Channel for SubsetSelection {
     fn messages(&self) -> u64 {
         1 << self.domain
@@ -159,14 +160,14 @@ impl Channel for SubsetSelection {
         let others = u128::from(self.domain - 1);
         let size = u128::from(self.size);
         if message >> symbol & 1 == 1 {
-            ExactProbability::chance(self.include).divided(choose(others, size - 1))
+            ExactProbability::below(self.include).divided(choose(others, size - 1))
         } else {
-            ExactProbability::opposite(self.include).divided(choose(others, size))
+            ExactProbability::at_least(self.include).divided(choose(others, size))
         }
     }
 }
 
-/// The number of subsets of `chosen` out of `of`, for at most 63.
+/// The binomial coefficient of `of` over `chosen`, for `of` up to 63.
 fn choose(of: u128, chosen: u128) -> u128 {
     (0..chosen).fold(1, |subsets, taken| subsets * (of - taken) / (taken + 1))
 }

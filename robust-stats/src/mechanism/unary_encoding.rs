@@ -1,38 +1,37 @@
-//! Unary encoding: one bit for each symbol, each randomized by itself.
+//! Unary encoding: one bit per symbol, randomized independently.
 
 use rand_chacha::rand_core::CryptoRng;
 
 use super::bit_vector::BitVector;
-use super::exact::{PrivacyBound, chance};
+use super::exact::{PrivacyBound, probability};
 use super::{
     Channel, ExactProbability, Mechanism, PureMechanism, Support, check_domain, check_symbol,
 };
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
 
-/// Unary encoding: `domain` bits, of which the own symbol's is set with one chance and each other one
-/// with a lower chance.
+/// Unary encoding: `domain` bits. The own symbol's bit is set with one probability, every other bit
+/// with a lower one.
 ///
-/// The randomness that is drawn does not depend on the symbol; the own bit is written at a place in
-/// memory that does.
+/// The drawn randomness is independent of the symbol; the memory address of the own bit is not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnaryEncoding {
     domain: u32,
     epsilon: Epsilon,
-    /// The chance that the own bit is set, times `2^64`.
+    /// The probability that the own bit is set, times `2^64`.
     own: u64,
-    /// The chance that another bit is set, times `2^64`.
+    /// The probability that another bit is set, times `2^64`.
     other: u64,
 }
 
 impl UnaryEncoding {
-    /// Symmetric unary encoding, the basic form of RAPPOR: every bit is kept with chance
+    /// Symmetric unary encoding, the basic form of RAPPOR: every bit is kept with probability
     /// `e^(epsilon/2) / (e^(epsilon/2) + 1)`.
     ///
     /// # Errors
     ///
     /// When the domain is empty or has more than `2^32 - 1` symbols, or epsilon is above
-    /// [`LARGEST_EPSILON`](super::LARGEST_EPSILON).
+    /// [`MAX_EPSILON`](super::MAX_EPSILON).
     pub fn symmetric(domain: usize, epsilon: Epsilon) -> Result<Self, RobustStatsError> {
         let own = PrivacyBound::new(epsilon)?.threshold_of_half();
         Ok(Self {
@@ -44,7 +43,7 @@ impl UnaryEncoding {
     }
 
     /// Optimized unary encoding (Wang, Blocki, Li, Jha 2017): the own bit is a fair coin, another one is
-    /// set with chance `1 / (e^epsilon + 1)`, which gives the least variance for rare symbols.
+    /// set with probability `1 / (e^epsilon + 1)`, which minimizes the variance for rare symbols.
     ///
     /// # Errors
     ///
@@ -64,11 +63,11 @@ impl UnaryEncoding {
         self.own == 1 << 63
     }
 
-    /// Encodes into bits that are there already, so that nothing is allocated.
+    /// Encodes into an existing bit vector without allocation.
     ///
     /// # Errors
     ///
-    /// When the symbol is outside the domain, or there are not `domain` bits.
+    /// When the symbol is outside the domain, or the number of bits is not `domain`.
     pub fn encode_into<R: CryptoRng + ?Sized>(
         &self,
         symbol: usize,
@@ -118,13 +117,13 @@ impl Mechanism for UnaryEncoding {
 impl PureMechanism for UnaryEncoding {
     fn support(&self) -> Support {
         Support {
-            own: chance(self.own),
-            other: chance(self.other),
+            own: probability(self.own),
+            other: probability(self.other),
         }
     }
 }
 
-/// For domains of at most 63 symbols: the message is the number whose bits are sent.
+/// For domains of at most 63 symbols: the bits of the message number are those sent.
 impl Channel for UnaryEncoding {
     fn messages(&self) -> u64 {
         1 << self.domain
@@ -134,9 +133,9 @@ impl Channel for UnaryEncoding {
         (0..self.domain as usize).fold(ExactProbability::one(), |product, bit| {
             let set = if bit == symbol { self.own } else { self.other };
             product.and(if message >> bit & 1 == 1 {
-                ExactProbability::chance(set)
+                ExactProbability::below(set)
             } else {
-                ExactProbability::opposite(set)
+                ExactProbability::at_least(set)
             })
         })
     }

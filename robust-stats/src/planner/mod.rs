@@ -1,8 +1,8 @@
-//! Before anything is deployed: how many clients, groups and cells a target error needs, and whether
-//! any number of clients reaches it.
+//! Deployment planning: the numbers of clients, groups and cells for a target error, or the statement
+//! that no number of clients reaches it.
 //!
 //! ```
-//! use septet_robust_stats::planner::{Constraint, Plan, Request, Task, Verdict, plan};
+//! use septet_robust_stats::planner::{Constraint, Plan, Request, Task, Feasibility, plan};
 //! use septet_robust_stats::{Epsilon, Gamma};
 //!
 //! let request = Request {
@@ -12,14 +12,14 @@
 //!     gamma: Gamma::new(0.002)?,
 //!     target: 0.1,
 //! };
-//! let Verdict::Feasible(Plan { users, cells, .. }) = plan(&request)? else {
+//! let Feasibility::Feasible(Plan { users, cells, .. }) = plan(&request)? else {
 //!     panic!("the floor is below the target");
 //! };
 //! assert!(users > 100_000);
 //! assert!(cells.is_power_of_two());
-//! // With one client in a hundred lying, no number of clients is enough.
+//! // With 2 % corrupted clients, no number of clients is sufficient.
 //! let worse = Request { gamma: Gamma::new(0.02)?, ..request };
-//! assert!(matches!(plan(&worse)?, Verdict::Infeasible { floor } if floor > 0.1));
+//! assert!(matches!(plan(&worse)?, Feasibility::Infeasible { manipulation_floor } if manipulation_floor > 0.1));
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 
@@ -28,128 +28,129 @@ mod testing;
 
 use serde::{Deserialize, Serialize};
 
-use crate::design::{GROUPS_FACTOR, LARGEST_TABLE};
+use crate::design::{GROUPS_FACTOR, MAX_TABLE_ENTRIES};
 use crate::error::RobustStatsError;
-use crate::mechanism::LARGEST_EPSILON;
+use crate::mechanism::MAX_EPSILON;
 use crate::parameter::{Epsilon, Gamma};
-use crate::theory::coupling::{
-    coupling_shift, gain_bound, response_contraction, searched_gain, searched_sign_gain,
+use crate::theory::coupling::{coupling_shift, response_contraction};
+use crate::theory::learning::{
+    error_deviation, expected_error, manipulation_bound, manipulation_floor,
 };
-use crate::theory::learning::{HashedSetting, central_deviation, total_variation_error};
 use crate::theory::normal_quantile;
 
 pub use prio3::Prio3;
 use testing::TestSetting;
 
-/// The most users that a plan may ask for.
-const MOST_USERS: f64 = 1e15;
+/// Maximum number of users of a plan.
+const MAX_USERS: f64 = 1e15;
 
-/// The most symbols: reports name cells with 32 bits.
-const MOST_SYMBOLS: u64 = 1 << 32;
+/// Maximum number of symbols: reports encode cells in 32 bits.
+const MAX_SYMBOLS: u64 = 1 << 32;
 
-/// The most cells that a private design tries.
-const MOST_PRIVATE_CELLS: usize = 1024;
+/// Maximum number of cells considered for a private design.
+const MAX_PRIVATE_CELLS: usize = 1024;
 
-/// What the clients' reports are for.
+/// The statistical task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Task {
     /// Estimating the distribution.
     Learning,
-    /// Telling the uniform distribution from one at the target distance.
+    /// Distinguishing the uniform distribution from one at the target distance.
     Testing {
-        /// The chance of a false alarm.
+        /// The significance level: the probability of a false alarm.
         level: f64,
-        /// The chance to notice a distribution at the target distance.
+        /// The probability of detecting a distribution at the target distance.
         power: f64,
     },
 }
 
-/// What a message may say.
+/// The constraint on messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constraint {
-    /// The symbol itself.
+    /// None: messages are symbols.
     Central,
-    /// So many bits: one of `2^bits` cells.
+    /// Messages of this number of bits: one of `2^bits` cells.
     Bits(u32),
     /// A locally private message.
     Private(Epsilon),
 }
 
-/// What is asked of the planner.
+/// A planning request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request {
     /// The task.
     pub task: Task,
-    /// How many symbols there are.
+    /// Number of symbols.
     pub symbols: usize,
-    /// What a message may say.
+    /// The constraint on messages.
     pub constraint: Constraint,
     /// The fraction of messages that may be manipulated.
     pub gamma: Gamma,
-    /// The total variation that is to be reached: the mean error of an estimate under attack, or the
-    /// distance that a test notices. Above 0 and below 1.
+    /// The target total variation, in (0, 1): the mean error of an estimate under attack, or the
+    /// distance that a test detects.
     pub target: f64,
 }
 
-/// What reaches the target.
+/// A plan that reaches the target.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// How many clients are needed.
+    /// Number of clients.
     pub users: u64,
-    /// How many groups they are split into: partitions of the domain. 1 for the central protocol.
+    /// Number of groups (partitions of the domain); 1 for the central protocol.
     pub groups: usize,
-    /// Cells of each partition; the domain for the central protocol.
+    /// Number of cells per partition; the domain for the central protocol.
     pub cells: usize,
-    /// The mean total variation of the estimate near the uniform distribution when nobody lies; for
-    /// a test the distance that it notices without lies.
+    /// The mean total variation of the estimate near the uniform distribution without manipulation; for
+    /// a test the distance that it notices without manipulation.
     pub statistical_error: f64,
-    /// The same under the coupling attack, which no estimator can undo: at most the target. A visible
-    /// attack may move an estimate further, up to the guarantee.
+    /// The same under the coupling attack, which no estimator can undo; at most the target. A detectable
+    /// attack may shift an estimate further, up to the guarantee.
     pub predicted_error: f64,
-    /// What no number of clients undoes: the shift that liars plant unseen.
+    /// The undetectable shift by corrupted clients, independent of the number of clients.
     pub manipulation_floor: f64,
-    /// What the error of the min-L1 estimate stays below in 99 % of runs near the uniform
-    /// distribution, as far as [`gain_bound`] holds: twice the shift along the direction that a
-    /// design keeps least, the statistical error, and its spread; at most 1. For a test equal to the
-    /// predicted error.
+    /// A bound on the error of the min-L1 estimate in 99 % of runs near the uniform distribution,
+    /// assuming [`gain_bound`](crate::theory::coupling::gain_bound): twice the shift along the
+    /// least-identified direction of the design, plus the 99 % quantile of the statistical error; at
+    /// most 1. For a test, the predicted error.
     pub guarantee: f64,
     /// The information of a message, in bits.
     pub message_bits: f64,
-    /// The least payload of a message, in bytes.
+    /// The minimum payload of a message in bytes.
     pub message_bytes: u64,
-    /// What the same clients would send with validity proofs and additive shares instead, which caps
-    /// every liar at one client's worth.
+    /// The cost of validity proofs and additive shares instead, which limit the influence of a
+    /// corrupted client to that of one honest client.
     pub prio3: Prio3,
 }
 
-/// The answer of the planner.
+/// The result of planning.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Verdict {
+pub enum Feasibility {
     /// The target is reached.
     Feasible(Plan),
-    /// It is not, with any number of clients.
+    /// The target is not reached by any number of clients.
     Infeasible {
-        /// What no number of clients undoes.
-        floor: f64,
+        /// The undetectable shift, which is not below the target.
+        manipulation_floor: f64,
     },
 }
 
-/// Plans.
+/// Finds the plan with the fewest clients.
 ///
 /// # Errors
 ///
-/// When there is no symbol or more than `2^32`, the target is outside `(0, 1)`, a message would have
-/// no or more than 16 bits, epsilon is above [`LARGEST_EPSILON`], or level or power of a test is
-/// outside `(0, 1)` or the power not above the level. Also when the floor is below the target and yet
-/// more than `10^15` users would be needed, or a design larger than
-/// [`HashDesign`](crate::design::HashDesign) holds.
-pub fn plan(request: &Request) -> Result<Verdict, RobustStatsError> {
+/// When the number of symbols is 0 or above `2^32`, the target is outside `(0, 1)`, the number of bits
+/// is not in 1..=16, epsilon is above [`MAX_EPSILON`], the level or power of a test is outside `(0, 1)`,
+/// or the power is not above the level. Also when the manipulation floor is below the target but more
+/// than `10^15` users would be required, or a design beyond the size limit of
+/// [`HashDesign`](crate::design::HashDesign).
+pub fn plan(request: &Request) -> Result<Feasibility, RobustStatsError> {
     check(request)?;
+    // 1. The numbers of cells to consider: fixed by the constraint, or powers of two for privacy.
     let candidates: Vec<usize> = match request.constraint {
         Constraint::Central => vec![request.symbols],
         Constraint::Bits(bits) => vec![(1 << bits).min(request.symbols)],
         Constraint::Private(_) => {
-            let largest = request.symbols.clamp(2, MOST_PRIVATE_CELLS);
+            let largest = request.symbols.clamp(2, MAX_PRIVATE_CELLS);
             std::iter::successors(Some(2), |cells| Some(cells * 2))
                 .take_while(|&cells| cells <= largest)
                 .collect()
@@ -161,28 +162,30 @@ pub fn plan(request: &Request) -> Result<Verdict, RobustStatsError> {
     };
     let floor_with = |cells: usize| match request.task {
         Task::Learning => coupling_floor(request, cells, epsilon),
-        // Liars corrupt under both hypotheses, which meet in the middle.
+        // Manipulation under both hypotheses makes them meet halfway.
         Task::Testing { .. } => 2.0 * coupling_floor(request, cells, epsilon),
     };
+    // 2. Infeasible if the undetectable shift alone reaches the target for all of them.
     let floor = candidates
         .iter()
         .map(|&cells| floor_with(cells))
         .fold(f64::INFINITY, f64::min);
     if floor >= request.target {
-        // No two distributions are further apart than 1.
-        return Ok(Verdict::Infeasible {
-            floor: floor.min(1.0),
+        // Total variation is at most 1.
+        return Ok(Feasibility::Infeasible {
+            manipulation_floor: floor.min(1.0),
         });
     }
+    // 3. The plan with the fewest users.
     let best = candidates
         .iter()
         .filter(|&&cells| floor_with(cells) < request.target)
         .filter_map(|&cells| plan_with(request, cells, epsilon, floor_with(cells)))
         .min_by_key(|plan| plan.users);
-    best.map(Verdict::Feasible).ok_or_else(|| {
+    best.map(Feasibility::Feasible).ok_or_else(|| {
         RobustStatsError::parameter(
             "target",
-            format!("one that {MOST_USERS:e} users reach, and a design of at most {LARGEST_TABLE} entries holds"),
+            format!("a value reached by at most {MAX_USERS:e} users and {MAX_TABLE_ENTRIES} design entries"),
             request.target,
         )
     })
@@ -192,20 +195,21 @@ fn check(request: &Request) -> Result<(), RobustStatsError> {
     if request.symbols == 0 {
         return Err(RobustStatsError::parameter("symbols", "at least 1", 0));
     }
-    if request.symbols as u64 > MOST_SYMBOLS {
+    if request.symbols as u64 > MAX_SYMBOLS {
         return Err(RobustStatsError::parameter(
             "symbols",
-            format!("at most {MOST_SYMBOLS}"),
+            format!("at most {MAX_SYMBOLS}"),
             request.symbols,
         ));
     }
+    // Probabilities and distances are in the open unit interval.
     let inside = |argument, value: f64| {
         if value > 0.0 && value < 1.0 {
             Ok(())
         } else {
             Err(RobustStatsError::parameter(
                 argument,
-                "above 0 and below 1",
+                "a number in (0, 1)",
                 value,
             ))
         }
@@ -217,38 +221,36 @@ fn check(request: &Request) -> Result<(), RobustStatsError> {
         if power <= level {
             return Err(RobustStatsError::parameter(
                 "power",
-                format!("above the level, {level}"),
+                format!("a number above the level {level}"),
                 power,
             ));
         }
     }
+    // The limits of designs and mechanisms.
     match request.constraint {
         Constraint::Bits(bits) if !(1..=16).contains(&bits) => {
             Err(RobustStatsError::parameter("bits", "from 1 to 16", bits))
         }
-        Constraint::Private(epsilon) if epsilon.get() > LARGEST_EPSILON => {
-            Err(RobustStatsError::parameter(
-                "epsilon",
-                format!("at most {LARGEST_EPSILON}"),
-                epsilon.get(),
-            ))
-        }
+        Constraint::Private(epsilon) if epsilon.get() > MAX_EPSILON => Err(
+            RobustStatsError::parameter("epsilon", format!("at most {MAX_EPSILON}"), epsilon.get()),
+        ),
         _ => Ok(()),
     }
 }
 
-/// The shift that is planted unseen with so many cells and the default number of groups.
+/// The undetectable shift for `cells` cells and the default number of groups.
 fn coupling_floor(request: &Request, cells: usize, epsilon: Option<Epsilon>) -> f64 {
     let gamma = request.gamma;
     match request.task {
-        Task::Learning => learning_floor(
+        Task::Learning => manipulation_floor(
             gamma,
             request.symbols,
             cells,
             groups_of(request.symbols, cells),
             epsilon,
         ),
-        // The alternative is there before the partitions are drawn: nobody can search for it.
+        // The alternative is fixed before the partitions are drawn, so it cannot be optimized against
+        // them.
         Task::Testing { .. } if cells >= request.symbols => {
             gamma.get() * epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells))
         }
@@ -265,87 +267,22 @@ fn groups_of(symbols: usize, cells: usize) -> usize {
     }
 }
 
-/// The shift at which directions that are not sign vectors run into masses of 0, near the uniform
-/// distribution.
-const LONGEST_FREE_SHIFT: f64 = 0.13;
-
-/// The total variation by which liars who know the partitions move an estimate unseen, near the
-/// uniform distribution: the coupling shift along the direction that the partitions separate least,
-/// as far as searches find it. Where every symbol is its own cell it is `gamma`, through randomized
-/// response if there is any. Infinite when the design does not identify the distribution.
-#[must_use]
-pub fn learning_floor(
-    gamma: Gamma,
-    symbols: usize,
-    cells: usize,
-    groups: usize,
-    epsilon: Option<Epsilon>,
-) -> f64 {
-    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
-        if ratio >= 1.0 {
-            return f64::INFINITY;
-        }
-        let free = (random * searched_gain(ratio)).min(LONGEST_FREE_SHIFT);
-        (random * searched_sign_gain(ratio)).max(free)
-    })
-}
-
-/// A bound on that shift whatever direction liars find, as far as [`gain_bound`] holds: half of what
-/// moves the min-L1 estimate.
-#[must_use]
-pub fn learning_bound(
-    gamma: Gamma,
-    symbols: usize,
-    cells: usize,
-    groups: usize,
-    epsilon: Option<Epsilon>,
-) -> f64 {
-    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
-        random * gain_bound(ratio)
-    })
-}
-
-/// The shift along a random sign vector, through `along` for another direction of a design whose
-/// unknowns are so many for each observation.
-fn shift(
-    gamma: Gamma,
-    symbols: usize,
-    cells: usize,
-    groups: usize,
-    epsilon: Option<Epsilon>,
-    along: impl Fn(f64, f64) -> f64,
-) -> f64 {
-    if symbols < 2 || gamma.get() == 0.0 {
-        return 0.0;
-    }
-    if cells >= symbols {
-        let private = epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells));
-        return gamma.get() * private;
-    }
-    let setting = HashedSetting {
-        symbols,
-        cells,
-        groups,
-        epsilon,
-    };
-    let random = coupling_shift(gamma.get(), symbols, cells, epsilon);
-    along(random, setting.aspect_ratio())
-}
-
-/// The plan with so many cells; `None` when no number of users is enough.
+/// The plan for `cells` cells; `None` if no number of users is sufficient.
 fn plan_with(
     request: &Request,
     cells: usize,
     epsilon: Option<Epsilon>,
     floor: f64,
 ) -> Option<Plan> {
+    // Completes a plan from its numbers of users and groups and its errors.
     let groups = groups_of(request.symbols, cells);
     let finish = |users: f64, groups: usize, statistical_error: f64, predicted_error: f64| {
         let bits = (cells as f64).log2();
         let guarantee = match request.task {
             Task::Learning => {
-                let spread = learning_spread(request.symbols, statistical_error);
-                let bound = learning_bound(request.gamma, request.symbols, cells, groups, epsilon);
+                let spread = error_deviation(request.symbols, statistical_error);
+                let bound =
+                    manipulation_bound(request.gamma, request.symbols, cells, groups, epsilon);
                 (statistical_error + normal_quantile(0.99) * spread + 2.0 * bound).min(1.0)
             }
             Task::Testing { .. } => predicted_error,
@@ -363,16 +300,18 @@ fn plan_with(
             prio3: Prio3::histogram(request.symbols, request.gamma),
         }
     };
+    // The table of the design must fit into memory.
     let fits = |groups: usize| {
-        cells >= request.symbols || (groups * request.symbols) as u64 <= LARGEST_TABLE
+        cells >= request.symbols || (groups * request.symbols) as u64 <= MAX_TABLE_ENTRIES
     };
     match request.task {
         Task::Learning if !fits(groups) => None,
         Task::Learning => {
+            // The error is monotone in the number of users.
             let error = |users: f64, shift: f64| {
-                learning_error(request.symbols, cells, groups, epsilon, users, shift)
+                expected_error(request.symbols, cells, groups, epsilon, users, shift)
             };
-            let users = least_users(groups as f64, |users| error(users, floor) <= request.target)?;
+            let users = min_users(groups as f64, |users| error(users, floor) <= request.target)?;
             Some(finish(
                 users,
                 groups,
@@ -381,8 +320,9 @@ fn plan_with(
             ))
         }
         Task::Testing { level, power } => {
+            // The test separates the hypotheses by these quantiles of its normal approximation.
             let quantiles = (normal_quantile(1.0 - level), normal_quantile(power));
-            // Without a hash design there is one partition; with one, as many as are best.
+            // Without a hash design there is one partition; otherwise optimize over powers of two.
             let choices: Vec<usize> = if cells >= request.symbols {
                 vec![1]
             } else {
@@ -403,7 +343,7 @@ fn plan_with(
                         quantiles,
                     };
                     let least = (8 * groups) as f64;
-                    let users = least_users(least, |users| setting.notices(request.target, users))?;
+                    let users = min_users(least, |users| setting.detects(request.target, users))?;
                     let clean = TestSetting {
                         gamma: 0.0,
                         ..setting
@@ -411,8 +351,8 @@ fn plan_with(
                     Some(finish(
                         users,
                         groups,
-                        clean.least_noticed(users),
-                        setting.least_noticed(users),
+                        clean.min_detectable_distance(users),
+                        setting.min_detectable_distance(users),
                     ))
                 })
                 .min_by_key(|plan| plan.users)
@@ -420,9 +360,10 @@ fn plan_with(
     }
 }
 
-/// The least number of users, at least `least`, from which something holds, to one part in a
-/// thousand; `None` when it does not at [`MOST_USERS`].
-fn least_users(least: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
+/// The minimum number of users, from `least` on, for which a monotone predicate holds, to a relative
+/// accuracy of 0.1 %; `None` if it is above [`MAX_USERS`].
+fn min_users(least: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
+    // Double until the predicate holds, then bisect.
     let mut high = least.max(2.0);
     if holds(high) {
         return Some(high.ceil());
@@ -431,7 +372,7 @@ fn least_users(least: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
     while !holds(high) {
         low = high;
         high *= 2.0;
-        if high > MOST_USERS {
+        if high > MAX_USERS {
             return None;
         }
     }
@@ -444,46 +385,6 @@ fn least_users(least: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
         }
     }
     Some(high.ceil())
-}
-
-/// The mean total variation of the min-L1 estimate near the uniform distribution, when a shift is
-/// planted. Central liars add to the noise in full; coupled ones move along a direction of their
-/// own.
-///
-/// Asymptotic in the number of symbols: within 12 % of simulations in random plans of 64 to 256
-/// symbols, and up to 45 % too large for a handful of symbols, where one design also differs from
-/// another.
-#[must_use]
-pub fn learning_error(
-    symbols: usize,
-    cells: usize,
-    groups: usize,
-    epsilon: Option<Epsilon>,
-    users: f64,
-    shift: f64,
-) -> f64 {
-    if symbols < 2 {
-        return 0.0;
-    }
-    if cells >= symbols {
-        let private = epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells));
-        let deviation = private * central_deviation(users, symbols);
-        return total_variation_error(symbols, 0.0, deviation) + shift;
-    }
-    let setting = HashedSetting {
-        symbols,
-        cells,
-        groups,
-        epsilon,
-    };
-    total_variation_error(symbols, shift, setting.min_l1_deviation(users))
-}
-
-/// The standard deviation of the total variation of an estimate whose masses have independent normal
-/// errors, from its mean.
-#[must_use]
-pub fn learning_spread(symbols: usize, mean: f64) -> f64 {
-    mean * (std::f64::consts::FRAC_PI_2 - 1.0).sqrt() / (symbols as f64).sqrt()
 }
 
 #[cfg(test)]
@@ -502,8 +403,10 @@ mod tests {
 
     fn feasible(request: &Request) -> Plan {
         match plan(request).unwrap() {
-            Verdict::Feasible(plan) => plan,
-            Verdict::Infeasible { floor } => panic!("{request:?}: floor {floor}"),
+            Feasibility::Feasible(plan) => plan,
+            Feasibility::Infeasible { manipulation_floor } => {
+                panic!("{request:?}: floor {manipulation_floor}")
+            }
         }
     }
 
@@ -532,14 +435,17 @@ mod tests {
                 target: 1e-6,
                 ..request()
             };
-            let Verdict::Infeasible { floor } = plan(&request).unwrap() else {
+            let Feasibility::Infeasible {
+                manipulation_floor: floor,
+            } = plan(&request).unwrap()
+            else {
                 panic!("{constraint:?}");
             };
             for (factor, is_feasible) in [(0.99, false), (1.01, true)] {
                 let target = floor * factor;
                 let verdict = plan(&Request { target, ..request }).unwrap();
                 assert_eq!(
-                    matches!(verdict, Verdict::Feasible(_)),
+                    matches!(verdict, Feasibility::Feasible(_)),
                     is_feasible,
                     "{constraint:?} {factor}: {verdict:?}"
                 );

@@ -1,29 +1,30 @@
-//! What the same clients would send with validity proofs.
+//! The cost of Prio3, for comparison.
 
 use serde::{Deserialize, Serialize};
 
 use crate::parameter::Gamma;
 
-/// A histogram report of Prio3 (draft-irtf-cfrg-vdaf) with two aggregators.
+/// The cost of a Prio3 histogram (draft-irtf-cfrg-vdaf) with two aggregators.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prio3 {
-    /// Bytes that a client uploads: computed from the specification, and equal to what the library
-    /// `prio` 0.18.1 produced for 128, 1024 and 4096 buckets.
+    /// Upload per client in bytes: computed from the specification, and equal to that of the library
+    /// `prio` 0.18.1 for 128, 1024 and 4096 buckets.
     pub report_bytes: u64,
-    /// Milliseconds that a client computes, interpolated between measurements of `prio` 0.18.1 for
-    /// 128, 1024 and 4096 buckets on one core of a server processor that was under load: good to a
-    /// factor of two.
+    /// Client computation in milliseconds, interpolated between measurements of `prio` 0.18.1 for
+    /// 128, 1024 and 4096 buckets on one core of a busy server processor: accurate to a factor of two.
     pub client_milliseconds: f64,
-    /// Milliseconds that each aggregator computes, from the same measurements.
+    /// Computation per aggregator in milliseconds, from the same measurements.
     pub aggregator_milliseconds: f64,
-    /// By how much liars move the aggregate: `gamma`.
+    /// The maximum shift of the aggregate by corrupted clients: `gamma`.
     pub manipulation: f64,
 }
 
 impl Prio3 {
-    /// The cost of a histogram with so many buckets and chunks of about the square root of it.
+    /// The cost of a histogram of `buckets` buckets, in chunks of about their square root.
     #[must_use]
     pub fn histogram(buckets: usize, gamma: Gamma) -> Self {
+        // The proof: two wire seeds per element of a chunk, and the coefficients of the gadget
+        // polynomial, of degree 2 (P - 1) for the next power of two P above the number of calls.
         let length = buckets.max(1) as u64;
         let chunk = length.isqrt().max(1);
         let calls = length.div_ceil(chunk);
@@ -45,7 +46,7 @@ impl Prio3 {
     }
 }
 
-/// A power law through neighboring points, continued beyond the last ones.
+/// Piecewise power-law interpolation, extrapolated beyond the last points.
 fn interpolate(x: f64, points: [(f64, f64); 3]) -> f64 {
     let [a, b, c] = points;
     let (from, to) = if x < b.0 { (a, b) } else { (b, c) };

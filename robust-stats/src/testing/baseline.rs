@@ -1,5 +1,5 @@
-//! Classical tests of identity. They are what a robust test is compared with: one percent of moved
-//! samples makes any of them reject a true hypothesis.
+//! Classical tests of identity, as baselines: moving one percent of the samples makes each of them
+//! reject a true hypothesis.
 
 use septet_core::seed::SeedTree;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::aggregate::checked_total;
 use crate::distribution::{MultinomialSampler, Pmf};
 use crate::error::RobustStatsError;
 
-/// A statistic of counts against a reference that grows as they fit less.
+/// A goodness-of-fit statistic of counts against a reference; larger is a worse fit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistic {
@@ -18,21 +18,21 @@ pub enum Statistic {
     LikelihoodRatio,
     /// Pairs of equal samples, `sum N_x (N_x - 1) / 2`; for the uniform reference.
     Collisions,
-    /// Samples beyond the first of their symbol; for the uniform reference and few samples.
+    /// Samples other than the first of their symbol; for the uniform reference and few samples.
     Coincidences,
     /// Total variation, without a shift.
     TotalVariation,
     /// `sum h(N_x - n q_x)`: quadratic up to `width` standard deviations of a count and linear
-    /// beyond (the statistic of Gupta and Price, "Sharp Constants in Uniformity Testing via the
-    /// Huber Statistic", COLT 2022). A moved sample changes it by a bounded amount.
+    /// beyond (Gupta and Price, "Sharp Constants in Uniformity Testing via the Huber Statistic",
+    /// COLT 2022). Moving a sample changes it by a bounded amount.
     Huber {
-        /// Where it becomes linear, in standard deviations `sqrt(n q_x)`, and at least one sample.
+        /// The transition to linear, in standard deviations `sqrt(n q_x)`, at least one sample.
         width: f64,
     },
 }
 
 impl Statistic {
-    /// Every statistic with its name.
+    /// All statistics with their names.
     #[must_use]
     pub fn all() -> [(&'static str, Self); 6] {
         [
@@ -45,8 +45,8 @@ impl Statistic {
         ]
     }
 
-    /// The value for counts against a reference of the same domain. Infinite when something was
-    /// seen that the reference excludes.
+    /// The value for counts against a reference of the same domain. Infinite if a symbol of
+    /// reference mass 0 occurs.
     #[must_use]
     pub fn value(self, counts: &[u64], reference: &Pmf) -> f64 {
         let n: f64 = counts.iter().map(|&count| count as f64).sum();
@@ -77,7 +77,7 @@ impl Statistic {
     }
 }
 
-/// Half the square up to `width`, then the tangent.
+/// The Huber function: half the square up to `width`, then linear.
 fn huber(difference: f64, width: f64) -> f64 {
     let size = difference.abs();
     if size <= width {
@@ -87,7 +87,7 @@ fn huber(difference: f64, width: f64) -> f64 {
     }
 }
 
-/// A classical test: the law of a statistic under the null hypothesis by simulation.
+/// A classical test with a simulated null distribution.
 #[derive(Clone, Debug)]
 pub struct ClassicalTest {
     statistic: Statistic,
@@ -102,7 +102,7 @@ impl ClassicalTest {
     ///
     /// # Errors
     ///
-    /// When there are no draws or more than [`MOST_DRAWS`](super::MOST_DRAWS).
+    /// When there are no draws or more than [`MAX_DRAWS`](super::MAX_DRAWS).
     pub fn new(
         statistic: Statistic,
         reference: &Pmf,
@@ -111,6 +111,7 @@ impl ClassicalTest {
         seed: &SeedTree,
     ) -> Result<Self, RobustStatsError> {
         super::check_draws("draws", draws)?;
+        // Simulate the null distribution once; it is reused for all data sets.
         let sampler = MultinomialSampler::new(reference);
         let mut rng = seed.child("null law").rng();
         let mut counts = vec![0; reference.domain()];
@@ -133,7 +134,7 @@ impl ClassicalTest {
     ///
     /// # Errors
     ///
-    /// When the domain or the number of samples is not that of the test, or the counts overflow.
+    /// When the domain or the number of samples differs from that of the test, or the counts overflow.
     pub fn p_value(&self, counts: &[u64]) -> Result<f64, RobustStatsError> {
         if counts.len() != self.reference.domain() {
             return Err(RobustStatsError::mismatch(
@@ -147,7 +148,7 @@ impl ClassicalTest {
             return Err(RobustStatsError::mismatch("samples", samples, self.samples));
         }
         let value = self.statistic.value(counts, &self.reference);
-        // Equal values may differ by the rounding of their sums.
+        // Equal values may differ by rounding.
         let slack = 1e-9 * value.abs();
         let below = self.null.partition_point(|&null| null < value - slack);
         Ok((1 + self.null.len() - below) as f64 / (1 + self.null.len()) as f64)

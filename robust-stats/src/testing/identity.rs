@@ -1,4 +1,4 @@
-//! The robust identity test: does the data follow the reference, even if some of it is a lie?
+//! The robust identity test: whether data follow a reference, even if some samples are manipulated.
 
 use rand::Rng;
 use septet_core::seed::SeedTree;
@@ -11,32 +11,33 @@ use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
 
 use super::reference::ExactPmf;
-use super::total_variation::{Distance, LeastPath};
+use super::total_variation::{Distance, MinimumPath};
 
 /// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestReport {
-    /// The statistic of the data as they are: a total variation, from 0 to 1.
+    /// The statistic of the observed data: a total variation in `[0, 1]`.
     pub statistic: f64,
-    /// The least value of the statistic among all data that differ from these by at most the
-    /// assumed number of lies.
-    pub least_statistic: f64,
-    /// The chance of such a statistic under the null hypothesis when nobody lies.
+    /// The minimum of the statistic over all data that differ from the observed data by at most the
+    /// assumed number of manipulated samples.
+    pub min_statistic: f64,
+    /// The p-value of the statistic, valid without manipulation.
     pub p_value: f64,
-    /// The same for the least statistic: valid whatever the assumed fraction of liars does.
+    /// The p-value of the minimum statistic, valid under any manipulation by the assumed fraction of
+    /// clients.
     pub robust_p_value: f64,
-    /// The largest fraction of liars with which the finding stands at the level of the test: below
-    /// it the null hypothesis is rejected whatever they did. `None` when it is not rejected even if
-    /// nobody lies; 1 when no number of lies explains the data.
+    /// The maximum fraction of corrupted clients for which the test rejects at its level, whatever
+    /// they do. `None` if it does not reject even without manipulation; 1 if no number of manipulated
+    /// samples explains the data.
     pub gamma_star: Option<f64>,
 }
 
-/// A test of one reference for a fixed number of samples (in each group, if there are several): its
-/// null law is simulated once and serves many data sets.
+/// A test of one reference for a fixed number of samples (per group, if there are several). Its null
+/// distribution is simulated once and reused for any number of data sets.
 ///
-/// The statistic is the total variation between frequencies and reference, averaged over groups by
-/// their sizes. A `p` value is `(1 + b) / (1 + B)` with `b` of `B` simulated data sets at least as
-/// far away, so that it is valid for every `B`.
+/// The statistic is the total variation between frequencies and reference, averaged over groups
+/// weighted by their sizes. A p-value is `(1 + b) / (1 + B)` if `b` of `B` simulated data sets are at
+/// least as far away, which is valid for every `B`.
 ///
 /// ```
 /// use septet_core::seed::SeedTree;
@@ -53,7 +54,7 @@ pub struct TestReport {
 /// ```
 #[derive(Clone, Debug)]
 pub struct IdentityTest {
-    /// One reference for each group, all of the same total.
+    /// The references by group, all with the same total.
     references: Vec<ExactPmf>,
     sizes: Vec<u64>,
     cells: usize,
@@ -62,12 +63,12 @@ pub struct IdentityTest {
 }
 
 impl IdentityTest {
-    /// The test of `samples` samples against `reference`, with `draws` simulated data sets: O(draws
-    /// times the smaller of symbols and samples).
+    /// A test of `samples` samples against `reference`, with `draws` simulated data sets. O(draws times
+    /// the minimum of symbols and samples).
     ///
     /// # Errors
     ///
-    /// When there are no draws or more than [`MOST_DRAWS`](super::MOST_DRAWS), or too many samples.
+    /// When there are no draws or more than [`MAX_DRAWS`](super::MAX_DRAWS), or too many samples.
     pub fn new(
         reference: &Pmf,
         samples: u64,
@@ -77,11 +78,11 @@ impl IdentityTest {
         Self::exact(ExactPmf::rounded(reference), samples, draws, seed)
     }
 
-    /// The same for a reference with integer weights, such as the uniform one: ties are exact.
+    /// The same for a reference with integer weights, such as the uniform one, with exact ties.
     ///
     /// # Errors
     ///
-    /// When there are no draws or more than [`MOST_DRAWS`](super::MOST_DRAWS), or too many samples.
+    /// When there are no draws or more than [`MAX_DRAWS`](super::MAX_DRAWS), or too many samples.
     pub fn exact(
         reference: ExactPmf,
         samples: u64,
@@ -91,14 +92,14 @@ impl IdentityTest {
         Self::grouped(vec![reference], vec![samples], draws, seed)
     }
 
-    /// The test of the reports of a hash design, with or without privacy: every group's frequencies
-    /// against the law of its messages under `reference`. The total variation in the space of
-    /// messages is what the design keeps of it. `sizes` are the numbers of reports by group; a liar
-    /// can change its report but not its group, and all liars may sit in one group.
+    /// A test of the reports of a hash design, with or without privacy: every group's frequencies
+    /// against its message distribution under `reference`. The statistic is the total variation in
+    /// message space, attenuated by the design. `sizes` are the numbers of reports by group. A corrupted
+    /// client can change its report but not its group, and all corrupted clients may be in one group.
     ///
     /// # Errors
     ///
-    /// When the domains differ, there is not one size for each group, or there are no draws.
+    /// When the domains differ, the number of sizes is not that of groups, or there are no draws.
     pub fn distributed(
         design: &HashDesign,
         reference: &Pmf,
@@ -108,7 +109,7 @@ impl IdentityTest {
     ) -> Result<Self, RobustStatsError> {
         let laws: Result<Vec<ExactPmf>, RobustStatsError> = (0..design.groups())
             .map(|group| {
-                let law = design.message_law(group, reference.masses())?;
+                let law = design.message_distribution(group, reference.masses())?;
                 Ok(ExactPmf::rounded(&Pmf::from_weights(&law)?))
             })
             .collect();
@@ -130,6 +131,7 @@ impl IdentityTest {
             ));
         }
         checked_total(&sizes)?;
+        // All groups have the same number of cells and the same total weight.
         let cells = references[0].weights().len();
         let mut test = Self {
             references,
@@ -137,6 +139,7 @@ impl IdentityTest {
             cells,
             null: Vec::new(),
         };
+        // Simulate the distance of honest data from the references, summed over groups.
         let mut rng = seed.child("null law").rng();
         let samplers: Vec<Sampler> = test
             .references
@@ -166,8 +169,8 @@ impl IdentityTest {
         Ok(test)
     }
 
-    /// Tests the counts of a single group: one count for each symbol. `level` is the one at which
-    /// [`TestReport::gamma_star`] rejects.
+    /// Tests the counts of a single group, by symbol. `level` is the significance level of
+    /// [`TestReport::gamma_star`].
     ///
     /// # Errors
     ///
@@ -217,24 +220,27 @@ impl IdentityTest {
                 self.cells * self.references.len(),
             ));
         }
+        // The null distribution is for fixed group sizes.
         for (group, &size) in counts.chunks_exact(self.cells).zip(&self.sizes) {
             let sum = checked_total(group)?;
             if sum != size {
                 return Err(RobustStatsError::mismatch("samples of a group", sum, size));
             }
         }
+        // The minimum distance under manipulation follows from the greedy path. All references have the
+        // same total, so distances of groups add up in common units.
         let total = self.references[0].total();
         let groups = counts
             .chunks_exact(self.cells)
             .zip(&self.references)
             .map(|(counts, reference)| (counts, reference.weights()));
-        let path = LeastPath::new(groups, total);
+        let path = MinimumPath::new(groups, total);
         let samples: u64 = self.sizes.iter().sum();
         let least = path.after(gamma.budget(samples));
         let unit = 2.0 * samples.max(1) as f64 * total as f64;
         Ok(TestReport {
             statistic: path.start() as f64 / unit,
-            least_statistic: least as f64 / unit,
+            min_statistic: least as f64 / unit,
             p_value: self.p_value(path.start()),
             robust_p_value: self.p_value(least),
             gamma_star: self
@@ -250,12 +256,11 @@ impl IdentityTest {
         (1 + self.null.len() - below) as f64 / (1 + self.null.len()) as f64
     }
 
-    /// The least distance that is rejected at the level: one above so many of the simulated ones
-    /// that the `p` value is small enough. `None` when there are too few draws for the level.
+    /// The minimum distance that is rejected at the level. `None` if there are too few draws for it.
     fn critical(&self, level: f64) -> Option<Distance> {
-        // 1 + b <= level (1 + B), with a hair's breadth for rounding.
-        let most = (level * (1 + self.null.len()) as f64 * (1.0 + 1e-12)) as usize;
-        let tail = most.checked_sub(1)?;
+        // Rejection requires 1 + b <= level (1 + B), with a tolerance for rounding.
+        let max = (level * (1 + self.null.len()) as f64 * (1.0 + 1e-12)) as usize;
+        let tail = max.checked_sub(1)?;
         if tail >= self.null.len() {
             return Some(0);
         }
@@ -263,7 +268,7 @@ impl IdentityTest {
     }
 }
 
-/// Draws the counts of a fixed number of samples in the cheaper of two ways.
+/// Samples the counts of a fixed number of samples by the cheaper of two methods.
 enum Sampler {
     BySymbol(MultinomialSampler, u64),
     BySample(AliasSampler, u64),
@@ -271,7 +276,7 @@ enum Sampler {
 
 impl Sampler {
     fn new(pmf: &Pmf, samples: u64) -> Self {
-        // A binomial costs about as much as a few samples.
+        // A binomial draw costs about as much as four samples.
         if samples < 4 * pmf.domain() as u64 {
             Self::BySample(AliasSampler::new(pmf), samples)
         } else {
@@ -306,7 +311,7 @@ mod tests {
         for counts in [[8, 8, 8, 8, 8], [10, 6, 8, 9, 7], [40, 0, 0, 0, 0]] {
             let report = test.run(&counts, Gamma::default(), 0.05).unwrap();
             assert_eq!(report.p_value, report.robust_p_value);
-            assert_eq!(report.statistic, report.least_statistic);
+            assert_eq!(report.statistic, report.min_statistic);
         }
     }
 

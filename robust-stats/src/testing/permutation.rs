@@ -1,9 +1,9 @@
-//! Two samples, and two variables: permutation tests shifted by what liars can do.
+//! Two-sample and independence tests: permutation tests shifted by their sensitivity.
 //!
-//! A lie changes the statistic of the data, and that of every permutation of the data, by at most
-//! the sensitivity. A test that rejects only when the statistic exceeds the permutation quantile by
-//! twice the number of lies times the sensitivity keeps its level whatever the liars do (the recipe
-//! of Schrab and Kim, "Robust Kernel Hypothesis Testing under Data Corruption", 2024).
+//! A manipulated sample changes the statistic of the data, and that of every permutation of the data, by
+//! at most the sensitivity. A test that rejects only if the statistic exceeds the permutation quantile by
+//! twice the number of manipulated samples times the sensitivity keeps its level under any manipulation
+//! (Schrab and Kim, "Robust Kernel Hypothesis Testing under Data Corruption", 2024).
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -13,15 +13,15 @@ use crate::error::RobustStatsError;
 use crate::parameter::Gamma;
 use crate::simulate::draw_without_replacement;
 
-/// The most samples that a permutation test takes: beyond it the probabilities of a permuted count,
-/// computed in floating point, are no longer exact, and a draw takes too long.
-pub const MOST_PERMUTED: u64 = 1_000_000_000_000;
+/// Maximum number of samples of a permutation test: above it, the floating-point probabilities of
+/// permuted counts are inaccurate, and a draw takes too long.
+pub const MAX_PERMUTED_SAMPLES: u64 = 1_000_000_000_000;
 
 fn check_permuted(samples: u64) -> Result<(), RobustStatsError> {
-    if samples <= MOST_PERMUTED {
+    if samples <= MAX_PERMUTED_SAMPLES {
         return Ok(());
     }
-    let expected = format!("at most {MOST_PERMUTED} for a permutation test");
+    let expected = format!("at most {MAX_PERMUTED_SAMPLES} for a permutation test");
     Err(RobustStatsError::parameter("samples", expected, samples))
 }
 
@@ -30,22 +30,22 @@ fn check_permuted(samples: u64) -> Result<(), RobustStatsError> {
 pub struct ShiftReport {
     /// The statistic: a total variation.
     pub statistic: f64,
-    /// What is taken off it: twice the number of lies times the sensitivity.
+    /// The shift: twice the number of manipulated samples times the sensitivity.
     pub shift: f64,
-    /// The `p` value when nobody lies.
+    /// The p-value, valid without manipulation.
     pub p_value: f64,
-    /// The `p` value that is valid whatever the assumed fraction of liars does.
+    /// The p-value, valid under any manipulation by the assumed fraction of clients.
     pub robust_p_value: f64,
 }
 
 /// Whether two samples come from one distribution. The statistic is the total variation between
-/// their frequencies; one lie changes it by at most `1 / min(n_1, n_2)`. `gamma` is the fraction of
+/// their frequencies; one manipulated sample changes it by at most `1 / min(n_1, n_2)`. `gamma` is the fraction of
 /// lies among the samples of both together. O(symbols) for each of `permutations`.
 ///
 /// # Errors
 ///
-/// When the domains differ, a sample is empty, there are more than [`MOST_PERMUTED`] samples, or no
-/// permutations or more than [`MOST_DRAWS`](super::MOST_DRAWS).
+/// When the domains differ, a sample is empty, there are more than [`MAX_PERMUTED_SAMPLES`] samples, or no
+/// permutations or more than [`MAX_DRAWS`](super::MAX_DRAWS).
 pub fn two_sample<R: Rng + ?Sized>(
     first: &[u64],
     second: &[u64],
@@ -70,7 +70,9 @@ pub fn two_sample<R: Rng + ?Sized>(
             0,
         ));
     }
+    // Under the null hypothesis both samples are draws from the pooled counts.
     let pooled: Vec<u64> = first.iter().zip(second).map(|(a, b)| a + b).collect();
+    // The second sample is what the first leaves of the pooled counts.
     let distance = |counts: &[u64]| -> f64 {
         counts
             .iter()
@@ -81,11 +83,11 @@ pub fn two_sample<R: Rng + ?Sized>(
             .sum::<f64>()
             / 2.0
     };
-    let lies = gamma.budget(sizes[0] + sizes[1]) as f64;
+    let manipulated = gamma.budget(sizes[0] + sizes[1]) as f64;
     let mut counts = vec![0; pooled.len()];
     shifted(
         distance(first),
-        2.0 * lies / smaller as f64,
+        2.0 * manipulated / smaller as f64,
         permutations,
         || {
             draw_without_replacement(&pooled, sizes[0], rng, &mut counts);
@@ -96,13 +98,13 @@ pub fn two_sample<R: Rng + ?Sized>(
 
 /// Whether two variables are independent: `table` counts their pairs, row after row, with `columns`
 /// columns. The statistic is the total variation between the frequencies of pairs and the product
-/// of the marginal frequencies; one lie changes the pairs by `1 / n` and each marginal by `1 / n`,
+/// of the marginal frequencies; one manipulated sample changes the pairs by `1 / n` and each marginal by `1 / n`,
 /// so it changes by at most `3 / n`.
 ///
 /// # Errors
 ///
-/// When the table is not rectangular or empty, there are more than [`MOST_PERMUTED`] samples, or no
-/// permutations or more than [`MOST_DRAWS`](super::MOST_DRAWS).
+/// When the table is not rectangular or empty, there are more than [`MAX_PERMUTED_SAMPLES`] samples, or no
+/// permutations or more than [`MAX_DRAWS`](super::MAX_DRAWS).
 pub fn independence<R: Rng + ?Sized>(
     table: &[u64],
     columns: usize,
@@ -122,6 +124,7 @@ pub fn independence<R: Rng + ?Sized>(
     if samples == 0 {
         return Err(RobustStatsError::parameter("samples", "at least 1", 0));
     }
+    // Permutations keep both margins.
     let rows: Vec<u64> = table
         .chunks_exact(columns)
         .map(|row| row.iter().sum())
@@ -147,21 +150,28 @@ pub fn independence<R: Rng + ?Sized>(
             .sum::<f64>()
             / 2.0
     };
-    let lies = gamma.budget(samples) as f64;
+    let manipulated = gamma.budget(samples) as f64;
     let mut permuted = vec![0; table.len()];
-    shifted(distance(table), 2.0 * lies * 3.0 / n, permutations, || {
-        let mut left = of_columns.clone();
-        for (row, &of_row) in permuted.chunks_exact_mut(columns).zip(&rows) {
-            draw_without_replacement(&left, of_row, rng, row);
-            for (left, count) in left.iter_mut().zip(&*row) {
-                *left -= count;
+    shifted(
+        distance(table),
+        2.0 * manipulated * 3.0 / n,
+        permutations,
+        || {
+            // A random table with these margins: each row draws without replacement from what the rows before
+            // left of the columns.
+            let mut left = of_columns.clone();
+            for (row, &of_row) in permuted.chunks_exact_mut(columns).zip(&rows) {
+                draw_without_replacement(&left, of_row, rng, row);
+                for (left, count) in left.iter_mut().zip(&*row) {
+                    *left -= count;
+                }
             }
-        }
-        distance(&permuted)
-    })
+            distance(&permuted)
+        },
+    )
 }
 
-/// Compares the statistic, less the shift, with permuted ones.
+/// Compares the statistic, minus the shift, with permuted ones.
 fn shifted(
     statistic: f64,
     shift: f64,
@@ -169,8 +179,9 @@ fn shifted(
     mut permute: impl FnMut() -> f64,
 ) -> Result<ShiftReport, RobustStatsError> {
     super::check_draws("permutations", permutations)?;
-    // Equal statistics may differ by the rounding of their sums.
+    // Equal statistics may differ by rounding.
     let slack = 1e-12;
+    // The observed statistic counts as one permutation, which makes the p-values exact.
     let (mut plain, mut robust) = (1, 1);
     for _ in 0..permutations {
         let permuted = permute();

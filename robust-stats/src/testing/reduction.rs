@@ -1,4 +1,4 @@
-//! From any reference to the uniform one, sample by sample (Goldreich, "The uniform distribution is
+//! The reduction of identity testing to uniformity testing (Goldreich, "The uniform distribution is
 //! complete with respect to testing identity to a fixed distribution", 2016).
 
 use rand::Rng;
@@ -7,21 +7,20 @@ use crate::aggregate::checked_total;
 use crate::distribution::Pmf;
 use crate::error::RobustStatsError;
 
-/// The most samples that [`UniformReduction::map_counts`] takes.
-pub const MOST_MAPPED: u64 = 10_000_000_000;
+/// Maximum number of samples of [`UniformReduction::map_counts`].
+pub const MAX_MAPPED_SAMPLES: u64 = 10_000_000_000;
 
 /// A random map of samples that turns the reference into the uniform distribution over `cells` cells
-/// and keeps a constant part of every distance. A corrupted sample becomes one corrupted sample.
+/// and preserves every distance up to a constant factor. A corrupted sample maps to one corrupted sample.
 ///
-/// A sample is replaced by a uniform one with chance 1/2, so that every symbol has at least half the
-/// mass of a uniform one; then symbol `x`, with mass `q_x`, owns `floor(cells q_x)` cells and goes to
-/// a random one of them, except for the part of its mass that fills no whole cell, which goes to the
-/// cells that are left over.
+/// With probability 1/2 a sample is replaced by a uniform one, so that every symbol has at least half
+/// the mass of a uniform one. Then symbol `x`, with mass `q_x`, owns `floor(cells q_x)` cells and maps
+/// to a random one of them, except for the remainder of its mass, which maps to the leftover cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UniformReduction {
     /// The first cell of each symbol; the last entry is the first left-over cell.
     first: Vec<usize>,
-    /// The chance that a sample of the symbol goes to its own cells.
+    /// The probability that a sample of the symbol goes to its own cells.
     kept: Vec<f64>,
     cells: usize,
 }
@@ -31,7 +30,7 @@ impl UniformReduction {
     ///
     /// # Errors
     ///
-    /// When `cells_per_symbol` is below 2: some symbol might own no cell.
+    /// When `cells_per_symbol` is below 2, where a symbol may own no cell, or there are too many cells.
     pub fn new(reference: &Pmf, cells_per_symbol: usize) -> Result<Self, RobustStatsError> {
         if cells_per_symbol < 2 {
             return Err(RobustStatsError::parameter(
@@ -51,12 +50,13 @@ impl UniformReduction {
                     cells_per_symbol,
                 )
             })?;
+        // Assign consecutive cells to the symbols, in proportion to the mixed masses, rounded down.
         let mut first = vec![0];
         let mut kept = Vec::with_capacity(symbols);
         let mut next = 0;
         for mass in reference.masses() {
             let wanted = cells as f64 * f64::midpoint(*mass, 1.0 / symbols as f64);
-            // Rounding must not push the sum of the parts above the whole.
+            // Rounding must not exceed the total number of cells.
             let own = ((wanted * (1.0 + 1e-12)) as usize).min(cells - next);
             kept.push((own as f64 / wanted).min(1.0));
             next += own;
@@ -65,7 +65,7 @@ impl UniformReduction {
         Ok(Self { first, kept, cells })
     }
 
-    /// How many cells there are.
+    /// Number of cells.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.cells
@@ -83,6 +83,7 @@ impl UniformReduction {
         } else {
             rng.random_range(0..symbols)
         };
+        // Keep the sample in its own cells with the probability that fills them exactly.
         let (begin, end) = (self.first[symbol], self.first[symbol + 1]);
         let left_over = self.first[symbols];
         if rng.random::<f64>() < self.kept[symbol] || left_over == self.cells {
@@ -96,7 +97,8 @@ impl UniformReduction {
     ///
     /// # Errors
     ///
-    /// When there is not one count for each symbol, or there are more than [`MOST_MAPPED`] samples.
+    /// When the number of counts is not that of symbols, or there are more than
+    /// [`MAX_MAPPED_SAMPLES`] samples.
     pub fn map_counts<R: Rng + ?Sized>(
         &self,
         counts: &[u64],
@@ -110,10 +112,10 @@ impl UniformReduction {
             ));
         }
         let samples = checked_total(counts)?;
-        if samples > MOST_MAPPED {
+        if samples > MAX_MAPPED_SAMPLES {
             return Err(RobustStatsError::parameter(
                 "samples",
-                format!("at most {MOST_MAPPED} to map one by one"),
+                format!("at most {MAX_MAPPED_SAMPLES}"),
                 samples,
             ));
         }
@@ -126,12 +128,12 @@ impl UniformReduction {
         Ok(mapped)
     }
 
-    /// The law of the cells when samples follow `masses`.
+    /// The distribution of the cells for samples from `pmf`.
     ///
     /// # Errors
     ///
     /// When the domains differ.
-    pub fn law(&self, pmf: &Pmf) -> Result<Pmf, RobustStatsError> {
+    pub fn cell_distribution(&self, pmf: &Pmf) -> Result<Pmf, RobustStatsError> {
         let symbols = self.kept.len();
         if pmf.domain() != symbols {
             return Err(RobustStatsError::mismatch("domain", pmf.domain(), symbols));
@@ -175,7 +177,7 @@ mod tests {
         ] {
             let reduction = UniformReduction::new(&reference, 4).unwrap();
             let uniform = Pmf::uniform(reduction.cells()).unwrap();
-            let law = reduction.law(&reference).unwrap();
+            let law = reduction.cell_distribution(&reference).unwrap();
             assert!(law.total_variation(&uniform).unwrap() < 1e-9);
             // The cells of a symbol hold at least floor(2 + ..) / (2 + ..) of it, 2/3 or more, and
             // mixing keeps one half.
@@ -187,7 +189,7 @@ mod tests {
             .unwrap();
             let before = other.total_variation(&reference).unwrap();
             let after = reduction
-                .law(&other)
+                .cell_distribution(&other)
                 .unwrap()
                 .total_variation(&uniform)
                 .unwrap();
@@ -199,7 +201,7 @@ mod tests {
     fn too_many_samples_are_refused() {
         let reduction = UniformReduction::new(&Pmf::uniform(2).unwrap(), 2).unwrap();
         let mut rng = SeedTree::new(3).rng();
-        for counts in [[MOST_MAPPED, 1], [u64::MAX, u64::MAX]] {
+        for counts in [[MAX_MAPPED_SAMPLES, 1], [u64::MAX, u64::MAX]] {
             assert!(reduction.map_counts(&counts, &mut rng).is_err());
         }
     }
@@ -212,7 +214,9 @@ mod tests {
         let mut rng = SeedTree::new(3).rng();
         let mapped = reduction.map_counts(&counts, &mut rng).unwrap();
         assert_eq!(mapped.iter().sum::<u64>(), 100_000);
-        let law = reduction.law(&Pmf::from_counts(&counts).unwrap()).unwrap();
+        let law = reduction
+            .cell_distribution(&Pmf::from_counts(&counts).unwrap())
+            .unwrap();
         for (count, mass) in mapped.iter().zip(law.masses()) {
             // Six standard deviations: a false alarm below 1e-7 over all cells.
             let deviation = (1e5 * mass * (1.0 - mass)).sqrt().max(1.0);

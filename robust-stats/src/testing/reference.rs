@@ -3,11 +3,11 @@
 use crate::distribution::Pmf;
 use crate::error::RobustStatsError;
 
-/// The total that real masses are rounded to: they keep 52 bits.
+/// The total weight of rounded masses, which keep 52 bits.
 const ROUNDED_TOTAL: u64 = 1 << 52;
 
-/// A distribution with integer weights, so that the distance of counts from it is an integer and
-/// ties are ties.
+/// A distribution with integer weights, so that distances of counts from it are integers and ties are
+/// exact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExactPmf {
     weights: Vec<u64>,
@@ -44,11 +44,11 @@ impl ExactPmf {
         Self::from_weights(vec![1; symbols])
     }
 
-    /// The distribution with masses rounded to multiples of `2^-52`; what rounding leaves over goes
-    /// to the symbols that lost most.
+    /// The distribution with masses rounded to multiples of `2^-52`, by the largest remainder method.
     #[must_use]
     pub fn rounded(pmf: &Pmf) -> Self {
         let scale = ROUNDED_TOTAL as f64;
+        // Round down, then distribute the deficit by descending remainder.
         let mut weights: Vec<u64> = pmf
             .masses()
             .iter()
@@ -58,8 +58,8 @@ impl ExactPmf {
         let lost = |x: usize| (pmf.masses()[x] * scale).fract();
         order.sort_by(|&a, &b| lost(b).total_cmp(&lost(a)).then(a.cmp(&b)));
         let sum: u64 = weights.iter().sum();
-        // Masses sum to 1 but for a rounding of 1e-16 each: more may be missing than there are
-        // symbols, or too much be there.
+        // Each mass may be off by 1e-16, so the deficit may exceed the number of symbols, or there may
+        // be an excess.
         if let Some(missing) = ROUNDED_TOTAL.checked_sub(sum) {
             let (each, rest) = (
                 missing / weights.len() as u64,

@@ -1,6 +1,6 @@
-//! The total variation statistic, and the least value that moving samples can give it.
+//! The total variation statistic, and its minimum under a bounded number of moved samples.
 
-/// A distance in units of `1 / (2 n total)`: an integer, so that nothing is lost.
+/// A distance in units of `1 / (2 n total)`, exact as an integer.
 pub(super) type Distance = u128;
 
 /// `sum_x |N_x total - n weight_x|`: the total variation between counts and a reference, in integer
@@ -20,22 +20,22 @@ pub(super) fn distance(counts: &[u64], weights: &[u64], total: u64) -> Distance 
         .sum()
 }
 
-/// The least distance after each number of moves of one sample, in compressed form.
+/// The minimum distance as a function of the number of moved samples, run-length encoded.
 ///
-/// The distance is a sum of convex functions of the counts, so the best way to move `m` samples is to
-/// move them one after another, each from the symbol whose loss lowers the distance most to the one
-/// whose gain does; an exchange argument shows it. What each move gains never grows, and most gain
-/// the same, so the path is short: O(k log k) time and O(k) memory however many moves there are.
+/// The distance is a sum of convex functions of the counts, so greedy moves are optimal (by an exchange
+/// argument): each from the symbol whose loss decreases the distance most to the one whose gain does.
+/// The gains of moves are non-increasing and mostly equal, so the path is short: O(k log k) time and
+/// O(k) memory for any number of moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LeastPath {
+pub(super) struct MinimumPath {
     start: Distance,
-    /// What a move gains, and how many moves gain it; from the largest gain.
+    /// Runs of `(gain, number of moves)` in descending order of gain.
     steps: Vec<(Distance, u64)>,
 }
 
-impl LeastPath {
-    /// The path of counts in groups of their own: a sample moves within its group. Each group gives
-    /// its counts and its reference weights; all references have the same total.
+impl MinimumPath {
+    /// The path for grouped counts, where samples move within their group. Each group has counts and
+    /// reference weights; all references have the same total.
     pub(super) fn new<'a>(
         groups: impl IntoIterator<Item = (&'a [u64], &'a [u64])>,
         total: u64,
@@ -50,12 +50,12 @@ impl LeastPath {
         Self { start, steps }
     }
 
-    /// The distance of the counts as they are.
+    /// The distance without moves.
     pub(super) fn start(&self) -> Distance {
         self.start
     }
 
-    /// The least distance after at most so many moves.
+    /// The minimum distance after at most `moves` moves.
     pub(super) fn after(&self, moves: u64) -> Distance {
         let mut left = moves;
         let mut distance = self.start;
@@ -70,12 +70,13 @@ impl LeastPath {
         distance
     }
 
-    /// The most moves after which the distance is still at least `least`; `None` when it is below
-    /// from the beginning. When no number of moves gets there it is `u64::MAX`.
-    pub(super) fn moves_above(&self, least: Distance) -> Option<u64> {
-        let mut room = self.start.checked_sub(least)?;
+    /// The maximum number of moves after which the distance is still at least `bound`; `None` if it is
+    /// below without moves, `u64::MAX` if no number of moves gets below.
+    pub(super) fn moves_above(&self, bound: Distance) -> Option<u64> {
+        let mut room = self.start.checked_sub(bound)?;
         let mut moves = 0;
         for &(gain, number) in &self.steps {
+            // Whole moves of this run that keep the distance at or above the bound.
             let made = u64::try_from(room / gain).unwrap_or(u64::MAX).min(number);
             moves += made;
             room -= gain * u128::from(made);
@@ -87,12 +88,12 @@ impl LeastPath {
     }
 }
 
-/// What the moves within one group gain, as runs.
+/// Appends the gains of the moves within one group.
 fn steps_of_group(counts: &[u64], weights: &[u64], total: u64, steps: &mut Vec<(Distance, u64)>) {
     let samples: u64 = counts.iter().sum();
     let total = u128::from(total);
-    // Losing a sample gains the whole `total` while the excess is at least that, then possibly less
-    // or nothing; and so for symbols that lack samples.
+    // Removing a sample gains the full `total` while the excess is at least that, then once a
+    // partial gain; likewise for adding samples to symbols with a deficit.
     let (mut sources, mut sinks) = (Gains::default(), Gains::default());
     for (&count, &weight) in counts.iter().zip(weights) {
         let have = u128::from(count) * total;
@@ -105,6 +106,7 @@ fn steps_of_group(counts: &[u64], weights: &[u64], total: u64, steps: &mut Vec<(
     }
     sources.finish();
     sinks.finish();
+    // Moves with full gain on both sides are one run.
     let full = sources.full.min(sinks.full);
     if full > 0 {
         steps.push((2 * total, full));
@@ -119,24 +121,25 @@ fn steps_of_group(counts: &[u64], weights: &[u64], total: u64, steps: &mut Vec<(
         if gain <= 0 {
             break;
         }
-        // Where one side still gains in full and the other's runs are over, each step is its own.
+        // Once either side has only partial gains left, every move is its own run.
         steps.push((gain.unsigned_abs(), 1));
         done += 1;
     }
 }
 
-/// What the symbols on one side gain with each sample, from the most.
+/// The gains of removing (or adding) samples, in descending order.
 #[derive(Default)]
 struct Gains {
-    /// How many samples gain the whole unit.
+    /// Number of samples with the full gain.
     full: u64,
-    /// What the last sample of each symbol gains: between minus and plus one unit.
+    /// The partial gain of the last sample of each symbol, between minus and plus one unit.
     partial: Vec<i128>,
 }
 
 impl Gains {
     fn add(&mut self, excess: u128, unit: u128) {
         self.full += u64::try_from(excess / unit).expect("no more than there are samples");
+        // Moving the last, partial sample overshoots: the distance changes by unit - 2 * rest.
         let rest = excess % unit;
         if rest > 0 {
             self.partial.push(2 * rest as i128 - unit as i128);
@@ -148,7 +151,7 @@ impl Gains {
             .sort_unstable_by_key(|&gain| std::cmp::Reverse(gain));
     }
 
-    /// What the sample after `done` ones gains.
+    /// The gain of the next sample after `done` samples.
     fn gain(&self, done: u64, unit: u128) -> Option<i128> {
         match done.checked_sub(self.full) {
             None => Some(unit as i128),
@@ -203,7 +206,8 @@ mod tests {
                         .map(|counts| distance(counts, &weights, total))
                         .collect();
                     for counts in &everything {
-                        let path = LeastPath::new([(counts.as_slice(), weights.as_slice())], total);
+                        let path =
+                            MinimumPath::new([(counts.as_slice(), weights.as_slice())], total);
                         for budget in 0..=3 {
                             let least = everything
                                 .iter()
@@ -234,7 +238,7 @@ mod tests {
         let second = all_counts(3, 3);
         for a in &first {
             for b in &second {
-                let path = LeastPath::new(
+                let path = MinimumPath::new(
                     [(a.as_slice(), weights.as_slice()), (b.as_slice(), &weights)],
                     total,
                 );
@@ -256,7 +260,7 @@ mod tests {
     fn the_number_of_moves_inverts_the_path() {
         let weights = [5, 1, 0, 7, 2];
         for counts in all_counts(5, 6) {
-            let path = LeastPath::new([(counts.as_slice(), weights.as_slice())], 15);
+            let path = MinimumPath::new([(counts.as_slice(), weights.as_slice())], 15);
             for least in 0..path.start() + 2 {
                 match path.moves_above(least) {
                     None => assert!(path.start() < least),

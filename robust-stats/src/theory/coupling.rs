@@ -1,21 +1,22 @@
-//! Messages that are cells of a random balanced partition: what maximal coupling hides.
+//! Undetectable shifts by maximal coupling, for messages that are cells of a random balanced
+//! partition.
 //!
-//! Every client sends the cell of its symbol, of `L` cells, perhaps through randomized response. A
-//! distribution that differs from the uniform one by `alpha` along a random zero-sum sign vector
-//! moves the law of one message by only `alpha sqrt(2 (L - 1) / (pi k))`. An adversary who rewrites
-//! that fraction of the messages makes the one distribution look like the other exactly, to any
-//! estimator whatever.
+//! Every client sends one of `L` cells, that of its symbol, possibly through randomized response. If
+//! a distribution differs from the uniform one by `alpha` along a random zero-sum sign vector, the
+//! distribution of a message changes by only `alpha sqrt(2 (L - 1) / (pi k))`. An adversary that
+//! rewrites this fraction of the messages makes the two distributions indistinguishable to every
+//! estimator.
 
 use crate::parameter::Epsilon;
 
-/// The mean of `|2 H - draws|`, where `H` counts the marked ones among `draws` drawn without
-/// replacement out of `population`, of which half are marked. `population` is even.
+/// The mean of `|2 H - draws|`, where `H` is the number of marked items among `draws` draws without
+/// replacement from `population` items, half of them marked. `population` is even.
 fn mean_imbalance(population: usize, draws: usize) -> f64 {
     let marked = population / 2;
     let unmarked = population - marked;
     let first = draws.saturating_sub(unmarked);
     let last = draws.min(marked);
-    // The probabilities up to a factor, by recursion from the middle: the ends may underflow.
+    // The probabilities up to a common factor, by recursion from the middle: the tails may underflow.
     let middle = (draws / 2).clamp(first, last);
     let next = |h: usize| -> f64 {
         let (h, draws) = (h as f64, draws as f64);
@@ -26,6 +27,7 @@ fn mean_imbalance(population: usize, draws: usize) -> f64 {
         total += weight;
         sum += weight * (2.0 * h as f64 - draws as f64).abs();
     };
+    // Sum outwards from the middle in both directions.
     let mut weight = 1.0;
     add(middle, weight);
     for h in middle..last {
@@ -40,10 +42,11 @@ fn mean_imbalance(population: usize, draws: usize) -> f64 {
     sum / total
 }
 
-/// Beyond so many symbols, with cells of a sixteenth of it, the Gaussian form is exact to 5 digits.
-const LARGEST_EXACT: usize = 1 << 20;
+/// Above this number of symbols, with cells of more than a sixteenth of it, the Gaussian form is exact
+/// to 5 digits.
+const MAX_EXACT_SYMBOLS: usize = 1 << 20;
 
-/// How large the cells of a balanced partition are: `(number of cells, size)`, for the two sizes.
+/// The cell sizes of a balanced partition as `(number of cells, size)`, for the two sizes.
 fn cell_sizes(symbols: usize, cells: usize) -> [(usize, usize); 2] {
     let larger = symbols % cells;
     [
@@ -55,15 +58,16 @@ fn cell_sizes(symbols: usize, cells: usize) -> [(usize, usize); 2] {
 /// The exact ratio of the distance of two distributions to the distance of their messages, for a
 /// random zero-sum sign vector and a random balanced partition of `symbols` into `cells`:
 /// `k / sum_y E|2 H_y - c_y|`. With an odd number of symbols one symbol keeps its mass. At least 1;
-/// with one cell (or one symbol) the messages say nothing and it is infinite.
+/// infinite for one cell or one symbol, where messages carry no information.
 #[must_use]
 pub fn contraction(symbols: usize, cells: usize) -> f64 {
     if symbols < 2 || cells < 2 {
         return f64::INFINITY;
     }
-    if symbols > LARGEST_EXACT && symbols / cells > LARGEST_EXACT / 16 {
+    if symbols > MAX_EXACT_SYMBOLS && symbols / cells > MAX_EXACT_SYMBOLS / 16 {
         return gaussian_contraction(symbols, cells);
     }
+    // Sum the mean imbalance over the cells of both sizes.
     let even = symbols - symbols % 2;
     let mut imbalance = 0.0;
     for (number, size) in cell_sizes(symbols, cells) {
@@ -90,18 +94,18 @@ pub fn gaussian_contraction(symbols: usize, cells: usize) -> f64 {
     (std::f64::consts::PI * symbols as f64 / (2.0 * (cells as f64 - 1.0))).sqrt()
 }
 
-/// `(e^epsilon + L - 1) / (e^epsilon - 1)`: by how much randomized response over `cells` cells
-/// shrinks a distance.
+/// The factor by which randomized response over `cells` cells shrinks a distance:
+/// `(e^epsilon + L - 1) / (e^epsilon - 1)`.
 #[must_use]
 pub fn response_contraction(epsilon: Epsilon, cells: usize) -> f64 {
-    // `exp_m1` keeps the digits of a small epsilon.
+    // `exp_m1` is accurate for small epsilon.
     (epsilon.get().exp() + cells as f64 - 1.0) / epsilon.get().exp_m1()
 }
 
-/// The total variation by which an adversary with the fraction `gamma` of the messages moves the
-/// uniform distribution unseen. Uncapped: beyond 0.5 the sign vector leaves the simplex.
+/// The total variation by which an adversary with a fraction `gamma` of the messages shifts the
+/// uniform distribution undetectably. Not clamped: beyond 0.5 the sign vector leaves the simplex.
 ///
-/// `epsilon` is the privacy of the messages, if there is any.
+/// `epsilon` is the privacy parameter of the messages, if any.
 #[must_use]
 pub fn coupling_shift(gamma: f64, symbols: usize, cells: usize, epsilon: Option<Epsilon>) -> f64 {
     if gamma == 0.0 || symbols < 2 {
@@ -111,26 +115,26 @@ pub fn coupling_shift(gamma: f64, symbols: usize, cells: usize, epsilon: Option<
     gamma * contraction(symbols, cells) * private
 }
 
-/// By how much an adversary who knows the partitions, and searches for the *sign* vector that they
-/// separate least, gets further than along a random one: `1 / (1 - 0.58 sqrt(r))`, where
-/// `r = (k - 1) / (N (L - 1))` is the number of unknowns over that of independent observations.
+/// The gain of the least-identified *sign* vector over a random one, for an adversary that knows the
+/// partitions: `1 / (1 - 0.58 sqrt(r))`, where `r = (k - 1) / (N (L - 1))` is the number of unknowns
+/// per independent observation.
 ///
-/// A fit, not a theorem: of the swaps in [`crate::attack::PlantedShift`] with 60 sweeps, for 16 to
-/// 512 symbols, 2 to 16 cells and `4 k / L` or `16 k / L` partitions, where it is within 8 % from 64
-/// symbols on and up to 20 % too low below.
+/// A fit, not a theorem, to the search of [`crate::attack::PlantedShift`] with 60 sweeps, for 16 to
+/// 512 symbols, 2 to 16 cells and `4 k / L` or `16 k / L` partitions: within 8 % for at least 64
+/// symbols, and up to 20 % too low below.
 #[must_use]
 pub fn searched_sign_gain(aspect_ratio: f64) -> f64 {
     1.0 / (1.0 - 0.58 * aspect_ratio.clamp(0.0, 1.0).sqrt())
 }
 
-/// The same for a direction of any real numbers, the one that
-/// [`weakest_direction`](crate::decode::DesignMatrix::weakest_direction) finds:
-/// `(0.8 + 0.22 r) / (1 - sqrt(r))`, at least 1; infinite from `r = 1` on, where a direction exists
-/// that the design does not keep at all.
+/// The same for a real direction, as found by
+/// [`weakest_direction`](crate::design::DesignMatrix::weakest_direction):
+/// `(0.8 + 0.22 r) / (1 - sqrt(r))`, at least 1; infinite for `r >= 1`, where the design has a
+/// nontrivial kernel.
 ///
-/// A fit, not a theorem: within 5 % of the mean over designs from 64 symbols on; smaller domains
-/// have lower gains, by a quarter at 16. More partitions lower it: with four times the default
-/// number from 3.1 to 1.3 for two cells.
+/// A fit, not a theorem: within 5 % of the mean over designs for at least 64 symbols; smaller domains
+/// have lower gains, by a quarter at 16. More partitions reduce it: four times the default number from
+/// 3.1 to 1.3 for two cells.
 #[must_use]
 pub fn searched_gain(aspect_ratio: f64) -> f64 {
     if aspect_ratio >= 1.0 {
@@ -140,9 +144,9 @@ pub fn searched_gain(aspect_ratio: f64) -> f64 {
     ((0.8 + 0.22 * ratio) / (1.0 - ratio.sqrt())).max(1.0)
 }
 
-/// What no search that was tried has exceeded: `1 / (1 - sqrt(r))`, the form that the least singular
-/// value of a random matrix has. Not proved for sums of absolute values; the best direction found
-/// comes within 1 % of it (128 symbols, 2 cells). Infinite from `r = 1` on.
+/// An empirical upper bound on the gain, not exceeded by any search: `1 / (1 - sqrt(r))`, the form of
+/// the smallest singular value of a random matrix. Not proved for the `L1` norm; the best direction
+/// found is within 1 % of it (128 symbols, 2 cells). Infinite for `r >= 1`.
 #[must_use]
 pub fn gain_bound(aspect_ratio: f64) -> f64 {
     if aspect_ratio < 1.0 {

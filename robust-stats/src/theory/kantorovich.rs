@@ -3,10 +3,10 @@
 //! `n` clients send their symbols as they are. Under the null hypothesis each of the `k` counts is
 //! Poisson with mean `lambda = n / k` (asymptotically); under the alternative, in which half of the
 //! symbols have mass `(1 + 2 alpha) / k` and the others `(1 - 2 alpha) / k`, it follows the even
-//! mixture of two Poisson laws. The least fraction of messages that must be rewritten to turn the
-//! one into the other is the Kantorovich distance of the two laws, in units of two moves of a
-//! sample, and the statistic `sum |N_x / n - 1 / k|` is its optimal potential: what an adversary
-//! can hide and what a test can find meet.
+//! mixture of two Poisson distributions. The minimum fraction of messages that must be rewritten to turn
+//! one into the other is the Kantorovich distance of the two distributions, in units of two moves of a
+//! sample, and the statistic `sum |N_x / n - 1 / k|` is its optimal potential: the optimal attack and
+//! the optimal test match.
 
 use super::first_reaching;
 
@@ -17,6 +17,7 @@ pub(crate) fn poisson_pmf(mean: f64, last: usize) -> Vec<f64> {
         pmf[0] = 1.0;
         return pmf;
     }
+    // The mode by log-gamma, then ratios of neighbors in both directions.
     let mode = (mean.floor() as usize).min(last);
     let log =
         -mean + mode as f64 * mean.ln() - statrs::function::gamma::ln_gamma(mode as f64 + 1.0);
@@ -30,17 +31,17 @@ pub(crate) fn poisson_pmf(mean: f64, last: usize) -> Vec<f64> {
     pmf
 }
 
-/// A count beyond which a Poisson law of this mean has less than 1e-30 of its mass.
+/// A count above which a Poisson distribution of this mean has a mass below 1e-30.
 fn last_count(mean: f64) -> usize {
     (mean + 12.0 * mean.sqrt() + 40.0) as usize
 }
 
-/// The least fraction of `samples` messages that must be rewritten to turn the alternative at total
+/// The minimum fraction of `samples` messages that must be rewritten to turn the alternative at total
 /// variation `alpha` into the uniform distribution over `symbols` symbols:
 /// `(k / 2n) sum_t |F_M(t) - F_0(t)|`. Asymptotic in the number of symbols. O(n / k) time.
 ///
 /// `alpha` is clamped to `[0, 0.5]`, the range in which masses stay positive. No samples or fewer
-/// than two symbols give 0: there is nothing to tell apart.
+/// than two symbols give 0.
 #[must_use]
 pub fn rewriting_cost(alpha: f64, samples: f64, symbols: f64) -> f64 {
     if samples <= 0.0 || symbols < 2.0 {
@@ -48,6 +49,7 @@ pub fn rewriting_cost(alpha: f64, samples: f64, symbols: f64) -> f64 {
     }
     let alpha = alpha.clamp(0.0, 0.5);
     let lambda = samples / symbols;
+    // The Kantorovich distance on the line is the L1 distance of the distribution functions.
     let last = last_count(lambda * (1.0 + 2.0 * alpha));
     let null = poisson_pmf(lambda, last);
     let high = poisson_pmf(lambda * (1.0 + 2.0 * alpha), last);
@@ -61,25 +63,24 @@ pub fn rewriting_cost(alpha: f64, samples: f64, symbols: f64) -> f64 {
     distance / (2.0 * lambda)
 }
 
-/// The largest total variation that an adversary with the fraction `gamma` of the messages hides:
-/// the alternative becomes the null hypothesis. At most 0.5.
+/// The maximum total variation at which an adversary with a fraction `gamma` of the messages turns the
+/// alternative into the null hypothesis. At most 0.5.
 #[must_use]
-pub fn hidden_by(gamma: f64, samples: f64, symbols: f64) -> f64 {
+pub fn undetectable_distance(gamma: f64, samples: f64, symbols: f64) -> f64 {
     first_reaching(0.0, 0.5, gamma, |alpha| {
         rewriting_cost(alpha, samples, symbols)
     })
 }
 
-/// The total variation from which the robust test separates: below it an adversary who corrupts
-/// under both hypotheses makes them meet in the middle, above it the total variation statistic
-/// tells them apart. At most 0.5.
+/// The critical distance of the robust test: below it, an adversary under both hypotheses makes them
+/// meet halfway; above it, the total variation statistic separates them. At most 0.5.
 #[must_use]
 pub fn critical_distance(gamma: f64, samples: f64, symbols: f64) -> f64 {
-    hidden_by(2.0 * gamma, samples, symbols)
+    undetectable_distance(2.0 * gamma, samples, symbols)
 }
 
-/// How much the statistic `1/2 sum |N_x / n - 1 / k|` changes with one moved sample:
-/// `1 / max(n, k)` for moves that lower it.
+/// The maximum decrease of the statistic `1/2 sum |N_x / n - 1 / k|` by one moved sample:
+/// `1 / max(n, k)`.
 #[must_use]
 pub fn sensitivity(samples: f64, symbols: f64) -> f64 {
     1.0 / samples.max(symbols).max(1.0)
@@ -88,14 +89,14 @@ pub fn sensitivity(samples: f64, symbols: f64) -> f64 {
 /// The mean and the standard deviation of the statistic `1/2 sum |N_x / n - 1 / k|` at the alternative
 /// `alpha`, and under the null hypothesis for 0, asymptotic in the number of symbols.
 ///
-/// The deviation conditions on the total: the part of `|N - lambda|` that is linear in `N` drops.
+/// The deviation is conditional on the total, which removes the part of `|N - lambda|` linear in `N`.
 #[must_use]
 pub fn statistic_moments(alpha: f64, samples: f64, symbols: f64) -> (f64, f64) {
     let lambda = samples / symbols;
     let alpha = alpha.clamp(0.0, 0.5);
     let rates = [lambda * (1.0 + 2.0 * alpha), lambda * (1.0 - 2.0 * alpha)];
     let last = last_count(rates[0]);
-    // Over both kinds of symbols, of which there are as many.
+    // Average over the two kinds of symbols, which are equally many.
     let (mut mean, mut variance, mut joint) = (0.0, 0.0, 0.0);
     for rate in rates {
         let (mut first, mut second, mut with_count) = (0.0, 0.0, 0.0);
@@ -117,17 +118,16 @@ pub fn statistic_moments(alpha: f64, samples: f64, symbols: f64) -> (f64, f64) {
     )
 }
 
-/// What an adversary hides when there are far more symbols than samples:
-/// `sqrt(k gamma / 2n) e^(lambda / 2)`.
+/// [`undetectable_distance`] for far more symbols than samples: `sqrt(k gamma / 2n) e^(lambda / 2)`.
 #[must_use]
-pub fn hidden_when_sparse(gamma: f64, samples: f64, symbols: f64) -> f64 {
+pub fn undetectable_distance_sparse(gamma: f64, samples: f64, symbols: f64) -> f64 {
     (symbols * gamma / (2.0 * samples)).sqrt() * (samples / symbols / 2.0).exp()
 }
 
-/// What an adversary hides when there are far more samples than symbols and `alpha sqrt(lambda)` is
-/// small: `(pi / 2)^(1/4) (k gamma^2 / n)^(1/4)`.
+/// [`undetectable_distance`] for far more samples than symbols and small `alpha sqrt(lambda)`:
+/// `(pi / 2)^(1/4) (k gamma^2 / n)^(1/4)`.
 #[must_use]
-pub fn hidden_when_dense(gamma: f64, samples: f64, symbols: f64) -> f64 {
+pub fn undetectable_distance_dense(gamma: f64, samples: f64, symbols: f64) -> f64 {
     (std::f64::consts::FRAC_PI_2 * symbols * gamma * gamma / samples).powf(0.25)
 }
 
@@ -153,7 +153,7 @@ mod tests {
             (2e6, 200.0, 0.01, 0.0140, 0.0240),
             (2e6, 200.0, 0.08, 0.0840, 0.1640),
         ] {
-            close(hidden_by(gamma, samples, symbols), attack, 4e-3);
+            close(undetectable_distance(gamma, samples, symbols), attack, 4e-3);
             close(critical_distance(gamma, samples, symbols), tester, 4e-3);
         }
     }
@@ -162,20 +162,20 @@ mod tests {
     fn closed_forms_hold_in_their_regimes() {
         for gamma in [1e-4, 1e-3] {
             close(
-                hidden_by(gamma, 400.0, 4e4),
-                hidden_when_sparse(gamma, 400.0, 4e4),
+                undetectable_distance(gamma, 400.0, 4e4),
+                undetectable_distance_sparse(gamma, 400.0, 4e4),
                 0.01,
             );
         }
         for gamma in [1e-5, 4e-5] {
             close(
-                hidden_by(gamma, 4e6, 4e4),
-                hidden_when_dense(gamma, 4e6, 4e4),
+                undetectable_distance(gamma, 4e6, 4e4),
+                undetectable_distance_dense(gamma, 4e6, 4e4),
                 0.01,
             );
         }
         // Far beyond the noise nothing is amplified: the distance is the budget.
-        close(hidden_by(0.2, 1e7, 10.0), 0.2, 0.01);
+        close(undetectable_distance(0.2, 1e7, 10.0), 0.2, 0.01);
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn no_budget_hides_nothing() {
-        assert!(hidden_by(0.0, 1e4, 1e3) < 1e-12);
+        assert!(undetectable_distance(0.0, 1e4, 1e3) < 1e-12);
         assert_eq!(rewriting_cost(0.3, 0.0, 10.0), 0.0);
         assert_eq!(rewriting_cost(0.3, 10.0, 1.0), 0.0);
     }

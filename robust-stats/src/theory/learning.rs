@@ -1,16 +1,11 @@
-//! The statistical error of the estimators, without manipulation and under a planted shift.
+//! Errors of the estimators: statistical, and by manipulation.
 
-use crate::parameter::Epsilon;
+use crate::parameter::{Epsilon, Gamma};
 
-use super::coupling::response_contraction;
+use super::coupling::{
+    coupling_shift, gain_bound, response_contraction, searched_gain, searched_sign_gain,
+};
 use super::{folded_normal_mean, normal_density, normal_quantile};
-
-/// The bound on the mean error of empirical frequencies: `1/2 sqrt((k - 1) / n)`, for any
-/// distribution. Manipulation adds exactly `gamma`.
-#[must_use]
-pub fn central_bound(samples: f64, symbols: usize) -> f64 {
-    0.5 * (symbols.saturating_sub(1) as f64 / samples).sqrt()
-}
 
 /// The standard deviation of one empirical frequency of the uniform distribution.
 #[must_use]
@@ -19,7 +14,7 @@ pub fn central_deviation(samples: f64, symbols: usize) -> f64 {
     (mass * (1.0 - mass) / samples).sqrt()
 }
 
-/// A public-coin design as the error formulas see it.
+/// The parameters of a public-coin design in the error formulas.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HashedSetting {
     /// Symbols of the domain, `k`.
@@ -28,13 +23,13 @@ pub struct HashedSetting {
     pub cells: usize,
     /// Partitions, `N`.
     pub groups: usize,
-    /// The privacy of each message, if any.
+    /// The privacy parameter of each message, if any.
     pub epsilon: Option<Epsilon>,
 }
 
 impl HashedSetting {
-    /// Unknowns over independent observations: `(k - 1) / (N (L - 1))`. A design identifies every
-    /// distribution only when it is at most 1.
+    /// Unknowns per independent observation: `(k - 1) / (N (L - 1))`. Identification requires a
+    /// value of at most 1.
     #[must_use]
     pub fn aspect_ratio(&self) -> f64 {
         let observations = self.groups as f64 * (self.cells as f64 - 1.0);
@@ -68,17 +63,19 @@ impl HashedSetting {
         if ratio.is_nan() || ratio >= 1.0 {
             return f64::INFINITY;
         }
+        // The fixed point of the M-estimator for the absolute value: the dual variable is a normal clipped
+        // at `threshold`, which is determined by the ratio of unknowns to observations.
         let threshold = normal_quantile(f64::midpoint(1.0, ratio));
         let clipped = ratio - 2.0 * threshold * normal_density(threshold)
             + threshold * threshold * (1.0 - ratio);
         let share = clipped / ratio;
-        // The variance of an estimate, in units of the error's; least squares has `ratio / (1 -
-        // ratio)` in its place.
+        // The variance of an estimate in units of that of an error; for least squares it is
+        // `ratio / (1 - ratio)`.
         let variance = share / (1.0 - share);
         self.ideal_deviation(users) * (variance / ratio).sqrt()
     }
 
-    /// The deviation when the columns of the design are orthogonal.
+    /// The deviation for a design with orthogonal columns.
     pub(crate) fn ideal_deviation(&self, users: f64) -> f64 {
         let (k, l) = (self.symbols as f64, self.cells as f64);
         // A pair of symbols shares a cell with probability `(c - 1) / (k - 1)`.
@@ -96,6 +93,113 @@ impl HashedSetting {
 pub fn total_variation_error(symbols: usize, shift: f64, deviation: f64) -> f64 {
     let k = symbols as f64;
     0.5 * k * folded_normal_mean(2.0 * shift / k, deviation)
+}
+
+/// The shift at which general directions hit the boundary of the simplex, near the uniform
+/// distribution.
+const MAX_UNCONSTRAINED_SHIFT: f64 = 0.13;
+
+/// The undetectable shift in total variation by corrupted clients that know the partitions, near the
+/// uniform distribution: the coupling shift along the least-identified direction found by search. If
+/// every symbol is its own cell it is `gamma`, divided by the attenuation of randomized response.
+/// Infinite if the design does not identify the distribution.
+#[must_use]
+pub fn manipulation_floor(
+    gamma: Gamma,
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+) -> f64 {
+    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
+        if ratio >= 1.0 {
+            return f64::INFINITY;
+        }
+        let free = (random * searched_gain(ratio)).min(MAX_UNCONSTRAINED_SHIFT);
+        (random * searched_sign_gain(ratio)).max(free)
+    })
+}
+
+/// An upper bound on that shift for every direction, assuming [`gain_bound`]: half of the maximum shift
+/// of the min-L1 estimate.
+#[must_use]
+pub fn manipulation_bound(
+    gamma: Gamma,
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+) -> f64 {
+    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
+        random * gain_bound(ratio)
+    })
+}
+
+/// The shift `along(random, aspect_ratio)`, given that along a random sign vector and the aspect ratio
+/// of the design.
+fn shift(
+    gamma: Gamma,
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+    along: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    if symbols < 2 || gamma.get() == 0.0 {
+        return 0.0;
+    }
+    // Without collisions the shift is the budget itself, amplified by randomized response.
+    if cells >= symbols {
+        let private = epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells));
+        return gamma.get() * private;
+    }
+    let setting = HashedSetting {
+        symbols,
+        cells,
+        groups,
+        epsilon,
+    };
+    let random = coupling_shift(gamma.get(), symbols, cells, epsilon);
+    along(random, setting.aspect_ratio())
+}
+
+/// The mean total variation error of the min-L1 estimate near the uniform distribution under a planted
+/// shift. In the central protocol the shift adds to the noise; under coupling it is along a fixed
+/// direction.
+///
+/// Asymptotic in the number of symbols: within 12 % of simulations for random plans of 64 to 256
+/// symbols, and up to 45 % too large for very few symbols, where designs also vary.
+#[must_use]
+pub fn expected_error(
+    symbols: usize,
+    cells: usize,
+    groups: usize,
+    epsilon: Option<Epsilon>,
+    users: f64,
+    shift: f64,
+) -> f64 {
+    if symbols < 2 {
+        return 0.0;
+    }
+    if cells >= symbols {
+        let private = epsilon.map_or(1.0, |epsilon| response_contraction(epsilon, cells));
+        let deviation = private * central_deviation(users, symbols);
+        return total_variation_error(symbols, 0.0, deviation) + shift;
+    }
+    let setting = HashedSetting {
+        symbols,
+        cells,
+        groups,
+        epsilon,
+    };
+    total_variation_error(symbols, shift, setting.min_l1_deviation(users))
+}
+
+/// The standard deviation of the total variation error of an estimate with independent normal errors,
+/// given its mean.
+#[must_use]
+pub fn error_deviation(symbols: usize, mean: f64) -> f64 {
+    mean * (std::f64::consts::FRAC_PI_2 - 1.0).sqrt() / (symbols as f64).sqrt()
 }
 
 #[cfg(test)]

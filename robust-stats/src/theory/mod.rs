@@ -1,13 +1,13 @@
-//! What theory says: closed forms of errors and of what attacks hide.
+//! Closed forms of errors and of undetectable attacks.
 //!
-//! Every function is a formula with its constant; none draws a random number. The statements were
-//! derived anew from the model of Acharya, Sun and Zhang (ICML 2021), and the tests of each module
-//! hold them against an independent computation.
+//! Every function is a deterministic formula with its constant. The statements were rederived from the
+//! model of Acharya, Sun and Zhang (ICML 2021); the tests of each module compare them with independent
+//! computations.
 //!
-//! - [`kantorovich`]: how many messages turn one hypothesis into the other in a central test.
-//! - [`coupling`]: how far an adversary moves a distribution without being seen, when every message
-//!   is the cell of a random balanced partition, with or without local privacy.
-//! - [`learning`]: the statistical error of the estimators.
+//! - [`kantorovich`]: the cost of turning one hypothesis into the other in a central test.
+//! - [`coupling`]: undetectable shifts of a distribution when every message is the cell of a random
+//!   balanced partition, with or without local privacy.
+//! - [`learning`]: errors of the estimators, statistical and by manipulation.
 
 pub mod coupling;
 pub mod kantorovich;
@@ -43,8 +43,8 @@ pub(crate) fn folded_normal_mean(mean: f64, deviation: f64) -> f64 {
     2.0 * deviation * normal_density(z) + mean * (2.0 * normal_cdf(z) - 1.0)
 }
 
-/// The smallest argument in `[low, high]` at which a non-decreasing function reaches `level`, by
-/// bisection; `high` when it does not.
+/// The minimum argument in `[low, high]` at which a non-decreasing function reaches `level`, by
+/// bisection; `high` if it does not.
 pub(crate) fn first_reaching(
     mut low: f64,
     mut high: f64,

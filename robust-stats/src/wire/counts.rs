@@ -1,13 +1,13 @@
-//! Counts as bytes: the protocol, and one integer for each count.
+//! The byte format of counts: the protocol, then one integer per count.
 
 use super::read::{Fault, Reader};
 use super::{KIND_COUNTS, KIND_DESIGN_COUNTS, Protocol, VERSION, write};
 use crate::aggregate::{
-    Aggregate, CountMatrix, Countable, DesignCounts, Reject, RejectStatistics, checked_total,
+    Aggregate, CountMatrix, Countable, DesignCounts, RejectCounts, RejectReason, checked_total,
 };
 use crate::error::RobustStatsError;
 
-/// The counts of a mechanism as bytes.
+/// Serializes the counts of a mechanism.
 #[must_use]
 pub fn write_counts<M: Countable + Into<Protocol>>(aggregate: &Aggregate<M>) -> Vec<u8> {
     let mut out = vec![VERSION, KIND_COUNTS];
@@ -20,11 +20,12 @@ pub fn write_counts<M: Countable + Into<Protocol>>(aggregate: &Aggregate<M>) -> 
     out
 }
 
-/// Reads the counts of a mechanism.
+/// Deserializes the counts of a mechanism.
 ///
 /// # Errors
 ///
-/// When the bytes are cut off or wrong, with the place, or the counts belong to another protocol.
+/// When the bytes are truncated or malformed, with the offset, or the counts belong to another
+/// protocol.
 pub fn read_counts<M: Countable + Into<Protocol>>(
     mechanism: M,
     bytes: &[u8],
@@ -32,10 +33,11 @@ pub fn read_counts<M: Countable + Into<Protocol>>(
     let mut reader = Reader::new(bytes);
     let slots = mechanism.slots();
     let read = |reader: &mut Reader<'_>| {
-        reader.head(KIND_COUNTS)?;
+        reader.header(KIND_COUNTS)?;
         let protocol = Protocol::read(reader)?;
         let reports = reader.number()?;
         let rejected = read_rejected(reader)?;
+        // Another protocol has another number of counts: stop reading, and report the mismatch below.
         if protocol != mechanism.clone().into() {
             return Ok((protocol, reports, rejected, Vec::new()));
         }
@@ -56,7 +58,7 @@ pub fn read_counts<M: Countable + Into<Protocol>>(
     Aggregate::from_counts(mechanism, reports, counts, rejected)
 }
 
-/// The counts of a hash design as bytes.
+/// Serializes the counts of a hash design.
 #[must_use]
 pub fn write_design_counts(counts: &DesignCounts) -> Vec<u8> {
     let mut out = vec![VERSION, KIND_DESIGN_COUNTS];
@@ -68,17 +70,17 @@ pub fn write_design_counts(counts: &DesignCounts) -> Vec<u8> {
     out
 }
 
-/// Reads the counts of a hash design, whichever it is.
+/// Deserializes the counts of any hash design.
 ///
 /// # Errors
 ///
-/// When the bytes are cut off or wrong, with the place.
+/// When the bytes are truncated or malformed, with the offset.
 pub fn read_design_counts(bytes: &[u8]) -> Result<DesignCounts, RobustStatsError> {
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| {
-        reader.head(KIND_DESIGN_COUNTS)?;
+        reader.header(KIND_DESIGN_COUNTS)?;
         let Protocol::Design(parameters) = Protocol::read(reader)? else {
-            return Err(reader.fault(Reject::Design, "a hash design", "another protocol"));
+            return Err(reader.fault(RejectReason::Design, "a hash design", "another protocol"));
         };
         let rejected = read_rejected(reader)?;
         let entries = parameters.groups().checked_mul(parameters.cells());
@@ -95,28 +97,32 @@ pub fn read_design_counts(bytes: &[u8]) -> Result<DesignCounts, RobustStatsError
     })
 }
 
-fn write_rejected(out: &mut Vec<u8>, rejected: &RejectStatistics) {
+fn write_rejected(out: &mut Vec<u8>, rejected: &RejectCounts) {
     for &count in rejected.counts() {
         write::number(out, count);
     }
 }
 
-fn read_rejected(reader: &mut Reader<'_>) -> Result<RejectStatistics, Fault> {
-    let mut counts = [0; Reject::ALL.len()];
+fn read_rejected(reader: &mut Reader<'_>) -> Result<RejectCounts, Fault> {
+    let mut counts = [0; RejectReason::ALL.len()];
     for count in &mut counts {
         *count = reader.number()?;
     }
     if let Err(error) = checked_total(&counts) {
-        return Err(reader.fault(Reject::Range, "fewer rejected reports", error));
+        return Err(reader.fault(
+            RejectReason::Range,
+            "rejected reports with a bounded sum",
+            error,
+        ));
     }
-    Ok(RejectStatistics::from_counts(counts))
+    Ok(RejectCounts::from_counts(counts))
 }
 
-/// As many numbers, each of which takes a byte at least: memory is asked for once they can be there.
+/// Reads `count` integers. Each takes at least a byte, which is checked before allocating.
 fn read_numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, Fault> {
     if count > reader.left() {
         let found = format!("{} bytes", reader.left());
-        return Err(reader.fault(Reject::Truncated, format!("{count} counts"), found));
+        return Err(reader.fault(RejectReason::Truncated, format!("{count} counts"), found));
     }
     (0..count).map(|_| reader.number()).collect()
 }

@@ -1,4 +1,4 @@
-//! Many reports in one stream of bytes, each with the name of its client.
+//! Streams of reports with the names of their clients.
 //!
 //! An envelope is the length of the name, the name, the length of the report, and the report.
 
@@ -10,7 +10,7 @@ use super::write;
 #[cfg(feature = "std")]
 use crate::error::RobustStatsError;
 
-/// Appends a report and the name of its client.
+/// Appends an envelope of a client name and a report.
 pub fn write_envelope(out: &mut Vec<u8>, client: &[u8], report: &[u8]) {
     for part in [client, report] {
         write::number(out, part.len() as u64);
@@ -18,9 +18,9 @@ pub fn write_envelope(out: &mut Vec<u8>, client: &[u8], report: &[u8]) {
     }
 }
 
-/// The envelopes in a stream of bytes: names and reports, which are not looked into.
+/// An iterator over the envelopes of a byte stream: client names and unparsed reports.
 ///
-/// After an error there is nothing more: where the next envelope begins is unknown.
+/// It ends after an error, because the start of the next envelope is unknown.
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub struct Envelopes<'a> {
@@ -49,6 +49,7 @@ impl<'a> Iterator for Envelopes<'a> {
             reader.take(usize::try_from(length).unwrap_or(usize::MAX))
         };
         let read = part().and_then(|client| Ok((client, part()?)));
+        // The stream cannot be resynchronized.
         if read.is_err() {
             self.reader = None;
         }

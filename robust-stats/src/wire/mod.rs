@@ -1,15 +1,15 @@
 //! The byte formats of reports, protocols and counts.
 //!
-//! Every message begins with a version and a kind. Integers are variable-length, seven bits a byte from
-//! the lowest on, and only the shortest form is accepted, so that equal messages are equal bytes. A
-//! number in a message never sizes an allocation before the bytes that it speaks of are there.
+//! Every message starts with a version and a kind. Integers are variable-length (LEB128), and only the
+//! shortest form is accepted, so that equal messages have equal bytes. Allocations are bounded by the
+//! bytes present, never by a number in a message.
 //!
-//! - A report is `version, kind, tag, fields`: the tag is the beginning of a hash of the protocol, so
-//!   that a report made for another domain, epsilon or design is known as such. Reading one gives a
-//!   [`Reject`](crate::aggregate::Reject) when it is wrong.
-//! - A [`Protocol`] is all that a client must know, and is written and read whole.
+//! - A report is `version, kind, tag, fields`. The tag is a truncated hash of the protocol, which
+//!   detects reports for another domain, epsilon or design. Reading a malformed report returns a
+//!   [`RejectReason`](crate::aggregate::RejectReason).
+//! - A [`Protocol`] contains all parameters that a client requires.
 //! - Counts are a protocol and its integers.
-//! - Envelopes carry many reports, each with the name of its client.
+//! - Envelopes contain reports with the names of their clients.
 //!
 //! ```
 //! use septet_robust_stats::Epsilon;
@@ -47,7 +47,7 @@ pub use report::{read_design_report, read_report};
 /// The version of all formats.
 pub const VERSION: u8 = 1;
 
-/// The first byte after the version: what follows.
+// The kinds of messages.
 const KIND_DESIGN_REPORT: u8 = 1;
 const KIND_PROTOCOL: u8 = 64;
 #[cfg(feature = "std")]

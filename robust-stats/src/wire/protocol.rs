@@ -1,4 +1,4 @@
-//! Protocols as bytes: what a client and the server must agree on.
+//! The byte format of protocols, on which clients and server must agree.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::read::{Fault, Reader};
 use super::{KIND_PROTOCOL, VERSION, write};
 #[cfg(feature = "std")]
-use crate::aggregate::Reject;
+use crate::aggregate::RejectReason;
 use crate::design::{DesignParameters, DesignTag};
 #[cfg(feature = "std")]
 use crate::error::RobustStatsError;
@@ -70,8 +70,8 @@ impl From<DesignParameters> for Protocol {
 }
 
 impl Protocol {
-    /// The tag that reports of this protocol carry: of a design the beginning of its id, else that of
-    /// the hash of the protocol's bytes.
+    /// The tag of reports of this protocol: the first bytes of the id of a design, or of the hash of
+    /// the protocol's bytes.
     #[must_use]
     pub fn tag(&self) -> DesignTag {
         if let Self::Design(parameters) = self {
@@ -86,7 +86,7 @@ impl Protocol {
         DesignTag(tag)
     }
 
-    /// The protocol as bytes; equal protocols are equal bytes.
+    /// Serializes the protocol; equal protocols have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::from([VERSION, KIND_PROTOCOL]);
@@ -96,6 +96,7 @@ impl Protocol {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
+            // A tag byte, then the parameters of the mechanism; a design without privacy has epsilon 0.
             Self::Design(design) => {
                 out.push(0);
                 write::number(out, design.domain() as u64);
@@ -140,17 +141,17 @@ impl Protocol {
         }
     }
 
-    /// Reads what [`Protocol::to_bytes`] wrote.
+    /// Deserializes the bytes of [`Protocol::to_bytes`].
     ///
     /// # Errors
     ///
-    /// When the bytes are cut off, no known protocol, or a parameter is out of its range, with the
-    /// place.
+    /// When the bytes are truncated or malformed, the protocol is unknown, or a parameter is out of
+    /// range, with the offset.
     #[cfg(feature = "std")]
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RobustStatsError> {
         let mut reader = Reader::new(bytes);
         let read = |reader: &mut Reader<'_>| {
-            reader.head(KIND_PROTOCOL)?;
+            reader.header(KIND_PROTOCOL)?;
             let protocol = Self::read(reader)?;
             reader.end()?;
             Ok(protocol)
@@ -172,6 +173,7 @@ impl Protocol {
                 let epoch = reader.number_32()?;
                 let epsilon = f64::from_bits(u64::from_le_bytes(reader.array()?));
                 let seed = reader.array()?;
+                // Constructors check the ranges, so a parsed protocol is valid.
                 let make = || {
                     let design = DesignParameters::new(domain, cells, seed)?
                         .with_groups(groups)?
@@ -185,16 +187,18 @@ impl Protocol {
                 let design = checked(reader, make())?;
                 if design.cells() != cells {
                     let expected = format!("at most {domain} cells");
-                    return Err(reader.fault(Reject::Malformed, expected, cells));
+                    return Err(reader.fault(RejectReason::Malformed, expected, cells));
                 }
                 Ok(Self::Design(design))
             }
+            // All other mechanisms start with domain and epsilon.
             1..=8 => {
                 let domain = reader.number_32()? as usize;
                 let epsilon = f64::from_bits(u64::from_le_bytes(reader.array()?));
                 let epsilon = checked(reader, Epsilon::new(epsilon))?;
                 Self::read_mechanism(reader, kind, domain, epsilon)
             }
+            // RAPPOR stores its realized thresholds instead of an epsilon.
             9 => {
                 let sizes = [
                     reader.number_32()?,
@@ -208,7 +212,7 @@ impl Protocol {
                 let rappor = Rappor::from_thresholds(sizes, clear, set, replace);
                 Ok(Self::Rappor(checked(reader, rappor)?))
             }
-            _ => Err(reader.fault(Reject::Malformed, "a protocol from 0 to 9", kind)),
+            _ => Err(reader.fault(RejectReason::Malformed, "a protocol from 0 to 9", kind)),
         }
     }
 
@@ -235,12 +239,13 @@ impl Protocol {
             }
             6 => {
                 let blocks = reader.number_32()? as usize;
+                // The number of blocks is derived from epsilon or 1; others are malformed.
                 let general = checked(reader, HadamardResponse::new(domain, epsilon))?;
                 let single = checked(reader, HadamardResponse::one_block(domain, epsilon))?;
                 let of_size = [general, single].into_iter().find(|m| m.blocks() == blocks);
                 let expected = || format!("1 or {} blocks", general.blocks());
                 of_size
-                    .ok_or_else(|| reader.fault(Reject::Malformed, expected(), blocks))?
+                    .ok_or_else(|| reader.fault(RejectReason::Malformed, expected(), blocks))?
                     .into()
             }
             7 => {
@@ -277,7 +282,7 @@ fn read_shape(reader: &mut Reader<'_>, domain: usize) -> Result<SketchShape, Fau
     checked(reader, shape)
 }
 
-/// A parameter out of range as a fault at this place.
+/// Turns an error of a parameter into a fault at the current offset.
 #[cfg(feature = "std")]
 fn checked<T>(reader: &Reader<'_>, made: Result<T, RobustStatsError>) -> Result<T, Fault> {
     made.map_err(|error| match error {
@@ -285,7 +290,11 @@ fn checked<T>(reader: &Reader<'_>, made: Result<T, RobustStatsError>) -> Result<
             argument,
             expected,
             found,
-        } => reader.fault(Reject::Range, format!("{argument}: {expected}"), found),
-        other => reader.fault(Reject::Range, "parameters in range", other),
+        } => reader.fault(
+            RejectReason::Range,
+            format!("{argument}: {expected}"),
+            found,
+        ),
+        other => reader.fault(RejectReason::Range, "parameters in range", other),
     })
 }

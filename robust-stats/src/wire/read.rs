@@ -1,20 +1,20 @@
-//! Reading numbers and bits, with the place and the reason when they are wrong.
+//! A byte reader with offsets and rejection reasons in its errors.
 
-use crate::aggregate::Reject;
+use crate::aggregate::RejectReason;
 use crate::error::RobustStatsError;
 use crate::mechanism::BitVector;
 
-/// What was wrong, and where.
+/// A decoding error.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
-    pub(super) reason: Reject,
+    pub(super) reason: RejectReason,
     pub(super) offset: usize,
     pub(super) expected: String,
     pub(super) found: String,
 }
 
 impl Fault {
-    /// As the error of a format.
+    /// Converts to the crate's error for a format.
     pub(super) fn error(self, format: &'static str) -> RobustStatsError {
         RobustStatsError::Decode {
             format,
@@ -25,7 +25,7 @@ impl Fault {
     }
 }
 
-/// What a kind of message is called.
+/// The name of a kind of message.
 fn name(kind: u8) -> String {
     let name = match kind {
         super::KIND_DESIGN_REPORT => "a report of a hash design",
@@ -38,7 +38,7 @@ fn name(kind: u8) -> String {
     name.to_owned()
 }
 
-/// Bytes and how far they were read.
+/// A cursor over bytes.
 #[derive(Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -50,15 +50,15 @@ impl<'a> Reader<'a> {
         Self { bytes, offset: 0 }
     }
 
-    /// How many bytes are left.
+    /// Number of remaining bytes.
     pub(super) fn left(&self) -> usize {
         self.bytes.len() - self.offset
     }
 
-    /// A fault at this place.
+    /// A fault at the current offset.
     pub(super) fn fault(
         &self,
-        reason: Reject,
+        reason: RejectReason,
         expected: impl Into<String>,
         found: impl std::fmt::Display,
     ) -> Fault {
@@ -73,9 +73,9 @@ impl<'a> Reader<'a> {
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
         if self.left() < count {
             return Err(self.fault(
-                Reject::Truncated,
+                RejectReason::Truncated,
                 format!("{count} bytes"),
-                format!("{} and the end", self.left()),
+                format!("end of input after {}", self.left()),
             ));
         }
         let taken = &self.bytes[self.offset..self.offset + count];
@@ -93,18 +93,18 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// The version, which must be known, and the kind, which must be this one.
-    pub(super) fn head(&mut self, kind: u8) -> Result<(), Fault> {
+    /// Reads the version and the kind, which must be the expected ones.
+    pub(super) fn header(&mut self, kind: u8) -> Result<(), Fault> {
         let version = self.byte()?;
         if version != super::VERSION {
             self.offset -= 1;
             let expected = format!("version {}", super::VERSION);
-            return Err(self.fault(Reject::Version, expected, version));
+            return Err(self.fault(RejectReason::Version, expected, version));
         }
         let found = self.byte()?;
         if found != kind {
             self.offset -= 1;
-            return Err(self.fault(Reject::Malformed, name(kind), name(found)));
+            return Err(self.fault(RejectReason::Malformed, name(kind), name(found)));
         }
         Ok(())
     }
@@ -116,6 +116,8 @@ impl<'a> Reader<'a> {
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let digit = u64::from(byte & 0x7f);
+            // Ten bytes hold 70 bits: the last may contribute one. A trailing zero byte is not the shortest
+            // form.
             let too_large = shift == 63 && digit > 1;
             let too_long = shift > 0 && byte == 0;
             if too_large || too_long {
@@ -129,7 +131,7 @@ impl<'a> Reader<'a> {
         }
         self.offset = start;
         Err(self.fault(
-            Reject::Malformed,
+            RejectReason::Malformed,
             "a 64-bit integer in its shortest form",
             "another form",
         ))
@@ -141,7 +143,7 @@ impl<'a> Reader<'a> {
         let number = self.number()?;
         u32::try_from(number).map_err(|_| {
             self.offset = start;
-            self.fault(Reject::Range, "a number below 2^32", number)
+            self.fault(RejectReason::Range, "a number below 2^32", number)
         })
     }
 
@@ -159,20 +161,20 @@ impl<'a> Reader<'a> {
         let words = words.collect();
         let len = usize::try_from(len).expect("as many bits as there are bytes");
         BitVector::from_words(len, words).map_err(|_| Fault {
-            reason: Reject::Malformed,
+            reason: RejectReason::Malformed,
             offset: start,
             expected: format!("zeros past bit {len}"),
             found: "ones".to_owned(),
         })
     }
 
-    /// That nothing is left.
+    /// Checks that no bytes remain.
     pub(super) fn end(&self) -> Result<(), Fault> {
         if self.left() == 0 {
             Ok(())
         } else {
-            let found = format!("{} bytes more", self.left());
-            Err(self.fault(Reject::Malformed, "the end", found))
+            let found = format!("{} more bytes", self.left());
+            Err(self.fault(RejectReason::Malformed, "end of input", found))
         }
     }
 }

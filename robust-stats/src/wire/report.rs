@@ -1,4 +1,4 @@
-//! Reports as bytes.
+//! The byte format of reports.
 
 use alloc::vec::Vec;
 
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::read::{Fault, Reader};
 use super::{KIND_DESIGN_REPORT, VERSION, write};
 #[cfg(feature = "std")]
-use crate::aggregate::Reject;
+use crate::aggregate::RejectReason;
 use crate::design::{DesignReport, DesignTag};
 use crate::mechanism::{BitVector, HashedCell, RapporReport, SketchRow, SketchSign};
 
@@ -18,13 +18,13 @@ mod fields {
     #[cfg(feature = "std")]
     use super::{Fault, Reader};
 
-    /// How the fields are written and read.
+    /// Serialization of the fields.
     pub trait Fields: Sized {
         /// The kind of the report.
         const KIND: u8;
-        /// Appends the fields.
+        /// Serializes the fields.
         fn write(&self, out: &mut Vec<u8>);
-        /// Reads what `write` wrote.
+        /// Deserializes the fields.
         #[cfg(feature = "std")]
         fn read(reader: &mut Reader<'_>) -> Result<Self, Fault>;
     }
@@ -32,7 +32,7 @@ mod fields {
 
 use fields::Fields;
 
-/// A report as bytes: about 10 bytes and its fields.
+/// Serializes a report: 10 bytes plus its fields.
 #[must_use]
 pub fn write_report<T: WireReport>(tag: DesignTag, report: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
@@ -42,31 +42,32 @@ pub fn write_report<T: WireReport>(tag: DesignTag, report: &T) -> Vec<u8> {
     out
 }
 
-/// Reads a report of the protocol that has this tag.
+/// Deserializes a report of the protocol with this tag.
 ///
 /// # Errors
 ///
-/// When the bytes are no such report: `Truncated`, `Version`, `Malformed`, `Design`, or `Range` when a
-/// number has more than 32 bits. Whether fields are in range the aggregate checks.
+/// `Truncated`, `Version`, `Malformed`, `Design`, or `Range` for integers of more than 32 bits. The
+/// aggregate checks the ranges of the fields.
 #[cfg(feature = "std")]
-pub fn read_report<T: WireReport>(tag: DesignTag, bytes: &[u8]) -> Result<T, Reject> {
+pub fn read_report<T: WireReport>(tag: DesignTag, bytes: &[u8]) -> Result<T, RejectReason> {
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| {
-        reader.head(T::KIND)?;
+        reader.header(T::KIND)?;
         let found = DesignTag(reader.array()?);
         let report = T::read(reader)?;
         reader.end()?;
         Ok::<_, Fault>((found, report))
     };
+    // The format is checked before the tag, so that malformed bytes are reported as such.
     let (found, report) = read(&mut reader).map_err(|fault| fault.reason)?;
     if found == tag {
         Ok(report)
     } else {
-        Err(Reject::Design)
+        Err(RejectReason::Design)
     }
 }
 
-/// A report of a hash design as bytes: 13 bytes for designs of up to 127 groups and cells.
+/// Serializes a report of a hash design: 13 bytes for designs of up to 128 groups and cells.
 #[must_use]
 pub fn write_design_report(report: &DesignReport) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
@@ -78,17 +79,16 @@ pub fn write_design_report(report: &DesignReport) -> Vec<u8> {
     out
 }
 
-/// Reads a report of a hash design. Whether it belongs to the design at hand the aggregator checks.
+/// Deserializes a report of a hash design. The aggregator checks that it belongs to its design.
 ///
 /// # Errors
 ///
-/// When the bytes are no such report: `Truncated`, `Version`, `Malformed`, or `Range` when a number has
-/// more than 32 bits.
+/// `Truncated`, `Version`, `Malformed`, or `Range` for integers of more than 32 bits.
 #[cfg(feature = "std")]
-pub fn read_design_report(bytes: &[u8]) -> Result<DesignReport, Reject> {
+pub fn read_design_report(bytes: &[u8]) -> Result<DesignReport, RejectReason> {
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| {
-        reader.head(KIND_DESIGN_REPORT)?;
+        reader.header(KIND_DESIGN_REPORT)?;
         let report = DesignReport {
             design: DesignTag(reader.array()?),
             epoch: reader.number_32()?,
@@ -173,7 +173,7 @@ report!(
         let row = reader.number_32()?;
         let entry = reader.number()?;
         let column = u32::try_from(entry / 2)
-            .map_err(|_| reader.fault(Reject::Range, "a column below 2^32", entry / 2))?;
+            .map_err(|_| reader.fault(RejectReason::Range, "a column below 2^32", entry / 2))?;
         Self {
             row,
             column,

@@ -1,10 +1,10 @@
-//! Writing numbers and bits.
+//! Serialization of integers and bit vectors.
 
 use alloc::vec::Vec;
 
 use crate::mechanism::BitVector;
 
-/// A variable-length integer: seven bits a byte, lowest first, the top bit set on all but the last.
+/// Appends an integer in LEB128: seven bits per byte, lowest first, the top bit set on all but the last.
 pub(super) fn number(out: &mut Vec<u8>, value: impl Into<u64>) {
     let mut value = value.into();
     while value >= 0x80 {
@@ -14,7 +14,7 @@ pub(super) fn number(out: &mut Vec<u8>, value: impl Into<u64>) {
     out.push(value as u8);
 }
 
-/// The number of bits, and the bits, eight a byte.
+/// Appends the number of bits, and the bits, eight per byte.
 pub(super) fn bits(out: &mut Vec<u8>, bits: &BitVector) {
     number(out, bits.len() as u64);
     let bytes = bits.words().iter().flat_map(|word| word.to_le_bytes());

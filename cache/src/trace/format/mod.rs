@@ -237,6 +237,7 @@ where
     P: FnMut(&[u8]) -> Result<Option<Record>, Fault> + Send,
 {
     fn decode(&mut self, input: &mut Input<'_>, batch: &mut Vec<Record>) -> Result<(), CacheError> {
+        // Blank lines are skipped in every line-based format; marks yield no record.
         while batch.len() < BATCH {
             let Some(line) = input.line()? else {
                 break;

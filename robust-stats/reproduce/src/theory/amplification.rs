@@ -89,7 +89,7 @@ pub(crate) fn half_set_replacing(
 }
 
 /// By how much the linear estimate moves for each unit of alignment: it takes out what symbols share
-/// a half set by chance.
+/// a half set by accident.
 fn push(symbols: usize, contraction: f64) -> f64 {
     0.5 * contraction * (symbols as f64 - 1.0) / symbols as f64
 }

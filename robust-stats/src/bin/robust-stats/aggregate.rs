@@ -1,10 +1,10 @@
-//! `robust-stats aggregate` and `merge`: counting reports, and adding counts.
+//! `robust-stats aggregate` and `merge`.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use septet_core::cli::{Exit, Failure, Report, warn};
 use septet_robust_stats::aggregate::{
-    Aggregate, Countable, DesignAggregator, DesignCounts, Reject, RejectStatistics,
+    Aggregate, Countable, DesignAggregator, DesignCounts, RejectCounts, RejectReason,
 };
 use septet_robust_stats::design::{Assignment, DesignParameters};
 use septet_robust_stats::wire::{
@@ -13,41 +13,38 @@ use septet_robust_stats::wire::{
 };
 use serde_json::{Map, Value};
 
-use crate::Ending;
 use crate::files;
-use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: the file with the server's key, which assigns the groups
+    /// Hash design: file of the server's assignment key
     #[arg(long)]
     key: Option<PathBuf>,
-    /// The file of counts to write
+    /// Output file of counts
     #[arg(long)]
     out: PathBuf,
-    /// Files of reports. Wrong and cut ones are rejected and counted, and are no error: that a
-    /// manipulation is certain `decode` says, with exit code 3
+    /// Report files. Malformed and truncated reports are rejected and counted, which is not an error
     #[arg(required = true)]
     reports: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct MergeArguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// The file of counts to write
+    /// Output file of counts
     #[arg(long)]
     out: PathBuf,
-    /// Files of counts
+    /// Count files
     #[arg(required = true)]
     counts: Vec<PathBuf>,
 }
 
-/// Calls a function with the mechanism of a protocol, whichever it is.
+/// Evaluates an expression with the mechanism of a protocol.
 macro_rules! with_mechanism {
     ($protocol:expr, $mechanism:ident => $body:expr, $design:ident => $other:expr) => {
         match $protocol {
@@ -59,25 +56,27 @@ macro_rules! with_mechanism {
             Protocol::HadamardResponse($mechanism) => $body,
             Protocol::CountMeanSketch($mechanism) => $body,
             Protocol::HadamardCountMeanSketch($mechanism) => $body,
-            _ => bail!("this protocol has no command yet: use the library"),
+            _ => $crate::usage!(
+                "--protocol: this protocol is not supported by the command line; use the library"
+            ),
         }
     };
 }
 pub(crate) use with_mechanism;
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let protocol = files::protocol(&arguments.protocol)?;
     let (reports, rejected, bytes) = with_mechanism!(
         protocol,
-        mechanism => count(mechanism, &arguments.reports, out)?,
-        design => count_cells(design, arguments, out)?
+        mechanism => count(mechanism, &arguments.reports)?,
+        design => count_cells(design, arguments)?
     );
     files::write(&arguments.out, &bytes)?;
-    print(out, reports, &rejected)
+    print(reports, &rejected, json)
 }
 
-fn print(out: &mut Output, reports: u64, rejected: &RejectStatistics) -> anyhow::Result<Ending> {
-    let reasons = Reject::ALL.into_iter();
+fn print(reports: u64, rejected: &RejectCounts, json: bool) -> anyhow::Result<Exit> {
+    let reasons = RejectReason::ALL.into_iter();
     let counted = reasons.filter(|&reason| rejected.get(reason) > 0);
     let by_reason: Map<String, Value> = counted
         .map(|reason| (reason.name().to_owned(), rejected.get(reason).into()))
@@ -86,35 +85,34 @@ fn print(out: &mut Output, reports: u64, rejected: &RejectStatistics) -> anyhow:
         .field("reports", reports)
         .field("rejected", rejected.total())
         .field("reasons", by_reason);
-    out.print(&report)?;
+    report.print(json)?;
     if rejected.total() > reports {
-        let main = Reject::ALL
+        let main = RejectReason::ALL
             .into_iter()
             .max_by_key(|&reason| rejected.get(reason));
-        out.warn(&format!(
-            "more reports were rejected than counted, mostly for the reason {}: {}",
-            main.map_or("", Reject::name),
-            "is this the protocol, the key and the epoch that the clients have?"
+        warn(&format!(
+            "more reports rejected than counted, mainly for the reason {}; {}",
+            main.map_or("", RejectReason::name),
+            "check that protocol, key and epoch are those of the clients"
         ));
     }
-    Ok(Ending::Done)
+    Ok(Exit::Success)
 }
 
-/// Calls `each` with every client and its report. A stream that breaks off counts as one truncated
-/// report: nobody knows where the next one would begin.
+/// Calls `each` with every client and its report. A truncated stream counts as one truncated report,
+/// because the start of the next one is unknown.
 fn for_each_report(
-    out: &Output,
     path: &Path,
-    mut each: impl FnMut(Result<(&[u8], &[u8]), Reject>),
+    mut each: impl FnMut(Result<(&[u8], &[u8]), RejectReason>),
 ) -> anyhow::Result<()> {
     let bytes = files::read(path)?;
     for envelope in Envelopes::new(&bytes) {
         match envelope {
             Ok(envelope) => each(Ok(envelope)),
             Err(error) => {
-                each(Err(Reject::Truncated));
-                out.warn(&format!(
-                    "{}: {error}; what follows is not counted",
+                each(Err(RejectReason::Truncated));
+                warn(&format!(
+                    "{}: {error}; the rest of the file is not counted",
                     path.display()
                 ));
             }
@@ -123,20 +121,17 @@ fn for_each_report(
     Ok(())
 }
 
-fn count<M>(
-    mechanism: M,
-    files: &[PathBuf],
-    out: &Output,
-) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)>
+fn count<M>(mechanism: M, files: &[PathBuf]) -> anyhow::Result<(u64, RejectCounts, Vec<u8>)>
 where
     M: Countable<Report: WireReport> + Into<Protocol>,
 {
+    // The tag rejects reports of other protocols.
     let tag = mechanism.clone().into().tag();
     let mut aggregate = Aggregate::try_new(mechanism)?;
     for path in files {
-        for_each_report(out, path, |envelope| {
+        for_each_report(path, |envelope| {
             match envelope.and_then(|(_, report)| read_report(tag, report)) {
-                // Rejections are counted, and no reason to stop.
+                // Rejections are counted by the aggregate.
                 Ok(report) => _ = aggregate.push(&report),
                 Err(reason) => aggregate.reject(reason),
             }
@@ -149,14 +144,13 @@ where
 fn count_cells(
     design: DesignParameters,
     arguments: &Arguments,
-    out: &Output,
-) -> anyhow::Result<(u64, RejectStatistics, Vec<u8>)> {
+) -> anyhow::Result<(u64, RejectCounts, Vec<u8>)> {
     let key = arguments.key.as_ref();
-    let key = key.context("--key: a hash design needs the key that assigned the groups")?;
+    let key = key.ok_or_else(|| Failure::usage("--key: required for a hash design"))?;
     let assignment = Assignment::new(files::key(key)?, &design);
-    let mut aggregator = DesignAggregator::new(design, assignment)?.remembering_clients();
+    let mut aggregator = DesignAggregator::new(design, assignment)?.with_duplicate_detection();
     for path in &arguments.reports {
-        for_each_report(out, path, |envelope| {
+        for_each_report(path, |envelope| {
             let read = |(client, report)| Ok((client, read_design_report(report)?));
             match envelope.and_then(read) {
                 Ok((client, report)) => _ = aggregator.push(client, &report),
@@ -169,7 +163,7 @@ fn count_cells(
     Ok((counts.matrix.reports(), counts.rejected, bytes))
 }
 
-pub(crate) fn merge(arguments: &MergeArguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn merge(arguments: &MergeArguments, json: bool) -> anyhow::Result<Exit> {
     let protocol = files::protocol(&arguments.protocol)?;
     let (reports, rejected, bytes) = with_mechanism!(
         protocol,
@@ -177,7 +171,7 @@ pub(crate) fn merge(arguments: &MergeArguments, out: &mut Output) -> anyhow::Res
             let mut sum = Aggregate::try_new(mechanism)?;
             for path in &arguments.counts {
                 let counts = read_counts(mechanism, &files::read(path)?);
-                let counts = counts.with_context(|| path.display().to_string())?;
+                let counts = counts.map_err(files::damaged(path))?;
                 sum.merge(&counts)?;
             }
             (sum.reports(), sum.rejected().clone(), write_counts(&sum))
@@ -186,7 +180,7 @@ pub(crate) fn merge(arguments: &MergeArguments, out: &mut Output) -> anyhow::Res
             let mut sum = DesignCounts::new(design)?;
             for path in &arguments.counts {
                 let counts = read_design_counts(&files::read(path)?);
-                let counts = counts.with_context(|| path.display().to_string())?;
+                let counts = counts.map_err(files::damaged(path))?;
                 sum.merge(&counts)?;
             }
             let bytes = write_design_counts(&sum);
@@ -194,5 +188,5 @@ pub(crate) fn merge(arguments: &MergeArguments, out: &mut Output) -> anyhow::Res
         }
     );
     files::write(&arguments.out, &bytes)?;
-    print(out, reports, &rejected)
+    print(reports, &rejected, json)
 }

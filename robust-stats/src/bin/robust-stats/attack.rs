@@ -1,114 +1,113 @@
-//! `robust-stats attack`: red teams for one's own pipeline.
+//! `robust-stats attack`: simulated attacks on counts.
 
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::ValueEnum;
+use septet_core::cli::{Exit, Report};
 use septet_core::seed::SeedTree;
-use septet_robust_stats::aggregate::{CountMatrix, Reject};
+use septet_robust_stats::aggregate::{CountMatrix, RejectReason};
 use septet_robust_stats::attack::{
     AdaptivePoisoning, Adversary, Aim, EmdQuantile, EmdSorted, Erasure, HillClimb, MaxCoupling,
     MaximalGain, PlantedShift, RandomItem, RandomReport, Replay, RowTakeover, SameMessage,
     SignAlign, ThresholdWalk, WrongGroup, attack,
 };
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation, Projection};
-use septet_robust_stats::design::HashDesign;
+use septet_robust_stats::decode::{Decoder, Observation, Projection};
+use septet_robust_stats::design::{DesignMatrix, HashDesign};
 use septet_robust_stats::wire::write_design_counts;
 use septet_robust_stats::{Gamma, Pmf};
 
-use crate::Ending;
-use crate::files;
-use crate::output::{Output, Report};
+use crate::{files, usage};
 
-/// Beyond it some adversaries would draw for hours, message by message.
-const MOST_REPORTS: u64 = 10_000_000_000;
+/// Maximum number of reports: some adversaries draw messages one by one.
+const MAX_REPORTS: u64 = 10_000_000_000;
 
-/// Counts above it would make emd-quantile hold tables of gigabytes.
-const MOST_COUNT: u64 = 10_000_000;
+/// Maximum count for emd-quantile, whose tables are proportional to it.
+const MAX_COUNT: u64 = 10_000_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The adversary
+    /// Adversary
     #[arg(long, value_enum, default_value_t = Kind::SignAlign)]
     kind: Kind,
-    /// The fraction of reports that it changes
+    /// Fraction of reports that the adversary may change
     #[arg(long)]
     gamma: f64,
-    /// The symbol to promote (same-message, replay, wrong-group) or to suppress (erasure)
+    /// Symbol to promote (same-message, replay, wrong-group) or to suppress (erasure)
     #[arg(long, default_value_t = 0)]
     symbol: usize,
-    /// The symbols to promote, separated by commas (random-item, maximal-gain, adaptive-poisoning)
+    /// Comma-separated symbols to promote (random-item, maximal-gain, adaptive-poisoning)
     #[arg(long, value_delimiter = ',', default_values_t = [0])]
     targets: Vec<usize>,
-    /// The true distribution (max-coupling), or that of the test (threshold-walk): `uniform` or a
-    /// file of `label,weight` lines
+    /// True distribution (max-coupling, emd-sorted) or reference of the test (threshold-walk): `uniform`
+    /// or a file of `label,weight` lines
     #[arg(long, default_value = "uniform")]
     truth: String,
-    /// What an attack on a test of uniformity wants (emd-quantile, threshold-walk)
-    #[arg(long, value_enum, default_value_t = Wish::Hide)]
-    aim: Wish,
-    /// The total variation of the alternative, at most 0.5 (emd-quantile)
+    /// Aim of an attack on a uniformity test (emd-quantile, threshold-walk)
+    #[arg(long, value_enum, default_value_t = AimArgument::Hide)]
+    aim: AimArgument,
+    /// Total variation of the alternative, at most 0.5 (emd-quantile)
     #[arg(long, default_value_t = 0.25)]
     alpha: f64,
-    /// How many steps hill-climb tries, each a decoding by least squares
+    /// Number of steps of hill-climb, each with a least squares decoding
     #[arg(long, default_value_t = 200)]
     steps: usize,
-    /// The seed of its choices
+    /// Random seed
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// The protocol that the counts must have; needed for large designs only
+    /// Expected protocol of the counts; required for large designs only
     #[arg(long)]
     protocol: Option<PathBuf>,
-    /// The file of counts to write
+    /// Output file of counts
     #[arg(long)]
     out: PathBuf,
-    /// The counts of a hash design
+    /// Counts of a hash design
     counts: PathBuf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
-    /// Push the linear estimate along the worst sign vector
+    /// Shift the linear estimate along the worst sign vector
     SignAlign,
-    /// All liars support one symbol
+    /// All corrupted clients support one symbol
     SameMessage,
     /// Take over whole groups
     RowTakeover,
-    /// Make one distribution look like another one
+    /// Make one distribution look like another
     MaxCoupling,
     /// Uniform random cells
     RandomReport,
     /// Targets, honestly encoded
     RandomItem,
-    /// The cells with most targets
+    /// The cells with the maximum number of targets
     MaximalGain,
-    /// Targets without noise, spread like honest reports
+    /// Targets without noise, distributed like honest reports
     AdaptivePoisoning,
-    /// Messages that support the symbol are lost
+    /// Drop messages that support the symbol
     Erasure,
     /// Copies of honest messages that support the symbol
     Replay,
     /// Messages that claim another group, which the server rejects
     WrongGroup,
-    /// A search for the largest error of least squares, from sign-align on
+    /// Search for the maximum error of least squares, starting from sign-align
     HillClimb,
-    /// The cheapest map of counts between two hypotheses (one group only)
+    /// Optimal transport of counts between two hypotheses (one group only)
     EmdQuantile,
-    /// Counts in the order of fresh ones of the truth (one group only)
+    /// Counts matched by rank with sampled counts of the truth (one group only)
     EmdSorted,
-    /// Moves that lower or raise total variation most (one group only)
+    /// Greedy moves that decrease or increase the total variation (one group only)
     ThresholdWalk,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Wish {
-    /// An alternative shall look like the null hypothesis
+enum AimArgument {
+    /// Make an alternative look like the null hypothesis
     Hide,
-    /// The null hypothesis shall look like an alternative
+    /// Make the null hypothesis look like an alternative
     FalseAlarm,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = Gamma::new(arguments.gamma)?;
     let bytes = files::read(&arguments.counts)?;
     let mut counts =
@@ -124,48 +123,50 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     let attacked = attack(&matrix, &before, &mut adversary, gamma, &mut rng)?;
     drop(adversary);
     counts.matrix = attacked.counts;
-    // The server counts what it rejects.
+    // The server counts rejected messages.
     let mut rejected = *counts.rejected.counts();
-    let of_group = &mut rejected[Reject::Group as usize];
+    let of_group = &mut rejected[RejectReason::Group as usize];
     *of_group = of_group.saturating_add(attacked.rejected);
-    counts.rejected = septet_robust_stats::aggregate::RejectStatistics::from_counts(rejected);
+    counts.rejected = septet_robust_stats::aggregate::RejectCounts::from_counts(rejected);
     files::write(&arguments.out, &write_design_counts(&counts))?;
     let report = Report::default()
         .field("budget", attacked.budget)
         .field("changed", attacked.changed)
         .field("rejected", attacked.rejected);
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
-/// That the adversary can do what it is told.
+/// Checks the arguments against the counts.
 fn check(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
     let at = arguments.counts.display();
     let reports = counts.reports();
     ensure!(
-        (1..=MOST_REPORTS).contains(&reports),
-        "{at}: expected from 1 to {MOST_REPORTS} reports, found {reports}"
+        (1..=MAX_REPORTS).contains(&reports),
+        "{at}: expected 1 to {MAX_REPORTS} reports, found {reports}"
     );
     if matches!(
         arguments.kind,
         Kind::EmdQuantile | Kind::EmdSorted | Kind::ThresholdWalk
     ) {
-        ensure!(
-            counts.groups() == 1,
-            "--kind: this adversary attacks counts of symbols, a design with one group; found {}",
-            counts.groups()
-        );
+        if !(counts.groups() == 1) {
+            usage!(
+                "--kind: this adversary requires a design with one group, found {}",
+                counts.groups()
+            );
+        }
     }
     if matches!(arguments.kind, Kind::EmdQuantile) {
-        ensure!(
-            arguments.alpha > 0.0 && arguments.alpha <= 0.5,
-            "--alpha: expected above 0 and at most 0.5, found {}",
-            arguments.alpha
-        );
+        if !(arguments.alpha > 0.0 && arguments.alpha <= 0.5) {
+            usage!(
+                "--alpha: expected a number in (0, 0.5], found {}",
+                arguments.alpha
+            );
+        }
         let largest = counts.counts().iter().copied().max().unwrap_or(0);
         ensure!(
-            largest <= MOST_COUNT,
-            "{at}: emd-quantile takes counts up to {MOST_COUNT}, found {largest}"
+            largest <= MAX_COUNT,
+            "{at}: expected counts of at most {MAX_COUNT} for emd-quantile, found {largest}"
         );
     }
     Ok(())
@@ -178,26 +179,26 @@ fn adversary<'a>(
     gamma: Gamma,
     rng: &mut impl rand::Rng,
 ) -> anyhow::Result<Adversary<'a>> {
+    // Arguments are checked only for the adversaries that use them.
     let domain = matrix.symbols();
     let inside = |argument, symbol| {
-        ensure!(
-            symbol < domain,
-            "{argument}: expected a number below {domain}, found {symbol}"
-        );
+        if !(symbol < domain) {
+            usage!("{argument}: expected a number below {domain}, found {symbol}");
+        }
         Ok(symbol)
     };
     let symbol = || inside("--symbol", arguments.symbol);
     let targets = || -> anyhow::Result<Vec<usize>> {
         if arguments.targets.is_empty() {
-            bail!("--targets: expected one symbol at least");
+            usage!("--targets: expected at least one symbol");
         }
         let targets = arguments.targets.iter();
         targets.map(|&target| inside("--targets", target)).collect()
     };
     let truth = || files::reference(&arguments.truth, domain);
     let aim = match arguments.aim {
-        Wish::Hide => Aim::Hide,
-        Wish::FalseAlarm => Aim::FalseAlarm,
+        AimArgument::Hide => Aim::Hide,
+        AimArgument::FalseAlarm => Aim::FalseAlarm,
     };
     Ok(match arguments.kind {
         Kind::SignAlign => Adversary::Adaptive(Box::new(SignAlign::default())),
@@ -205,7 +206,7 @@ fn adversary<'a>(
         Kind::RowTakeover => Adversary::Adaptive(Box::new(RowTakeover { group: 0, cell: 0 })),
         Kind::MaxCoupling => {
             let truth = truth()?;
-            // A little below the budget: the coupling's cost is an expectation.
+            // Slightly below the budget, because the cost of the coupling is an expectation.
             let fraction = 0.97 * gamma.get();
             let planted = PlantedShift::search(matrix, &truth, fraction, 20, rng)?;
             Adversary::Adaptive(Box::new(MaxCoupling {
@@ -232,6 +233,8 @@ fn adversary<'a>(
         Kind::Erasure => Adversary::Adaptive(Box::new(Erasure { symbol: symbol()? })),
         Kind::Replay => Adversary::Adaptive(Box::new(Replay { symbol: symbol()? })),
         Kind::WrongGroup => Adversary::Adaptive(Box::new(WrongGroup { symbol: symbol()? })),
+        // The damage is the total variation between the estimates with and without the attack. A
+        // failed decoding counts as no damage.
         Kind::HillClimb => {
             let masses = move |counts: &CountMatrix| -> Option<Vec<f64>> {
                 let observation = Observation::from_counts(matrix, counts).ok()?;

@@ -1,28 +1,27 @@
-//! `robust-stats audit-privacy`: the exact audit of all mechanisms.
+//! `robust-stats audit-privacy`: the exact privacy audit of all mechanisms.
 
-use anyhow::bail;
+use septet_core::cli::{Exit, Report};
 use septet_robust_stats::Epsilon;
 use septet_robust_stats::audit::{AuditReport, audit};
 use septet_robust_stats::design::{DesignParameters, GroupClient};
 use septet_robust_stats::mechanism::*;
 use serde_json::{Value, json};
 
-use crate::Ending;
-use crate::output::{Output, Report};
+use crate::usage;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Domains up to this, at most 8
+    /// Maximum domain, at most 8
     #[arg(long, default_value_t = 8)]
     domain: usize,
-    /// Privacy parameters, separated by commas
+    /// Comma-separated privacy parameters
     #[arg(long, value_delimiter = ',', default_values_t = [0.1, 0.5, 1.0, 2.0, 4.0, 1.098_612_288_668_109_8])]
     epsilon: Vec<f64>,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     if !(2..=8).contains(&arguments.domain) {
-        bail!("--domain: expected from 2 to 8, found {}", arguments.domain);
+        usage!("--domain: expected 2 to 8, found {}", arguments.domain);
     }
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut failed = 0;
@@ -55,11 +54,11 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     ];
     let report = Report::default().field("audits", audits);
     let report = report.field("failed", failed);
-    out.print(&report.table("channels", &columns, rows))?;
+    report.table("channels", &columns, rows).print(json)?;
     if failed > 0 {
-        bail!("{failed} of {audits} channels exceed their epsilon");
+        return Ok(Exit::Negative);
     }
-    Ok(Ending::Done)
+    Ok(Exit::Success)
 }
 
 /// The audit of every mechanism over this domain.

@@ -1,46 +1,40 @@
-//! `robust-stats decode`: from counts to an estimate.
+//! `robust-stats decode`.
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
+use septet_core::cli::{Exit, Report, warn};
 use septet_robust_stats::Gamma;
 use septet_robust_stats::aggregate::{DesignCounts, FrequencyOracle};
-use septet_robust_stats::decode::{Decoder, DesignMatrix, Observation, Projection};
-use septet_robust_stats::design::HashDesign;
+use septet_robust_stats::decode::{Decoder, Observation, Projection};
+use septet_robust_stats::design::{DesignMatrix, HashDesign};
 use septet_robust_stats::wire::{Protocol, read_counts, read_design_counts};
 use serde_json::{Value, json};
 
-use crate::Ending;
 use crate::aggregate::with_mechanism;
-use crate::files;
-use crate::output::{Output, Report, percent};
+use crate::{files, usage};
 
-/// Exit code 3 when it is certain, with confidence 95 %, that reports were manipulated (hash designs
-/// with min-l1 only).
+/// Exit code 1 if manipulation is certified at confidence 95 % (hash designs with min-l1 only).
 #[derive(clap::Args)]
-#[command(
-    after_help = "Exit code 3: with confidence 95 % reports were manipulated. Only min-l1 on \
-                        the counts of a hash design can tell."
-)]
 pub(crate) struct Arguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: how to decode [default: min-l1]
+    /// Hash design: decoder [default: min-l1]
     #[arg(long, value_enum)]
     decoder: Option<Kind>,
-    /// What makes masses of raw estimates. Hash design: for least-squares, linear and block-median
-    /// [default: simplex]; others: [default: none]
+    /// Projection of raw estimates. Hash design: for least-squares, linear and block-median [default:
+    /// simplex]; other protocols: [default: none]
     #[arg(long, value_enum)]
-    projection: Option<Mend>,
-    /// How many blocks of groups block-median takes [default: 3]
+    projection: Option<ProjectionArgument>,
+    /// Number of blocks of block-median [default: 3]
     #[arg(long)]
     blocks: Option<usize>,
-    /// Hash design: the fraction of reports that may be manipulated, for which a bound is stated
+    /// Hash design: fraction of reports that may be manipulated, for the stated bound
     #[arg(long)]
     gamma: Option<f64>,
-    /// The counts
+    /// Count file
     counts: PathBuf,
 }
 
@@ -55,7 +49,7 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mend {
+enum ProjectionArgument {
     None,
     Simplex,
     ClipAndNormalize,
@@ -64,7 +58,7 @@ enum Mend {
     SubtractMinimum,
 }
 
-impl Mend {
+impl ProjectionArgument {
     fn projection(self) -> Projection {
         match self {
             Self::None => Projection::None,
@@ -79,55 +73,58 @@ impl Mend {
 
 const COLUMNS: [&str; 3] = ["symbol", "mass", "standard_error"];
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0))?;
+    // The protocol determines how to parse the counts and which decoders apply.
     let protocol = files::protocol(&arguments.protocol)?;
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();
     with_mechanism!(
-        protocol,
-        mechanism => {
-            only_for_designs(arguments)?;
-            let aggregate = read_counts(mechanism, &bytes).with_context(at)?;
-            let reports = aggregate.reports();
-            ensure!(reports > 0, "{}: no reports were counted, nothing to decode", at());
-            let mut estimates = aggregate.estimates();
-            if let Some(mend) = arguments.projection {
+            protocol,
+            mechanism => {
+                // A frequency oracle: unbiased estimates with the standard errors of its variance formula.
+                only_for_designs(arguments)?;
+                let aggregate = read_counts(mechanism, &bytes).map_err(files::damaged(&arguments.counts))?;
+                let reports = aggregate.reports();
+                ensure!(reports > 0, "{}: no reports to decode", at());
+                let mut estimates = aggregate.estimates();
+                if let Some(projection) = arguments.projection {
+                    if !(projection != ProjectionArgument::BaseCut) {
+     usage!("--projection: base-cut applies to hash designs only");
+    }
+                }
+                let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
+                let deviation = |symbol| {
+                    aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
+                };
+                let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
+                if let Some(projection) = arguments.projection {
+                    projection.projection().apply(&mut estimates, 0.0);
+                }
+                let report = Report::default()
+                    .field("reports", reports)
+                    .field("rejected", aggregate.rejected().total());
+                report
+    .table("estimates", &COLUMNS, rows(&estimates, &errors))
+    .print(json)?;
+                Ok(Exit::Success)
+            },
+            design => {
+                let counts = read_design_counts(&bytes).map_err(files::damaged(&arguments.counts))?;
+                if counts.parameters != design {
+                    bail!("{}: counts of another design", at());
+                }
                 ensure!(
-                    mend != Mend::BaseCut,
-                    "--projection: base-cut applies to hash designs only"
+                    counts.matrix.reports() > 0,
+                    "{}: no reports to decode",
+                    at()
                 );
+                decode(arguments, &counts, gamma, json)
             }
-            let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
-            let deviation = |symbol| {
-                aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
-            };
-            let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
-            if let Some(mend) = arguments.projection {
-                mend.projection().apply(&mut estimates, 0.0);
-            }
-            let report = Report::default()
-                .field("reports", reports)
-                .field("rejected", aggregate.rejected().total());
-            out.print(&report.table("estimates", &COLUMNS, rows(&estimates, &errors)))?;
-            Ok(Ending::Done)
-        },
-        design => {
-            let counts = read_design_counts(&bytes).with_context(at)?;
-            if counts.parameters != design {
-                bail!("{}: counts of another design", at());
-            }
-            ensure!(
-                counts.matrix.reports() > 0,
-                "{}: no reports were counted, nothing to decode",
-                at()
-            );
-            decode(arguments, &counts, gamma, out)
-        }
-    )
+        )
 }
 
-/// That no argument was given that would change nothing.
+/// Rejects arguments without effect on the protocol.
 fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
     let given = [
         ("--decoder", arguments.decoder.is_some()),
@@ -135,10 +132,9 @@ fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
         ("--gamma", arguments.gamma.is_some()),
     ];
     for (name, given) in given {
-        ensure!(
-            !given,
-            "{name}: applies to hash designs only; for other protocols no bound on liars is known"
-        );
+        if !(!given) {
+            usage!("{name}: applies to hash designs only");
+        }
     }
     Ok(())
 }
@@ -146,22 +142,20 @@ fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
 fn decoder(arguments: &Arguments) -> anyhow::Result<Decoder> {
     let kind = arguments.decoder.unwrap_or(Kind::MinL1);
     let projects = matches!(kind, Kind::LeastSquares | Kind::Linear | Kind::BlockMedian);
-    ensure!(
-        projects || arguments.projection.is_none(),
-        "--projection: applies to the decoders least-squares, linear and block-median only"
-    );
-    ensure!(
-        kind == Kind::BlockMedian || arguments.blocks.is_none(),
-        "--blocks: applies to the decoder block-median only"
-    );
-    let mend = arguments.projection.unwrap_or(Mend::Simplex);
-    let projection = mend.projection();
+    if !(projects || arguments.projection.is_none()) {
+        usage!("--projection: applies to the decoders least-squares, linear and block-median only");
+    }
+    if !(kind == Kind::BlockMedian || arguments.blocks.is_none()) {
+        usage!("--blocks: applies to the decoder block-median only");
+    }
+    let projection = arguments.projection.unwrap_or(ProjectionArgument::Simplex);
+    let projection = projection.projection();
     Ok(match kind {
         Kind::MinL1 => Decoder::default(),
         Kind::LeastSquares => Decoder::LeastSquares(projection),
         Kind::Linear => Decoder::Linear(projection),
         Kind::MaximumLikelihood => Decoder::MaximumLikelihood {
-            iterations: 2_000,
+            max_iterations: 2_000,
             tolerance: 1e-6,
         },
         Kind::LdpRecover => Decoder::LdpRecover { ratio: 0.2 },
@@ -176,50 +170,52 @@ fn decode(
     arguments: &Arguments,
     counts: &DesignCounts,
     gamma: Gamma,
-    out: &mut Output,
-) -> anyhow::Result<Ending> {
+    json: bool,
+) -> anyhow::Result<Exit> {
+    // 1. Decode.
     let decoder = decoder(arguments)?;
     let design = HashDesign::new(counts.parameters)?;
     let matrix = DesignMatrix::from_design(&design)?;
     let observation = Observation::from_counts(&matrix, &counts.matrix)?;
     let estimate = decoder.decode(&matrix, &observation, gamma)?;
-    let manipulated = estimate.gamma_lower > 0.0;
+    let manipulated = estimate.gamma_lower_bound > 0.0;
+    // 2. State the certificate first: it qualifies the estimate.
     let mut report = Report::default();
     if manipulated {
         report = report.sentence(format!(
-            "manipulated: at least {} of the reports (95 % confidence)",
-            percent(estimate.gamma_lower)
+            "manipulated: at least {:.2} % of the reports (95 % confidence)",
+            100.0 * estimate.gamma_lower_bound
         ));
     }
     if arguments
         .gamma
-        .is_some_and(|gamma| gamma < estimate.gamma_lower)
+        .is_some_and(|gamma| gamma < estimate.gamma_lower_bound)
     {
-        out.warn(
-            "more reports were manipulated than --gamma assumes: the stated bound does not hold",
+        warn(
+            "the certified fraction of manipulated reports exceeds --gamma: the stated bound does not hold",
         );
     }
     if !estimate.convergence.converged {
-        out.warn("the decoder stopped before it converged: see the gap");
+        warn("the decoder did not converge: see the gap");
     }
-    // Without a stated fraction there is no bound to state.
+    // A bound requires an assumed fraction.
     let bound = arguments.gamma.map(|_| json!(estimate.manipulation_bound));
     let report = report
         .field("reports", counts.matrix.reports())
         .field("rejected", counts.rejected.total())
         .field("manipulated", manipulated)
-        .field("gamma_lower", estimate.gamma_lower)
+        .field("gamma_lower_bound", estimate.gamma_lower_bound)
         .field("manipulation_bound", bound)
         .field("residual", estimate.residual)
         .field("converged", estimate.convergence.converged)
         .field("iterations", estimate.convergence.iterations)
         .field("gap", estimate.convergence.gap);
     let rows = rows(&estimate.masses, &estimate.standard_errors);
-    out.print(&report.table("estimates", &COLUMNS, rows))?;
+    report.table("estimates", &COLUMNS, rows).print(json)?;
     Ok(if manipulated {
-        Ending::Manipulated
+        Exit::Negative
     } else {
-        Ending::Done
+        Exit::Success
     })
 }
 

@@ -1,40 +1,39 @@
-//! `robust-stats encode`: what clients do.
+//! `robust-stats encode`: the client side.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{self, BufRead};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rand_chacha::rand_core::CryptoRng;
+use septet_core::cli::{Exit, Failure, Report};
 use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
 use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::wire::{
     Protocol, WireReport, write_design_report, write_envelope, write_report,
 };
 
-use crate::Ending;
-use crate::files;
-use crate::output::{Output, Report};
+use crate::{files, usage};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The protocol
+    /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Hash design: the file with the server's key, which assigns the groups. It is the server's
-    /// secret and for simulation: a client gets the number of its group and no more
+    /// Hash design: file of the server's assignment key. For simulation: the key is secret to the server,
+    /// and a client receives its group only
     #[arg(long, conflicts_with = "group")]
     key: Option<PathBuf>,
-    /// Hash design: the group that the server assigned to these clients
+    /// Hash design: group assigned to these clients
     #[arg(long)]
     group: Option<usize>,
-    /// The file of reports to write
+    /// Output file of reports
     #[arg(long)]
     out: PathBuf,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let protocol = files::protocol(&arguments.protocol)?;
     let mut rng = client_generator()?;
     let rng = &mut rng;
@@ -47,12 +46,12 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Protocol::HadamardResponse(m) => encode_all(&m, protocol, rng)?,
         Protocol::CountMeanSketch(m) => encode_all(&m, protocol, rng)?,
         Protocol::HadamardCountMeanSketch(m) => encode_all(&m, protocol, rng)?,
-        _ => bail!("this protocol takes values and a secret for each client: use the library"),
+        _ => usage!("--protocol: this protocol requires a secret per client; use the library"),
     };
     files::write(&arguments.out, &bytes)?;
     let report = Report::default().field("reports", count);
-    out.print(&report.field("bytes", bytes.len()))?;
-    Ok(Ending::Done)
+    report.field("bytes", bytes.len()).print(json)?;
+    Ok(Exit::Success)
 }
 
 fn encode_all<M>(
@@ -78,7 +77,7 @@ fn encode_cells(
 ) -> anyhow::Result<(u64, Vec<u8>)> {
     let assignment = match &arguments.key {
         Some(path) => Some(Assignment::new(files::key(path)?, design)),
-        None if arguments.group.is_none() => bail!("a hash design needs --key or --group"),
+        None if arguments.group.is_none() => usage!("--key or --group: required for a hash design"),
         None => None,
     };
     let mut groups: HashMap<usize, GroupClient> = HashMap::new();
@@ -112,8 +111,8 @@ fn for_each_line(
         let symbol: usize = symbol
             .trim()
             .parse()
-            .with_context(|| format!("{}: expected the number of a symbol", at()))?;
-        each(client, symbol, &mut bytes).with_context(at)?;
+            .with_context(|| format!("{}: expected a symbol number", at()))?;
+        each(client, symbol, &mut bytes).map_err(|error| Failure::data(error.context(at())))?;
         count += 1;
     }
     Ok((count, bytes))

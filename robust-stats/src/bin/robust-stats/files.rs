@@ -1,44 +1,50 @@
-//! Reading and writing files.
+//! Files of the commands.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use septet_robust_stats::Pmf;
-use septet_robust_stats::aggregate::{Countable, DesignCounts, MOST_SLOTS};
+use septet_core::cli::Failure;
+use septet_core::io;
+use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
 use septet_robust_stats::distribution::read_counts;
 use septet_robust_stats::mechanism::Mechanism;
 use septet_robust_stats::wire::{Protocol, read_design_counts};
+use septet_robust_stats::{Pmf, RobustStatsError};
 
 use crate::aggregate::with_mechanism;
 
-/// How many entries the partitions of a design may have when nobody but a file of counts asks for
-/// them: a few bytes must not take gigabytes.
-const MOST_ENTRIES: usize = 1 << 27;
+/// Maximum number of partition entries of a design that only a count file specifies, which bounds the
+/// memory that a few bytes can claim.
+const MAX_ENTRIES: usize = 1 << 27;
 
-/// The bytes of a file.
+/// Reads a file.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Writes a file under another name and renames it, so that nobody reads half of it.
+/// Writes a file atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    fs::write(&name, bytes)
-        .and_then(|()| fs::rename(&name, path))
+    io::write_whole(path, |file| file.write_all(bytes))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A protocol file.
+/// Marks a library error as one of the data in a file.
+pub(crate) fn damaged(path: &Path) -> impl FnOnce(RobustStatsError) -> Failure {
+    let name = path.display().to_string();
+    |error| Failure::data(anyhow::Error::new(error).context(name))
+}
+
+/// Reads a protocol file.
 pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
     let at = || path.display().to_string();
-    let protocol = Protocol::from_bytes(&read(path)?).with_context(at)?;
+    let protocol = Protocol::from_bytes(&read(path)?).map_err(damaged(path))?;
     check_size(protocol).with_context(at)?;
     Ok(protocol)
 }
 
-/// That clients and server can hold what the protocol needs: a list of all symbols, and the counts.
+/// Checks that the symbols and the counts of a protocol fit into memory.
 pub(crate) fn check_size(protocol: Protocol) -> anyhow::Result<()> {
     let (domain, slots) = with_mechanism!(
         protocol,
@@ -47,21 +53,20 @@ pub(crate) fn check_size(protocol: Protocol) -> anyhow::Result<()> {
     );
     for (name, size) in [("symbols", domain), ("counts on the server", slots)] {
         ensure!(
-            size <= MOST_SLOTS,
-            "domain: expected at most {MOST_SLOTS} {name}, found {size}"
+            size <= MAX_SLOTS,
+            "domain: expected at most {MAX_SLOTS} {name}, found {size}"
         );
     }
     Ok(())
 }
 
-/// The counts of a hash design, which must be that of the protocol when there is one, and a small one
-/// when not.
+/// Parses the counts of a hash design, which must be that of the protocol if given, and small otherwise.
 pub(crate) fn design_counts(
     path: &Path,
     bytes: &[u8],
     from: Option<&Path>,
 ) -> anyhow::Result<DesignCounts> {
-    let counts = read_design_counts(bytes).with_context(|| path.display().to_string())?;
+    let counts = read_design_counts(bytes).map_err(damaged(path))?;
     let design = counts.parameters;
     if let Some(from) = from {
         let Protocol::Design(expected) = protocol(from)? else {
@@ -72,14 +77,13 @@ pub(crate) fn design_counts(
         };
         ensure!(
             design == expected,
-            "{}: counts of another design than that of {}",
+            "{}: expected counts of the design of {}, found another design",
             path.display(),
             from.display()
         );
-    } else if design.groups().saturating_mul(design.domain()) > MOST_ENTRIES {
+    } else if design.groups().saturating_mul(design.domain()) > MAX_ENTRIES {
         bail!(
-            "{}: {} groups of {} symbols are many: give the design with --protocol to say that you \
-             expect them",
+            "{}: {} groups of {} symbols are too large without --protocol",
             path.display(),
             design.groups(),
             design.domain()
@@ -88,11 +92,11 @@ pub(crate) fn design_counts(
     Ok(counts)
 }
 
-/// The server's key: 32 hexadecimal digits.
+/// Reads the server's key: 32 hexadecimal digits.
 pub(crate) fn key(path: &Path) -> anyhow::Result<[u8; 16]> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    hexadecimal(text.trim()).with_context(|| {
+    io::hex::decode(text.trim()).with_context(|| {
         format!(
             "{}: expected a key of 32 hexadecimal digits",
             path.display()
@@ -100,20 +104,8 @@ pub(crate) fn key(path: &Path) -> anyhow::Result<[u8; 16]> {
     })
 }
 
-/// Bytes from twice as many hexadecimal digits.
-pub(crate) fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-/// A distribution over the symbols of a design: `uniform`, or a file of weights. Labels that are the
-/// numbers of all symbols are matched with them; other labels stand in the order of the symbols.
+/// Reads a distribution over the symbols of a design: `uniform`, or a file of weights. Labels that are
+/// the numbers of all symbols are matched with them; other labels are in the order of the symbols.
 pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
     if name == "uniform" {
         return Ok(Pmf::uniform(domain)?);
@@ -122,7 +114,7 @@ pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
     let found = counts.labels.len();
     ensure!(
         found == domain,
-        "{name}: expected a weight for each of {domain} symbols, found {found}"
+        "{name}: expected {domain} weights, found {found}"
     );
     let numbers: Result<Vec<usize>, _> = counts.labels.iter().map(|l| l.trim().parse()).collect();
     let Ok(numbers) = numbers else {
@@ -133,7 +125,7 @@ pub(crate) fn reference(name: &str, domain: usize) -> anyhow::Result<Pmf> {
         let place = weights.get_mut(number).filter(|place| place.is_none());
         let place = place.with_context(|| {
             let last = domain - 1;
-            format!("{name}: expected the symbols 0 to {last} once each, found {number}")
+            format!("{name}: expected each symbol in 0..={last} once, found {number}")
         })?;
         *place = Some(*weight);
     }

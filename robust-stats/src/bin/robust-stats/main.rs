@@ -1,4 +1,4 @@
-//! `robust-stats`: private reports, their counts, and what can be known when some clients lie.
+//! `robust-stats`: private reports, their counts, and robust estimates and tests.
 
 mod aggregate;
 mod attack;
@@ -6,25 +6,26 @@ mod audit;
 mod decode;
 mod encode;
 mod files;
-mod output;
 mod plan;
 mod protocol;
 mod test;
 
-use std::io;
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use septet_core::cli::{self, Exit};
+use septet_robust_stats::RobustStatsError;
 
-/// Estimates and tests distributions from private or compressed reports, with a bound on what lying
-/// clients can do.
+/// Estimates and tests distributions from private or compressed reports, with bounds on the effect of
+/// corrupted clients.
 ///
-/// Exit codes: 0 done, 1 an error, 2 wrong arguments, 3 done, and a certificate says that reports were
-/// manipulated (decode only).
+/// Exit codes: 0 success, 1 certified manipulation (decode only), 3 usage, 4 missing or damaged data,
+/// 5 internal error, 130 interrupted.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Print one JSON object, and errors as one too, on standard error
+    /// Print results and errors as JSON objects
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -33,71 +34,63 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write a protocol, which clients and server share
+    /// Write a protocol file for clients and server
     Protocol(protocol::Arguments),
     /// Encode `client,symbol` lines from standard input into reports
     Encode(encode::Arguments),
-    /// Count reports; wrong ones are rejected with a reason and counted too
+    /// Count reports; invalid ones are rejected and counted by reason
     Aggregate(aggregate::Arguments),
     /// Add counts of the same protocol
     Merge(aggregate::MergeArguments),
-    /// Estimate the distribution; exit code 3 when manipulation is certain
+    /// Estimate the distribution; exit code 1 if manipulation is certified
     Decode(decode::Arguments),
-    /// Test hypotheses, with p-values that hold whatever the assumed fraction of clients does
+    /// Test hypotheses, with p-values that are valid under manipulation
     Test(test::Arguments),
-    /// Say how many clients an error needs, or that no number is enough
+    /// Compute the number of clients for a target error
     Plan(plan::Arguments),
-    /// Manipulate counts as an adversary would, to try a pipeline
+    /// Simulate an attack on counts
     Attack(attack::Arguments),
-    /// Compare every mechanism's exact message probabilities with e^epsilon
+    /// Audit the exact message probabilities of every mechanism against e^epsilon
     AuditPrivacy(audit::Arguments),
 }
 
-/// How a command ended.
-enum Ending {
-    Done,
-    Manipulated,
+/// Returns early with an error of the arguments.
+macro_rules! usage {
+    ($($message:tt)*) => {
+        return Err(septet_core::cli::Failure::usage(format!($($message)*)).into())
+    };
 }
+pub(crate) use usage;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        // Nobody has read the arguments, so that their text says how to answer.
-        Err(error) if error.use_stderr() && std::env::args().any(|word| word == "--json") => {
-            let text = error.to_string();
-            let text = text.strip_prefix("error: ").unwrap_or(&text);
-            output::say(true, "error", text.trim_end());
-            return ExitCode::from(2);
-        }
-        Err(error) => error.exit(),
-    };
+    cli::run(class, run)
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    cli::exit_on_interrupt();
     let json = arguments.json;
-    let mut out = output::Output::new(json);
-    let result = match arguments.command {
-        Command::Protocol(arguments) => protocol::run(&arguments, &mut out),
-        Command::Encode(arguments) => encode::run(&arguments, &mut out),
-        Command::Aggregate(arguments) => aggregate::run(&arguments, &mut out),
-        Command::Merge(arguments) => aggregate::merge(&arguments, &mut out),
-        Command::Decode(arguments) => decode::run(&arguments, &mut out),
-        Command::Test(arguments) => test::run(&arguments, &mut out),
-        Command::Plan(arguments) => plan::run(&arguments, &mut out),
-        Command::Attack(arguments) => attack::run(&arguments, &mut out),
-        Command::AuditPrivacy(arguments) => audit::run(&arguments, &mut out),
-    };
-    match result {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Manipulated) => ExitCode::from(3),
-        // Who reads the output has seen enough: `robust-stats .. | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::say(json, "error", &format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+    match arguments.command {
+        Command::Protocol(arguments) => protocol::run(&arguments, json),
+        Command::Encode(arguments) => encode::run(&arguments, json),
+        Command::Aggregate(arguments) => aggregate::run(&arguments, json),
+        Command::Merge(arguments) => aggregate::merge(&arguments, json),
+        Command::Decode(arguments) => decode::run(&arguments, json),
+        Command::Test(arguments) => test::run(&arguments, json),
+        Command::Plan(arguments) => plan::run(&arguments, json),
+        Command::Attack(arguments) => attack::run(&arguments, json),
+        Command::AuditPrivacy(arguments) => audit::run(&arguments, json),
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// The exit code of a library error. Most parameters come from the arguments; errors of parsed files are
+/// marked by [`files::damaged`].
+fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    match cause.downcast_ref()? {
+        RobustStatsError::Parameter {
+            argument: "counts" | "reports" | "samples" | "weights",
+            ..
+        } => Some(Exit::Data),
+        RobustStatsError::Parameter { .. } => Some(Exit::Usage),
+        _ => Some(Exit::Data),
+    }
 }

@@ -1,37 +1,35 @@
-//! `robust-stats plan`: before anything is deployed.
+//! `robust-stats plan`: deployment planning.
 
-use septet_robust_stats::planner::{Constraint, Plan, Request, Task, Verdict, plan};
+use septet_core::cli::{Exit, Report};
+use septet_robust_stats::planner::{Constraint, Feasibility, Plan, Request, Task, plan};
 use septet_robust_stats::{Epsilon, Gamma};
-
-use crate::Ending;
-use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many symbols there are
+    /// Number of symbols
     #[arg(long)]
     domain: usize,
-    /// The fraction of manipulated reports
+    /// Fraction of manipulated reports
     #[arg(long)]
     gamma: f64,
-    /// The total variation to reach
+    /// Target total variation
     #[arg(long)]
     target: f64,
-    /// Messages of so many bits
+    /// Bits per message
     #[arg(long, conflicts_with = "epsilon")]
     bits: Option<u32>,
-    /// Locally private messages; epsilon chooses the number of cells too
+    /// Privacy parameter of locally private messages; the number of cells is optimized
     #[arg(long)]
     epsilon: Option<f64>,
-    /// Plan a test of uniformity with this power at the target distance, instead of an estimate
+    /// Plan a uniformity test with this power at the target distance instead of an estimate
     #[arg(long)]
     power: Option<f64>,
-    /// The false alarms of the test
+    /// Significance level of the test
     #[arg(long, default_value_t = 0.05)]
     level: f64,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let constraint = match (arguments.bits, arguments.epsilon) {
         (_, Some(epsilon)) => Constraint::Private(Epsilon::new(epsilon)?),
         (Some(bits), None) => Constraint::Bits(bits),
@@ -51,17 +49,19 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         target: arguments.target,
     };
     let report = match plan(&request)? {
-        Verdict::Feasible(plan) => fields(Report::default().field("feasible", true), &plan)?,
-        Verdict::Infeasible { floor } => Report::default()
-            .sentence("no number of clients is enough: the liars alone move the estimate further")
+        Feasibility::Feasible(plan) => fields(Report::default().field("feasible", true), &plan)?,
+        Feasibility::Infeasible { manipulation_floor } => Report::default()
+            .sentence(
+                "infeasible with any number of clients: manipulation alone exceeds the target",
+            )
             .field("feasible", false)
-            .field("floor", floor),
+            .field("manipulation_floor", manipulation_floor),
     };
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
-/// The fields of a plan, what is to be deployed first.
+/// The fields of a plan, deployment parameters first.
 fn fields(mut report: Report, plan: &Plan) -> anyhow::Result<Report> {
     let mut value = serde_json::to_value(plan)?;
     let Some(object) = value.as_object_mut() else {
@@ -73,7 +73,7 @@ fn fields(mut report: Report, plan: &Plan) -> anyhow::Result<Report> {
         }
     }
     for (name, value) in object {
-        report = report.field(name, value.take());
+        report = report.field(name.clone(), value.take());
     }
     Ok(report)
 }

@@ -1,52 +1,51 @@
-//! `robust-stats protocol`: choosing a mechanism and its parameters.
+//! `robust-stats protocol`: specifies a mechanism and its parameters.
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use rand_chacha::rand_core::RngCore;
+use septet_core::cli::{Exit, Failure, Report};
+use septet_core::io::hex;
 use septet_robust_stats::Epsilon;
 use septet_robust_stats::design::{DesignParameters, HashDesign};
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::Protocol;
 
-use crate::Ending;
 use crate::files;
-use crate::output::{Output, Report};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What clients do
+    /// Mechanism
     #[arg(long, value_enum, default_value_t = Kind::HashDesign)]
     mechanism: Kind,
-    /// How many symbols there are
+    /// Number of symbols
     #[arg(long)]
     domain: usize,
-    /// The privacy parameter; a hash design may do without
+    /// Privacy parameter; optional for a hash design
     #[arg(long)]
     epsilon: Option<f64>,
-    /// Hash design: cells of each partition
+    /// Hash design: cells per partition
     #[arg(long, default_value_t = 4)]
     cells: usize,
-    /// Hash design: how many partitions [default: four times domain / cells]
+    /// Hash design: number of partitions [default: four times domain / cells]
     #[arg(long)]
     groups: Option<usize>,
-    /// Hash design: the epoch
+    /// Hash design: epoch
     #[arg(long, default_value_t = 0)]
     epoch: u32,
-    /// Hash design: the public seed, 64 hexadecimal digits [default: random]
+    /// Hash design: public seed, 64 hexadecimal digits [default: random]
     #[arg(long)]
     seed: Option<String>,
-    /// Local hashing: how many hash functions; without it, all of 64 bits
+    /// Local hashing: number of hash functions [default: 2^64]
     #[arg(long)]
     family: Option<u32>,
-    /// Sketches: rows
+    /// Sketches: number of rows
     #[arg(long, default_value_t = 16)]
     rows: usize,
-    /// Sketches: places of a row
+    /// Sketches: buckets per row
     #[arg(long, default_value_t = 256)]
     width: usize,
-    /// The file to write
+    /// Output file
     #[arg(long)]
     out: PathBuf,
 }
@@ -64,11 +63,12 @@ enum Kind {
     HadamardCountMeanSketch,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let domain = arguments.domain;
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
-    let needed = || epsilon.context("--epsilon: needed by this mechanism");
+    let needed = || epsilon.ok_or_else(|| Failure::usage("--epsilon: required by this mechanism"));
     let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
+    // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
     let mut constant = None;
     let protocol: Protocol = match arguments.mechanism {
         Kind::HashDesign => {
@@ -92,14 +92,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
         Kind::CountMeanSketch => CountMeanSketch::new(shape()?, needed()?)?.into(),
         Kind::HadamardCountMeanSketch => HadamardCountMeanSketch::new(shape()?, needed()?)?.into(),
     };
-    files::check_size(protocol)?;
+    // Refuse protocols that no server could aggregate before writing the file.
+    files::check_size(protocol).map_err(Failure::usage)?;
     files::write(&arguments.out, &protocol.to_bytes())?;
-    let tag: String = protocol
-        .tag()
-        .0
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let tag = hex::encode(&protocol.tag().0);
     let name = arguments.mechanism.to_possible_value();
     let mut report = Report::default()
         .field("protocol", name.map(|value| value.get_name().to_owned()))
@@ -110,13 +106,14 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             .field("groups", design.groups())
             .field("isometry_constant", constant);
     }
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
 fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {
     let seed = match &arguments.seed {
-        Some(text) => files::hexadecimal(text).context("--seed: expected 64 hexadecimal digits")?,
+        Some(text) => hex::decode(text)
+            .ok_or_else(|| Failure::usage("--seed: expected 64 hexadecimal digits"))?,
         None => {
             let mut seed = [0; 32];
             client_generator()?.fill_bytes(&mut seed);

@@ -1,10 +1,11 @@
-//! `robust-stats test`: hypotheses under manipulation.
+//! `robust-stats test`: hypothesis tests under manipulation.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Subcommand, ValueEnum};
+use septet_core::cli::{Exit, Report};
 use septet_core::seed::SeedTree;
 use septet_robust_stats::aggregate::{CountMatrix, checked_total};
 use septet_robust_stats::design::HashDesign;
@@ -17,39 +18,37 @@ use septet_robust_stats::wire::VERSION;
 use septet_robust_stats::{Gamma, Pmf, RobustStatsError};
 use serde_json::json;
 
-use crate::Ending;
-use crate::files;
-use crate::output::{Output, Report, percent};
+use crate::{files, usage};
 
-/// Fractions of liars when none are given.
+/// Default fractions of manipulated reports.
 const GAMMAS: [f64; 4] = [0.0, 0.001, 0.01, 0.05];
 
-/// Cells that a symbol has in the reduction to the uniform distribution.
+/// Cells per symbol in the reduction to the uniform distribution.
 const CELLS_PER_SYMBOL: usize = 4;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     hypothesis: Hypothesis,
-    /// Fractions of manipulated reports, separated by commas [default: 0,0.001,0.01,0.05]
+    /// Comma-separated fractions of manipulated reports [default: 0,0.001,0.01,0.05]
     #[arg(long, global = true, value_delimiter = ',')]
     gamma: Vec<f64>,
-    /// The level at which gamma-star rejects
+    /// Significance level of gamma-star
     #[arg(long, global = true, default_value_t = 0.05)]
     level: f64,
-    /// How many simulated data sets or permutations, at most 10000000
+    /// Number of simulated data sets or permutations, at most 10000000
     #[arg(long, global = true, default_value_t = 999)]
     draws: usize,
-    /// The seed of the simulation
+    /// Random seed
     #[arg(long, global = true, default_value_t = 7)]
     seed: u64,
 }
 
 #[derive(Subcommand)]
 enum Hypothesis {
-    /// The counts come from a reference distribution
+    /// The counts follow a reference distribution
     Identity(Identity),
-    /// Two files of counts come from one distribution: labels are matched
+    /// Two files of counts follow the same distribution; labels are matched
     TwoSample {
         /// `label,count` lines
         first: PathBuf,
@@ -58,7 +57,7 @@ enum Hypothesis {
     },
     /// Two variables are independent
     Independence {
-        /// A table of counts: one row a line, separated by commas
+        /// Comma-separated table of counts
         table: PathBuf,
     },
 }
@@ -67,17 +66,17 @@ enum Hypothesis {
 struct Identity {
     /// `label,count` lines, or the counts of a hash design
     counts: PathBuf,
-    /// `uniform`, or a file of `label,weight` lines. Labels are matched with those of the counts; of a
-    /// hash design they are the numbers of the symbols, or stand in their order
+    /// `uniform`, or a file of `label,weight` lines. Labels are matched with those of the counts; for a
+    /// hash design they are symbol numbers, or in the order of the symbols
     #[arg(long, default_value = "uniform")]
     reference: String,
-    /// A classical test instead, for comparison: none of them survives manipulation
+    /// Classical test for comparison, not robust to manipulation
     #[arg(long, value_enum, conflicts_with = "gamma")]
     statistic: Option<Classical>,
-    /// Turn the reference into the uniform distribution first, sample by sample
+    /// Reduce the reference to the uniform distribution first
     #[arg(long, conflicts_with = "statistic")]
     reduced: bool,
-    /// Hash design: the protocol that the counts must have; needed for large designs only
+    /// Hash design: expected protocol of the counts; required for large designs only
     #[arg(long)]
     protocol: Option<PathBuf>,
 }
@@ -106,13 +105,13 @@ impl Classical {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<Ending> {
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let level = arguments.level;
-    ensure!(
-        level > 0.0 && level < 1.0,
-        "--level: expected above 0 and below 1, found {level}"
-    );
+    if !(level > 0.0 && level < 1.0) {
+        usage!("--level: expected a number in (0, 1), found {level}");
+    }
     let seed = SeedTree::new(arguments.seed).child("robust-stats test");
+    // Every test runs for each gamma; simulated null distributions are shared.
     let given = if arguments.gamma.is_empty() {
         &GAMMAS[..]
     } else {
@@ -120,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
     };
     let gammas: Result<Vec<Gamma>, _> = given.iter().map(|&gamma| Gamma::new(gamma)).collect();
     let gammas = gammas?;
+    // Each hypothesis has its own statistic and sensitivity.
     let report = match &arguments.hypothesis {
         Hypothesis::Identity(identity) => {
             let data = Data::read(identity)?;
@@ -145,8 +145,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> anyhow::Result<End
             })?
         }
     };
-    out.print(&report)?;
-    Ok(Ending::Done)
+    report.print(json)?;
+    Ok(Exit::Success)
 }
 
 fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestReport]) -> Report {
@@ -154,8 +154,8 @@ fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestRepor
     let level = arguments.level;
     let sentence = match star {
         Some(star) => format!(
-            "rejected at level {level}, even if {} of the samples are lies",
-            percent(star)
+            "rejected at level {level}, even if {:.2} % of the samples are manipulated",
+            100.0 * star
         ),
         None => format!("not rejected at level {level}"),
     };
@@ -163,7 +163,7 @@ fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestRepor
         vec![
             json!(gamma.get()),
             json!(report.statistic),
-            json!(report.least_statistic),
+            json!(report.min_statistic),
             json!(report.p_value),
             json!(report.robust_p_value),
             json!(report.gamma_star),
@@ -172,7 +172,7 @@ fn identity_report(arguments: &Arguments, gammas: &[Gamma], reports: &[TestRepor
     let columns = [
         "gamma",
         "statistic",
-        "least_statistic",
+        "min_statistic",
         "p_value",
         "robust_p_value",
         "gamma_star",
@@ -204,7 +204,7 @@ fn shifted(
     Ok(report.table("tests", &columns, rows))
 }
 
-/// What an identity test is given.
+/// The input of an identity test.
 enum Data {
     /// Counts of symbols, and the reference.
     Symbols(Vec<u64>, Pmf),
@@ -213,7 +213,7 @@ enum Data {
 }
 
 impl Data {
-    /// Binary counts begin with the version of their format, which no text does.
+    /// Binary counts start with the version of their format, which is not a text character.
     fn read(identity: &Identity) -> anyhow::Result<Self> {
         let path = &identity.counts;
         let bytes = files::read(path)?;
@@ -223,10 +223,9 @@ impl Data {
             let pmf = files::reference(&identity.reference, design.domain())?;
             return Ok(Self::Cells(Box::new(design), counts.matrix, pmf));
         }
-        ensure!(
-            identity.protocol.is_none(),
-            "--protocol: applies to the counts of a hash design only"
-        );
+        if !(identity.protocol.is_none()) {
+            usage!("--protocol: applies to the counts of a hash design only");
+        }
         let counts = read_counts(path)?;
         ensure!(
             !counts.labels.is_empty(),
@@ -238,7 +237,8 @@ impl Data {
             return Ok(Self::Symbols(whole(path, &counts)?, pmf));
         }
         let reference = read_counts(Path::new(&identity.reference))?;
-        // What was never seen has a count of 0; what the reference does not know is a mistake.
+        // Labels missing in the counts have a count of 0; labels missing in the reference are an
+        // error.
         let known: BTreeSet<&String> = reference.labels.iter().collect();
         if let Some(label) = counts.labels.iter().find(|label| !known.contains(label)) {
             bail!(
@@ -261,7 +261,7 @@ impl Data {
         let (draws, level) = (arguments.draws, arguments.level);
         let (test, counts) = match self {
             Self::Cells(..) if reduced => {
-                bail!("--reduced: needs `label,count` lines: a server does not see samples")
+                usage!("--reduced: requires `label,count` lines, not the counts of a hash design")
             }
             Self::Cells(design, matrix, pmf) => {
                 let sizes = (0..design.groups()).map(|group| matrix.group_reports(group));
@@ -294,7 +294,7 @@ impl Data {
         seed: &SeedTree,
     ) -> anyhow::Result<Report> {
         let Self::Symbols(counts, pmf) = self else {
-            bail!("--statistic: needs `label,count` lines, not the counts of a hash design");
+            usage!("--statistic: requires `label,count` lines, not the counts of a hash design");
         };
         let statistic = classical.statistic();
         let total = checked_total(counts)?;
@@ -302,7 +302,7 @@ impl Data {
         let p_value = test.p_value(counts)?;
         let name = classical.to_possible_value();
         Ok(Report::default()
-            .sentence("a classical test: a few lies make it reject a true hypothesis")
+            .sentence("a classical test, not robust to manipulation")
             .field("statistic", name.map(|name| name.get_name().to_owned()))
             .field("value", statistic.value(counts, pmf))
             .field("p_value", p_value)
@@ -311,25 +311,25 @@ impl Data {
     }
 }
 
-/// Counts as whole numbers: shares are no sample.
+/// Converts weights to integer counts, which a test requires.
 fn whole(path: &Path, counts: &Counts) -> anyhow::Result<Vec<u64>> {
     let number = |(label, weight): (&String, &f64)| {
         if weight.fract() == 0.0 && *weight < 9e15 {
             Ok(*weight as u64)
         } else {
             bail!(
-                "{}: expected a whole number of reports for {label}, found {weight}",
+                "{}: expected an integer count for {label}, found {weight}",
                 path.display()
             )
         }
     };
     let pairs = counts.labels.iter().zip(&counts.weights);
     let numbers: Vec<u64> = pairs.map(number).collect::<anyhow::Result<_>>()?;
-    checked_total(&numbers).with_context(|| path.display().to_string())?;
+    checked_total(&numbers).map_err(files::damaged(path))?;
     Ok(numbers)
 }
 
-/// Both files over the labels of both.
+/// Extends both to the union of their labels.
 fn matched(first: Counts, second: Counts) -> (Counts, Counts) {
     let mut labels: Vec<String> = first.labels.iter().chain(&second.labels).cloned().collect();
     labels.sort_unstable();
@@ -349,7 +349,7 @@ fn matched(first: Counts, second: Counts) -> (Counts, Counts) {
     (over(first), over(second))
 }
 
-/// A table of counts and its number of columns.
+/// Reads a table of counts and its number of columns.
 fn read_table(path: &Path) -> anyhow::Result<(Vec<u64>, usize)> {
     let text = String::from_utf8(files::read(path)?);
     let text = text.with_context(|| format!("{}: expected text in UTF-8", path.display()))?;
@@ -375,9 +375,9 @@ fn read_table(path: &Path) -> anyhow::Result<(Vec<u64>, usize)> {
     }
     ensure!(
         columns > 0,
-        "{}: expected a table of counts, found no line",
+        "{}: expected a table of counts, found an empty file",
         path.display()
     );
-    checked_total(&counts).with_context(|| path.display().to_string())?;
+    checked_total(&counts).map_err(files::damaged(path))?;
     Ok((counts, columns))
 }

@@ -1,56 +1,59 @@
-//! The direction that a design keeps least: where liars who know the partitions push.
+//! The least-identified direction of a design: the unit vector with the smallest `||A x||_1`, along
+//! which adversaries that know the partitions attack.
 
 use rand::Rng;
 use septet_core::seed::SeedTree;
 
-use super::matrix::DesignMatrix;
+use super::DesignMatrix;
 
-/// Rounds of inverse iteration, from a random start to a direction of small squares.
+/// Rounds of inverse iteration, from a random start to a direction of small `||A x||_2`.
 const INVERSE_ROUNDS: usize = 3;
 
-/// Rounds from there to small absolute values.
+/// Rounds of iterative reweighting, from there to small `||A x||_1`.
 const ABSOLUTE_ROUNDS: usize = 12;
 
-/// Iterations of conjugate gradients in a round.
-const MOST_ITERATIONS: usize = 300;
+/// Maximum number of conjugate gradient iterations per round.
+const MAX_ITERATIONS: usize = 300;
 
-/// A difference of two distributions that the partitions hardly show.
+/// A difference of two distributions that the partitions hardly distinguish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeakestDirection {
-    /// Masses that sum to 0 and whose absolute values sum to 2: a total variation of 1.
+    /// A vector with sum 0 and `L1` norm 2, hence a total variation of 1.
     pub direction: Vec<f64>,
-    /// The total variation of the messages, averaged over groups, of two distributions that differ
-    /// by this direction; without randomized response. From 0 to 1.
-    pub kept: f64,
+    /// The total variation, averaged over groups, of the messages of two distributions that differ by
+    /// this direction, without randomized response. In `[0, 1]`.
+    pub ratio: f64,
 }
 
 impl DesignMatrix {
-    /// Searches for the direction `x` with the least `||A x||_1 / (N ||x||_1)`: first of least
-    /// squares, by inverse iteration, then of least absolute values, by reweighting. Nothing for a
-    /// single symbol. O(rounds times symbols times groups), with a few thousand rounds.
+    /// Searches for the direction `x` that minimizes `||A x||_1 / (N ||x||_1)`: first in least
+    /// squares, by inverse iteration, then in least absolute values, by iterative reweighting. `None`
+    /// for a single symbol. O(iterations times symbols times groups), with a few thousand iterations.
     ///
-    /// What it finds is an upper bound on the least ratio: the problem is not convex, and a lower
-    /// one may exist. The search is a function of the design alone.
+    /// The result is an upper bound on the minimum ratio: the problem is not convex. The search is
+    /// deterministic.
     #[must_use]
     pub fn weakest_direction(&self) -> Option<WeakestDirection> {
         let k = self.symbols();
         if k < 2 {
             return None;
         }
+        // A fixed random start makes the search deterministic.
         let mut rng = SeedTree::new(0).child("weakest direction").rng();
         let mut x: Vec<f64> = (0..k).map(|_| rng.random_range(-1.0..1.0)).collect();
         normalize(&mut x);
         let mut rows = vec![0.0; self.groups() * self.cells()];
         let mut weights = vec![1.0; rows.len()];
         let mut best = WeakestDirection {
-            kept: self.ratio(&x, &mut rows),
+            ratio: self.ratio(&x, &mut rows),
             direction: x.clone(),
         };
         for round in 0..INVERSE_ROUNDS + ABSOLUTE_ROUNDS {
+            // Inverse iteration solves A^T W A x' = x, which amplifies directions of small singular values.
             let mut aim = x.clone();
             if round >= INVERSE_ROUNDS {
-                // The sum of absolute values is pushed up along its gradient, while that of the
-                // images is held by the quadratic form that touches it.
+                // Maximize ||x||_1 along its gradient while the quadratic form tangent to ||A x||_1,
+                // with weights 1/|row|, is held fixed.
                 for value in &mut aim {
                     *value = value.signum();
                 }
@@ -60,16 +63,17 @@ impl DesignMatrix {
                     *weight = 1.0 / row.abs().max(smallest).max(f64::MIN_POSITIVE);
                 }
             }
+            // Solve on the vectors of sum 0 and keep the best direction so far.
             center(&mut aim);
             x = self.solve(&weights, aim);
             normalize(&mut x);
-            let kept = self.ratio(&x, &mut rows);
-            if kept.is_nan() {
+            let ratio = self.ratio(&x, &mut rows);
+            if ratio.is_nan() {
                 break;
             }
-            if kept < best.kept {
+            if ratio < best.ratio {
                 best = WeakestDirection {
-                    kept,
+                    ratio,
                     direction: x.clone(),
                 };
             }
@@ -77,7 +81,7 @@ impl DesignMatrix {
         Some(best)
     }
 
-    /// `||A x||_1 / (N ||x||_1)` for `x` with absolute values of sum 2; leaves `A x` in `rows`.
+    /// `||A x||_1 / (N ||x||_1)` for `||x||_1 = 2`; leaves `A x` in `rows`.
     fn ratio(&self, x: &[f64], rows: &mut [f64]) -> f64 {
         self.cell_masses(x, rows);
         rows.iter().map(|row| row.abs()).sum::<f64>() / (2.0 * self.groups() as f64)
@@ -92,10 +96,11 @@ impl DesignMatrix {
         let mut step = residual.clone();
         let mut energy: f64 = residual.iter().map(|r| r * r).sum();
         let enough = 1e-12 * energy;
-        for _ in 0..MOST_ITERATIONS {
+        for _ in 0..MAX_ITERATIONS {
             if energy <= enough {
                 break;
             }
+            // The product A^T W A step.
             self.cell_masses(&step, &mut rows);
             for (row, weight) in rows.iter_mut().zip(weights) {
                 *row *= weight;
@@ -103,7 +108,7 @@ impl DesignMatrix {
             self.sum_over_cells(&rows, &mut image);
             center(&mut image);
             let curvature: f64 = step.iter().zip(&image).map(|(a, b)| a * b).sum();
-            // A direction that the design does not keep at all: the weakest there is.
+            // In the kernel of the design: no direction is weaker.
             if curvature <= 1e-14 * step.iter().map(|s| s * s).sum::<f64>() {
                 return step;
             }
@@ -129,7 +134,7 @@ fn center(values: &mut [f64]) {
     }
 }
 
-/// Sum 0, and 2 for the absolute values.
+/// Normalizes to sum 0 and `L1` norm 2.
 fn normalize(values: &mut [f64]) {
     center(values);
     let norm: f64 = values.iter().map(|value| value.abs()).sum();
@@ -155,7 +160,7 @@ mod tests {
         let found = matrix.weakest_direction().unwrap();
         assert!((found.direction.iter().sum::<f64>()).abs() < 1e-9);
         let ratio = (symbols as f64 - 1.0) / (groups as f64 * (cells as f64 - 1.0));
-        (1.0 / (found.kept * contraction(symbols, cells)), ratio)
+        (1.0 / (found.ratio * contraction(symbols, cells)), ratio)
     }
 
     #[test]
@@ -191,7 +196,7 @@ mod tests {
     fn a_design_that_does_not_identify_has_a_direction_that_it_hides() {
         let matrix = DesignMatrix::new(4, 2, 1, |_, symbol| symbol % 2).unwrap();
         let weakest = matrix.weakest_direction().unwrap();
-        assert!(weakest.kept < 1e-9, "{}", weakest.kept);
+        assert!(weakest.ratio < 1e-9, "{}", weakest.ratio);
         assert!(
             DesignMatrix::new(1, 2, 1, |_, _| 0)
                 .unwrap()
@@ -200,6 +205,6 @@ mod tests {
         );
         // Every symbol in its own cell: nothing is hidden.
         let matrix = DesignMatrix::new(5, 5, 1, |_, symbol| symbol).unwrap();
-        assert!((matrix.weakest_direction().unwrap().kept - 1.0).abs() < 1e-9);
+        assert!((matrix.weakest_direction().unwrap().ratio - 1.0).abs() < 1e-9);
     }
 }

@@ -1,30 +1,31 @@
-//! The design as a linear map, without its matrix.
+//! The design as a matrix-free linear map.
 
+use super::HashDesign;
 use crate::error::RobustStatsError;
 
-/// The map from a distribution over `k` symbols to the laws of the messages of `N` groups with `L`
-/// cells each: a group's partition sums the masses of each cell, and randomized response keeps a
-/// share of it and spreads the rest evenly.
+/// The linear map from a distribution over `k` symbols to the message distributions of `N` groups of
+/// `L` cells. A group's partition sums the masses of each cell; randomized response attenuates them and
+/// adds a uniform part.
 ///
-/// The `N L x k` matrix is never formed: its rows hold ones at the symbols of a cell. O(N k) memory
-/// and time per product.
+/// The `N L x k` matrix, with ones at the symbols of each cell, is never formed. O(N k) memory and time
+/// per product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignMatrix {
     symbols: usize,
     cells: usize,
     groups: usize,
-    /// Where the ones of a symbol's column are, one for each group: `group * cells + cell`.
+    /// The row indices of the ones by symbol and group: `group * cells + cell`.
     rows: Vec<u32>,
-    /// Symbols of each cell.
+    /// Number of symbols by cell.
     sizes: Vec<u32>,
-    /// The probability of the own cell less that of another one; 1 without privacy.
-    kept: f64,
+    /// The probability of the own cell minus that of another one; 1 without privacy.
+    attenuation: f64,
     /// The probability of another cell; 0 without privacy.
-    spread: f64,
+    other_probability: f64,
 }
 
 impl DesignMatrix {
-    /// The design in which `cell(group, symbol)` is the cell of a symbol.
+    /// The map of the design given by `cell(group, symbol)`.
     ///
     /// # Errors
     ///
@@ -41,6 +42,7 @@ impl DesignMatrix {
                 return Err(RobustStatsError::parameter(argument, "at least 1", value));
             }
         }
+        // Row indices are stored in 32 bits.
         let observations = groups
             .checked_mul(cells)
             .filter(|&n| u32::try_from(n).is_ok());
@@ -53,6 +55,7 @@ impl DesignMatrix {
         };
         let mut rows = Vec::with_capacity(symbols.saturating_mul(groups));
         let mut sizes = vec![0; observations];
+        // Row indices in column order, which is the access pattern of both products.
         for symbol in 0..symbols {
             for group in 0..groups {
                 let cell = cell(group, symbol);
@@ -74,9 +77,28 @@ impl DesignMatrix {
             groups,
             rows,
             sizes,
-            kept: 1.0,
-            spread: 0.0,
+            attenuation: 1.0,
+            other_probability: 0.0,
         })
+    }
+
+    /// The map of a hash design, including its randomized response.
+    ///
+    /// # Errors
+    ///
+    /// When the design has more than `2^32 - 1` cells over all groups.
+    pub fn from_design(design: &HashDesign) -> Result<Self, RobustStatsError> {
+        let response = design.cell_probabilities();
+        let matrix = Self::new(
+            design.domain(),
+            design.cells(),
+            design.groups(),
+            |group, symbol| design.cell(group, symbol),
+        )?;
+        if design.cells() < 2 || design.response().is_none() {
+            return Ok(matrix);
+        }
+        matrix.with_response(response.own, response.other)
     }
 
     /// The same design with randomized response: a client reports its own cell with probability
@@ -84,7 +106,7 @@ impl DesignMatrix {
     ///
     /// # Errors
     ///
-    /// When the probabilities do not sum to 1 over the cells, or `own` is not above `other`.
+    /// When the probabilities do not sum to 1 over the cells, or `own` is not greater than `other`.
     pub fn with_response(mut self, own: f64, other: f64) -> Result<Self, RobustStatsError> {
         let sum = own + (self.cells as f64 - 1.0) * other;
         let is_law = (sum - 1.0).abs() < 1e-6 && other >= 0.0;
@@ -95,54 +117,54 @@ impl DesignMatrix {
                 format!("{own} and {other}"),
             ));
         }
-        self.kept = own - other;
-        self.spread = other;
+        self.attenuation = own - other;
+        self.other_probability = other;
         Ok(self)
     }
 
-    /// Symbols of the domain, `k`.
+    /// Number of symbols, `k`.
     #[must_use]
     pub fn symbols(&self) -> usize {
         self.symbols
     }
 
-    /// Cells of each group, `L`.
+    /// Number of cells per group, `L`.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.cells
     }
 
-    /// Groups, `N`.
+    /// Number of groups, `N`.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.groups
     }
 
-    /// By how much randomized response shrinks the distance of two laws: the probability of the own
-    /// cell less that of another; 1 without privacy.
+    /// The factor by which randomized response shrinks distances of message distributions: the
+    /// probability of the own cell minus that of another; 1 without privacy.
     #[must_use]
-    pub fn kept(&self) -> f64 {
-        self.kept
+    pub fn attenuation(&self) -> f64 {
+        self.attenuation
     }
 
-    /// The probability of a cell that is not the own one; 0 without privacy.
+    /// The probability of a given other cell; 0 without privacy.
     #[must_use]
-    pub fn spread(&self) -> f64 {
-        self.spread
+    pub fn other_probability(&self) -> f64 {
+        self.other_probability
     }
 
-    /// The symbols of each cell, counted; `group * cells + cell`.
+    /// Number of symbols by cell, `group * cells + cell`.
     pub(crate) fn sizes(&self) -> &[u32] {
         &self.sizes
     }
 
-    /// The rows of a symbol: its cell in each group.
+    /// The rows of a symbol by group: `group * cells + cell`.
     #[must_use]
     pub fn rows_of(&self, symbol: usize) -> &[u32] {
         &self.rows[symbol * self.groups..(symbol + 1) * self.groups]
     }
 
-    /// The chance that two different symbols share a cell, averaged over pairs and groups.
+    /// The probability that two different symbols share a cell, over pairs and groups.
     #[must_use]
     pub fn collision_probability(&self) -> f64 {
         if self.symbols < 2 {
@@ -157,7 +179,7 @@ impl DesignMatrix {
         pairs / (self.groups as f64 * k * (k - 1.0))
     }
 
-    /// The mass of every cell under `masses`, without randomized response.
+    /// The product `A masses`: the mass of every cell, without randomized response.
     pub fn cell_masses(&self, masses: &[f64], out: &mut [f64]) {
         out.fill(0.0);
         for (rows, &mass) in self.rows.chunks_exact(self.groups).zip(masses) {
@@ -170,23 +192,23 @@ impl DesignMatrix {
         }
     }
 
-    /// The law of the messages under `masses`.
+    /// The distribution of the messages under `masses`.
     #[must_use]
-    pub fn message_law(&self, masses: &[f64]) -> Vec<f64> {
+    pub fn message_distribution(&self, masses: &[f64]) -> Vec<f64> {
         let mut law = vec![0.0; self.sizes.len()];
         self.cell_masses(masses, &mut law);
         let total: f64 = masses.iter().sum();
         for mass in &mut law {
-            *mass = self.kept * *mass + self.spread * total;
+            *mass = self.attenuation * *mass + self.other_probability * total;
         }
         law
     }
 
-    /// The transpose of [`cell_masses`](Self::cell_masses): for each symbol the sum of the values
-    /// at its cells.
+    /// The transposed product of [`cell_masses`](Self::cell_masses): for each symbol, the sum of the
+    /// values at its cells.
     pub fn sum_over_cells(&self, values: &[f64], out: &mut [f64]) {
         for (rows, sum) in self.rows.chunks_exact(self.groups).zip(out) {
-            // Four sums hide the latency of the addition; the order is fixed.
+            // Four partial sums hide the latency of addition; the order is fixed for reproducibility.
             let mut parts = [0.0; 4];
             let mut fours = rows.chunks_exact(4);
             for four in &mut fours {
@@ -263,7 +285,7 @@ mod tests {
         let law = matrix
             .with_response(0.75, 0.25)
             .unwrap()
-            .message_law(&[0.5, 0.0, 0.5, 0.0]);
+            .message_distribution(&[0.5, 0.0, 0.5, 0.0]);
         assert_eq!(law, [0.75, 0.25]);
     }
 }
