@@ -21,6 +21,9 @@ use row::{Passes, ROWS, Row};
 /// PyTorch's side, run by Python.
 const SCRIPT: &str = include_str!("sample.py");
 
+/// The threshold above which the C library would give memory back.
+const MOST: &str = "2147483647";
+
 /// How many times PyTorch's CPU time an operator may take.
 pub const BOUND: f64 = 1.25;
 
@@ -133,6 +136,8 @@ impl Peer {
     fn start(python: &Path, script: &Path) -> anyhow::Result<Self> {
         let mut child = Command::new(python)
             .arg(script)
+            // What `septet_core::nn::keep_freed_memory` does for this process.
+            .envs(["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"].map(|key| (key, MOST)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

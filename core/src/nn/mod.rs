@@ -56,6 +56,7 @@ mod file;
 #[cfg(feature = "test-util")]
 mod gradcheck;
 mod initial;
+mod memory;
 mod operation;
 mod optimizer;
 mod parameters;
@@ -76,6 +77,7 @@ pub use error::NnError;
 #[cfg(feature = "test-util")]
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
+pub use memory::keep_freed_memory;
 pub use operation::{
     Attention, Convolution, Pool, attention, avg_pool2d, conv2d, cross_entropy, dropout, gelu,
     layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d,
