@@ -4,7 +4,7 @@
 //!   seed and the name alone, and every order is that of the names.
 //! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
 //!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
-//! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
+//! - [`conv2d`], [`conv3d`], [`linear`], [`max_pool`], [`avg_pool`], [`global_mean`], [`BatchNorm`], [`layer_norm`], [`rms_norm`],
 //!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
 //!   are tested, where candle's are wrong, missing or slow.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
@@ -54,8 +54,8 @@ pub use error::NnError;
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use operation::{
-    Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
-    log_softmax, max_pool2d, rms_norm, softmax,
+    BatchNorm, BatchNormStatistics, Convolution, Pool, avg_pool, conv2d, conv3d, cross_entropy,
+    dropout, gelu, global_mean, layer_norm, linear, log_softmax, max_pool, rms_norm, softmax,
 };
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
