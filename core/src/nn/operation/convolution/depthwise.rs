@@ -36,29 +36,56 @@ pub(super) struct Correlate<'a, T> {
 
 impl<T: MultiplyAdd> Loop for Correlate<'_, T> {
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Rows {
-            starts,
-            width,
-            step,
-            ..
-        } = self.rows;
-        let firsts = starts.iter().step_by(width);
-        for (out, &start) in self.out.chunks_exact_mut(width).zip(firsts) {
-            let weights = self.weight.iter().step_by(NARROW);
-            for (point, &weight) in self.rows.points().zip(weights) {
-                let input = &self.input[start + point..];
-                if step == 1 {
-                    for (out, &value) in out.iter_mut().zip(input) {
-                        *out = value.multiply_add::<FUSED>(weight, *out);
-                    }
-                } else {
-                    for (out, &value) in out.iter_mut().zip(input.iter().step_by(step)) {
-                        *out = value.multiply_add::<FUSED>(weight, *out);
-                    }
+    fn run<const FUSED: bool>(mut self) {
+        let Rows { starts, width, .. } = self.rows;
+        let weights = self.weight.iter().step_by(NARROW).copied();
+        let points: Vec<(usize, T)> = self.rows.points().zip(weights).collect();
+        for (row, &start) in starts.iter().step_by(width).enumerate() {
+            let mut x = 0;
+            if self.rows.step == 1 {
+                x = self.tiles::<FUSED, 32>(&points, row, start, x);
+                x = self.tiles::<FUSED, 8>(&points, row, start, x);
+            }
+            self.tiles::<FUSED, 1>(&points, row, start, x);
+        }
+    }
+}
+
+impl<T: MultiplyAdd> Correlate<'_, T> {
+    /// Computes the positions of a row from `x` on, `P` at a time; returns the first one left
+    /// over.
+    #[inline(always)]
+    #[expect(
+        clippy::manual_memcpy,
+        reason = "loops of constant length over arrays, none borrowed whole, stay in registers"
+    )]
+    fn tiles<const FUSED: bool, const P: usize>(
+        &mut self,
+        points: &[(usize, T)],
+        row: usize,
+        start: usize,
+        mut x: usize,
+    ) -> usize {
+        let Rows { width, step, .. } = self.rows;
+        while x + P <= width {
+            let out = &mut self.out[row * width + x..][..P];
+            let mut sums = [T::zero(); P];
+            for i in 0..P {
+                sums[i] = out[i];
+            }
+            let input = &self.input[start + x * step..];
+            for &(point, weight) in points {
+                let input = &input[point..][..P];
+                for i in 0..P {
+                    sums[i] = input[i].multiply_add::<FUSED>(weight, sums[i]);
                 }
             }
+            for i in 0..P {
+                out[i] = sums[i];
+            }
+            x += P;
         }
+        x
     }
 }
 

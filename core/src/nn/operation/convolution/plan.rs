@@ -51,6 +51,10 @@ impl Padded {
                 let from = t * strides.frame + y * strides.row;
                 let channel_row =
                     |channel: usize| &block[from + channel * strides.channel..][..width];
+                if self.channels == 1 {
+                    row.copy_from_slice(channel_row(0));
+                    continue;
+                }
                 // Eight channels at a time fill a cache line or half of one.
                 let whole = self.channels / LINE * LINE;
                 for first in (0..whole).step_by(LINE) {

@@ -1,5 +1,6 @@
 //! Maxima and means over windows, and means over whole images.
 
+mod maximum;
 #[cfg(all(test, feature = "test-util"))]
 mod tests;
 
@@ -8,9 +9,9 @@ use std::ops::Range;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use self::maximum::spread_maximum;
 use super::operand::Operand;
 use super::values::{Float, by_type, elements, stored};
-use super::vectorize::{Loop, vectorize};
 
 /// How windows lie along each of the `D` spatial axes in their order: height and width, or time,
 /// height and width. Windows that do not fit into the padded input are left out, so that sizes need
@@ -203,12 +204,7 @@ trait Ordered: Float {
 
     fn is_nan(self) -> bool;
 
-    /// Whether this replaces `held` as the maximum. A NaN counts as one, so that it is not hidden.
-    #[inline(always)]
-    fn exceeds(self, held: Self) -> bool {
-        (self > held) | (self.is_nan() & !held.is_nan())
-    }
-
+    /// The larger one. A NaN counts as larger, so that it is not hidden.
     #[inline(always)]
     fn maximum(self, other: Self) -> Self {
         if (other > self) | other.is_nan() {
@@ -246,8 +242,13 @@ impl CustomOp1 for Maximum {
         by_type!(self.name(), x.dtype(), maximum(&self.0, x, layout))
     }
 
-    fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        by_type!(self.name(), x.dtype(), spread_maximum(&self.0, x, gradient)).map(Some)
+    fn bwd(&self, x: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        by_type!(
+            self.name(),
+            x.dtype(),
+            spread_maximum(&self.0, x, result, gradient)
+        )
+        .map(Some)
     }
 }
 
@@ -344,76 +345,6 @@ fn reduce<T: Float>(
         }
     }
     Ok(stored(result, windows.shape.clone()))
-}
-
-/// Adds the gradient of each window to its first maximum.
-fn spread_maximum<T: Ordered>(windows: &Windows, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-    let width = &windows.axes[2];
-    let rows = windows.rows();
-    let mut line = vec![T::LOWEST; width.size];
-    let mut first = vec![0_u32; width.size];
-    spread::<T>(windows, x, gradient, |plane, gradient, to| {
-        vectorize(SpreadMaximum {
-            width,
-            rows: &rows,
-            plane,
-            gradient,
-            to,
-            line: &mut line,
-            first: &mut first,
-        });
-    })
-}
-
-/// [`spread_maximum`] for one channel of one image.
-struct SpreadMaximum<'a, T> {
-    width: &'a Axis,
-    rows: &'a [Vec<usize>],
-    plane: &'a [T],
-    gradient: &'a [T],
-    to: &'a mut [T],
-    /// For each column, the maximum of the rows that a window covers.
-    line: &'a mut [T],
-    /// The first of the rows that has it.
-    first: &'a mut [u32],
-}
-
-impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Self {
-            width, line, first, ..
-        } = self;
-        let gradients = self.gradient.chunks_exact(width.out);
-        for (starts, gradient) in self.rows.iter().zip(gradients) {
-            line.fill(T::LOWEST);
-            first.fill(0);
-            for (row, &start) in (0_u32..).zip(starts) {
-                let columns = line.iter_mut().zip(first.iter_mut());
-                for ((held, first), &value) in columns.zip(&self.plane[start..]) {
-                    let exceeds = value.exceeds(*held);
-                    *held = if exceeds { value } else { *held };
-                    *first = if exceeds { row } else { *first };
-                }
-            }
-            for (index, &gradient) in gradient.iter().enumerate() {
-                let columns = width.inside(index);
-                let mut best = columns.start;
-                let (mut held, mut held_row) = (line[best], first[best]);
-                // Without a branch, which would be taken at random.
-                for column in columns.start + 1..columns.end {
-                    let (value, row) = (line[column], first[column]);
-                    let is_nan = held.is_nan() & value.is_nan();
-                    let is_earlier = ((value == held) | is_nan) & (row < held_row);
-                    let is_better = value.exceeds(held) | is_earlier;
-                    held = if is_better { value } else { held };
-                    held_row = if is_better { row } else { held_row };
-                    best = if is_better { column } else { best };
-                }
-                self.to[starts[held_row as usize] + best] += gradient;
-            }
-        }
-    }
 }
 
 /// Adds its share of the gradient of each window to all its elements.
