@@ -7,9 +7,10 @@
 //!   that diverges. [`Batches`] selects examples; [`Checkpoint`] is what a training needs to
 //!   continue bit for bit.
 //! - [`Dense`] is the fully connected layer with a choice of initial values.
-//! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
-//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`], [`attention`] and [`dropout`] have
-//!   gradients that are tested, where candle's are wrong, missing or slow.
+//! - [`conv2d`], [`conv3d`], [`linear`], [`max_pool`], [`avg_pool`], [`global_mean`], [`BatchNorm`],
+//!   [`layer_norm`], [`rms_norm`], [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`],
+//!   [`attention`] and [`dropout`] have gradients that are tested, where candle's are wrong, missing
+//!   or slow.
 //! - [`vjp`] starts a backward pass from given gradients.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
@@ -79,9 +80,9 @@ pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use memory::keep_freed_memory;
 pub use operation::{
-    Attention, Convolution, Pool, attention, avg_pool2d, conv2d, cross_entropy, dropout, gelu,
-    layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d,
-    rms_norm, self_attention, softmax,
+    Attention, BatchNorm, BatchNormStatistics, Convolution, Pool, attention, avg_pool, conv2d,
+    conv3d, cross_entropy, dropout, gelu, global_mean, layer_norm, linear, linear_input_gradient,
+    linear_weight_gradient, log_softmax, max_pool, rms_norm, self_attention, softmax,
 };
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;

@@ -1,0 +1,436 @@
+//! Maxima and means over windows, and means over whole images.
+
+mod maximum;
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
+
+use std::ops::Range;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use self::maximum::spread_maximum;
+use super::operand::Operand;
+use super::values::{Float, by_type, elements, stored};
+
+/// How windows lie along each of the `D` spatial axes in their order: height and width, or time,
+/// height and width. Windows that do not fit into the padded input are left out, so that sizes need
+/// not be divisible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool<const D: usize> {
+    /// Sizes of a window, at least 1.
+    pub kernel: [usize; D],
+    /// Distance of neighboring windows, at least 1.
+    pub stride: [usize; D],
+    /// Positions before and after the input, at most half a window. A maximum ignores them; a mean
+    /// counts them as zeros, as PyTorch does.
+    pub padding: [usize; D],
+}
+
+impl<const D: usize> Pool<D> {
+    /// Windows side by side, without padding.
+    #[must_use]
+    pub fn tiles(kernel: [usize; D]) -> Self {
+        Self {
+            kernel,
+            stride: kernel,
+            padding: [0; D],
+        }
+    }
+}
+
+/// The maximum of each window of images `[n, channels, h, w]` (`D = 2`) or clips
+/// `[n, channels, t, h, w]` (`D = 3`). Among equal maxima the first, in the order of the axes, gets
+/// the gradient.
+///
+/// # Errors
+/// Candle's error for another rank, windows larger than the padded input, or tensors that are not
+/// on the CPU.
+pub fn max_pool<const D: usize>(x: &Tensor, pool: Pool<D>) -> Result<Tensor> {
+    let windows = Windows::new("max_pool", &pool, x.dims())?;
+    x.contiguous()?.apply_op1(Maximum(windows))
+}
+
+/// The mean of each window of images or clips; the divisor is always the full window. Otherwise as
+/// [`max_pool`].
+///
+/// # Errors
+/// As [`max_pool`].
+pub fn avg_pool<const D: usize>(x: &Tensor, pool: Pool<D>) -> Result<Tensor> {
+    let windows = Windows::new("avg_pool", &pool, x.dims())?;
+    x.contiguous()?.apply_op1(Mean(windows))
+}
+
+/// The mean of each channel of `x` of shape `[n, channels, ..]`, with the shape `[n, channels]`.
+///
+/// # Errors
+/// Candle's error when `x` has less than two axes or no elements in a channel, or is not on the
+/// CPU.
+pub fn global_mean(x: &Tensor) -> Result<Tensor> {
+    if x.rank() < 2 || x.dims()[2..].contains(&0) {
+        candle_core::bail!(
+            "global_mean: expected x [n, channels, ..] with elements in each channel, found {:?}",
+            x.dims()
+        );
+    }
+    x.contiguous()?.apply_op1(GlobalMean)
+}
+
+/// The windows along one axis.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    size: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    out: usize,
+}
+
+impl Axis {
+    fn checked(operation: &str, name: &str, mut axis: Self) -> Result<Self> {
+        let Self {
+            size,
+            kernel,
+            stride,
+            padding,
+            ..
+        } = axis;
+        if kernel == 0 || stride == 0 || padding > kernel / 2 {
+            candle_core::bail!(
+                "{operation}: kernel and stride must be at least 1 and the padding at most half \
+                 the kernel, found {kernel}, {stride} and {padding} for the {name}"
+            );
+        }
+        let Some(rest) = size.saturating_add(2 * padding).checked_sub(kernel) else {
+            candle_core::bail!(
+                "{operation}: a kernel of {kernel} does not fit into the {name} of {size} with \
+                 padding {padding}"
+            );
+        };
+        axis.out = rest / stride + 1;
+        Ok(axis)
+    }
+
+    /// The positions of window `index` that lie inside.
+    fn inside(&self, index: usize) -> Range<usize> {
+        let start = index * self.stride;
+        start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(self.size)
+    }
+
+    /// The size with padding, as far as windows reach at least.
+    fn padded(&self) -> usize {
+        (self.padding + self.size).max((self.out - 1) * self.stride + self.kernel)
+    }
+}
+
+/// The windows of one channel of one image.
+#[derive(Clone, Debug)]
+struct Windows {
+    /// Time, height and width; an image has one frame.
+    axes: [Axis; 3],
+    /// Of the result.
+    shape: Shape,
+}
+
+impl Windows {
+    fn new<const D: usize>(operation: &str, pool: &Pool<D>, x: &[usize]) -> Result<Self> {
+        if x.len() != D + 2 {
+            candle_core::bail!(
+                "{operation}: expected an input of rank {}, found {x:?}",
+                D + 2
+            );
+        }
+        let names = ["time", "height", "width"];
+        let mut axes = [Axis {
+            size: 1,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+            out: 1,
+        }; 3];
+        let mut shape = vec![x[0], x[1]];
+        for i in 0..D {
+            let axis = Axis {
+                size: x[2 + i],
+                kernel: pool.kernel[i],
+                stride: pool.stride[i],
+                padding: pool.padding[i],
+                out: 0,
+            };
+            let position = 3 - D + i;
+            axes[position] = Axis::checked(operation, names[position], axis)?;
+            shape.push(axes[position].out);
+        }
+        Ok(Self {
+            axes,
+            shape: shape.into(),
+        })
+    }
+
+    /// Elements of one channel before and after.
+    fn plane(&self) -> usize {
+        self.axes.iter().map(|axis| axis.size).product()
+    }
+
+    fn out_plane(&self) -> usize {
+        self.axes.iter().map(|axis| axis.out).product()
+    }
+
+    fn points(&self) -> usize {
+        self.axes.iter().map(|axis| axis.kernel).product()
+    }
+
+    /// For each row of windows, where the rows of one channel start that they cover.
+    fn rows(&self) -> Vec<Vec<usize>> {
+        let [time, height, width] = &self.axes;
+        let mut rows = Vec::with_capacity(time.out * height.out);
+        for t in 0..time.out {
+            for y in 0..height.out {
+                let starts = time.inside(t).flat_map(|t| {
+                    height
+                        .inside(y)
+                        .map(move |y| (t * height.size + y) * width.size)
+                });
+                rows.push(starts.collect());
+            }
+        }
+        rows
+    }
+}
+
+/// What comparisons need.
+trait Ordered: Float {
+    const LOWEST: Self;
+
+    fn is_nan(self) -> bool;
+
+    /// The larger one. A NaN counts as larger, so that it is not hidden.
+    #[inline(always)]
+    fn maximum(self, other: Self) -> Self {
+        if (other > self) | other.is_nan() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+macro_rules! ordered {
+    ($($float:ident)*) => {$(
+        impl Ordered for $float {
+            const LOWEST: Self = $float::NEG_INFINITY;
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $float::is_nan(self)
+            }
+        }
+    )*};
+}
+ordered!(f32 f64);
+
+struct Maximum(Windows);
+struct Mean(Windows);
+struct GlobalMean;
+
+impl CustomOp1 for Maximum {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(self.name(), x.dtype(), maximum(&self.0, x, layout))
+    }
+
+    fn bwd(&self, x: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        by_type!(
+            self.name(),
+            x.dtype(),
+            spread_maximum(&self.0, x, result, gradient)
+        )
+        .map(Some)
+    }
+}
+
+impl CustomOp1 for Mean {
+    fn name(&self) -> &'static str {
+        "avg_pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(self.name(), x.dtype(), mean(&self.0, x, layout))
+    }
+
+    fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        by_type!(self.name(), x.dtype(), spread_mean(&self.0, x, gradient)).map(Some)
+    }
+}
+
+impl CustomOp1 for GlobalMean {
+    fn name(&self) -> &'static str {
+        "global_mean"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_type!(self.name(), x.dtype(), plane_means(x, layout))
+    }
+
+    fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        by_type!(self.name(), x.dtype(), spread_planes(x, gradient)).map(Some)
+    }
+}
+
+fn maximum<T: Ordered>(
+    windows: &Windows,
+    x: &CpuStorage,
+    layout: &Layout,
+) -> Result<(CpuStorage, Shape)> {
+    reduce(windows, x, layout, T::LOWEST, T::maximum, |maximum| maximum)
+}
+
+fn mean<T: Float>(
+    windows: &Windows,
+    x: &CpuStorage,
+    layout: &Layout,
+) -> Result<(CpuStorage, Shape)> {
+    let share = T::from_f64(1.0 / windows.points() as f64);
+    reduce(
+        windows,
+        x,
+        layout,
+        T::zero(),
+        |sum, value| sum + value,
+        |sum| sum * share,
+    )
+}
+
+/// Combines the values of each window, first the rows that it covers, element by element, then
+/// along the row.
+fn reduce<T: Float>(
+    windows: &Windows,
+    x: &CpuStorage,
+    layout: &Layout,
+    empty: T,
+    combine: impl Fn(T, T) -> T,
+    finish: impl Fn(T) -> T,
+) -> Result<(CpuStorage, Shape)> {
+    let width = &windows.axes[2];
+    let rows = windows.rows();
+    let mut line = vec![empty; width.padded()];
+    let mut result = Vec::with_capacity(windows.shape.elem_count());
+    for plane in elements::<T>(x, layout)?.chunks_exact(windows.plane().max(1)) {
+        for starts in &rows {
+            let inside = &mut line[width.padding..][..width.size];
+            inside.fill(empty);
+            for &start in starts {
+                for (held, &value) in inside.iter_mut().zip(&plane[start..]) {
+                    *held = combine(*held, value);
+                }
+            }
+            let windows = line.windows(width.kernel).step_by(width.stride);
+            let along = |window: &[T]| {
+                let mut held = empty;
+                for &value in window {
+                    held = combine(held, value);
+                }
+                finish(held)
+            };
+            // A constant length unrolls the loop.
+            match width.kernel {
+                1 => result.extend(windows.take(width.out).map(|window| along(&window[..1]))),
+                2 => result.extend(windows.take(width.out).map(|window| along(&window[..2]))),
+                3 => result.extend(windows.take(width.out).map(|window| along(&window[..3]))),
+                _ => result.extend(windows.take(width.out).map(along)),
+            }
+        }
+    }
+    Ok(stored(result, windows.shape.clone()))
+}
+
+/// Adds its share of the gradient of each window to all its elements.
+fn spread_mean<T: Float>(windows: &Windows, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    let width = &windows.axes[2];
+    let rows = windows.rows();
+    let share = T::from_f64(1.0 / windows.points() as f64);
+    let mut line = vec![T::zero(); width.padded()];
+    spread::<T>(windows, x, gradient, |_, gradient, to| {
+        for (starts, gradient) in rows.iter().zip(gradient.chunks_exact(width.out)) {
+            // Along the row first: each row of the windows gets the same.
+            line.fill(T::zero());
+            for (index, &gradient) in gradient.iter().enumerate() {
+                for value in &mut line[index * width.stride..][..width.kernel] {
+                    *value += gradient * share;
+                }
+            }
+            for &start in starts {
+                let row = &mut to[start..][..width.size];
+                for (to, &value) in row.iter_mut().zip(&line[width.padding..]) {
+                    *to += value;
+                }
+            }
+        }
+    })
+}
+
+/// Calls `add(values, gradient, gradient of values)` for each channel of each image.
+fn spread<T: Float>(
+    windows: &Windows,
+    x: &Tensor,
+    gradient: &Tensor,
+    mut add: impl FnMut(&[T], &[T], &mut [T]),
+) -> Result<Tensor> {
+    let gradient = &gradient.contiguous()?;
+    let (x_operand, gradient) = (Operand::new(x), Operand::new(gradient));
+    let (values, gradient) = (x_operand.values::<T>()?, gradient.values::<T>()?);
+    let plane = windows.plane().max(1);
+    let mut to_x = Vec::with_capacity(values.len());
+    let gradients = gradient.chunks_exact(windows.out_plane().max(1));
+    for (values, gradient) in values.chunks_exact(plane).zip(gradients) {
+        // Grown plane by plane: written while it is in the cache.
+        let start = to_x.len();
+        to_x.resize(start + plane, T::zero());
+        add(values, gradient, &mut to_x[start..]);
+    }
+    Tensor::from_vec(to_x, x.shape(), x.device())
+}
+
+fn plane_means<T: Float>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    let dims = layout.dims();
+    let plane: usize = dims[2..].iter().product();
+    let planes = elements::<T>(x, layout)?.chunks_exact(plane);
+    let means: Vec<T> = planes
+        .map(|plane_values| T::from_f64(sum(plane_values) / plane as f64))
+        .collect();
+    Ok(stored(means, (dims[0], dims[1])))
+}
+
+/// The sum in f64 of partial sums in the type of the values.
+fn sum<T: Float>(values: &[T]) -> f64 {
+    const BLOCK: usize = 1024;
+    const LANES: usize = 16;
+    let mut total = 0.0;
+    for block in values.chunks(BLOCK) {
+        let mut sums = [T::zero(); LANES];
+        for chunk in block.chunks(LANES) {
+            for (sum, &value) in sums.iter_mut().zip(chunk) {
+                *sum += value;
+            }
+        }
+        for sum in sums {
+            total += sum.to_f64();
+        }
+    }
+    total
+}
+
+fn spread_planes<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    let plane: usize = x.dims()[2..].iter().product();
+    let gradient = &gradient.contiguous()?;
+    let gradient = Operand::new(gradient);
+    let share = T::from_f64(1.0 / plane as f64);
+    let mut to_x = Vec::with_capacity(x.elem_count());
+    for &gradient in gradient.values::<T>()? {
+        to_x.resize(to_x.len() + plane, gradient * share);
+    }
+    Tensor::from_vec(to_x, x.shape(), x.device())
+}
