@@ -4,9 +4,13 @@
 //!   seed and the name alone, and every order is that of the names.
 //! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
 //!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
-//! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
-//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`] and [`dropout`] have gradients that
-//!   are tested, where candle's are wrong, missing or slow.
+//! - Operations whose gradients are tested, where candle's are wrong, missing or slow. Layers:
+//!   [`linear`], [`embedding`], [`conv2d`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`],
+//!   [`rms_norm`], [`dropout`], [`lstm_cell`], [`gru_cell`]. Activations: [`gelu`], [`relu`],
+//!   [`softmax`], [`log_softmax`]. Losses: [`cross_entropy`] with its options in [`CrossEntropy`],
+//!   [`soft_cross_entropy`], [`huber`]. They work in the type of their operands, f32 or f64; sums over
+//!   rows are pairwise and in f64.
+//! - [`elementary`] has the f32 functions behind them, for slices.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
 //! With these, training gives the same bits for the same seed, whatever the number of threads.
@@ -34,6 +38,7 @@
 //! # Ok::<(), septet_core::nn::NnError>(())
 //! ```
 
+pub mod elementary;
 mod error;
 mod file;
 #[cfg(feature = "test-util")]
@@ -44,6 +49,7 @@ mod optimizer;
 mod parameters;
 mod schedule;
 mod threads;
+mod vector;
 
 use std::collections::BTreeMap;
 
@@ -54,8 +60,9 @@ pub use error::NnError;
 pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use operation::{
-    Convolution, Pool, avg_pool2d, conv2d, cross_entropy, dropout, gelu, layer_norm, linear,
-    log_softmax, max_pool2d, rms_norm, softmax,
+    Convolution, CrossEntropy, Pool, Reduction, avg_pool2d, conv2d, cross_entropy, dropout,
+    embedding, gelu, gru_cell, huber, layer_norm, linear, log_softmax, lstm_cell, max_pool2d, relu,
+    rms_norm, soft_cross_entropy, softmax,
 };
 pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
 pub use parameters::Parameters;
