@@ -3,7 +3,8 @@
 //! - [`Parameters`] holds the variables of a model by name. Their initial values depend on the
 //!   seed and the name alone, and every order is that of the names.
 //! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
-//!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
+//!   [`Adam`] (and AdamW) and [`RmsProp`], with [`Schedule`] for the learning rate,
+//!   [`clip_grad_norm`] and [`global_norm`].
 //! - Operations whose gradients are tested, where candle's are wrong, missing or slow. Layers:
 //!   [`linear`], [`embedding`], [`conv2d`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`],
 //!   [`rms_norm`], [`dropout`], [`lstm_cell`], [`gru_cell`]. Activations: [`gelu`], [`relu`],
@@ -64,7 +65,7 @@ pub use operation::{
     embedding, gelu, gru_cell, huber, layer_norm, linear, log_softmax, lstm_cell, max_pool2d, relu,
     rms_norm, soft_cross_entropy, softmax,
 };
-pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
+pub use optimizer::{Adam, Optimizer, RmsProp, Sgd, State, clip_grad_norm, global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
 pub use threads::one_math_thread;

@@ -28,4 +28,4 @@ pub use pool::{Pool, avg_pool2d, max_pool2d};
 pub use recurrent::{gru_cell, lstm_cell};
 pub use softmax::{log_softmax, softmax};
 
-pub(in crate::nn) use values::Float;
+pub(in crate::nn) use values::{Float, by_type, with_elements};
