@@ -379,7 +379,7 @@ mod tests {
     use crate::nn::{assert_gradient, log_softmax};
 
     fn labels(labels: &[u32]) -> Tensor {
-        Tensor::new(labels, &Device::Cpu).unwrap()
+        Tensor::new(labels, &Device::Cpu).expect("labels on the CPU")
     }
 
     fn number(tensor: &Tensor) -> f64 {

@@ -7,8 +7,8 @@ use crate::nn::operation::{Float, by_type, with_elements};
 use crate::nn::vector::map;
 use crate::nn::{NnError, TensorMap};
 
-/// RMSProp (Tieleman and Hinton, lecture 6.5, 2012) in PyTorch's form. With gradient `g`, value `p`,
-/// decaying mean of squares `v`, and with a momentum the velocity `b`:
+/// Root mean square propagation (Tieleman and Hinton, lecture 6.5, 2012) in PyTorch's form. With
+/// gradient `g`, value `p`, decaying mean of squares `v`, and with a momentum the velocity `b`:
 ///
 /// ```text
 /// g <- g + weight_decay p
