@@ -129,14 +129,20 @@ pub(super) fn sum_of_pairs<T: Float>(a: &[T], b: &[T], term: impl Fn(T, T) -> T)
 pub(super) fn maximum<T: Float>(row: &[T]) -> T {
     const WIDTH: usize = 16;
     let mut lanes = [T::NEGATIVE_INFINITY; WIDTH];
-    let (full, rest) = row.as_chunks::<WIDTH>();
-    for chunk in full {
+    for chunk in row.as_chunks::<WIDTH>().0 {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
             *lane = larger(*lane, x);
         }
     }
-    for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane = larger(*lane, x);
+    // The last full vector of the row covers what remains; its beginning counts twice.
+    if let Some(last) = row.last_chunk::<WIDTH>() {
+        for (lane, &x) in lanes.iter_mut().zip(last) {
+            *lane = larger(*lane, x);
+        }
+    } else {
+        for (lane, &x) in lanes.iter_mut().zip(row) {
+            *lane = larger(*lane, x);
+        }
     }
     let mut half = WIDTH / 2;
     while half > 0 {
