@@ -2,16 +2,19 @@
 //!
 //! - [`Weights`] is an immutable snapshot of a model's parameters by name; [`Parameters`] holds the
 //!   newest one of a training, and draws initial values that depend on the seed and the name alone.
-//! - [`Step`] is the training step and the loop over it: gradients, [`clip_by_global_norm`],
-//!   [`Schedule`], an [`Optimizer`] ([`Sgd`], [`Adam`] and AdamW), and a typed error for a training
-//!   that diverges. [`Batches`] selects examples; [`Checkpoint`] is what a training needs to
-//!   continue bit for bit.
-//! - [`Dense`] is the fully connected layer with a choice of initial values.
-//! - [`conv2d`], [`conv3d`], [`linear`], [`max_pool`], [`avg_pool`], [`global_mean`], [`BatchNorm`],
-//!   [`layer_norm`], [`rms_norm`], [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`],
-//!   [`attention`] and [`dropout`] have gradients that are tested, where candle's are wrong, missing
-//!   or slow.
+//! - [`Step`] is the training step and the loop over it: gradients, [`clip_grad_norm`],
+//!   [`Schedule`], an [`Optimizer`] ([`Sgd`], [`Adam`] and AdamW, [`RmsProp`]), and a typed error for
+//!   a training that diverges. [`Batches`] selects examples; [`Checkpoint`] is what a training needs
+//!   to continue bit for bit.
+//! - Operations whose gradients are tested, where candle's are wrong, missing or slow. Layers:
+//!   [`Dense`], [`linear`], [`embedding`], [`attention`], [`conv2d`], [`conv3d`], [`max_pool`],
+//!   [`avg_pool`], [`global_mean`], [`BatchNorm`], [`layer_norm`], [`rms_norm`], [`dropout`],
+//!   [`lstm_cell`], [`gru_cell`]. Activations: [`gelu`], [`relu`], [`softmax`], [`log_softmax`].
+//!   Losses: [`cross_entropy`] with its options in [`CrossEntropy`], [`soft_cross_entropy`],
+//!   [`huber`]. They work in the type of their operands, f32 or f64, on the CPU; sums over rows are
+//!   pairwise or in f64.
 //! - [`vjp`] starts a backward pass from given gradients.
+//! - [`elementary`] has the f32 functions behind the operations, for slices.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
 //! The same seed gives the same bits, whatever the number of threads.
@@ -52,6 +55,7 @@
 mod batches;
 mod checkpoint;
 mod dense;
+pub mod elementary;
 mod error;
 mod file;
 #[cfg(feature = "test-util")]
@@ -64,6 +68,7 @@ mod parameters;
 mod schedule;
 mod step;
 mod threads;
+mod vector;
 mod vjp;
 mod weights;
 
@@ -80,11 +85,12 @@ pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use memory::keep_freed_memory;
 pub use operation::{
-    Attention, BatchNorm, BatchNormStatistics, Convolution, Pool, attention, avg_pool, conv2d,
-    conv3d, cross_entropy, dropout, gelu, global_mean, layer_norm, linear, linear_input_gradient,
-    linear_weight_gradient, log_softmax, max_pool, rms_norm, self_attention, softmax,
+    Attention, BatchNorm, BatchNormStatistics, Convolution, CrossEntropy, Pool, Reduction, attention,
+    avg_pool, conv2d, conv3d, cross_entropy, dropout, embedding, gelu, global_mean, gru_cell, huber,
+    layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, lstm_cell,
+    max_pool, relu, rms_norm, self_attention, soft_cross_entropy, softmax,
 };
-pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
+pub use optimizer::{Adam, Optimizer, RmsProp, Sgd, State, clip_grad_norm, global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
 pub use step::{Step, StepReport};

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 
 use super::checkpoint::{Checkpoint, CheckpointFile};
-use super::optimizer::clip_by_global_norm;
+use super::optimizer::clip_grad_norm;
 use super::{Adam, NnError, Optimizer, Parameters, Schedule, TensorMap};
 
 /// One training step: gradients of the loss, their clipping, the learning rate of the step, the
@@ -139,7 +139,7 @@ impl<O: Optimizer> Step<O> {
         // The norm is needed for the check even when nothing is clipped.
         let gradients = checkpoint.weights.gradients(loss)?;
         let bound = self.max_gradient_norm.unwrap_or(f64::INFINITY);
-        let (gradients, norm) = clip_by_global_norm(&gradients, bound)?;
+        let (gradients, norm) = clip_grad_norm(&gradients, bound)?;
         let gradient_norm = finite("norm of the gradients", norm)?;
 
         let (weights, state) = self.optimizer.step(
