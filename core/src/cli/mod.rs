@@ -16,7 +16,7 @@
 //! The class of an error is found in its chain of causes: a [`Failure`] says it itself, and of the
 //! errors of a library a function of the program says it.
 //!
-//! ```
+//! ```no_run
 //! use std::error::Error;
 //! use std::path::PathBuf;
 //! use std::process::ExitCode;

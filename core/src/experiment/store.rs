@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::ExperimentError;
 use crate::data::sha256_of_file;
-use crate::io::hex;
-use crate::report::write_whole;
+use crate::io::{WholeFile, hex};
 
 /// The folder of finished cells.
 #[derive(Debug)]
@@ -114,10 +113,12 @@ impl Store {
             load: crate::report::provenance::load(),
             result,
         };
-        write_whole(
-            &self.folder.join(place.file()),
-            &serde_json::to_string(&stored)?,
-        )?;
+        // There can be thousands of cells, and one that a power failure damages is computed again.
+        let path = self.folder.join(place.file());
+        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+        let mut file = WholeFile::create(&path)?.without_sync();
+        serde_json::to_writer(&mut file, &stored)?;
+        file.finish()?;
         remove_if_there(&self.scratch(place))?;
         Ok(stored)
     }

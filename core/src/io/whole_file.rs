@@ -56,6 +56,8 @@ enum Target {
 struct Replacement {
     file: BufWriter<NamedTempFile>,
     path: PathBuf,
+    /// Whether the disk has to have it when it is finished.
+    sync: bool,
     _unfinished: Unfinished,
 }
 
@@ -90,6 +92,16 @@ impl WholeFile {
             return Ok(Self(Target::Stdout(stdout)));
         }
         Self::create(path)
+    }
+
+    /// Does not wait for the disk when the file is finished, which takes milliseconds. After a power
+    /// failure the file may be empty or cut short. For many small files that are checked when they are
+    /// read and can be made again.
+    pub fn without_sync(mut self) -> Self {
+        if let Target::Temporary(replacement) = &mut self.0 {
+            replacement.sync = false;
+        }
+        self
     }
 
     /// Writes what is buffered, waits until the disk has it, and gives the file its name.
@@ -154,16 +166,20 @@ impl Replacement {
             _unfinished: Unfinished::register(file.path()),
             file: BufWriter::with_capacity(BUFFER, file),
             path,
+            sync: true,
         })
     }
 
     fn finish(self) -> io::Result<()> {
         let file = self.file.into_inner()?;
-        file.as_file().sync_all()?;
+        if self.sync {
+            file.as_file().sync_all()?;
+        }
         file.persist(&self.path)?;
-        // The file is in place. A file system that cannot sync a folder makes that no failure.
-        #[cfg(unix)]
-        let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        if self.sync && cfg!(unix) {
+            // The file is in place: a file system that cannot sync a folder makes that no failure.
+            let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        }
         Ok(())
     }
 }
@@ -338,7 +354,7 @@ mod tests {
                 .filter(|path| path.starts_with(&here))
                 .count()
         };
-        let file = WholeFile::create(here.join("a")).unwrap();
+        let file = WholeFile::create(here.join("a")).unwrap().without_sync();
         let other = WholeFile::create(here.join("b")).unwrap();
         assert_eq!(count(), 2);
         drop(other);
