@@ -51,14 +51,16 @@ pub(super) fn padded_channels(channels: usize) -> usize {
     channels.next_multiple_of(NARROW)
 }
 
-/// `out[p] += sum over runs and k of input[starts[p] + run.start + k] * weight[k]` for all
-/// positions `p`, through one block of `L` output channels.
+/// `out[p] = bias + sum over runs and k of input[starts[p] + run.start + k] * weight[k]` for all
+/// positions `p`, through one block of `L` output channels. Without a bias, the sum is added.
 pub(super) struct Correlate<'a, T, const L: usize> {
     pub(super) input: &'a [T],
     pub(super) starts: &'a [usize],
     pub(super) runs: &'a [Run],
     /// `[sum of the lengths, L]`.
     pub(super) weight: &'a [T],
+    /// `L` numbers.
+    pub(super) bias: Option<&'a [T]>,
     /// Position `p` is at `out[p * out_stride..][..L]`.
     pub(super) out: &'a mut [T],
     pub(super) out_stride: usize,
@@ -92,9 +94,10 @@ impl<T: MultiplyAdd, const L: usize> Correlate<'_, T, L> {
         while let Some(starts) = self.starts.get(first..).and_then(<[_]>::first_chunk::<P>) {
             let mut sums = [[T::zero(); L]; P];
             for i in 0..P {
-                let out = &self.out[(first + i) * self.out_stride..][..L];
+                let out = &self.out[(first + i) * self.out_stride..];
+                let initial = &self.bias.unwrap_or(out)[..L];
                 for j in 0..L {
-                    sums[i][j] = out[j];
+                    sums[i][j] = initial[j];
                 }
             }
             let mut element = 0;

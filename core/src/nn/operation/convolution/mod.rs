@@ -1,4 +1,27 @@
 //! Convolution in two and three dimensions.
+//!
+//! Tensors are `[n, channels, ..]`. Each image, or piece of a clip that does not depend on the
+//! others, is laid out channels last with its padding in a block that stays in the cache; the
+//! kernels are summed over runs of it, for a few positions and 8 or 16 channels at a time. The
+//! gradient of the input is the same sum with the kernel transposed, in one pass for each
+//! remainder modulo the strides. So the layout of the tensors costs one transposition in the cache
+//! each way, and there is no second layout for callers to choose.
+//!
+//! Milliseconds of CPU time on one thread of a Zen 4 processor, forward / forward and backward,
+//! beside PyTorch 2.15 with its tensors channels last (both with `malloc` kept from returning
+//! memory to the system, which otherwise costs either up to half as much again):
+//!
+//! | input, as many outputs | kernel | here | PyTorch |
+//! |---|---|---|---|
+//! | 128 x 16 x 32 x 32 | 3 x 3 | 7.3 / 23.0 | 6.4 / 19.2 |
+//! | 256 x 8 x 16 x 16 | 3 x 3 | 1.7 / 5.0 | 1.9 / 5.7 |
+//! | 128 x 32 x 16 x 16 | 3 x 3 | 7.2 / 22.0 | 5.8 / 18.0 |
+//! | 128 x 64 x 8 x 8 | 3 x 3 | 6.3 / 19.4 | 5.0 / 16.3 |
+//! | 16 x 16 x 8 x 32 x 32 | 1 x 3 x 3 | 7.3 / 22.8 | 6.3 / 19.2 |
+//! | 16 x 16 x 8 x 32 x 32 | 3 x 1 x 1 | 3.9 / 12.7 | 2.8 / 9.8 |
+//! | 16 x 16 x 8 x 32 x 32 | 3 x 3 x 3 | 18.3 / 57.0 | 15.5 / 47.5 |
+//! | 32 x 8 x 8 x 16 x 16 | 3 x 1 x 1 | 0.9 / 2.6 | 1.1 / 2.9 |
+//! | 128 x 16 x 32 x 32 | 3 x 3, depthwise | 3.3 / 14.1 | 1.5 / 5.4 |
 
 mod depthwise;
 mod geometry;
@@ -409,30 +432,31 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
         let stride = self.bias.len();
         let elements: usize = self.pass.runs.iter().map(|run| run.length).sum();
         let rows = (BAND / (stride * width)).max(1);
+        scratch.resize(rows * width * stride, T::zero());
         for first in (0..frames * height).step_by(rows) {
             let band = first..(first + rows).min(frames * height);
             let starts = &self.pass.starts[band.start * width..band.end * width];
-            scratch.clear();
-            for _ in starts {
-                scratch.extend_from_slice(&self.bias);
-            }
             if let Some(rows) = self.pass.depthwise(starts, self.channels) {
-                let mut sums = vec![self.bias[0]; starts.len()];
+                let sums = &mut scratch[..starts.len()];
+                sums.fill(self.bias[0]);
                 vectorize(depthwise::Correlate {
                     rows,
                     input,
                     weight: &self.weight,
-                    out: &mut sums,
+                    out: sums,
                 });
-                self.pass.scatter(band, (&sums, 1), 1, to, strides);
+                self.pass.scatter(band, (sums, 1), 1, to, strides);
                 continue;
             }
+            let scratch = &mut scratch[..starts.len() * stride];
             for (first, block) in channel_blocks(self.channels) {
                 let mut weight = &self.weight[first * elements..][..block * elements];
                 let mut runs = self.pass.runs.as_slice();
                 let out = &mut scratch[first..];
-                // So many runs at a time that their kernels stay in the first-level cache.
-                while !runs.is_empty() {
+                let mut bias = Some(&self.bias[first..][..block]);
+                // So many runs at a time that their kernels stay in the first-level cache. There
+                // may be none: the result is the bias then.
+                loop {
                     let (some, count) = leading(runs);
                     let (head, rest) = weight.split_at(count * block);
                     if block == WIDE {
@@ -441,6 +465,7 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
                             starts,
                             runs: some,
                             weight: head,
+                            bias,
                             out,
                             out_stride: stride,
                         });
@@ -450,12 +475,17 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
                             starts,
                             runs: some,
                             weight: head,
+                            bias,
                             out,
                             out_stride: stride,
                         });
                     }
+                    bias = None;
                     weight = rest;
                     runs = &runs[some.len()..];
+                    if runs.is_empty() {
+                        break;
+                    }
                 }
             }
             self.pass

@@ -298,7 +298,9 @@ impl Pass {
             for channel in 0..channels {
                 let to = &mut block[to + channel * strides.channel..][..(width - 1) * step + 1];
                 let positions = results.chunks_exact(stride);
-                if step == 1 {
+                if step == 1 && stride == 1 {
+                    to.copy_from_slice(results);
+                } else if step == 1 {
                     for (to, position) in to.iter_mut().zip(positions) {
                         *to = position[channel];
                     }

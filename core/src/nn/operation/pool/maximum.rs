@@ -17,9 +17,11 @@ pub(super) fn spread_maximum<T: Ordered>(
     let rows = windows.rows();
     let phases = Phases::new(width);
     let elements = phases.elements() * windows.axes[0].size * windows.axes[1].size;
+    let columns = (width.padding..width.padding + width.size).map(|column| phases.index(column));
+    let columns: Vec<usize> = columns.collect();
     let mut inside = vec![0; phases.elements()];
-    for column in width.padding..width.padding + width.size {
-        inside[phases.index(column)] = 1;
+    for &column in &columns {
+        inside[column] = 1;
     }
     // Zeros in the padding, which `inside` leaves out.
     let (mut values, mut sums) = (vec![T::zero(); elements], vec![T::zero(); elements]);
@@ -33,6 +35,7 @@ pub(super) fn spread_maximum<T: Ordered>(
             width,
             phases,
             rows: &rows,
+            columns: &columns,
             inside: &inside,
             plane,
             result: results.next().unwrap_or_default(),
@@ -68,19 +71,6 @@ impl Phases {
     fn index(self, column: usize) -> usize {
         column % self.stride * self.length + column / self.stride
     }
-
-    /// Calls `each(column, index)` for the columns of a row without its padding.
-    #[inline(always)]
-    fn for_each(self, width: &Axis, mut each: impl FnMut(usize, usize)) {
-        for phase in 0..self.stride {
-            // The first column of the phase behind the padding.
-            let first = (phase + self.stride - width.padding % self.stride) % self.stride;
-            let index = self.index(first + width.padding);
-            for (index, column) in (index..).zip((first..width.size).step_by(self.stride)) {
-                each(column, index);
-            }
-        }
-    }
 }
 
 /// [`spread_maximum`] for one channel of one image.
@@ -88,6 +78,8 @@ struct SpreadMaximum<'a, T> {
     width: &'a Axis,
     phases: Phases,
     rows: &'a [Vec<usize>],
+    /// Where the columns of a row lie in phases.
+    columns: &'a [usize],
     /// 1 for the elements of a row in phases that are no padding.
     inside: &'a [u32],
     plane: &'a [T],
@@ -108,7 +100,9 @@ impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
         let length = phases.elements();
         let planes = self.plane.chunks_exact(width.size);
         for (row, values) in planes.zip(self.values.chunks_exact_mut(length)) {
-            phases.for_each(width, |column, index| values[index] = row[column]);
+            for (&value, &column) in row.iter().zip(self.columns) {
+                values[column] = value;
+            }
         }
         self.sums.fill(T::zero());
         let windows = self.result.chunks_exact(width.out);
@@ -135,7 +129,9 @@ impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
         }
         let rows = self.to.chunks_exact_mut(width.size);
         for (row, sums) in rows.zip(self.sums.chunks_exact(length)) {
-            phases.for_each(width, |column, index| row[column] = sums[index]);
+            for (sum, &column) in row.iter_mut().zip(self.columns) {
+                *sum = sums[column];
+            }
         }
     }
 }
