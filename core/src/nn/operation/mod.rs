@@ -11,6 +11,7 @@ mod norm;
 mod pool;
 mod product;
 mod recurrent;
+mod soft_cross_entropy;
 mod softmax;
 #[cfg(all(test, feature = "test-util"))]
 mod testing;
@@ -18,7 +19,7 @@ mod values;
 
 pub use activation::{gelu, relu};
 pub use convolution::{Convolution, conv2d};
-pub use cross_entropy::{CrossEntropy, Reduction, cross_entropy, soft_cross_entropy};
+pub use cross_entropy::{CrossEntropy, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use huber::huber;
@@ -26,6 +27,7 @@ pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};
 pub use pool::{Pool, avg_pool2d, max_pool2d};
 pub use recurrent::{gru_cell, lstm_cell};
+pub use soft_cross_entropy::soft_cross_entropy;
 pub use softmax::{log_softmax, softmax};
 
 pub(in crate::nn) use values::{Float, by_type, with_elements};
