@@ -14,6 +14,7 @@ mod operand;
 mod pool;
 mod product;
 mod recurrent;
+mod soft_cross_entropy;
 mod softmax;
 #[cfg(all(test, feature = "test-util"))]
 mod testing;
@@ -24,7 +25,7 @@ pub use activation::{gelu, relu};
 pub use attention::{Attention, attention, self_attention};
 pub use batch_norm::{BatchNorm, BatchNormStatistics};
 pub use convolution::{Convolution, conv2d, conv3d};
-pub use cross_entropy::{CrossEntropy, Reduction, cross_entropy, soft_cross_entropy};
+pub use cross_entropy::{CrossEntropy, Reduction, cross_entropy};
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use huber::huber;
@@ -32,6 +33,7 @@ pub use linear::{linear, linear_input_gradient, linear_weight_gradient};
 pub use norm::{layer_norm, rms_norm};
 pub use pool::{Pool, avg_pool, global_mean, max_pool};
 pub use recurrent::{gru_cell, lstm_cell};
+pub use soft_cross_entropy::soft_cross_entropy;
 pub use softmax::{log_softmax, softmax};
 
 pub(in crate::nn) use values::{Float, by_type, with_elements};

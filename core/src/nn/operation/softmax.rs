@@ -64,19 +64,22 @@ fn forward<T: Float>(
 ) -> Result<(CpuStorage, Shape)> {
     let x = elements::<T>(x, layout)?;
     let width = layout.dims().last().map_or(1, |&width| width.max(1));
-    let mut result = Vec::with_capacity(x.len());
-    let mut block = vec![T::zero(); width];
+    let mut result = vec![T::zero(); x.len()];
     vectorized(
         #[inline(always)]
         || {
-            for row in x.chunks_exact(width) {
-                let (largest, total) = exponentials(row, &mut block);
+            for (row, result) in x.chunks_exact(width).zip(result.chunks_exact_mut(width)) {
+                let (largest, total) = exponentials(row, result);
                 if logarithm {
                     let shift = largest + T::from_f64(total.ln());
-                    result.extend(row.iter().map(|&x| x - shift));
+                    for (y, &x) in result.iter_mut().zip(row) {
+                        *y = x - shift;
+                    }
                 } else {
                     let factor = T::from_f64(total.recip());
-                    result.extend(block.iter().map(|&power| power * factor));
+                    for y in result {
+                        *y *= factor;
+                    }
                 }
             }
         },
