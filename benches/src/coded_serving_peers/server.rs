@@ -83,7 +83,7 @@ async fn serve_until<B: Backend>(
         metrics: None,
     };
     let drain = Drain {
-        grace: Duration::from_millis(200),
+        grace_period: Duration::from_millis(200),
         ..Drain::default()
     };
     serve(host, listeners, drain, stop).await?;
