@@ -283,7 +283,7 @@ fn simulate(setting: &Setting, seed: &SeedTree) -> Result<Measured, ExperimentEr
                     matches!(answer.output.values(), [value] if (value - number as f32).abs() < 0.5)
                 });
                 wrong.fetch_add(u64::from(!is_right), Ordering::Relaxed);
-                Answered::from(&answer)
+                Outcome::from(&answer)
             }
         })
         .await;

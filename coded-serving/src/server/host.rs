@@ -230,7 +230,7 @@ impl<B: Backend> Host<B> {
             .collect()
     }
 
-    /// The metrics in the OpenMetrics text format.
+    /// The metrics in the text format of `OpenMetrics`.
     #[must_use]
     pub fn metrics(&self) -> String {
         self.0.metrics.text()

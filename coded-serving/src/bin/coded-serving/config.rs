@@ -111,9 +111,9 @@ pub(crate) enum CodeKind {
     Parm,
     /// Coded-InvNet: parity queries that the model itself answers
     CodedInvnet,
-    /// ApproxIFER: mixtures of the queries, for any model; every answer is approximate
+    /// `ApproxIFER`: mixtures of the queries, for any model; every answer is approximate
     Approxifer,
-    /// NeRCC: as `approxifer`, with smoothing splines
+    /// `NeRCC`: as `approxifer`, with smoothing splines
     Nercc,
 }
 

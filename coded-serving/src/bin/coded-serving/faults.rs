@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 /// The fault of a run, injected after a tenth of the queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    NoFault,
+    None,
     KillOne,
     KillTwo,
     StopGateway,
@@ -75,7 +75,7 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
     let mut notes = Vec::new();
     let mut baseline = Duration::ZERO;
     for fault in [
-        Fault::NoFault,
+        Fault::None,
         Fault::KillOne,
         Fault::KillTwo,
         Fault::StopGateway,
@@ -85,7 +85,7 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
         let tail = summary.quantile(0.999);
         table.add_row([
             match fault {
-                Fault::NoFault => "none",
+                Fault::None => "none",
                 Fault::KillOne => "one worker killed (-9)",
                 Fault::KillTwo => "two workers killed (-9)",
                 Fault::StopGateway => "gateway stopped (TERM)",
@@ -103,7 +103,7 @@ async fn all(arguments: &Arguments, models: &Models, seed: &SeedTree) -> anyhow:
             format!("{:.0}", summary.goodput()),
         ]);
         match fault {
-            Fault::NoFault => baseline = tail,
+            Fault::None => baseline = tail,
             Fault::KillOne => notes.push(format!(
                 "one worker killed: the 99.9th percentile is {:.2} times that without a fault",
                 tail.as_secs_f64() / baseline.as_secs_f64()
@@ -166,7 +166,7 @@ async fn one(
     let begun = Duration::from_secs_f64(share * arguments.queries as f64 / rate);
     tokio::time::sleep(begun).await;
     match fault {
-        Fault::NoFault | Fault::Overload => {}
+        Fault::None | Fault::Overload => {}
         Fault::KillOne => workers[3].kill().await?,
         Fault::KillTwo => {
             workers[3].kill().await?;
