@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use septet_core::io::Position;
+
 /// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,7 +21,7 @@ pub enum CacheError {
     Stream(#[from] std::io::Error),
     /// The bytes of a trace do not follow its format.
     #[error(
-        "{}{format} trace, {place}: expected {expected}, found {found}",
+        "{}{format} trace, {position}: expected {expected}, found {found}",
         prefix(path)
     )]
     TraceFormat {
@@ -28,7 +30,7 @@ pub enum CacheError {
         /// The format that was being read, such as `oracleGeneral`.
         format: &'static str,
         /// Where the reader stopped.
-        place: Place,
+        position: Position,
         /// What the format requires here.
         expected: String,
         /// What was read instead.
@@ -117,23 +119,4 @@ pub enum CacheError {
 fn prefix(path: &Option<PathBuf>) -> String {
     path.as_ref()
         .map_or_else(String::new, |path| format!("{}: ", path.display()))
-}
-
-/// A place in a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// Offset in bytes of the (uncompressed) stream, from 0.
-    Byte(u64),
-    /// Line of the (uncompressed) stream, from 1.
-    Line(u64),
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Byte(offset) => write!(f, "byte {offset}"),
-            Self::Line(line) => write!(f, "line {line}"),
-        }
-    }
 }

@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use septet_core::cli::testing::{Situation, TestedProgram};
+
 fn cachesim(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cachesim"))
         .args(arguments)
@@ -104,27 +106,52 @@ fn errors_name_the_file_the_place_and_what_was_expected() {
     let folder = folder.path();
     std::fs::write(folder.join("a.lis"), "1 2 0 0\n3 4\n").unwrap();
     assert_eq!(
-        fails(folder, 1, &["analyze", "a.lis", "arc"]),
-        "cachesim: a.lis: arc trace, line 2: expected four numbers: start count 0 sequence, \
+        fails(folder, 4, &["analyze", "a.lis", "arc"]),
+        "error: a.lis: arc trace, line 2: expected four numbers: start count 0 sequence, \
          found \"3 4\"\n"
     );
-    let message = fails(folder, 1, &["convert", "a.lis", "arc", "b.txt"]);
+    let message = fails(folder, 4, &["convert", "a.lis", "arc", "b.txt"]);
     assert!(message.contains("line 2"), "{message}");
     assert!(!folder.join("b.txt").exists());
     let message = fails(
         folder,
-        1,
+        4,
         &["analyze", "a.lis", "arc", "--max-records", "1"],
     );
     assert!(message.contains("more than 1 requests"), "{message}");
-    let message = fails(folder, 1, &["analyze", "missing.txt", "auto"]);
+    let message = fails(folder, 4, &["analyze", "missing.txt", "auto"]);
     assert!(message.contains("missing.txt"), "{message}");
-    let message = fails(folder, 1, &["analyze", "a.trace", "auto"]);
+    let message = fails(folder, 3, &["analyze", "a.trace", "auto"]);
     assert!(message.contains("oracleGeneral"), "{message}");
-    let message = fails(folder, 2, &["analyze", "a.lis", "ark"]);
+    let message = fails(folder, 3, &["analyze", "a.lis", "ark"]);
     assert!(message.contains("unknown trace format"), "{message}");
-    let message = fails(folder, 2, &["gen", "a.txt", "txt", "Zipf(object=3):5"]);
+    let message = fails(folder, 3, &["gen", "a.txt", "txt", "Zipf(object=3):5"]);
     assert!(message.contains("objects=10000"), "{message}");
-    let message = fails(folder, 2, &["annotate", "a.lis", "arc", "b.txt", "txt"]);
+    let message = fails(folder, 3, &["annotate", "a.lis", "arc", "b.txt", "txt"]);
     assert!(message.contains("oracleGeneral"), "{message}");
+}
+
+#[test]
+fn exit_codes() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_cachesim"));
+    program.write("a.txt", "1\n2\n1\n");
+    program.write("damaged.lis", "1 2 0 0\n3 4\n");
+    program.write("damaged.txt.gz", "1\n2\n1\n");
+    program.check(&[
+        (Situation::Usage, &["analyze"]),
+        (Situation::Usage, &["--no-such-option"]),
+        (Situation::Usage, &["analyze", "a.trace", "auto"]),
+        (Situation::Usage, &["sim", "a.txt", "txt", "LRU", "2cups"]),
+        (Situation::Usage, &["sim", "a.txt", "txt", "LRU", "1.5"]),
+        (Situation::Usage, &["sim", "a.txt", "txt", "Belady", "2"]),
+        (Situation::MissingData, &["analyze", "absent.txt", "txt"]),
+        (Situation::DamagedData, &["analyze", "damaged.lis", "arc"]),
+        (
+            Situation::DamagedData,
+            &["analyze", "damaged.txt.gz", "txt"],
+        ),
+        (Situation::ClosedPipe, &["analyze", "a.txt", "txt"]),
+        #[cfg(unix)]
+        (Situation::Interrupted, &["analyze", "/dev/stdin", "txt"]),
+    ]);
 }

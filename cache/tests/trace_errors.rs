@@ -1,17 +1,21 @@
-//! Malformed traces: each is refused with the place where it goes wrong.
+//! Malformed traces: each is refused with the position where it goes wrong.
 
 use septet_cache::CacheError;
-use septet_cache::error::Place;
+use septet_cache::error::Position;
 use septet_cache::trace::{ReadOptions, Reader, Record, TraceFormat};
 
-/// Reads to the first error: the number of good records before it, its place and its text.
+/// Reads to the first error: the number of good records before it, its position and its text.
 #[track_caller]
-fn fails(format: TraceFormat, bytes: &[u8]) -> (usize, Place, String) {
+fn fails(format: TraceFormat, bytes: &[u8]) -> (usize, Position, String) {
     fails_with(format, bytes, &ReadOptions::default())
 }
 
 #[track_caller]
-fn fails_with(format: TraceFormat, bytes: &[u8], options: &ReadOptions) -> (usize, Place, String) {
+fn fails_with(
+    format: TraceFormat,
+    bytes: &[u8],
+    options: &ReadOptions,
+) -> (usize, Position, String) {
     let mut good = 0;
     let mut reader = Reader::new(bytes, format, options);
     for record in reader.by_ref() {
@@ -19,11 +23,11 @@ fn fails_with(format: TraceFormat, bytes: &[u8], options: &ReadOptions) -> (usiz
             Ok(_) => good += 1,
             Err(error) => {
                 let text = error.to_string();
-                let CacheError::TraceFormat { place, .. } = error else {
+                let CacheError::TraceFormat { position, .. } = error else {
                     panic!("{format}: {text}");
                 };
                 assert!(reader.next().is_none(), "{format}: records after an error");
-                return (good, place, text);
+                return (good, position, text);
             }
         }
     }
@@ -88,8 +92,8 @@ fn formats_are_known_by_their_names() {
 fn nothing_is_an_empty_trace_except_for_lcs() {
     for format in EVERY_FORMAT {
         if format == TraceFormat::Lcs {
-            let (good, place, _) = fails(format, b"");
-            assert_eq!((good, place), (0, Place::Byte(0)));
+            let (good, position, _) = fails(format, b"");
+            assert_eq!((good, position), (0, Position::Byte(0)));
         } else {
             assert_eq!(reads(format, b""), [], "{format}");
         }
@@ -99,8 +103,8 @@ fn nothing_is_an_empty_trace_except_for_lcs() {
 #[test]
 fn truncated_binary_records() {
     let trace = [oracle(1, 3), oracle(2, -1), oracle(1, -1)].concat();
-    let (good, place, text) = fails(TraceFormat::OracleGeneral, &trace[..60]);
-    assert_eq!((good, place), (2, Place::Byte(48)));
+    let (good, position, text) = fails(TraceFormat::OracleGeneral, &trace[..60]);
+    assert_eq!((good, position), (2, Position::Byte(48)));
     assert_eq!(
         text,
         "oracleGeneral trace, byte 48: expected a record of 24 bytes, found end of input after 12 bytes"
@@ -111,11 +115,11 @@ fn truncated_binary_records() {
         (TraceFormat::Corda, 8),
         (TraceFormat::Scarab, 8),
     ] {
-        let (good, place, _) = fails(format, &[0; 19]);
+        let (good, position, _) = fails(format, &[0; 19]);
         let whole = 19 / length;
         assert_eq!(
-            (good, place),
-            (whole, Place::Byte((whole * length) as u64)),
+            (good, position),
+            (whole, Position::Byte((whole * length) as u64)),
             "{format}"
         );
     }
@@ -154,15 +158,15 @@ fn a_record_in_two_blocks_is_whole() {
 fn next_accesses_lie_ahead() {
     for next in [0, 1, -2, i64::MIN] {
         let trace = [oracle(1, 3), oracle(2, next)].concat();
-        let (good, place, text) = fails(TraceFormat::OracleGeneral, &trace);
-        assert_eq!((good, place), (1, Place::Byte(24)), "{next}");
+        let (good, position, text) = fails(TraceFormat::OracleGeneral, &trace);
+        assert_eq!((good, position), (1, Position::Byte(24)), "{next}");
         assert!(text.contains(&next.to_string()), "{text}");
     }
     let never = [oracle(1, -1), oracle(1, i64::MAX)].concat();
     assert_eq!(reads(TraceFormat::OracleGeneral, &never).len(), 2);
 
-    let (good, place, _) = fails(TraceFormat::Csv, b"id,next\n5,2\n6,1\n");
-    assert_eq!((good, place), (1, Place::Line(3)));
+    let (good, position, _) = fails(TraceFormat::Csv, b"id,next\n5,2\n6,1\n");
+    assert_eq!((good, position), (1, Position::Line(3)));
 }
 
 #[test]
@@ -175,17 +179,20 @@ fn lcs_headers() {
         header[length - 8..].copy_from_slice(&magic);
         header
     };
-    let (_, place, text) = fails(TraceFormat::Lcs, &vec![0; 9000]);
-    assert_eq!(place, Place::Byte(0));
+    let (_, position, text) = fails(TraceFormat::Lcs, &vec![0; 9000]);
+    assert_eq!(position, Position::Byte(0));
     assert!(text.contains("magic number"), "{text}");
-    let (_, place, _) = fails(TraceFormat::Lcs, &header(8192, 1)[..8000]);
-    assert_eq!(place, Place::Byte(0));
+    let (_, position, _) = fails(TraceFormat::Lcs, &header(8192, 1)[..8000]);
+    assert_eq!(position, Position::Byte(0));
     let mut without_end = header(8192, 1);
     without_end[8190] = 0;
-    assert_eq!(fails(TraceFormat::Lcs, &without_end).1, Place::Byte(8184));
+    assert_eq!(
+        fails(TraceFormat::Lcs, &without_end).1,
+        Position::Byte(8184)
+    );
     for version in [0, 9, u64::MAX] {
-        let (_, place, text) = fails(TraceFormat::Lcs, &header(8192, version));
-        assert_eq!(place, Place::Byte(8));
+        let (_, position, text) = fails(TraceFormat::Lcs, &header(8192, version));
+        assert_eq!(position, Position::Byte(8));
         assert!(text.contains(&version.to_string()), "{text}");
     }
 
@@ -215,16 +222,16 @@ fn lcs_headers() {
         let Record { time, id, size, .. } = records[1];
         assert_eq!((time, id, size), (9, u64::MAX, 4096), "{length}");
 
-        let (good, place, _) = fails(TraceFormat::Lcs, &trace[..trace.len() - 1]);
-        let expected = Place::Byte((header.len() + length) as u64);
-        assert_eq!((good, place), (1, expected), "{length}");
+        let (good, position, _) = fails(TraceFormat::Lcs, &trace[..trace.len() - 1]);
+        let expected = Position::Byte((header.len() + length) as u64);
+        assert_eq!((good, position), (1, expected), "{length}");
     }
     // A size of 64 bits that does not fit.
     let mut record = vec![0; 36];
     record[12..20].copy_from_slice(&(1_i64 << 32).to_le_bytes());
     record[28..36].copy_from_slice(&(-1_i64).to_le_bytes());
-    let (_, place, text) = fails(TraceFormat::Lcs, &[header(8192, 3), record].concat());
-    assert_eq!(place, Place::Byte(8192));
+    let (_, position, text) = fails(TraceFormat::Lcs, &[header(8192, 3), record].concat());
+    assert_eq!(position, Position::Byte(8192));
     assert!(text.contains("4294967296"), "{text}");
 }
 
@@ -257,14 +264,14 @@ fn lcs_headers_that_describe_the_record() {
         describe(b"<HBx", [3, 2, 1], 7),
         describe(b"<", [3, 2, 1], 0),
     ] {
-        assert_eq!(fails(TraceFormat::Lcs, &header).1, Place::Byte(8));
+        assert_eq!(fails(TraceFormat::Lcs, &header).1, Position::Byte(8));
     }
 }
 
 #[test]
 fn vscsi_versions() {
-    let (_, place, text) = fails(TraceFormat::Vscsi, &[0; 80]);
-    assert_eq!(place, Place::Byte(0));
+    let (_, position, text) = fails(TraceFormat::Vscsi, &[0; 80]);
+    assert_eq!(position, Position::Byte(0));
     assert!(text.contains("version 1 or 2"), "{text}");
     let mut record = [0; 40];
     record[3] = 2;
@@ -283,8 +290,8 @@ fn vscsi_versions() {
     );
     let mut other = record;
     other[3] = 3;
-    let (good, place, _) = fails(TraceFormat::Vscsi, &[record, record, other].concat());
-    assert_eq!((good, place), (2, Place::Byte(80)));
+    let (good, position, _) = fails(TraceFormat::Vscsi, &[record, record, other].concat());
+    assert_eq!((good, position), (2, Position::Byte(80)));
 }
 
 #[test]
@@ -299,8 +306,8 @@ fn arc_ranges() {
         [u64::MAX - 1, u64::MAX]
     );
     let behind = format!("1 1 0 0\n{} 2 0 0\n", u64::MAX);
-    let (good, place, text) = fails(TraceFormat::Arc, behind.as_bytes());
-    assert_eq!((good, place), (1, Place::Line(2)));
+    let (good, position, text) = fails(TraceFormat::Arc, behind.as_bytes());
+    assert_eq!((good, position), (1, Position::Line(2)));
     assert!(text.contains("2^64"), "{text}");
     for line in [
         "1 2 0",
@@ -312,7 +319,7 @@ fn arc_ranges() {
     ] {
         assert_eq!(
             fails(TraceFormat::Arc, line.as_bytes()).1,
-            Place::Line(1),
+            Position::Line(1),
             "{line}"
         );
     }
@@ -341,8 +348,8 @@ fn the_number_of_records_is_bounded() {
 fn lines_are_bounded() {
     let mut text = b"1\n".to_vec();
     text.extend(std::iter::repeat_n(b'7', 70_000));
-    let (good, place, message) = fails(TraceFormat::Txt, &text);
-    assert_eq!((good, place), (1, Place::Line(2)));
+    let (good, position, message) = fails(TraceFormat::Txt, &text);
+    assert_eq!((good, position), (1, Position::Line(2)));
     assert!(message.contains("65536"), "{message}");
     let long = vec![b'x'; 65_536];
     assert_eq!(reads(TraceFormat::Txt, &long).len(), 1);
@@ -355,8 +362,8 @@ fn ids_are_numbers_or_names() {
     assert_eq!(ids[..2], [17, 17]);
     assert_eq!(ids[2], ids[3]);
     assert_eq!(ids.len(), 5);
-    let (good, place, text) = fails(TraceFormat::Txt, b"1\nfile\xff\n");
-    assert_eq!((good, place), (1, Place::Line(2)));
+    let (good, position, text) = fails(TraceFormat::Txt, b"1\nfile\xff\n");
+    assert_eq!((good, position), (1, Position::Line(2)));
     assert!(
         text.contains("UTF-8") && text.contains(r"file\xff"),
         "{text}"
@@ -405,7 +412,7 @@ fn lines_of_the_other_text_formats() {
     ] {
         assert_eq!(
             fails(format, line.as_bytes()).1,
-            Place::Line(1),
+            Position::Line(1),
             "{format}: {line}"
         );
     }
@@ -495,8 +502,8 @@ fn csv_errors() {
         ("obj-id-col=2,has-header=false", "\"a\"x,b\n", 1),
     ] {
         let options = ReadOptions::default().csv(options.parse().unwrap());
-        let (_, place, text) = fails_with(TraceFormat::Csv, text.as_bytes(), &options);
-        assert_eq!(place, Place::Line(line), "{text}");
+        let (_, position, text) = fails_with(TraceFormat::Csv, text.as_bytes(), &options);
+        assert_eq!(position, Position::Line(line), "{text}");
     }
 }
 

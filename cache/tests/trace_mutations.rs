@@ -1,10 +1,10 @@
-//! Damaged traces: whatever the bytes, a reader ends with records or with an error at a place
+//! Damaged traces: whatever the bytes, a reader ends with records or with an error at a position
 //! within them. `cache/fuzz` looks for more with coverage; this test repeats the same damage
 //! everywhere. `SEPTET_MUTATIONS` sets the number of inputs for each format.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use septet_cache::error::Place;
+use septet_cache::error::Position;
 use septet_cache::trace::{ReadOptions, Reader, Record, Trace, TraceFormat, write_to};
 use septet_cache::{CacheError, SeedTree};
 
@@ -93,20 +93,20 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Reads to the end or to an error, and checks that its place exists; whether all was read.
+/// Reads to the end or to an error, and checks that its position exists; whether all was read.
 fn survives(format: TraceFormat, bytes: &[u8], options: &ReadOptions) -> bool {
     let mut records = 0;
     for record in Reader::new(bytes, format, options) {
         match record {
             Ok(_) => records += 1,
-            Err(CacheError::TraceFormat { place, .. }) => {
-                match place {
-                    Place::Byte(offset) => assert!(offset <= bytes.len() as u64),
-                    Place::Line(line) => {
+            Err(CacheError::TraceFormat { position, .. }) => {
+                match position {
+                    Position::Byte(offset) => assert!(offset <= bytes.len() as u64),
+                    Position::Line(line) => {
                         let lines = bytes.split(|&byte| byte == b'\n').count() as u64;
                         assert!((1..=lines).contains(&line));
                     }
-                    other => panic!("an unknown kind of place: {other}"),
+                    other => panic!("an unknown kind of position: {other}"),
                 }
                 return false;
             }

@@ -58,7 +58,7 @@ impl Place {
         assert_eq!(json.status.code(), output.status.code(), "{arguments}");
         let object: Value = serde_json::from_slice(&json.stderr).expect("one JSON object");
         assert!(object["error"].is_string(), "{object}");
-        assert_eq!(object["exit_code"], output.status.code().unwrap());
+        assert_eq!(object["exit_code"], Value::from(output.status.code()));
         String::from_utf8(output.stderr).expect("text")
     }
 

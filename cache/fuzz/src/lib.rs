@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use septet_cache::CacheError;
-use septet_cache::error::Place;
+use septet_cache::error::Position;
 use septet_cache::trace::{CsvOptions, ReadOptions, Reader, Trace, TraceFormat, write_to};
 
 /// Maximum number of records that a target reads: a range of an ARC trace can have 2^64.
@@ -21,11 +21,11 @@ pub fn read(format: TraceFormat, bytes: &[u8], csv: CsvOptions) {
     let reader = Reader::new(bytes, format, &options().csv(csv));
     let trace = match Trace::from_records(reader) {
         Ok(trace) => trace,
-        Err(CacheError::TraceFormat { place, .. }) => {
-            match place {
-                Place::Byte(offset) => assert!(offset <= bytes.len() as u64),
-                Place::Line(line) => assert!(line >= 1 && line <= bytes.len() as u64),
-                other => panic!("an unknown kind of place: {other}"),
+        Err(CacheError::TraceFormat { position, .. }) => {
+            match position {
+                Position::Byte(offset) => assert!(offset <= bytes.len() as u64),
+                Position::Line(line) => assert!(line >= 1 && line <= bytes.len() as u64),
+                other => panic!("an unknown kind of position: {other}"),
             }
             return;
         }
@@ -59,7 +59,7 @@ pub fn options() -> ReadOptions {
 /// When the file cannot be written.
 pub fn with_file(extension: &str, bytes: &[u8], read: impl FnOnce(&Path)) {
     let name = format!("septet-cache-fuzz-{}.{extension}", std::process::id());
-    // In memory where the system has such a place.
+    // In memory where the system has such a position.
     let shared = Path::new("/dev/shm");
     let folder = match shared.is_dir() {
         true => shared.to_owned(),

@@ -3,7 +3,6 @@
 #[cfg(feature = "compression")]
 mod archive;
 mod columns;
-mod compression;
 mod format;
 pub mod generate;
 mod input;

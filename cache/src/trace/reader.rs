@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use septet_core::io::{Compression, Decoder};
+
 use crate::error::CacheError;
-use crate::trace::compression::Compression;
 use crate::trace::format::{BATCH, Decode, TraceFormat};
 use crate::trace::input::Input;
 use crate::trace::options::ReadOptions;
 use crate::trace::record::Record;
 
-/// Opens a trace file. Files with the suffix `.gz`, `.zst` or `.xz` are decompressed.
+/// Opens a trace file. Gzip, zstd and xz are recognized by content and decompressed; a file with the
+/// suffix `.gz`, `.zst` or `.xz` must be compressed.
 ///
 /// ```no_run
 /// use septet_cache::trace::{self, ReadOptions, Trace, TraceFormat};
@@ -45,10 +47,23 @@ pub fn open(
         source: file,
         count: Arc::clone(&progress.taken),
     };
-    let source = Compression::of(path).decoder(path, source)?;
+    let compression = Compression::of_path(path);
+    require_available(compression, path)?;
+    let source = Decoder::new(source, compression).map_err(file_error)?;
     let mut reader = Reader::build(source, format, options, Some(path.to_owned()));
     reader.progress = Some(progress);
     Ok(reader)
+}
+
+/// Checks that the feature of a compression is enabled.
+pub(super) fn require_available(compression: Compression, path: &Path) -> Result<(), CacheError> {
+    if compression.is_available() {
+        return Ok(());
+    }
+    Err(CacheError::MissingFeature {
+        path: path.to_owned(),
+        feature: "compression",
+    })
 }
 
 /// An iterator over the records of a trace, read in blocks from a stream of uncompressed bytes.
@@ -92,11 +107,11 @@ struct Progress {
 impl<'a> Reader<'a> {
     /// A reader of the uncompressed bytes of a trace.
     pub fn new(source: impl Read + Send + 'a, format: TraceFormat, options: &ReadOptions) -> Self {
-        Self::build(Box::new(source), format, options, None)
+        Self::build(source, format, options, None)
     }
 
     pub(super) fn build(
-        source: Box<dyn Read + Send + 'a>,
+        source: impl Read + Send + 'a,
         format: TraceFormat,
         options: &ReadOptions,
         path: Option<PathBuf>,

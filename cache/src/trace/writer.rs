@@ -1,18 +1,19 @@
 //! Writing a trace to a file.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
+
+use septet_core::io::{Compression, Encoder, WholeFile};
 
 use crate::error::CacheError;
 use crate::trace::columns::Trace;
-use crate::trace::compression::Compression;
 use crate::trace::format::TraceFormat;
+use crate::trace::reader::require_available;
 
 /// Writes a trace to a file. Files with the suffix `.gz`, `.zst` or `.xz` are compressed.
 ///
-/// The write is atomic: to a temporary file in the same folder, which is then renamed. Formats with
+/// The write is atomic: to a temporary file in the same folder, which is then synced and renamed. Formats with
 /// next accesses annotate the trace if necessary. Fields that the format lacks are dropped: `txt`
 /// keeps only the ids; `vscsi`, `time-id-size` and `csv` without a `next` column drop next accesses.
 ///
@@ -34,16 +35,16 @@ pub fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<(), Cach
         path: path.to_owned(),
         source,
     };
-    let temporary = Temporary::beside(path);
-    let file = File::create(&temporary.path).map_err(file_error)?;
-    let encode = |sink: &mut dyn Write| write_to(sink, format, trace);
-    Compression::of(path)
-        .encode(path, BufWriter::with_capacity(256 * 1024, file), encode)
-        .map_err(|error| match error {
-            CacheError::Stream(source) => file_error(source),
-            other => other,
-        })?;
-    fs::rename(&temporary.path, path).map_err(file_error)
+    let compression = Compression::of_path(path);
+    require_available(compression, path)?;
+    let file = WholeFile::create(path).map_err(file_error)?;
+    let mut encoder = Encoder::new(file, compression).map_err(file_error)?;
+    write_to(&mut encoder, format, trace).map_err(|error| match error {
+        CacheError::Stream(source) => file_error(source),
+        other => other,
+    })?;
+    let file = encoder.finish().map_err(file_error)?;
+    file.finish().map_err(file_error)
 }
 
 /// Writes a trace, uncompressed, to a sink, which should be buffered.
@@ -61,27 +62,4 @@ pub fn write_to(
     }
     format.encode(&trace, &mut sink)?;
     Ok(sink.flush()?)
-}
-
-/// A temporary file, removed on drop unless renamed.
-struct Temporary {
-    path: PathBuf,
-}
-
-impl Temporary {
-    fn beside(path: &Path) -> Self {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}.tmp", std::process::id()));
-        Self {
-            path: path.with_file_name(name),
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After the rename there is nothing left to remove.
-        let _ = fs::remove_file(&self.path);
-    }
 }

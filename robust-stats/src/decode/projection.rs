@@ -12,9 +12,9 @@ pub enum Projection {
     Simplex,
     /// Clips negative estimates to 0 and divides by the sum.
     ClipAndNormalize,
-    /// Repeatedly clips negative estimates to 0 and shifts the others by a constant until the sum is
-    /// 1. Equal to [`Simplex`](Self::Simplex) if the sum is at least 1; otherwise positive estimates
-    /// grow.
+    /// Repeatedly clips negative estimates to 0 and shifts the others by a constant until they sum to
+    /// one. Equal to [`Simplex`](Self::Simplex) if the sum is at least 1; otherwise positive
+    /// estimates grow.
     NormSub,
     /// Sets estimates below the threshold to 0; the sum need not be 1.
     BaseCut,

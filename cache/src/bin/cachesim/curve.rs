@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use rayon::prelude::*;
 use septet_cache::miss_ratio_curve::{LruCurve, sampled_miss_ratios};
 use septet_cache::trace::Trace;
 use septet_cache::{PolicySpec, SeedTree};
+use septet_core::cli::Failure;
 use serde::Serialize;
 
 use crate::input::Input;
@@ -46,10 +47,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     sizes.dedup();
     // 2. Compute predictions once for all sizes, which requires that they do not depend on the size.
     let largest = sizes.last().copied().unwrap_or(1);
-    ensure!(
-        !arguments.policies.depend_on_capacity() || sizes.len() == 1,
-        "belady-bits depends on the cache size: give one size, or use sim"
-    );
+    if arguments.policies.depend_on_capacity() && sizes.len() != 1 {
+        let message = "belady-bits depends on the cache size: give one size, or use sim";
+        return Err(Failure::usage(message).into());
+    }
     arguments.policies.prepare(&mut trace, largest)?;
     let seed = arguments.policies.seed();
     // 3. One curve per policy, in parallel.

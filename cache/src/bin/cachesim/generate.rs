@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Result, ensure};
 use septet_cache::SeedTree;
 use septet_cache::trace::Trace;
 use septet_cache::trace::generate::{self, LogNormalSizes, Pattern, Phase};
+use septet_core::cli::Failure;
+use septet_core::telemetry::Progress;
 
 use crate::input::{self, Format};
 
@@ -64,7 +65,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .and_then(|once| once.checked_mul(arguments.repeat))
         .filter(|&count| count < u32::MAX as usize && arguments.repeat < u32::MAX as usize);
     let Some(count) = count else {
-        bail!("too many requests: expected fewer than {}", u32::MAX);
+        let message = format!("too many requests: expected fewer than {}", u32::MAX);
+        return Err(Failure::usage(message).into());
     };
     let phases = arguments.phases.repeat(arguments.repeat);
     let mut requests: generate::Requests =
@@ -73,9 +75,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let sigma = arguments.size_sigma;
         requests = LogNormalSizes { median, sigma }.assign(requests, &seed.child("sizes"))?;
     }
-    let template = "generating {wide_bar} {human_pos}/{human_len} {eta:>4} left";
-    let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(template)?);
-    let trace = Trace::from_records(bar.wrap_iter(requests).map(Ok))?;
-    bar.finish_and_clear();
+    let bar = Progress::new("generating", count);
+    // Update the bar every 65536 requests: each would dominate the fast patterns.
+    const STEP: usize = 1 << 16;
+    let requests = requests.enumerate().map(|(index, request)| {
+        if index % STEP == STEP - 1 {
+            bar.advance(STEP);
+        }
+        Ok(request)
+    });
+    let trace = Trace::from_records(requests)?;
+    drop(bar);
     input::write(&arguments.output, format, &trace)
 }

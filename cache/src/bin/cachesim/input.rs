@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use septet_cache::CacheError;
 use septet_cache::trace::{self, CsvOptions, ReadOptions, Trace, TraceFormat};
+use septet_core::cli::Failure;
+use septet_core::telemetry::Progress;
 
 /// The arguments of the input trace.
 #[derive(Args)]
@@ -55,13 +56,14 @@ fn parse_bool(text: &str) -> Result<bool, &'static str> {
 
 /// The given format, or the one detected by file name.
 pub(crate) fn resolve_format(path: &Path, format: Format) -> Result<TraceFormat> {
-    format
-        .or_else(|| TraceFormat::detect(path))
-        .with_context(|| {
-            let names = TraceFormat::ALL.map(TraceFormat::name).join(", ");
-            let path = path.display();
-            format!("{path}: cannot detect the format by file name; specify one of {names}")
-        })
+    format.or_else(|| TraceFormat::detect(path)).ok_or_else(|| {
+        let names = TraceFormat::ALL.map(TraceFormat::name).join(", ");
+        let path = path.display();
+        Failure::usage(format!(
+            "{path}: cannot detect the format by file name; specify one of {names}"
+        ))
+        .into()
+    })
 }
 
 impl Input {
@@ -71,11 +73,8 @@ impl Input {
         let mut options = ReadOptions::default().csv(self.columns.clone());
         options.max_records = Some(self.max_records);
         let mut reader = trace::open(&self.trace, format, &options)?;
-        let length = reader.progress().map_or(0, |(_, length)| length);
-        let template = "{msg} {wide_bar} {bytes}/{total_bytes} {eta:>4} left";
-        let bar = ProgressBar::new(length)
-            .with_style(ProgressStyle::with_template(template)?)
-            .with_message(format!("reading {}", self.trace.display()));
+        let length = reader.progress().map(|(_, length)| length);
+        let bar = Progress::bytes(&format!("reading {}", self.trace.display()), length);
         // Update the bar every 65536 records: asking for each would dominate fast formats.
         let mut until_shown = 0_u32;
         let records = std::iter::from_fn(|| {
@@ -89,7 +88,7 @@ impl Input {
             reader.next()
         });
         let mut trace = Trace::from_records(records)?;
-        bar.finish_and_clear();
+        drop(bar);
         if self.ignore_obj_size {
             trace.ignore_sizes();
         }
@@ -99,10 +98,6 @@ impl Input {
 
 /// Writes a trace, with a spinner on a terminal.
 pub(crate) fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<()> {
-    const TICK: std::time::Duration = std::time::Duration::from_millis(200);
-    let spinner = ProgressBar::new_spinner().with_message(format!("writing {}", path.display()));
-    spinner.enable_steady_tick(TICK);
-    trace::write(path, format, trace)?;
-    spinner.finish_and_clear();
-    Ok(())
+    let _spinner = Progress::spinner(&format!("writing {}", path.display()));
+    Ok(trace::write(path, format, trace)?)
 }

@@ -9,15 +9,19 @@ mod input;
 mod simulate;
 mod sizes;
 
-use std::io::{self, Write};
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use septet_cache::CacheError;
+use septet_core::cli::{self, Exit};
 
 /// Simulates cache replacement policies on traces; generates, converts and analyzes traces.
 ///
 /// As in libCacheSim, a trace is given by its file and its format. Files with the suffix .gz, .zst
 /// or .xz are compressed.
+///
+/// Exit codes: 0 success, 3 usage, 4 missing or damaged data, 5 internal error, 130 interrupted.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -42,29 +46,30 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    cli::run(class, run)
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
+    match arguments.command {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
         Command::Mrc(arguments) => curve::run(&arguments),
         Command::Sim(arguments) => simulate::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of the output has exited: `cachesim .. | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If standard error is closed, only the exit code remains.
-            let _ = writeln!(io::stderr(), "cachesim: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// The exit code of a library error. A policy that requires what the trace lacks is an error of the
+/// arguments.
+fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    Some(match cause.downcast_ref()? {
+        CacheError::Argument { .. }
+        | CacheError::UnknownName { .. }
+        | CacheError::NeedsFuture { .. }
+        | CacheError::NeedsPredictions { .. }
+        | CacheError::NeedsUnitSizes { .. } => Exit::Usage,
+        _ => Exit::Data,
+    })
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::Result;
 use rayon::prelude::*;
 use septet_cache::policy::Tally;
 use septet_cache::predict::PredictorSpec;
 use septet_cache::set_associative::{Geometry, SetAssociative};
 use septet_cache::trace::Trace;
 use septet_cache::{PolicySpec, SeedTree};
+use septet_core::telemetry::Progress;
 use serde::Serialize;
 
 use crate::input::Input;
@@ -143,9 +143,8 @@ fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>
         let policy = spec.build(sizes[0], &arguments.policies.seed())?;
         policy.needs().check(&spec.to_string(), trace)?;
     }
-    let bar = bar((jobs.len() * trace.len()) as u64)?;
-    let rows = jobs
-        .par_iter()
+    let bar = Progress::new("simulating", jobs.len() * trace.len());
+    jobs.par_iter()
         .map(|&(spec, size)| {
             let mut policy = spec.build(size, &arguments.policies.seed())?;
             let mut tally = Tally::default();
@@ -153,13 +152,11 @@ fn whole(arguments: &Arguments, trace: &Trace, sizes: &[u64]) -> Result<Vec<Row>
             for start in (0..trace.len()).step_by(STEP) {
                 let end = trace.len().min(start + STEP);
                 tally += policy.replay_range(trace, start..end);
-                bar.inc((end - start) as u64);
+                bar.advance(end - start);
             }
             Ok(row(spec, size, tally))
         })
-        .collect();
-    bar.finish_and_clear();
-    rows
+        .collect()
 }
 
 /// Every policy at every number of ways, with independent sets.
@@ -187,17 +184,14 @@ fn by_sets(arguments: &Arguments, trace: &Trace, sets: u64, sizes: &[u64]) -> Re
         }
     }
     let jobs = jobs(arguments, sizes);
-    let bar = bar((jobs.len() * trace.len()) as u64)?;
-    let rows = jobs
-        .par_iter()
+    let bar = Progress::new("simulating", jobs.len() * trace.len());
+    jobs.par_iter()
         .map(|&(spec, size)| {
             let tally = split.replay(|set| spec.build(size, &policies.seed().index(set as u64)))?;
-            bar.inc(trace.len() as u64);
+            bar.advance(trace.len());
             Ok(row(spec, size, tally))
         })
-        .collect();
-    bar.finish_and_clear();
-    rows
+        .collect()
 }
 
 fn jobs<'a>(arguments: &'a Arguments, sizes: &[u64]) -> Vec<(&'a PolicySpec, u64)> {
@@ -206,14 +200,6 @@ fn jobs<'a>(arguments: &'a Arguments, sizes: &[u64]) -> Vec<(&'a PolicySpec, u64
         .iter()
         .flat_map(|&size| specs.iter().map(move |spec| (spec, size)))
         .collect()
-}
-
-fn bar(requests: u64) -> Result<ProgressBar> {
-    let template = "{msg} {wide_bar} {human_pos}/{human_len} requests {eta:>4} left";
-    let style = ProgressStyle::with_template(template).context("invalid progress bar template")?;
-    Ok(ProgressBar::new(requests)
-        .with_style(style)
-        .with_message("simulating"))
 }
 
 fn row(spec: &PolicySpec, size: u64, tally: Tally) -> Row {

@@ -16,9 +16,10 @@ use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
 
+use septet_core::io::Compression;
+
 use crate::error::CacheError;
 use crate::trace::columns::Trace;
-use crate::trace::compression::Compression;
 use crate::trace::input::{Fault, Input};
 #[cfg(doc)]
 use crate::trace::options::CsvOptions;
@@ -129,7 +130,7 @@ impl TraceFormat {
     /// is ignored.
     #[must_use]
     pub fn detect(path: &Path) -> Option<Self> {
-        let path = Compression::strip(path);
+        let path = Compression::strip_suffix(path);
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         if name.contains("oraclegeneral") {
             return Some(Self::OracleGeneral);

@@ -148,13 +148,12 @@ fn check(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
     if matches!(
         arguments.kind,
         Kind::EmdQuantile | Kind::EmdSorted | Kind::ThresholdWalk
-    ) {
-        if !(counts.groups() == 1) {
-            usage!(
-                "--kind: this adversary requires a design with one group, found {}",
-                counts.groups()
-            );
-        }
+    ) && counts.groups() != 1
+    {
+        usage!(
+            "--kind: this adversary requires a design with one group, found {}",
+            counts.groups()
+        );
     }
     if matches!(arguments.kind, Kind::EmdQuantile) {
         if !(arguments.alpha > 0.0 && arguments.alpha <= 0.5) {
@@ -182,7 +181,7 @@ fn adversary<'a>(
     // Arguments are checked only for the adversaries that use them.
     let domain = matrix.symbols();
     let inside = |argument, symbol| {
-        if !(symbol < domain) {
+        if symbol >= domain {
             usage!("{argument}: expected a number below {domain}, found {symbol}");
         }
         Ok(symbol)

@@ -88,10 +88,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
                 let reports = aggregate.reports();
                 ensure!(reports > 0, "{}: no reports to decode", at());
                 let mut estimates = aggregate.estimates();
-                if let Some(projection) = arguments.projection {
-                    if !(projection != ProjectionArgument::BaseCut) {
-     usage!("--projection: base-cut applies to hash designs only");
-    }
+                if arguments.projection == Some(ProjectionArgument::BaseCut) {
+                    usage!("--projection: base-cut applies to hash designs only");
                 }
                 let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
                 let deviation = |symbol| {
@@ -132,7 +130,7 @@ fn only_for_designs(arguments: &Arguments) -> anyhow::Result<()> {
         ("--gamma", arguments.gamma.is_some()),
     ];
     for (name, given) in given {
-        if !(!given) {
+        if given {
             usage!("{name}: applies to hash designs only");
         }
     }

@@ -223,7 +223,7 @@ impl Data {
             let pmf = files::reference(&identity.reference, design.domain())?;
             return Ok(Self::Cells(Box::new(design), counts.matrix, pmf));
         }
-        if !(identity.protocol.is_none()) {
+        if identity.protocol.is_some() {
             usage!("--protocol: applies to the counts of a hash design only");
         }
         let counts = read_counts(path)?;
