@@ -5,8 +5,7 @@
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder};
 use septet_core::nn::{
-    Adam, NnError, Optimizer, Parameters, State, assert_gradient, clip_by_global_norm,
-    one_math_thread,
+    Adam, NnError, Optimizer, Parameters, State, assert_gradient, clip_grad_norm, one_math_thread,
 };
 use septet_core::seed::SeedTree;
 
@@ -51,7 +50,7 @@ fn train(seed: u64, steps: u64) -> Parameters {
         let loss = (model.forward(&x).unwrap() - y).unwrap();
         let loss = loss.sqr().unwrap().mean_all().unwrap();
         let gradients = parameters.gradients(&loss).unwrap();
-        let (gradients, _) = clip_by_global_norm(&gradients, 0.5).unwrap();
+        let (gradients, _) = clip_grad_norm(&gradients, 0.5).unwrap();
         let (values, next) = Adam::default()
             .step(0.01, &parameters.values(), &gradients, &state)
             .unwrap();

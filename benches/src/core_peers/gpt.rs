@@ -7,7 +7,7 @@ use std::rc::Rc;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
 use septet_core::nn::{
-    Adam, Attention, Optimizer, Parameters, State, clip_by_global_norm, cross_entropy, gelu,
+    Adam, Attention, Optimizer, Parameters, State, clip_grad_norm, cross_entropy, embedding, gelu,
     layer_norm, linear, self_attention,
 };
 use septet_core::seed::SeedTree;
@@ -71,10 +71,7 @@ impl Model {
     fn loss(&self) -> Result<Tensor> {
         let tokens = self.get("tokens", &[VOCABULARY, WIDTH])?;
         let positions = self.get("positions", &[LENGTH, WIDTH])?;
-        let mut x = tokens
-            .index_select(&self.ids, 0)?
-            .reshape((BATCH, LENGTH, WIDTH))?
-            .broadcast_add(&positions)?;
+        let mut x = embedding(&self.ids, &tokens)?.broadcast_add(&positions)?;
         for layer in 0..LAYERS {
             x = self.block(&x, &format!("{layer}"))?;
         }
@@ -89,7 +86,7 @@ pub(super) fn passes() -> Result<Passes> {
     let count = u32::try_from(BATCH * LENGTH).map_err(candle_core::Error::wrap)?;
     let model = Rc::new(Model {
         parameters: Parameters::new(SeedTree::new(1)),
-        ids: integers(count, 65)?,
+        ids: integers(count, 65)?.reshape((BATCH, LENGTH))?,
         labels: integers(count + 1, 65)?.narrow(0, 1, BATCH * LENGTH)?,
     });
     let [forward, both] = [model.clone(), model.clone()];
@@ -105,7 +102,7 @@ pub(super) fn passes() -> Result<Passes> {
             Box::new(move || {
                 let mut step = || {
                     let gradients = model.parameters.gradients(&model.loss()?)?;
-                    let (gradients, _) = clip_by_global_norm(&gradients, 1.0)?;
+                    let (gradients, _) = clip_grad_norm(&gradients, 1.0)?;
                     let values = model.parameters.values();
                     let (values, next) =
                         Adam::decoupled(0.01).step(3e-4, &values, &gradients, &state)?;

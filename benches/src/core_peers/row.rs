@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use septet_core::nn::{
-    Adam, Attention, Convolution, Optimizer, Pool, Sgd, State, TensorMap, attention, conv2d,
-    cross_entropy, dropout, gelu, layer_norm, linear, log_softmax, max_pool2d, rms_norm, softmax,
+    Adam, Attention, Convolution, Optimizer, Pool, RmsProp, Sgd, State, TensorMap, attention,
+    conv2d, cross_entropy, dropout, embedding, gelu, gru_cell, layer_norm, linear, log_softmax,
+    lstm_cell, max_pool2d, relu, rms_norm, softmax,
 };
 use septet_core::seed::SeedTree;
 
@@ -44,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "relu",
         what: "2048 x 1024",
-        build: || elementwise(&[2048, 1024], Tensor::relu),
+        build: || elementwise(&[2048, 1024], relu),
     },
     Row {
         name: "dropout",
@@ -89,7 +90,7 @@ pub(super) const ROWS: &[Row] = &[
         what: "4096 of 8192 rows of 256",
         build: || {
             let (table, ids) = (variable(&[8192, 256])?, integers(4096, 8192)?);
-            Ok(operator(move || table.index_select(&ids, 0)))
+            Ok(operator(move || embedding(&ids, &table)))
         },
     },
     Row {
@@ -117,6 +118,23 @@ pub(super) const ROWS: &[Row] = &[
         build: || attended(8, 128, false),
     },
     Row {
+        name: "lstm_cell",
+        what: "n 256, h 64",
+        build: || {
+            let (gates, cell) = (variable(&[256, 256])?, variable(&[256, 64])?);
+            Ok(operator(move || Ok(lstm_cell(&gates, &cell)?.0)))
+        },
+    },
+    Row {
+        name: "gru_cell",
+        what: "n 256, h 64",
+        build: || {
+            let (input, recurrent) = (variable(&[256, 192])?, variable(&[256, 192])?);
+            let hidden = variable(&[256, 64])?;
+            Ok(operator(move || gru_cell(&input, &recurrent, &hidden)))
+        },
+    },
+    Row {
         name: "adamw",
         what: "1.6 M parameters",
         build: || optimizer(Adam::decoupled(0.01)),
@@ -130,6 +148,11 @@ pub(super) const ROWS: &[Row] = &[
                 ..Sgd::default()
             })
         },
+    },
+    Row {
+        name: "rms_prop",
+        what: "1.6 M parameters",
+        build: || optimizer(RmsProp::default()),
     },
     Row {
         name: "conv2d 16x32",

@@ -3,11 +3,17 @@
 //! - [`Parameters`] holds the variables of a model by name. Their initial values depend on the
 //!   seed and the name alone, and every order is that of the names.
 //! - [`Optimizer`] is a function from values, gradients and [`State`] to new ones: [`Sgd`],
-//!   [`Adam`] (and AdamW), with [`Schedule`] for the learning rate and [`clip_by_global_norm`].
-//! - [`conv2d`], [`linear`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`], [`rms_norm`],
-//!   [`softmax`], [`log_softmax`], [`cross_entropy`], [`gelu`], [`attention`] and [`dropout`] have
-//!   gradients that are tested, where candle's are wrong, missing or slow.
+//!   [`Adam`] (and AdamW) and [`RmsProp`], with [`Schedule`] for the learning rate,
+//!   [`clip_grad_norm`] and [`global_norm`].
+//! - Operations whose gradients are tested, where candle's are wrong, missing or slow. Layers:
+//!   [`linear`], [`embedding`], [`conv2d`], [`max_pool2d`], [`avg_pool2d`], [`layer_norm`],
+//!   [`rms_norm`], [`attention`], [`self_attention`], [`dropout`], [`lstm_cell`], [`gru_cell`].
+//!   Activations: [`gelu`], [`relu`], [`softmax`], [`log_softmax`]. Losses: [`cross_entropy`] with its
+//!   options in [`CrossEntropy`], [`soft_cross_entropy`], [`huber`]. They work in the type of their
+//!   operands, f32 or f64; sums over
+//!   rows are pairwise and in f64.
 //! - [`vjp`] starts a backward pass from given gradients.
+//! - [`elementary`] has the f32 functions behind them, for slices.
 //! - `gradcheck` (feature `test-util`) compares gradients with finite differences.
 //!
 //! With these, training gives the same bits for the same seed, whatever the number of threads.
@@ -35,6 +41,7 @@
 //! # Ok::<(), septet_core::nn::NnError>(())
 //! ```
 
+pub mod elementary;
 mod error;
 mod file;
 #[cfg(feature = "test-util")]
@@ -46,6 +53,7 @@ mod optimizer;
 mod parameters;
 mod schedule;
 mod threads;
+mod vector;
 mod vjp;
 
 use std::collections::BTreeMap;
@@ -58,11 +66,12 @@ pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use memory::keep_freed_memory;
 pub use operation::{
-    Attention, Convolution, Pool, attention, avg_pool2d, conv2d, cross_entropy, dropout, gelu,
-    layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, max_pool2d,
-    rms_norm, self_attention, softmax,
+    Attention, Convolution, CrossEntropy, Pool, Reduction, attention, avg_pool2d, conv2d,
+    cross_entropy, dropout, embedding, gelu, gru_cell, huber, layer_norm, linear,
+    linear_input_gradient, linear_weight_gradient, log_softmax, lstm_cell, max_pool2d, relu,
+    rms_norm, self_attention, soft_cross_entropy, softmax,
 };
-pub use optimizer::{Adam, Optimizer, Sgd, State, clip_by_global_norm};
+pub use optimizer::{Adam, Optimizer, RmsProp, Sgd, State, clip_grad_norm, global_norm};
 pub use parameters::Parameters;
 pub use schedule::{Decay, Schedule};
 pub use threads::one_math_thread;

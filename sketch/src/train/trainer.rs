@@ -1,7 +1,7 @@
 //! The loop that fits a network to counts.
 
 use candle_core::{Device, Tensor};
-use septet_core::nn::{Adam, NnError, Optimizer, Schedule, State, clip_by_global_norm};
+use septet_core::nn::{Adam, NnError, Optimizer, Schedule, State, clip_grad_norm};
 use septet_core::seed::SeedTree;
 
 use super::sampler::Batches;
@@ -148,7 +148,7 @@ impl Trainer {
                 .map_err(NnError::from)?;
             let mut gradients = network.parameters().gradients(&loss)?;
             if let Some(bound) = self.clip {
-                (gradients, _) = clip_by_global_norm(&gradients, bound)?;
+                (gradients, _) = clip_grad_norm(&gradients, bound)?;
             }
             let values = network.parameters().values();
             let rate = self.schedule.rate(self.rate, step);

@@ -3,7 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::values::{Float, by_type, copied, elements, same_type, stored};
+use super::values::{Float, by_type, elements, same_type, stored, with_elements};
+use crate::nn::vector::{sum, sum_of_pairs, vectorized};
 
 /// `(x - mean) / sqrt(variance + epsilon) * weight + bias` over the last axis, with the biased
 /// variance (Ba, Kiros and Hinton, arXiv 1607.06450). `weight` and `bias` have the length of that
@@ -55,15 +56,26 @@ struct RootMeanSquare {
 }
 
 /// What to subtract from a row and what to multiply it by.
-fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (f64, f64) {
+#[inline(always)]
+fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
     let count = row.len() as f64;
     let mean = if centered {
-        row.iter().map(|x| x.to_f64()).sum::<f64>() / count
+        T::from_f64(
+            sum(
+                row,
+                #[inline(always)]
+                |x| x,
+            ) / count,
+        )
     } else {
-        0.0
+        T::zero()
     };
-    let square = row.iter().map(|x| (x.to_f64() - mean).powi(2)).sum::<f64>() / count;
-    (mean, 1.0 / (square + epsilon).sqrt())
+    let squares = sum(
+        row,
+        #[inline(always)]
+        |x| (x - mean) * (x - mean),
+    );
+    (mean, T::from_f64(1.0 / (squares / count + epsilon).sqrt()))
 }
 
 fn forward<T: Float>(
@@ -78,13 +90,26 @@ fn forward<T: Float>(
         .map(|(bias, layout)| elements::<T>(bias, layout))
         .transpose()?;
     let mut result = Vec::with_capacity(x.len());
-    for row in x.chunks_exact(weight.len()) {
-        let (mean, scale) = moments(row, bias.is_some(), epsilon);
-        result.extend(row.iter().enumerate().map(|(i, x)| {
-            let normed = (x.to_f64() - mean) * scale * weight[i].to_f64();
-            T::from_f64(normed + bias.map_or(0.0, |bias| bias[i].to_f64()))
-        }));
-    }
+    let mut block = vec![T::zero(); weight.len()];
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact(weight.len()) {
+                let (mean, scale) = moments(row, bias.is_some(), epsilon);
+                let terms = block.iter_mut().zip(row).zip(weight);
+                if let Some(bias) = bias {
+                    for (((y, &x), &weight), &bias) in terms.zip(bias) {
+                        *y = (x - mean) * scale * weight + bias;
+                    }
+                } else {
+                    for ((y, &x), &weight) in terms {
+                        *y = x * scale * weight;
+                    }
+                }
+                result.extend_from_slice(&block);
+            }
+        },
+    );
     Ok(stored(result, layout.shape()))
 }
 
@@ -97,30 +122,74 @@ fn backward<T: Float>(
     centered: bool,
     epsilon: f64,
 ) -> Result<(Tensor, Tensor, Tensor)> {
-    let (values, gradient) = (copied::<T>(x)?, copied::<T>(gradient)?);
-    let weight_values = copied::<T>(weight)?;
-    let width = weight_values.len();
-    let mut to_x = Vec::with_capacity(values.len());
+    /// Rows whose gradients of weight and bias are added up before they go to the totals in f64.
+    const GROUP: usize = 32;
+    let width = weight.elem_count();
+    let mut to_x = Vec::with_capacity(x.elem_count());
     let (mut to_weight, mut to_bias) = (vec![0.0; width], vec![0.0; width]);
-    let (mut z, mut h) = (vec![0.0; width], vec![0.0; width]);
-    for (row, gradient) in values.chunks_exact(width).zip(gradient.chunks_exact(width)) {
-        let (mean, scale) = moments(row, centered, epsilon);
-        let (mut mean_h, mut mean_hz) = (0.0, 0.0);
-        for i in 0..width {
-            let g = gradient[i].to_f64();
-            z[i] = (row[i].to_f64() - mean) * scale;
-            h[i] = g * weight_values[i].to_f64();
-            to_weight[i] += g * z[i];
-            to_bias[i] += g;
-            mean_h += h[i] / width as f64;
-            mean_hz += h[i] * z[i] / width as f64;
-        }
-        if !centered {
-            mean_h = 0.0;
-        }
-        let pairs = h.iter().zip(&z);
-        to_x.extend(pairs.map(|(h, z)| T::from_f64(scale * (h - mean_h - z * mean_hz))));
-    }
+    with_elements([x, weight, gradient], |[values, weight, gradients]| {
+        let vector = || vec![T::zero(); width];
+        let (mut z, mut h) = (vector(), vector());
+        let (mut of_weight, mut of_bias) = (vector(), vector());
+        vectorized(
+            #[inline(always)]
+            || {
+                let groups = values.chunks(GROUP * width);
+                for (values, gradients) in groups.zip(gradients.chunks(GROUP * width)) {
+                    of_weight.fill(T::zero());
+                    of_bias.fill(T::zero());
+                    let rows = values.chunks_exact(width);
+                    for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
+                        let (mean, scale) = moments(row, centered, epsilon);
+                        for (((z, h), (&x, &g)), &weight) in z
+                            .iter_mut()
+                            .zip(&mut h)
+                            .zip(row.iter().zip(gradient))
+                            .zip(weight)
+                        {
+                            *z = (x - mean) * scale;
+                            *h = g * weight;
+                        }
+                        for (((to_weight, to_bias), &z), &g) in
+                            of_weight.iter_mut().zip(&mut of_bias).zip(&z).zip(gradient)
+                        {
+                            *to_weight += g * z;
+                            *to_bias += g;
+                        }
+                        let mean_of_h = if centered {
+                            T::from_f64(
+                                sum(
+                                    &h,
+                                    #[inline(always)]
+                                    |h| h,
+                                ) / width as f64,
+                            )
+                        } else {
+                            T::zero()
+                        };
+                        let mean_of_hz = sum_of_pairs(
+                            &h,
+                            &z,
+                            #[inline(always)]
+                            |h, z| h * z,
+                        );
+                        let mean_of_hz = T::from_f64(mean_of_hz / width as f64);
+                        for (h, &z) in h.iter_mut().zip(&z) {
+                            *h = scale * (*h - mean_of_h - z * mean_of_hz);
+                        }
+                        to_x.extend_from_slice(&h);
+                    }
+                    for (total, &part) in to_weight.iter_mut().zip(&of_weight) {
+                        *total += part.to_f64();
+                    }
+                    for (total, &part) in to_bias.iter_mut().zip(&of_bias) {
+                        *total += part.to_f64();
+                    }
+                }
+            },
+        );
+        Ok(())
+    })?;
     let vector = |values: Vec<f64>| {
         let values: Vec<T> = values.into_iter().map(T::from_f64).collect();
         Tensor::from_vec(values, width, x.device())
@@ -208,11 +277,12 @@ impl CustomOp2 for RootMeanSquare {
 
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
+    use candle_core::{DType, Device};
     use candle_nn::ops;
 
     use super::*;
     use crate::nn::assert_gradient;
-    use crate::nn::operation::testing::{assert_close, draw};
+    use crate::nn::operation::testing::{assert_close, assert_f32_gradient, draw, values};
 
     /// Candle takes it in f32: a power of two is the same in both.
     const EPSILON: f64 = 1.0 / 1024.0;
@@ -238,6 +308,39 @@ mod tests {
         assert_gradient(&turned, 1e-8, |x| {
             layer_norm(&x[0].t()?, &x[1], &x[2], 1e-3)?.tanh()
         });
+    }
+
+    #[test]
+    fn f32_follows_f64() {
+        let single = |x: &Tensor| x.to_dtype(DType::F32).unwrap();
+        for width in [1, 2, 17, 600] {
+            let x = ((draw("x", (70, width)) * 3.0).unwrap() + 10.0).unwrap();
+            // The same numbers in both: differences within a row may be as small as their rounding.
+            let inputs = [x, draw("w", width), draw("b", width)]
+                .map(|x| single(&x).to_dtype(DType::F64).unwrap());
+            let [x, w, b] = &inputs;
+            let found = layer_norm(&single(x), &single(w), &single(b), 1e-2).unwrap();
+            assert_close(&found, &layer_norm(x, w, b, 1e-2).unwrap(), 2e-5);
+            let found = rms_norm(&single(x), &single(w), 1e-2).unwrap();
+            assert_close(&found, &rms_norm(x, w, 1e-2).unwrap(), 2e-6);
+            assert_f32_gradient(&inputs, 2e-5, |x| layer_norm(&x[0], &x[1], &x[2], 1e-2));
+            assert_f32_gradient(&inputs[..2], 2e-6, |x| rms_norm(&x[0], &x[1], 1e-2));
+        }
+    }
+
+    #[test]
+    fn rows_of_one_number_constants_and_nothing() {
+        let one = |value: f32| Tensor::new(&[value], &Device::Cpu).unwrap();
+        let x = Tensor::new(&[[3f32], [-1e30]], &Device::Cpu).unwrap();
+        let found = layer_norm(&x, &one(2.0), &one(0.5), 1e-5).unwrap();
+        assert_eq!(values(&found), [0.5, 0.5]);
+        let large = Tensor::full(1e15f32, (2, 40), &Device::Cpu).unwrap();
+        let ones = Tensor::ones(40, DType::F32, &Device::Cpu).unwrap();
+        let found = rms_norm(&large, &ones, 1e-5).unwrap();
+        assert_close(&found, &large.ones_like().unwrap(), 1e-6);
+        let nothing = Tensor::zeros((0, 40), DType::F32, &Device::Cpu).unwrap();
+        let found = layer_norm(&nothing, &ones, &ones, 1e-5).unwrap();
+        assert_eq!(found.dims(), [0, 40]);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::values::{Float, by_type, copied, elements, stored};
+use super::values::{Float, by_type, elements, stored, with_elements};
+use crate::nn::vector::{maximum, sum, sum_of_pairs, vectorized};
 
 /// `exp(x) / sum exp(x)` over the last axis. Candle's `softmax_last_dim` drops the gradient.
 ///
@@ -64,51 +65,92 @@ fn forward<T: Float>(
     let x = elements::<T>(x, layout)?;
     let width = layout.dims().last().map_or(1, |&width| width.max(1));
     let mut result = Vec::with_capacity(x.len());
-    let mut powers = vec![0.0; width];
-    for row in x.chunks_exact(width) {
-        let largest = row
-            .iter()
-            .fold(f64::NEG_INFINITY, |largest, x| largest.max(x.to_f64()));
-        let mut sum = 0.0;
-        for (power, x) in powers.iter_mut().zip(row) {
-            *power = (x.to_f64() - largest).exp();
-            sum += *power;
-        }
-        if logarithm {
-            let total = largest + sum.ln();
-            result.extend(row.iter().map(|x| T::from_f64(x.to_f64() - total)));
-        } else {
-            result.extend(powers.iter().map(|power| T::from_f64(power / sum)));
-        }
-    }
+    let mut block = vec![T::zero(); width];
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact(width) {
+                let (largest, total) = exponentials(row, &mut block);
+                if logarithm {
+                    let shift = largest + T::from_f64(total.ln());
+                    result.extend(row.iter().map(|&x| x - shift));
+                } else {
+                    let factor = T::from_f64(total.recip());
+                    result.extend(block.iter().map(|&power| power * factor));
+                }
+            }
+        },
+    );
     Ok(stored(result, layout.shape()))
+}
+
+/// Writes `exp(x - largest)` and returns the largest element and the sum of what was written. Rows
+/// are subtracted in `T`, where the difference of near numbers is exact.
+#[inline(always)]
+pub(super) fn exponentials<T: Float>(row: &[T], powers: &mut [T]) -> (T, f64) {
+    let largest = maximum(row);
+    for (power, &x) in powers.iter_mut().zip(row) {
+        *power = (x - largest).exp_nonpositive();
+    }
+    (
+        largest,
+        sum(
+            powers,
+            #[inline(always)]
+            |power| power,
+        ),
+    )
 }
 
 /// With `y` the result and `g` its gradient: `y (g - sum y g)`, or `g - exp(y) sum g`.
 fn backward<T: Float>(logarithm: bool, result: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let width = result.dims().last().map_or(1, |&width| width.max(1));
-    let (y, g) = (copied::<T>(result)?, copied::<T>(gradient)?);
-    let mut to_x = Vec::with_capacity(y.len());
-    for (y, g) in y.chunks_exact(width).zip(g.chunks_exact(width)) {
-        let pairs = || y.iter().zip(g).map(|(y, g)| (y.to_f64(), g.to_f64()));
-        if logarithm {
-            let sum: f64 = pairs().map(|(_, g)| g).sum();
-            to_x.extend(pairs().map(|(y, g)| T::from_f64(g - y.exp() * sum)));
-        } else {
-            let sum: f64 = pairs().map(|(y, g)| y * g).sum();
-            to_x.extend(pairs().map(|(y, g)| T::from_f64(y * (g - sum))));
-        }
-    }
+    let mut to_x = Vec::with_capacity(result.elem_count());
+    let mut block = vec![T::zero(); width];
+    with_elements([result, gradient], |[results, gradients]: [&[T]; 2]| {
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = results.chunks_exact(width);
+                for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
+                    if logarithm {
+                        let total = sum(
+                            gradient,
+                            #[inline(always)]
+                            |g| g,
+                        );
+                        let total = T::from_f64(total);
+                        for ((to, &y), &g) in block.iter_mut().zip(row).zip(gradient) {
+                            *to = g - y.exp_nonpositive() * total;
+                        }
+                    } else {
+                        let total = sum_of_pairs(
+                            row,
+                            gradient,
+                            #[inline(always)]
+                            |y, g| y * g,
+                        );
+                        let total = T::from_f64(total);
+                        for ((to, &y), &g) in block.iter_mut().zip(row).zip(gradient) {
+                            *to = y * (g - total);
+                        }
+                    }
+                    to_x.extend_from_slice(&block);
+                }
+            },
+        );
+        Ok(())
+    })?;
     Tensor::from_vec(to_x, result.shape(), result.device())
 }
 
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     use super::*;
     use crate::nn::assert_gradient;
-    use crate::nn::operation::testing::{assert_close, draw};
+    use crate::nn::operation::testing::{assert_close, assert_f32_gradient, draw, values};
 
     #[test]
     fn they_are_those_of_candle_and_differentiable() {
@@ -124,21 +166,44 @@ mod tests {
     }
 
     #[test]
+    fn f32_follows_f64() {
+        for width in [1, 2, 17, 600] {
+            let x = (draw("x", (5, width)) * 3.0).unwrap();
+            let single = x.to_dtype(DType::F32).unwrap();
+            assert_close(&softmax(&single).unwrap(), &softmax(&x).unwrap(), 1e-6);
+            assert_close(
+                &log_softmax(&single).unwrap(),
+                &log_softmax(&x).unwrap(),
+                1e-6,
+            );
+            assert_f32_gradient(std::slice::from_ref(&x), 2e-6, |x| softmax(&x[0]));
+            assert_f32_gradient(&[x], 2e-6, |x| log_softmax(&x[0]));
+        }
+        assert_f32_gradient(&[draw("x", (5, 40))], 2e-6, |x| softmax(&x[0].t()?));
+    }
+
+    #[test]
     fn large_logits_do_not_overflow() {
         let x = Tensor::new(&[[1e4f32, 0.0], [-1e4, -1e4]], &Device::Cpu).unwrap();
-        let y: Vec<f32> = softmax(&x)
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        assert_eq!(y, [1.0, 0.0, 0.5, 0.5]);
-        let y: Vec<f32> = log_softmax(&x)
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        assert_eq!(y[..2], [0.0, -1e4]);
+        assert_eq!(values(&softmax(&x).unwrap()), [1.0, 0.0, 0.5, 0.5]);
+        assert_eq!(values(&log_softmax(&x).unwrap())[..2], [0.0, -1e4]);
+        let masked = Tensor::new(&[f32::NEG_INFINITY, 1.0, f32::MIN], &Device::Cpu).unwrap();
+        assert_eq!(values(&softmax(&masked).unwrap()), [0.0, 1.0, 0.0]);
+        let unknown = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
+        assert!(
+            values(&softmax(&unknown).unwrap())
+                .iter()
+                .all(|y| y.is_nan())
+        );
+    }
+
+    #[test]
+    fn empty_tensors_stay_empty_and_numbers_are_refused() {
+        for shape in [(0, 3), (3, 0)] {
+            let nothing = Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+            assert_eq!(softmax(&nothing).unwrap().elem_count(), 0);
+            assert_eq!(log_softmax(&nothing).unwrap().elem_count(), 0);
+        }
+        assert!(softmax(&Tensor::new(1f32, &Device::Cpu).unwrap()).is_err());
     }
 }

@@ -1,6 +1,10 @@
 //! Adam and AdamW.
 
-use super::{Optimizer, State, gradient};
+use candle_core::Tensor;
+
+use super::{Optimizer, State, gradient, moment, variable};
+use crate::nn::operation::{Float, by_type, with_elements};
+use crate::nn::vector::map;
 use crate::nn::{NnError, TensorMap};
 
 /// Adam (Kingma and Ba, ICLR 2015, algorithm 1) and AdamW (Loshchilov and Hutter, ICLR 2019,
@@ -52,9 +56,9 @@ impl Adam {
 }
 
 /// The decaying mean of gradients.
-const MEAN: &str = "mean";
+const FIRST: &str = "first_moment";
 /// The decaying mean of squared gradients.
-const SQUARE: &str = "square";
+const SECOND: &str = "second_moment";
 
 impl Optimizer for Adam {
     fn step(
@@ -64,37 +68,77 @@ impl Optimizer for Adam {
         gradients: &TensorMap,
         state: &State,
     ) -> Result<(TensorMap, State), NnError> {
-        let steps = state.steps + 1;
-        let mut next = State {
-            steps,
-            moments: TensorMap::new(),
+        let mut next = state.next();
+        let unbias = |beta: f64| 1.0 - beta.powf(next.steps as f64);
+        let constants = Constants {
+            shrink: if self.decoupled {
+                1.0 - rate * self.weight_decay
+            } else {
+                1.0
+            },
+            rate: rate / unbias(self.beta1),
+            root: unbias(self.beta2).sqrt().recip(),
         };
-        let unbias = |beta: f64| 1.0 / (1.0 - beta.powf(steps as f64));
         let mut values = TensorMap::new();
         for (name, value) in parameters {
-            let mut value = value.detach();
-            let mut slope = gradient(gradients, name)?.detach();
-            if self.weight_decay != 0.0 {
-                if self.decoupled {
-                    value = value.affine(1.0 - rate * self.weight_decay, 0.0)?;
-                } else {
-                    slope = (slope + value.affine(self.weight_decay, 0.0)?)?;
-                }
-            }
-            let mean = state.moment(MEAN, name, &value)?;
-            let mean = (mean.affine(self.beta1, 0.0)? + slope.affine(1.0 - self.beta1, 0.0)?)?;
-            let square = state.moment(SQUARE, name, &value)?;
-            let square =
-                (square.affine(self.beta2, 0.0)? + slope.sqr()?.affine(1.0 - self.beta2, 0.0)?)?;
-            let scale = square
-                .affine(unbias(self.beta2), 0.0)?
-                .sqrt()?
-                .affine(1.0, self.epsilon)?;
-            let step = (&mean / scale)?.affine(rate * unbias(self.beta1), 0.0)?;
-            values.insert(name.clone(), (value - step)?);
-            next.moments.insert(format!("{MEAN}/{name}"), mean);
-            next.moments.insert(format!("{SQUARE}/{name}"), square);
+            let grad = gradient(gradients, name, value)?;
+            let first = state.moment(FIRST, name, value)?;
+            let second = state.moment(SECOND, name, value)?;
+            let (value, first, second) = by_type!(
+                "adam",
+                value.dtype(),
+                update(self, &constants, [value, grad, &first, &second])
+            )?;
+            values.insert(name.clone(), value);
+            next.moments.insert(format!("{FIRST}/{name}"), first);
+            next.moments.insert(format!("{SECOND}/{name}"), second);
         }
         Ok((values, next))
     }
+}
+
+/// What is the same for all parameters of a step.
+struct Constants {
+    /// What a value is multiplied by before the step.
+    shrink: f64,
+    /// The learning rate, with the bias of the first moment taken out.
+    rate: f64,
+    /// What takes the bias out of the root of the second moment.
+    root: f64,
+}
+
+/// The new value and moments, in one pass.
+fn update<T: Float>(
+    adam: &Adam,
+    constants: &Constants,
+    tensors: [&Tensor; 4],
+) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+    let [beta1, beta2, epsilon] = [adam.beta1, adam.beta2, adam.epsilon].map(T::from_f64);
+    let (rest1, rest2) = (T::from_f64(1.0 - adam.beta1), T::from_f64(1.0 - adam.beta2));
+    let decay = T::from_f64(if adam.decoupled {
+        0.0
+    } else {
+        adam.weight_decay
+    });
+    let [shrink, rate, root] = [constants.shrink, constants.rate, constants.root].map(T::from_f64);
+    let results = with_elements(tensors, |elements| {
+        Ok(map(
+            elements,
+            #[inline(always)]
+            move |[value, grad, first, second]: [T; 4]| {
+                let grad = grad + decay * value;
+                let first = beta1 * first + rest1 * grad;
+                let second = beta2 * second + rest2 * (grad * grad);
+                let step = first / (second.sqrt() * root + epsilon);
+                [value * shrink - rate * step, first, second]
+            },
+        ))
+    })?;
+    let [value, first, second] = results;
+    let like = tensors[0];
+    Ok((
+        variable(value, like)?,
+        moment(first, like)?,
+        moment(second, like)?,
+    ))
 }

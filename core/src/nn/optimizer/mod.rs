@@ -4,28 +4,34 @@
 //! and the state is a value that can be stored and read back.
 
 mod adam;
+mod clip;
+mod rms_prop;
 mod sgd;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 
 pub use adam::Adam;
+pub use clip::{clip_grad_norm, global_norm};
+pub use rms_prop::RmsProp;
 pub use sgd::Sgd;
 
+use super::operation::Float;
 use super::{NnError, TensorMap, file};
 
 /// A rule that turns gradients into a step.
 pub trait Optimizer: Send + Sync {
     /// One step with the learning rate `rate`: the new values of all parameters and the new
-    /// state. `state` is [`State::default`] before the first step.
+    /// state. `state` is [`State::default`] before the first step. The new values are variables, in
+    /// memory of their own, from which gradients can be taken.
     ///
     /// # Errors
     /// [`NnError::Absent`] when a parameter has no gradient, or when `state` stems from steps
-    /// of other parameters; candle's error when shapes disagree.
+    /// of other parameters; candle's error when shapes or types disagree, for types other than f32
+    /// and f64, and for tensors that are not on the CPU.
     fn step(
         &self,
         rate: f64,
@@ -80,11 +86,22 @@ impl State {
         Ok(Self { steps, moments })
     }
 
+    /// The state after one more step, still without moments.
+    fn next(&self) -> Self {
+        Self {
+            steps: self.steps + 1,
+            moments: TensorMap::new(),
+        }
+    }
+
     /// The moment of a parameter: zeros before the first step.
     fn moment(&self, moment: &str, name: &str, like: &Tensor) -> Result<Tensor, NnError> {
         let key = format!("{moment}/{name}");
         match self.moments.get(&key) {
-            Some(value) => Ok(value.clone()),
+            Some(value) => {
+                check(&key, value, like)?;
+                Ok(value.clone())
+            }
             None if self.steps == 0 => Ok(like.zeros_like()?),
             None => Err(NnError::Absent {
                 set: "moments",
@@ -94,39 +111,40 @@ impl State {
     }
 }
 
-/// The gradient of a parameter, for which there must be one.
-fn gradient<'a>(gradients: &'a TensorMap, name: &str) -> Result<&'a Tensor, NnError> {
-    gradients.get(name).ok_or_else(|| NnError::Absent {
+/// The gradient of a parameter, which must exist and have its shape and type.
+fn gradient<'a>(
+    gradients: &'a TensorMap,
+    name: &str,
+    value: &Tensor,
+) -> Result<&'a Tensor, NnError> {
+    let gradient = gradients.get(name).ok_or_else(|| NnError::Absent {
         set: "gradients",
         name: name.to_owned(),
-    })
+    })?;
+    check(name, gradient, value)?;
+    Ok(gradient)
 }
 
-/// All gradients, scaled so that the square root of the sum of all their squares is at most
-/// `bound`, and that norm before scaling.
-///
-/// The sum goes over the tensors in the order of their names, in f64: the same in every run. As in
-/// PyTorch's `clip_grad_norm_`, the factor is `bound / (norm + 1e-6)`.
-///
-/// # Errors
-/// Those of candle, for tensors that are not of a floating-point type.
-pub fn clip_by_global_norm(gradients: &TensorMap, bound: f64) -> Result<(TensorMap, f64), NnError> {
-    let mut squares = 0.0;
-    for gradient in gradients.values() {
-        squares += gradient
-            .to_dtype(candle_core::DType::F64)?
-            .sqr()?
-            .sum_all()?
-            .to_scalar::<f64>()?;
+/// An error unless a tensor beside a parameter has its shape and type.
+fn check(name: &str, found: &Tensor, value: &Tensor) -> candle_core::Result<()> {
+    if found.dims() != value.dims() || found.dtype() != value.dtype() {
+        candle_core::bail!(
+            "optimizer: `{name}` is {:?} {:?} for a parameter {:?} {:?}",
+            found.dtype(),
+            found.dims(),
+            value.dtype(),
+            value.dims()
+        );
     }
-    let norm = squares.sqrt();
-    let factor = bound / (norm + 1e-6);
-    if factor >= 1.0 {
-        return Ok((gradients.clone(), norm));
-    }
-    let clipped = gradients
-        .iter()
-        .map(|(name, gradient)| Ok((name.clone(), gradient.affine(factor, 0.0)?)))
-        .collect::<candle_core::Result<BTreeMap<_, _>>>()?;
-    Ok((clipped, norm))
+    Ok(())
+}
+
+/// A tensor with the shape of `like` that is outside every graph.
+fn moment<T: Float>(values: Vec<T>, like: &Tensor) -> candle_core::Result<Tensor> {
+    Tensor::from_vec(values, like.shape(), like.device())
+}
+
+/// A variable with the shape of `like`, as a tensor.
+fn variable<T: Float>(values: Vec<T>, like: &Tensor) -> candle_core::Result<Tensor> {
+    Ok(Var::from_vec(values, like.shape(), like.device())?.into_inner())
 }

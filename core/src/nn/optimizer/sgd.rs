@@ -1,6 +1,10 @@
 //! Stochastic gradient descent.
 
-use super::{Optimizer, State, gradient};
+use candle_core::Tensor;
+
+use super::{Optimizer, State, gradient, moment, variable};
+use crate::nn::operation::{Float, by_type, with_elements};
+use crate::nn::vector::map;
 use crate::nn::{NnError, TensorMap};
 
 /// Stochastic gradient descent with momentum, Nesterov's look-ahead and weight decay, in PyTorch's
@@ -32,29 +36,64 @@ impl Optimizer for Sgd {
         gradients: &TensorMap,
         state: &State,
     ) -> Result<(TensorMap, State), NnError> {
-        let mut next = State {
-            steps: state.steps + 1,
-            moments: TensorMap::new(),
-        };
+        let mut next = state.next();
         let mut values = TensorMap::new();
         for (name, value) in parameters {
-            let value = value.detach();
-            let mut direction = gradient(gradients, name)?.detach();
-            if self.weight_decay != 0.0 {
-                direction = (direction + value.affine(self.weight_decay, 0.0)?)?;
-            }
-            if self.momentum != 0.0 {
-                let velocity = state.moment(VELOCITY, name, &value)?;
-                let velocity = (velocity.affine(self.momentum, 0.0)? + &direction)?;
-                direction = if self.nesterov {
-                    (direction + velocity.affine(self.momentum, 0.0)?)?
-                } else {
-                    velocity.clone()
-                };
+            let grad = gradient(gradients, name, value)?;
+            if self.momentum == 0.0 {
+                let value = by_type!("sgd", value.dtype(), descend(self, rate, [value, grad]))?;
+                values.insert(name.clone(), value);
+            } else {
+                let velocity = state.moment(VELOCITY, name, value)?;
+                let (value, velocity) = by_type!(
+                    "sgd",
+                    value.dtype(),
+                    accelerate(self, rate, [value, grad, &velocity])
+                )?;
+                values.insert(name.clone(), value);
                 next.moments.insert(format!("{VELOCITY}/{name}"), velocity);
             }
-            values.insert(name.clone(), (value - direction.affine(rate, 0.0)?)?);
         }
         Ok((values, next))
     }
+}
+
+/// A step without momentum: the new value.
+fn descend<T: Float>(sgd: &Sgd, rate: f64, tensors: [&Tensor; 2]) -> candle_core::Result<Tensor> {
+    let (rate, decay) = (T::from_f64(rate), T::from_f64(sgd.weight_decay));
+    let [value] = with_elements(tensors, |elements| {
+        Ok(map(
+            elements,
+            #[inline(always)]
+            move |[value, grad]: [T; 2]| [value - rate * (grad + decay * value)],
+        ))
+    })?;
+    variable(value, tensors[0])
+}
+
+/// A step with momentum: the new value and velocity, in one pass.
+fn accelerate<T: Float>(
+    sgd: &Sgd,
+    rate: f64,
+    tensors: [&Tensor; 3],
+) -> candle_core::Result<(Tensor, Tensor)> {
+    let (rate, decay) = (T::from_f64(rate), T::from_f64(sgd.weight_decay));
+    let (momentum, nesterov) = (T::from_f64(sgd.momentum), sgd.nesterov);
+    let [value, velocity] = with_elements(tensors, |elements| {
+        Ok(map(
+            elements,
+            #[inline(always)]
+            move |[value, grad, velocity]: [T; 3]| {
+                let grad = grad + decay * value;
+                let velocity = momentum * velocity + grad;
+                let direction = if nesterov {
+                    grad + momentum * velocity
+                } else {
+                    velocity
+                };
+                [value - rate * direction, velocity]
+            },
+        ))
+    })?;
+    Ok((variable(value, tensors[0])?, moment(velocity, tensors[0])?))
 }

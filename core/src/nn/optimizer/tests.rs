@@ -119,6 +119,96 @@ fn adam_follows_its_formula() {
 }
 
 #[test]
+fn rms_prop_follows_its_formula() {
+    for rms_prop in [
+        RmsProp::default(),
+        RmsProp {
+            alpha: 0.9,
+            momentum: 0.8,
+            weight_decay: 0.1,
+            ..RmsProp::default()
+        },
+    ] {
+        let mut expected = start();
+        let (mut v, mut b) = ([0.0; 3], [0.0; 3]);
+        for _ in 0..STEPS {
+            for i in 0..3 {
+                let g = slope(expected[i], i) + rms_prop.weight_decay * expected[i];
+                v[i] = rms_prop.alpha * v[i] + (1.0 - rms_prop.alpha) * g * g;
+                b[i] = rms_prop.momentum * b[i] + g / (f64::sqrt(v[i]) + 1e-8);
+                expected[i] -= 0.05 * b[i];
+            }
+        }
+        assert_close(&run(&rms_prop, 0.05), &expected);
+    }
+}
+
+#[test]
+fn f32_follows_f64_and_gives_variables() {
+    let optimizers: [&dyn Optimizer; 5] = [
+        &Adam::default(),
+        &Adam::decoupled(0.1),
+        &Sgd::default(),
+        &Sgd {
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.1,
+        },
+        &RmsProp {
+            momentum: 0.8,
+            ..RmsProp::default()
+        },
+    ];
+    let single = |map: TensorMap| -> TensorMap {
+        let convert = |tensor: Tensor| tensor.to_dtype(DType::F32).unwrap();
+        map.into_iter()
+            .map(|(name, x)| (name, convert(x)))
+            .collect()
+    };
+    for optimizer in optimizers {
+        let (mut values, mut state) = (single(named(&start())), State::default());
+        for _ in 0..STEPS {
+            let double: Vec<f64> = values
+                .values()
+                .flat_map(|x| x.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap())
+                .collect();
+            let gradients = single(slopes(&double));
+            (values, state) = optimizer.step(0.05, &values, &gradients, &state).unwrap();
+        }
+        let expected = run(optimizer, 0.05);
+        let found = values
+            .values()
+            .flat_map(|x| x.to_vec1::<f32>().unwrap().into_iter().map(f64::from));
+        for (found, expected) in found.zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} != {expected}");
+        }
+        assert!(values.values().all(Tensor::is_variable));
+        assert!(!state.moments.values().any(Tensor::is_variable));
+    }
+}
+
+#[test]
+fn operands_of_other_shapes_and_types_are_refused() {
+    let values = named(&start());
+    let mut gradients = slopes(&start());
+    let adam = Adam::default();
+    let (_, state) = adam
+        .step(0.1, &values, &gradients, &State::default())
+        .unwrap();
+    let wide = Tensor::zeros(3, DType::F64, &Device::Cpu).unwrap();
+    let single = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+    for wrong in [&wide, &single] {
+        gradients.insert("a".to_owned(), wrong.clone());
+        let error = adam.step(0.1, &values, &gradients, &state).unwrap_err();
+        assert!(error.to_string().contains("`a` is"), "{error}");
+        let mut others = values.clone();
+        others.insert("a".to_owned(), wrong.clone());
+        let error = adam.step(0.1, &others, &gradients, &state).unwrap_err();
+        assert!(error.to_string().contains("`first_moment/a` is"), "{error}");
+    }
+}
+
+#[test]
 fn a_stored_state_goes_on_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.safetensors");
@@ -129,6 +219,10 @@ fn a_stored_state_goes_on_as_if_nothing_had_happened() {
             ..Sgd::default()
         },
         &Sgd::default(),
+        &RmsProp {
+            momentum: 0.9,
+            ..RmsProp::default()
+        },
     ] {
         let mut values = named(&start());
         let mut state = State::default();
@@ -150,11 +244,11 @@ fn what_is_missing_is_named() {
     let (_, mut state) = adam
         .step(0.1, &values, &gradients, &State::default())
         .unwrap();
-    state.moments.remove("mean/b");
+    state.moments.remove("first_moment/b");
     let error = adam.step(0.1, &values, &gradients, &state).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the moments have no tensor named `mean/b`"
+        "the moments have no tensor named `first_moment/b`"
     );
     gradients.remove("b");
     let error = adam
@@ -175,12 +269,34 @@ fn what_is_missing_is_named() {
 #[test]
 fn clipping_bounds_the_norm_over_all_parameters() {
     let gradients = named(&[3.0, 0.0, 4.0]);
-    let (same, norm) = clip_by_global_norm(&gradients, 6.0).unwrap();
+    let (same, norm) = clip_grad_norm(&gradients, 6.0).unwrap();
     assert_eq!((norm, flat(&same)), (5.0, vec![3.0, 0.0, 4.0]));
-    let (clipped, norm) = clip_by_global_norm(&gradients, 1.0).unwrap();
+    let (clipped, norm) = clip_grad_norm(&gradients, 1.0).unwrap();
     assert_eq!(norm, 5.0);
     for (found, expected) in flat(&clipped).iter().zip([0.6, 0.0, 0.8]) {
         assert!((found - expected).abs() < 1e-6, "{found}");
     }
     assert_eq!(clipped["a"].dtype(), DType::F64);
+}
+
+#[test]
+fn norms_neither_overflow_nor_vanish() {
+    let map = |values: &[f32]| {
+        let tensor = Tensor::new(values, &Device::Cpu).unwrap();
+        TensorMap::from([("a".to_owned(), tensor)])
+    };
+    for scale in [1e-35f32, 1e-25, 1.0, 1e25, 1e38] {
+        let found = global_norm(&map(&[3.0 * scale, 0.0, -1.5 * scale])).unwrap();
+        let expected = 11.25f64.sqrt() * f64::from(scale);
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
+    }
+    assert_eq!(global_norm(&TensorMap::new()).unwrap(), 0.0);
+    assert_eq!(global_norm(&map(&[])).unwrap(), 0.0);
+    assert!(global_norm(&map(&[f32::NAN])).unwrap().is_nan());
+    let (clipped, norm) = clip_grad_norm(&map(&[1e38, 1e38]), 1.0).unwrap();
+    assert!(norm > 1e38);
+    let clipped: Vec<f32> = clipped["a"].to_vec1().unwrap();
+    assert!(clipped.iter().all(|x| (x - 0.5f32.sqrt()).abs() < 1e-6));
+    let unknown = TensorMap::from([("a".to_owned(), Tensor::new(&[1u32], &Device::Cpu).unwrap())]);
+    assert!(global_norm(&unknown).is_err());
 }

@@ -1,0 +1,193 @@
+//! Loops for the widest vector instructions of the processor, with the same bits on all of them.
+
+use super::operation::Float;
+
+/// Runs a kernel as compiled for the widest vector instructions that the processor has. The kernel
+/// and all that it calls in its inner loops must be `#[inline(always)]`: what is not inlined is
+/// compiled for the oldest processor. Numbers that the inner loops use have to be moved into the kernel
+/// or copied at its start: behind a reference the compiler must expect them to change, and does not
+/// vectorize.
+///
+/// Rust neither reorders nor fuses floating-point operations, so that every version of a kernel gives
+/// the same bits.
+#[inline(always)]
+pub(super) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(kernel)
+}
+
+/// Numbers of a block: what the first level of the cache holds for a handful of operands.
+const BLOCK: usize = 512;
+
+/// Applies a function to the elements of `inputs` position by position, and returns its results as
+/// vectors. All inputs must have the length of the first.
+///
+/// Results pass through a block on the stack: the vectors are written once, never cleared before.
+#[inline(always)]
+pub(super) fn map<T: Float, const I: usize, const O: usize>(
+    inputs: [&[T]; I],
+    function: impl Fn([T; I]) -> [T; O],
+) -> [Vec<T>; O] {
+    let count = inputs[0].len();
+    debug_assert!(inputs.iter().all(|input| input.len() == count));
+    vectorized(
+        #[inline(always)]
+        move || {
+            let mut results: [Vec<T>; O] = std::array::from_fn(|_| Vec::with_capacity(count));
+            let mut block = [[T::zero(); BLOCK]; O];
+            let parts = inputs.map(|input| input.as_chunks::<BLOCK>());
+            for position in 0..parts[0].0.len() {
+                apply(
+                    parts.map(|(full, _)| &full[position]),
+                    BLOCK,
+                    &function,
+                    &mut block,
+                );
+                for (result, block) in results.iter_mut().zip(&block) {
+                    result.extend_from_slice(block);
+                }
+            }
+            // The last block is filled up with zeros, and its first results are kept.
+            let length = count % BLOCK;
+            if length > 0 {
+                let padded = parts.map(|(_, rest)| {
+                    let mut padded = [T::zero(); BLOCK];
+                    padded[..length].copy_from_slice(rest);
+                    padded
+                });
+                apply(padded.each_ref(), length, &function, &mut block);
+                for (result, block) in results.iter_mut().zip(&block) {
+                    result.extend_from_slice(&block[..length]);
+                }
+            }
+            results
+        },
+    )
+}
+
+#[inline(always)]
+fn apply<T: Float, const I: usize, const O: usize>(
+    inputs: [&[T; BLOCK]; I],
+    length: usize,
+    function: &impl Fn([T; I]) -> [T; O],
+    results: &mut [[T; BLOCK]; O],
+) {
+    for i in 0..length.min(BLOCK) {
+        let values = function(inputs.map(
+            #[inline(always)]
+            |input| input[i],
+        ));
+        for (result, value) in results.iter_mut().zip(values) {
+            result[i] = value;
+        }
+    }
+}
+
+/// Partial sums that a vector holds.
+const LANES: usize = 32;
+
+/// The sum of a function over a row, in partial sums of at most 16 terms each that are added pairwise
+/// and then in f64. The order depends on the length alone.
+#[inline(always)]
+pub(super) fn sum<T: Float>(row: &[T], term: impl Fn(T) -> T) -> f64 {
+    sum_of_pairs(
+        row,
+        row,
+        #[inline(always)]
+        |x, _| term(x),
+    )
+}
+
+/// As [`sum`], of a function of two rows of the same length.
+#[inline(always)]
+pub(super) fn sum_of_pairs<T: Float>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> f64 {
+    let mut total = 0.0;
+    for (a, b) in a.chunks(16 * LANES).zip(b.chunks(16 * LANES)) {
+        let mut lanes = [T::zero(); LANES];
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..LANES {
+                lanes[i] += term(a[i], b[i]);
+            }
+        }
+        for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+            *lane += term(a, b);
+        }
+        let mut eighths = [T::zero(); 8];
+        for part in lanes.as_chunks::<8>().0 {
+            for i in 0..8 {
+                eighths[i] += part[i];
+            }
+        }
+        let [a, b, c, d, e, f, g, h] = eighths;
+        total += (((a + e) + (c + g)) + ((b + f) + (d + h))).to_f64();
+    }
+    total
+}
+
+/// The largest element of a row, negative infinity of an empty one. NaN is passed over.
+#[inline(always)]
+pub(super) fn maximum<T: Float>(row: &[T]) -> T {
+    const WIDTH: usize = 16;
+    let mut lanes = [T::NEGATIVE_INFINITY; WIDTH];
+    let (full, rest) = row.as_chunks::<WIDTH>();
+    for chunk in full {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*lane, x);
+    }
+    let mut half = WIDTH / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = larger(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The larger of both, the first where the second is NaN: one instruction, other than `f32::max`.
+#[inline(always)]
+fn larger<T: Float>(first: T, second: T) -> T {
+    if second > first { second } else { first }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn map_covers_every_length() {
+        for length in [0, 1, 15, 511, 512, 513, 1024, 1500] {
+            let a: Vec<f32> = (0..length).map(|i| i as f32).collect();
+            let b: Vec<f32> = a.iter().map(|x| 2.0 * x).collect();
+            let [sums, products] = map([&a, &b], |[a, b]| [a + b, a * b]);
+            assert_eq!(sums.len(), length);
+            assert_eq!(products.len(), length);
+            for (i, x) in a.iter().enumerate() {
+                assert_eq!((sums[i], products[i]), (3.0 * x, 2.0 * x * x));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reductions_are_those_of_a_plain_loop(
+            row in proptest::collection::vec(-1e3f32..1e3, 0..2_000),
+        ) {
+            let exact: f64 = row.iter().map(|&x| f64::from(x)).sum();
+            let size: f64 = row.iter().map(|&x| f64::from(x.abs())).sum();
+            let found = sum(&row, |x| x);
+            prop_assert!((found - exact).abs() <= 36.0 * f64::from(f32::EPSILON) * size);
+            let squares: f64 = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            let found = sum_of_pairs(&row, &row, |x, y| x * y);
+            prop_assert!((found - squares).abs() <= 36.0 * f64::from(f32::EPSILON) * squares);
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            prop_assert_eq!(maximum(&row), largest);
+        }
+    }
+}
