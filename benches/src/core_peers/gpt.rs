@@ -7,8 +7,8 @@ use std::rc::Rc;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
 use septet_core::nn::{
-    Adam, Attention, Checkpoint, Parameters, Step, cross_entropy, gelu, layer_norm, linear,
-    self_attention,
+    Adam, Attention, Checkpoint, Parameters, Step, cross_entropy, embedding, gelu, layer_norm,
+    linear, self_attention,
 };
 use septet_core::seed::SeedTree;
 
@@ -71,10 +71,7 @@ impl Model {
     fn loss(&self) -> Result<Tensor> {
         let tokens = self.get("tokens", &[VOCABULARY, WIDTH])?;
         let positions = self.get("positions", &[LENGTH, WIDTH])?;
-        let mut x = tokens
-            .index_select(&self.ids, 0)?
-            .reshape((BATCH, LENGTH, WIDTH))?
-            .broadcast_add(&positions)?;
+        let mut x = embedding(&self.ids, &tokens)?.broadcast_add(&positions)?;
         for layer in 0..LAYERS {
             x = self.block(&x, &format!("{layer}"))?;
         }
@@ -89,7 +86,7 @@ pub(super) fn passes() -> Result<Passes> {
     let count = u32::try_from(BATCH * LENGTH).map_err(candle_core::Error::wrap)?;
     let model = Rc::new(Model {
         parameters: Parameters::new(SeedTree::new(1)),
-        ids: integers(count, 65)?,
+        ids: integers(count, 65)?.reshape((BATCH, LENGTH))?,
         labels: integers(count + 1, 65)?.narrow(0, 1, BATCH * LENGTH)?,
     });
     // Draws the parameters.

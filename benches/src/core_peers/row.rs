@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use septet_core::nn::{
-    Adam, Attention, Convolution, Optimizer, Pool, Sgd, State, TensorMap, Weights, attention,
-    conv2d, cross_entropy, dropout, gelu, layer_norm, linear, log_softmax, max_pool2d, rms_norm,
-    softmax,
+    Adam, Attention, BatchNorm, BatchNormStatistics, Convolution, Optimizer, Pool, RmsProp, Sgd,
+    State, TensorMap, Weights, attention, conv2d, conv3d, cross_entropy, dropout, embedding, gelu,
+    gru_cell, layer_norm, linear, log_softmax, lstm_cell, max_pool, relu, rms_norm, softmax,
 };
 use septet_core::seed::SeedTree;
 
@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "relu",
         what: "2048 x 1024",
-        build: || elementwise(&[2048, 1024], Tensor::relu),
+        build: || elementwise(&[2048, 1024], relu),
     },
     Row {
         name: "dropout",
@@ -90,7 +90,7 @@ pub(super) const ROWS: &[Row] = &[
         what: "4096 of 8192 rows of 256",
         build: || {
             let (table, ids) = (variable(&[8192, 256])?, integers(4096, 8192)?);
-            Ok(operator(move || table.index_select(&ids, 0)))
+            Ok(operator(move || embedding(&ids, &table)))
         },
     },
     Row {
@@ -118,6 +118,23 @@ pub(super) const ROWS: &[Row] = &[
         build: || attended(8, 128, false),
     },
     Row {
+        name: "lstm_cell",
+        what: "n 256, h 64",
+        build: || {
+            let (gates, cell) = (variable(&[256, 256])?, variable(&[256, 64])?);
+            Ok(operator(move || Ok(lstm_cell(&gates, &cell)?.0)))
+        },
+    },
+    Row {
+        name: "gru_cell",
+        what: "n 256, h 64",
+        build: || {
+            let (input, recurrent) = (variable(&[256, 192])?, variable(&[256, 192])?);
+            let hidden = variable(&[256, 64])?;
+            Ok(operator(move || gru_cell(&input, &recurrent, &hidden)))
+        },
+    },
+    Row {
         name: "adamw",
         what: "1.6 M parameters",
         build: || optimizer(Adam::decoupled(0.01)),
@@ -131,6 +148,11 @@ pub(super) const ROWS: &[Row] = &[
                 ..Sgd::default()
             })
         },
+    },
+    Row {
+        name: "rms_prop",
+        what: "1.6 M parameters",
+        build: || optimizer(RmsProp::default()),
     },
     Row {
         name: "conv2d 16x32",
@@ -153,15 +175,35 @@ pub(super) const ROWS: &[Row] = &[
         build: || convolution(128, 64, 8),
     },
     Row {
+        name: "conv3d 1x3x3 16",
+        what: "16 x 16 x 8 x 32 x 32, with batch norm",
+        build: || normalized_convolution(16, 16, 32, [1, 3, 3]),
+    },
+    Row {
+        name: "conv3d 3x1x1 16",
+        what: "16 x 16 x 8 x 32 x 32, with batch norm",
+        build: || normalized_convolution(16, 16, 32, [3, 1, 1]),
+    },
+    Row {
+        name: "conv3d 1x3x3 8",
+        what: "32 x 8 x 8 x 16 x 16, with batch norm",
+        build: || normalized_convolution(32, 8, 16, [1, 3, 3]),
+    },
+    Row {
+        name: "conv3d 3x1x1 8",
+        what: "32 x 8 x 8 x 16 x 16, with batch norm",
+        build: || normalized_convolution(32, 8, 16, [3, 1, 1]),
+    },
+    Row {
         name: "max_pool",
         what: "128 x 16 x 32 x 32, 3 x 3, stride 2",
         build: || {
             let pool = Pool {
-                kernel: 3,
-                stride: 2,
-                padding: 1,
+                kernel: [3; 2],
+                stride: [2; 2],
+                padding: [1; 2],
             };
-            elementwise(&[128, 16, 32, 32], move |x| max_pool2d(x, pool))
+            elementwise(&[128, 16, 32, 32], move |x| max_pool(x, pool))
         },
     },
     Row {
@@ -237,10 +279,37 @@ fn convolution(images: usize, channels: usize, size: usize) -> Result<Passes> {
     let x = variable(&[images, channels, size, size])?;
     let weight = variable(&[channels, channels, 3, 3])?;
     let options = Convolution {
-        padding: 1,
+        padding: [1; 2],
         ..Convolution::default()
     };
     Ok(operator(move || conv2d(&x, &weight, None, options)))
+}
+
+/// A convolution of clips of 8 frames and its batch norm, as in a pseudo-3-D network.
+fn normalized_convolution(
+    clips: usize,
+    channels: usize,
+    size: usize,
+    kernel: [usize; 3],
+) -> Result<Passes> {
+    let x = variable(&[clips, channels, 8, size, size])?;
+    let [time, height, width] = kernel;
+    let weight = variable(&[channels, channels, time, height, width])?;
+    let (scale, shift) = (variable(&[channels])?, variable(&[channels])?);
+    let options = Convolution {
+        padding: kernel.map(|size| size / 2),
+        ..Convolution::default()
+    };
+    let norm = BatchNorm {
+        epsilon: 1e-5,
+        momentum: Some(0.1),
+        relu: false,
+    };
+    let statistics = BatchNormStatistics::new(channels, DTYPE)?;
+    Ok(operator(move || {
+        let y = conv3d(&x, &weight, None, options)?;
+        Ok(norm.train(&y, &scale, &shift, &statistics)?.0)
+    }))
 }
 
 /// One step over as many numbers as the reference GPT has, in tensors of its usual sizes.

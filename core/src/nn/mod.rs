@@ -85,10 +85,10 @@ pub use gradcheck::{GradientDifference, assert_gradient, gradcheck};
 pub use initial::initial;
 pub use memory::keep_freed_memory;
 pub use operation::{
-    Attention, BatchNorm, BatchNormStatistics, Convolution, CrossEntropy, Pool, Reduction, attention,
-    avg_pool, conv2d, conv3d, cross_entropy, dropout, embedding, gelu, global_mean, gru_cell, huber,
-    layer_norm, linear, linear_input_gradient, linear_weight_gradient, log_softmax, lstm_cell,
-    max_pool, relu, rms_norm, self_attention, soft_cross_entropy, softmax,
+    Attention, BatchNorm, BatchNormStatistics, Convolution, CrossEntropy, Pool, Reduction,
+    attention, avg_pool, conv2d, conv3d, cross_entropy, dropout, embedding, gelu, global_mean,
+    gru_cell, huber, layer_norm, linear, linear_input_gradient, linear_weight_gradient,
+    log_softmax, lstm_cell, max_pool, relu, rms_norm, self_attention, soft_cross_entropy, softmax,
 };
 pub use optimizer::{Adam, Optimizer, RmsProp, Sgd, State, clip_grad_norm, global_norm};
 pub use parameters::Parameters;

@@ -1,10 +1,10 @@
 //! The affine map of a fully connected layer, and the two halves of its backward pass.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::product::{Matrix, multiply};
-use super::values::{Float, by_type, elements, same_type, stored};
+use super::values::{Float, by_type, elements, same_type, stored, with_elements};
 
 /// `x w^T + b` for `x` of shape `[.., inputs]`, `w` of shape `[outputs, inputs]` and `b` of shape
 /// `[outputs]`: the result has the shape `[.., outputs]`.
@@ -84,27 +84,6 @@ pub fn linear_weight_gradient(x: &Tensor, gradient: &Tensor) -> Result<(Tensor, 
         );
     }
     by_type!("linear", dtype, weight_and_bias_gradient(x, gradient))
-}
-
-/// Calls `function` with the elements of tensors on the CPU, read where they are; only operands
-/// that are not contiguous are copied.
-pub(super) fn with_slices<T: Float, R, const N: usize>(
-    tensors: [&Tensor; N],
-    function: impl FnOnce([&[T]; N]) -> Result<R>,
-) -> Result<R> {
-    let mut contiguous = Vec::with_capacity(N);
-    for tensor in tensors {
-        contiguous.push(tensor.contiguous()?);
-    }
-    let locked: Vec<_> = contiguous.iter().map(Tensor::storage_and_layout).collect();
-    let mut slices: [&[T]; N] = [&[]; N];
-    for (slice, (storage, layout)) in slices.iter_mut().zip(&locked) {
-        let Storage::Cpu(storage) = &**storage else {
-            candle_core::bail!("expected a tensor on the CPU");
-        };
-        *slice = elements(storage, layout)?;
-    }
-    function(slices)
 }
 
 struct Linear;
@@ -227,7 +206,7 @@ fn input_gradient<T: Float>(gradient: &Tensor, weight: &Tensor) -> Result<Tensor
     shape.pop();
     let rows: usize = shape.iter().product();
     shape.push(inputs);
-    let to_x = with_slices([gradient, weight], |[gradient, weight]: [&[T]; 2]| {
+    let to_x = with_elements([gradient, weight], |[gradient, weight]: [&[T]; 2]| {
         let mut to_x = vec![T::zero(); rows * inputs];
         multiply(
             Matrix::new(gradient, rows, outputs),
@@ -245,7 +224,7 @@ fn weight_gradient<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let (inputs, outputs) = (width(x), width(gradient));
     // The rows cannot be counted from the elements when an axis has length 0.
     let rows = x.dims().iter().rev().skip(1).product();
-    let to_weight = with_slices([x, gradient], |[x, gradient]: [&[T]; 2]| {
+    let to_weight = with_elements([x, gradient], |[x, gradient]: [&[T]; 2]| {
         let mut to_weight = vec![T::zero(); outputs * inputs];
         multiply(
             Matrix::new(gradient, rows, outputs).transposed(),
@@ -260,7 +239,7 @@ fn weight_gradient<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
 
 fn weight_and_bias_gradient<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
     let outputs = gradient.dims().last().copied().unwrap_or(0);
-    let to_bias = with_slices([gradient], |[gradient]: [&[T]; 1]| {
+    let to_bias = with_elements([gradient], |[gradient]: [&[T]; 1]| {
         let mut to_bias = vec![T::zero(); outputs];
         for row in gradient.chunks_exact(outputs.max(1)) {
             for (sum, &value) in to_bias.iter_mut().zip(row) {

@@ -126,11 +126,6 @@ pub(in crate::nn) fn with_elements<T: WithDType, R, const N: usize>(
     function(std::array::from_fn(|i| slices[i]))
 }
 
-/// The elements of a tensor, copied.
-pub(super) fn copied<T: Float>(tensor: &Tensor) -> Result<Vec<T>> {
-    tensor.flatten_all()?.to_vec1()
-}
-
 /// What a forward pass returns.
 pub(in crate::nn) fn stored<T: Float>(
     values: Vec<T>,

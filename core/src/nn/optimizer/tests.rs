@@ -166,7 +166,10 @@ fn f32_follows_f64_and_gives_variables() {
             .collect()
     };
     for optimizer in optimizers {
-        let (mut values, mut state) = (Weights::new(single(named(&start()))).unwrap(), State::default());
+        let (mut values, mut state) = (
+            Weights::new(single(named(&start()))).unwrap(),
+            State::default(),
+        );
         for _ in 0..STEPS {
             let double: Vec<f64> = values
                 .tensors()

@@ -5,7 +5,9 @@ use rand_chacha::rand_core::RngCore;
 
 use super::Checked;
 use crate::nn::operation::product::{Matrix, multiply};
+use crate::nn::operation::softmax::exponentials;
 use crate::nn::operation::values::Float;
+use crate::nn::vector::{sum_of_pairs, vectorized};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy)]
@@ -85,7 +87,8 @@ const BLOCK: usize = 64;
 /// What both passes do for a block of queries: its scores, turned into weights.
 struct Weights<'a, T> {
     checked: &'a Checked,
-    /// Scores, then weights, `[rows, visible]`.
+    /// `[rows, visible]`, as the weights.
+    scores: Vec<T>,
     weights: Vec<T>,
     /// What dropout multiplies the weights by; empty without dropout.
     factors: Vec<T>,
@@ -98,6 +101,7 @@ impl<'a, T: Float> Weights<'a, T> {
         let size = BLOCK * checked.geometry.keys;
         Self {
             checked,
+            scores: vec![T::zero(); size],
             weights: vec![T::zero(); size],
             factors: vec![T::zero(); if checked.dropout.is_some() { size } else { 0 }],
             bytes: vec![0; 2 * checked.geometry.keys],
@@ -126,29 +130,24 @@ impl<'a, T: Float> Weights<'a, T> {
         multiply(
             Matrix::new(q, rows, width),
             Matrix::new(k, visible, width).transposed(),
-            &mut self.weights[..rows * visible],
+            &mut self.scores[..rows * visible],
             false,
         );
         let mask = self.checked.key_mask.as_ref();
         let mask = mask.map(|mask| &mask[head.batch * keys..][..visible]);
-        let block = self.weights[..rows * visible].chunks_exact_mut(visible.max(1));
-        for (index, row) in block.enumerate() {
-            let count = if self.checked.causal {
-                first + index + 1
-            } else {
-                keys
-            };
-            let (seen, unseen) = row.split_at_mut(count);
-            if let Some(mask) = mask {
-                for (score, &there) in seen.iter_mut().zip(mask) {
-                    if there == 0 {
-                        *score = T::from_f64(f64::NEG_INFINITY);
-                    }
+        let scores = self.scores[..rows * visible].chunks_exact_mut(visible.max(1));
+        let weights = self.weights[..rows * visible].chunks_exact_mut(visible.max(1));
+        let causal = self.checked.causal;
+        vectorized(
+            #[inline(always)]
+            || {
+                for (index, (scores, weights)) in scores.zip(weights).enumerate() {
+                    let count = if causal { first + index + 1 } else { visible };
+                    softmax(&mut scores[..count], mask, &mut weights[..count]);
+                    weights[count..].fill(T::zero());
                 }
-            }
-            softmax(seen);
-            unseen.fill(T::zero());
-        }
+            },
+        );
         self.draw(first, rows, visible);
         visible
     }
@@ -178,25 +177,28 @@ impl<'a, T: Float> Weights<'a, T> {
     }
 }
 
-/// Softmax in place; zeros where no score is larger than minus infinity.
-fn softmax<T: Float>(row: &mut [T]) {
-    let lowest = T::from_f64(f64::NEG_INFINITY);
-    let largest = row
-        .iter()
-        .fold(lowest, |largest, &x| if x > largest { x } else { largest });
-    if largest == lowest && row.iter().all(|&x| x == lowest) {
-        row.fill(T::zero());
+/// The weights of one query; zeros where no score is larger than minus infinity. Scores of keys that
+/// the mask hides are overwritten.
+#[inline(always)]
+fn softmax<T: Float>(scores: &mut [T], mask: Option<&[u8]>, weights: &mut [T]) {
+    if let Some(mask) = mask {
+        for (score, &there) in scores.iter_mut().zip(mask) {
+            *score = if there == 0 {
+                T::NEGATIVE_INFINITY
+            } else {
+                *score
+            };
+        }
+    }
+    let (largest, sum) = exponentials(scores, weights);
+    // A NaN is not the largest either, and must not be hidden.
+    if largest == T::NEGATIVE_INFINITY && scores.iter().all(|&score| score == largest) {
+        weights.fill(T::zero());
         return;
     }
-    let mut sum = 0.0;
-    for x in row.iter_mut() {
-        let power = (*x - largest).to_f64().exp();
-        *x = T::from_f64(power);
-        sum += power;
-    }
     let factor = T::from_f64(sum.recip());
-    for x in row {
-        *x *= factor;
+    for weight in weights {
+        *weight *= factor;
     }
 }
 
@@ -302,10 +304,16 @@ pub(super) fn backward<T: Float>(
             let kept = &mut weights.weights[..rows * visible];
             let pairs = (kept.chunks_exact_mut(visible.max(1)))
                 .zip(to_scores.chunks_exact_mut(visible.max(1)));
-            for (row, (kept, to_scores)) in pairs.enumerate() {
-                let factors = weights.factors.get(row * visible..(row + 1) * visible);
-                score_gradients(kept, to_scores, factors);
-            }
+            let factors = &weights.factors;
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, (kept, to_scores)) in pairs.enumerate() {
+                        let factors = factors.get(row * visible..(row + 1) * visible);
+                        score_gradients(kept, to_scores, factors);
+                    }
+                },
+            );
             let kept = Matrix::new(kept, rows, visible);
             let to_scores = Matrix::new(to_scores, rows, visible);
             let seen = visible * width;
@@ -341,17 +349,19 @@ pub(super) fn backward<T: Float>(
 
 /// One query: from its weights and the gradient of what dropout left of them to the gradient of its
 /// scores; the weights become what dropout leaves.
+#[inline(always)]
 fn score_gradients<T: Float>(weights: &mut [T], to_weights: &mut [T], factors: Option<&[T]>) {
     if let Some(factors) = factors {
         for (to_weight, &factor) in to_weights.iter_mut().zip(factors) {
             *to_weight *= factor;
         }
     }
-    let mut mean = 0.0;
-    for (&weight, &to_weight) in weights.iter().zip(&*to_weights) {
-        mean += weight.to_f64() * to_weight.to_f64();
-    }
-    let mean = T::from_f64(mean);
+    let mean = T::from_f64(sum_of_pairs(
+        weights,
+        to_weights,
+        #[inline(always)]
+        |weight, to_weight| weight * to_weight,
+    ));
     for (&mut weight, to_weight) in weights.iter_mut().zip(to_weights) {
         *to_weight = weight * (*to_weight - mean);
     }

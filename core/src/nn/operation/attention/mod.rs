@@ -7,8 +7,7 @@ mod tests;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
-use super::linear::with_slices;
-use super::values::{Float, by_type, elements, same_type, stored};
+use super::values::{Float, by_type, elements, same_type, stored, with_elements};
 use crate::seed::SeedTree;
 use kernel::{Geometry, Operands, View};
 
@@ -255,7 +254,7 @@ fn separate_backward<T: Float>(checked: &Checked, operands: [&Tensor; 4]) -> Res
     let [q, k, v, _] = operands;
     let [mut to_q, mut to_k, mut to_v] =
         [q, k, v].map(|operand| vec![T::zero(); operand.elem_count()]);
-    with_slices(operands, |[q, k, v, gradient]: [&[T]; 4]| {
+    with_elements(operands, |[q, k, v, gradient]: [&[T]; 4]| {
         let operands = checked.separate([q, k, v]);
         kernel::backward(
             checked,
@@ -315,7 +314,7 @@ fn packed_forward<T: Float>(
 
 fn packed_backward<T: Float>(checked: &Checked, qkv: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let mut to_qkv = vec![T::zero(); qkv.elem_count()];
-    with_slices([qkv, gradient], |[qkv, gradient]: [&[T]; 2]| {
+    with_elements([qkv, gradient], |[qkv, gradient]: [&[T]; 2]| {
         kernel::backward(
             checked,
             &checked.packed(qkv),
