@@ -434,7 +434,7 @@ fn headers_say_what_a_file_holds() {
     saving.update(&AnyKey::Bytes(b"word".to_vec()));
     let bytes = saving.to_bytes(&Options::default()).expect("built in");
     assert_eq!(
-        Header::read(&bytes).expect("a header").keys,
+        Header::read(&bytes).expect("a header").key_type,
         Some(KeyType::Bytes)
     );
     let words = SpaceSaving::<String>::from_bytes(&bytes).expect("keys are text");
