@@ -589,7 +589,7 @@ fn full_learned_sketches_are_merged() {
         built
     };
     let built = build("a.txt", "a.sk", &[]);
-    assert!(built["slots_taken"].as_u64() > Some(200), "{built}");
+    assert!(built["used_slots"].as_u64() > Some(200), "{built}");
     build("b.txt", "b.sk", &[]);
     let merge = ["merge", "a.sk", "b.sk", "-o", "ab.sk"];
     let merged = json(folder, &[&merge[..], &model].concat());
