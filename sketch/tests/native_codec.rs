@@ -329,7 +329,7 @@ fn damage_is_told_at_its_place() {
     let (offset, message) = refused::<Read>(&forged(&bytes, 36, &[255; 8]));
     assert_eq!(offset, 32);
     assert!(
-        message.ends_with("bytes of memory, found more than there is"),
+        message.ends_with("bytes of memory, found more than the address space"),
         "{message}"
     );
     // A total below a counter.
@@ -441,7 +441,7 @@ fn headers_say_what_a_file_holds() {
     assert_eq!(words.estimate("word"), 1);
     let (_, message) = refused::<SpaceSaving<u64>>(&bytes);
     assert!(
-        message.contains("a key of the type that is asked for"),
+        message.contains("a key of the requested type"),
         "{message}"
     );
 }
