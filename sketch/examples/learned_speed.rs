@@ -3,7 +3,7 @@
 //! `cargo run --release -p septet-sketch --example learned_speed [packets] [KiB]`
 //!
 //! Ten million packets of one window of `HeteroFlows` in random order, which is the worst order for
-//! a table of verdicts: a flow is met again long after it was turned down. The plain sketch and the
+//! the rejection cache: a flow recurs long after it was rejected. The plain sketch and the
 //! learned ones take the same bytes and turns, five times; the ratio is that of the medians.
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
@@ -90,14 +90,14 @@ fn main() -> Result<(), SketchError> {
     let quantized = QuantizedLinear::new(&linear);
     let validation: Vec<&FlowKey> = train.keys().iter().collect();
     let mut scores = vec![0.0; validation.len()];
-    let asked = rate(validation.len(), || linear.score(&validation, &mut scores));
+    let scored = rate(validation.len(), || linear.score(&validation, &mut scores));
     let mut rounded = vec![0.0; validation.len()];
-    let asked_quantized = rate(validation.len(), || {
+    let scored_quantized = rate(validation.len(), || {
         quantized.score(&validation, &mut rounded);
     });
     println!(
-        "{} packets of {flows} flows; HashedLinear alone: {asked:.1} million keys/s, rounded to 8 \
-         bits: {asked_quantized:.1}",
+        "{} packets of {flows} flows; HashedLinear alone: {scored:.1} million keys/s, rounded to 8 \
+         bits: {scored_quantized:.1}",
         packets.len()
     );
 
@@ -136,7 +136,7 @@ fn main() -> Result<(), SketchError> {
                 let rate = median(&mut run.rates);
                 println!(
                     "  learned, {name}: {rate:.1} million/s, {:.0} %; coverage {:.3}, {:.3} \
-                     questions a packet",
+                     oracle queries per packet",
                     100.0 * rate / alone,
                     run.coverage,
                     run.stats.oracle_queries as f64 / run.stats.total as f64

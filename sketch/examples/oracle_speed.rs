@@ -140,7 +140,7 @@ fn print_speed(name: &str, oracle: &impl Oracle<FlowKey>, keys: &[FlowKey]) {
     let mut best = f64::INFINITY;
     for _ in 0..5 {
         let start = Instant::now();
-        // In batches, as a sketch asks.
+        // In batches, as a sketch scores.
         for (keys, scores) in references.chunks(1024).zip(scores.chunks_mut(1024)) {
             oracle.score(keys, scores);
         }

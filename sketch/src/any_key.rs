@@ -93,6 +93,7 @@ impl fmt::Display for AnyKey {
             Self::Integer(integer) => write!(f, "{integer}"),
             Self::Flow(flow) => write!(f, "{flow}"),
             Self::Bytes(bytes) => {
+                // Valid UTF-8 is printed, except control characters, which could confuse a terminal.
                 for chunk in bytes.utf8_chunks() {
                     for c in chunk.valid().chars() {
                         if c.is_control() {
@@ -114,6 +115,7 @@ impl FromStr for FlowKey {
 
     /// Parses the output of [`Display`](fmt::Display): `10.1.2.3:4567 > 192.168.0.1:443 6`.
     fn from_str(text: &str) -> Result<Self, SketchError> {
+        // `source > destination protocol`; addresses contain neither `>` nor spaces.
         let parse = || {
             let (source, rest) = text.split_once('>')?;
             let (destination, protocol) = rest.trim().split_once(' ')?;

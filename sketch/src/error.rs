@@ -2,6 +2,9 @@
 
 use alloc::string::String;
 
+#[cfg(feature = "std")]
+pub use septet_core::io::Position;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,14 +73,14 @@ pub enum SketchError {
     Tensor(#[from] septet_core::nn::NnError),
     /// A stream of keys violates its format.
     #[cfg(feature = "std")]
-    #[error("{}{format}, {location}: expected {expected}, found {found}", in_file(path.as_deref()))]
+    #[error("{}{format}, {position}: expected {expected}, found {found}", in_file(path.as_deref()))]
     Stream {
         /// The file, if the stream is one.
         path: Option<std::path::PathBuf>,
         /// The format.
         format: &'static str,
-        /// The location of the error.
-        location: Location,
+        /// The position of the error, after decompression.
+        position: Position,
         /// What the format requires there.
         expected: String,
         /// What was found.
@@ -102,30 +105,6 @@ pub enum SketchError {
     },
 }
 
-/// A location in a stream of keys.
-#[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Location {
-    /// A line of a text; the first is 1.
-    Line(u64),
-    /// A byte of the uncompressed stream; the first is 0.
-    Byte(u64),
-    /// A row of an array; the first is 0.
-    Row(u64),
-}
-
-#[cfg(feature = "std")]
-impl core::fmt::Display for Location {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Line(line) => write!(f, "line {line}"),
-            Self::Byte(byte) => write!(f, "byte {byte}"),
-            Self::Row(row) => write!(f, "row {row}"),
-        }
-    }
-}
-
 /// The prefix of a message about a file, empty without one.
 #[cfg(feature = "std")]
 fn in_file(path: Option<&std::path::Path>) -> String {
@@ -143,6 +122,15 @@ impl SketchError {
             argument,
             expected: expected.into(),
             found: alloc::format!("{found}"),
+        }
+    }
+
+    /// The error for a file.
+    #[cfg(feature = "std")]
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::File {
+            path: path.to_owned(),
+            source,
         }
     }
 

@@ -156,6 +156,7 @@ pub trait FrequencySketch {
     where
         Self: Sized,
     {
+        // Hashing in chunks vectorizes, and the hashes stay in the first-level cache.
         let seed = self.seed();
         let mut hashes = [0; HASHES];
         for chunk in keys.chunks(HASHES) {
@@ -185,6 +186,7 @@ pub trait FrequencySketch {
         Self: Sized,
     {
         assert_eq!(keys.len(), estimates.len(), "one estimate for each key");
+        // As in `update_batch`.
         let seed = self.seed();
         let mut hashes = [0; HASHES];
         for (keys, estimates) in keys.chunks(HASHES).zip(estimates.chunks_mut(HASHES)) {

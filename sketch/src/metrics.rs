@@ -74,6 +74,7 @@ pub fn coverage(counts: &[u64], explicit: &[bool]) -> f64 {
 pub fn ranking(scores: &[f64]) -> Vec<u32> {
     let mut order: Vec<u32> =
         (0..u32::try_from(scores.len()).expect("fewer than 2^32 keys")).collect();
+    // NaN compares equal to nothing; a total order needs it replaced.
     let lowest_if_nan = |score: f64| {
         if score.is_nan() {
             f64::NEG_INFINITY
@@ -128,6 +129,7 @@ pub fn unseen_coverage_at(
 ) -> Vec<f64> {
     assert_eq!(counts.len(), unseen.len(), "one flag for each key");
     assert_eq!(counts.len(), scores.len(), "one score for each key");
+    // Restrict counts and scores; ties are then broken by the index among the unseen keys.
     let chosen: Vec<usize> = (0..counts.len()).filter(|&index| unseen[index]).collect();
     let counts: Vec<u64> = chosen.iter().map(|&index| counts[index]).collect();
     let scores: Vec<f64> = chosen.iter().map(|&index| scores[index]).collect();

@@ -23,6 +23,7 @@ impl Simd {
     /// compilation target.
     #[must_use]
     pub fn is_available(self) -> bool {
+        // Detection needs `std`; without it the answer is fixed at compile time.
         #[cfg(target_arch = "x86_64")]
         macro_rules! has {
             ($($feature:tt),*) => {{

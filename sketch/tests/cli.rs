@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use septet_core::cli::testing::{Situation, TestedProgram};
 use septet_sketch::FlowKey;
 use septet_sketch::codec::datasketches::CountMin;
 use septet_sketch::oracle::{Features, HashedLinear, TextFeatures};
@@ -174,7 +175,7 @@ fn the_most_frequent_keys_are_listed() {
     prints(folder, &["build", "s.csv", "-f", "csv:key:n", "-o", "s.sk"]);
     let message = fails(folder, 3, &["topk", "s.sk"]);
     assert!(
-        message.contains("knows no keys: build it with --top"),
+        message.contains("does not store keys: build it with --top"),
         "{message}"
     );
     let top = json(
@@ -282,10 +283,10 @@ fn sketches_of_datasketches_are_read_and_written() {
             &"DataSketches".into()
         )
     );
-    let query = ["query", "p.bin", "apple", "--keys-are", "text"];
+    let query = ["query", "p.bin", "apple", "--key-type", "text"];
     assert_eq!(json(folder, &query)[0]["estimate"], 3.0);
     let message = fails(folder, 3, &["query", "p.bin", "apple"]);
-    assert!(message.contains("say --keys-are"), "{message}");
+    assert!(message.contains("--key-type integers"), "{message}");
     // To C++ and back, through a file of this program.
     prints(
         folder,
@@ -333,7 +334,10 @@ fn sketches_of_datasketches_are_read_and_written() {
         3,
         &["convert", "w.sk", "--to", "datasketches-cpp", "-o", "x"],
     );
-    assert!(message.contains("build --algo datasketches"), "{message}");
+    assert!(
+        message.contains("build --algorithm datasketches"),
+        "{message}"
+    );
     assert!(!folder.join("x").exists());
 }
 
@@ -364,7 +368,15 @@ fn a_budget_is_divided() {
     fs::write(folder.join("text.txt"), "One fox, two foxes. One fox!").unwrap();
     prints(
         folder,
-        &["gen", "ngrams", "text.txt", "--tokens", "3", "-o", "n.txt"],
+        &[
+            "gen",
+            "ngrams",
+            "text.txt",
+            "--tokens-per-day",
+            "3",
+            "-o",
+            "n.txt",
+        ],
     );
     assert_eq!(
         fs::read_to_string(folder.join("n.txt"))
@@ -402,7 +414,7 @@ fn an_oracle_is_trained_and_used() {
     let options = [
         "--steps",
         "150",
-        "--rate",
+        "--learning-rate",
         "0.01",
         "--rows",
         "64",
@@ -419,7 +431,7 @@ fn an_oracle_is_trained_and_used() {
         "day1.tuples13",
         "-o",
         "l.sk",
-        "--algo",
+        "--algorithm",
         "lcm",
         "--bytes",
         "16KiB",
@@ -429,7 +441,10 @@ fn an_oracle_is_trained_and_used() {
     assert!(built["coverage"].as_f64().unwrap() > 0.1, "{built}");
     assert!(built["bytes"].as_u64().unwrap() <= 16 << 10, "{built}");
     let message = fails(folder, 3, &["info", "l.sk"]);
-    assert!(message.contains("name the model with --model"), "{message}");
+    assert!(
+        message.contains("needs the model of its oracle: --model"),
+        "{message}"
+    );
     let eval = [
         "eval",
         "l.sk",
@@ -456,14 +471,14 @@ fn an_oracle_is_trained_and_used() {
         "w.txt",
         "-o",
         "x",
-        "--algo",
+        "--algorithm",
         "lcm",
         "--expected-keys",
         "9",
     ];
     let message = fails(
         folder,
-        2,
+        4,
         &[&build[..], &["--model", "m.safetensors"]].concat(),
     );
     assert!(
@@ -480,34 +495,34 @@ fn an_oracle_is_trained_and_used() {
 }
 
 #[test]
-fn mistakes_are_told_in_one_block() {
+fn errors_name_file_line_and_cause() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("bad.csv"), "k,n\na,1\nb,x\n").unwrap();
     fs::write(folder.join("keys"), "a\n").unwrap();
     let says = |code, arguments: &[&str], message: &str| {
         let said = fails(folder, code, arguments);
-        assert_eq!(said, format!("sketch: {message}\n"), "{arguments:?}");
+        assert_eq!(said, format!("error: {message}\n"), "{arguments:?}");
     };
     says(
-        2,
+        4,
         &["build", "nosuch.txt", "-o", "x"],
-        "nosuch.txt cannot be read or written\n  No such file or directory (os error 2)",
+        "nosuch.txt cannot be read or written\n  caused by: No such file or directory (os error 2)",
     );
     says(
-        2,
+        4,
         &["build", "bad.csv", "-f", "csv:k:n", "-o", "x"],
         "bad.csv: csv, line 3: expected a count from 0 below 2^64, found \"x\"",
     );
     says(
         3,
         &["build", "keys", "-o", "x"],
-        "the name of keys does not tell the format of the stream; say it with --format",
+        "the format of keys is unknown; set it with --format",
     );
     says(
-        2,
+        4,
         &["info", "keys"],
-        "keys\n  expected a file of this program (\"LSK1\") or of DataSketches, found neither",
+        "keys\n  caused by: expected a sketch file (\"LSK1\") or a DataSketches file, found neither",
     );
     prints(
         folder,
@@ -520,21 +535,21 @@ fn mistakes_are_told_in_one_block() {
         ],
     );
     says(
-        2,
+        4,
         &["merge", "s", "t", "-o", "x"],
-        "t cannot be added to s\n  the sketches differ in seed: 0 and 1",
+        "t cannot be merged into s\n  caused by: the sketches differ in seed: 0 and 1",
     );
     let bytes = fs::read(folder.join("s")).unwrap();
     fs::write(folder.join("cut"), &bytes[..40]).unwrap();
     says(
-        2,
+        4,
         &["info", "cut"],
-        "cut\n  sketch file, byte 32: expected 12 bytes of parameters, found the end after 8 bytes",
+        "cut\n  caused by: sketch file, byte 32: expected 12 bytes of parameters, found the end after 8 bytes",
     );
     says(
         3,
         &["query", "s"],
-        "no keys to ask for; name some, or a stream with --keys-from",
+        "no keys to query; name some, or a stream with --keys-from",
     );
     assert!(fails(folder, 3, &["build", "keys"]).contains("--output"));
     assert!(fails(folder, 3, &["count"]).contains("unrecognized subcommand"));
@@ -561,14 +576,20 @@ fn full_learned_sketches_are_merged() {
     fs::write(folder.join("both.txt"), words(0) + &words(300)).unwrap();
     let model = ["--model", "m.safetensors"];
     let build = |stream: &str, file: &str, options: &[&str]| {
-        let build = ["build", stream, "-o", file, "--algo", "lcm"];
-        let size = ["--bytes", "16KiB", "--free-model", "--expected-keys", "400"];
+        let build = ["build", stream, "-o", file, "--algorithm", "lcm"];
+        let size = [
+            "--bytes",
+            "16KiB",
+            "--exclude-model",
+            "--expected-keys",
+            "400",
+        ];
         let built = json(folder, &[&build[..], &size, &model, options].concat());
         assert_eq!(built["saturated"], false, "{built}");
         built
     };
     let built = build("a.txt", "a.sk", &[]);
-    assert!(built["slots_taken"].as_u64() > Some(200), "{built}");
+    assert!(built["used_slots"].as_u64() > Some(200), "{built}");
     build("b.txt", "b.sk", &[]);
     let merge = ["merge", "a.sk", "b.sk", "-o", "ab.sk"];
     let merged = json(folder, &[&merge[..], &model].concat());
@@ -580,7 +601,7 @@ fn full_learned_sketches_are_merged() {
     // With slots of 8 bytes the hashes that could be moved are not stored.
     build("a.txt", "a.sk", &["--slot", "8"]);
     build("b.txt", "b.sk", &["--slot", "8"]);
-    let message = fails(folder, 2, &[&merge[..], &model].concat());
+    let message = fails(folder, 4, &[&merge[..], &model].concat());
     assert!(message.contains("bucket"), "{message}");
 }
 
@@ -589,7 +610,39 @@ fn a_list_of_too_many_keys_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("w.txt"), "word\n").unwrap();
     let top = ["--top", "18446744073709551615"];
-    let build = ["build", "w.txt", "-o", "x", "--algo", "cu"];
+    let build = ["build", "w.txt", "-o", "x", "--algorithm", "cu"];
     let message = fails(folder.path(), 3, &[&build[..], &top].concat());
     assert!(message.contains("more than --bytes"), "{message}");
+}
+
+#[test]
+fn exit_codes() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_sketch"));
+    program.write("words.txt", "the\nfox\nthe\n");
+    program.write("damaged.csv", "key,count\na,1\nb,x\n");
+    program.write("damaged.sk", "LSK1 and nothing else");
+    let _ = program.prints(&["build", "words.txt", "-o", "words.sk", "--bytes", "4KiB"]);
+    program.check(&[
+        (Situation::Usage, &["build"]),
+        (Situation::Usage, &["--no-such-option"]),
+        (
+            Situation::Usage,
+            &["build", "words.txt", "-o", "x", "--bytes", "1"],
+        ),
+        (Situation::Usage, &["query", "words.sk"]),
+        (Situation::MissingData, &["info", "absent.sk"]),
+        (Situation::MissingData, &["build", "absent.txt", "-o", "x"]),
+        (Situation::DamagedData, &["info", "damaged.sk"]),
+        (
+            Situation::DamagedData,
+            &["build", "damaged.csv", "-f", "csv:key:count", "-o", "x"],
+        ),
+        (Situation::ClosedPipe, &["query", "words.sk", "the"]),
+        (Situation::ClosedPipe, &["info", "words.sk", "--json"]),
+        #[cfg(unix)]
+        (
+            Situation::Interrupted,
+            &["build", "-", "-f", "lines", "-o", "x"],
+        ),
+    ]);
 }

@@ -1,5 +1,5 @@
 //! Damaged sketches and streams: whatever the bytes, a decoder ends with a value or with an error at
-//! a location within them. `sketch/fuzz` looks for more with coverage; this test repeats the same damage
+//! a position within them. `sketch/fuzz` looks for more with coverage; this test repeats the same damage
 //! everywhere. `SEPTET_MUTATIONS` sets the number of inputs for each format.
 
 #![cfg(all(
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use septet_core::seed::SeedTree;
 use septet_sketch::codec::datasketches;
 use septet_sketch::codec::native::{Encoding, Native, Options};
-use septet_sketch::error::Location;
+use septet_sketch::error::Position;
 use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
 use septet_sketch::stream::{Records, StreamFormat};
 use septet_sketch::{AnyKey, CountMin, CountSketch, FrequencySketch, SketchError};
@@ -82,17 +82,16 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// Reads to the end or to an error, and checks that its location exists; whether all was read.
+/// Reads to the end or to an error, and checks that its position exists; whether all was read.
 fn stream_survives(format: &StreamFormat, bytes: &[u8]) -> bool {
     let check = |error: SketchError| match error {
-        SketchError::Stream { location, .. } => match location {
-            Location::Byte(offset) => assert!(offset <= bytes.len() as u64),
-            Location::Line(line) => {
+        SketchError::Stream { position, .. } => match position {
+            Position::Byte(offset) => assert!(offset <= bytes.len() as u64),
+            Position::Line(line) => {
                 let lines = bytes.split(|&byte| byte == b'\n').count() as u64;
                 assert!((1..=lines).contains(&line));
             }
-            Location::Row(row) => assert!(row <= bytes.len() as u64),
-            other => panic!("an unknown kind of location: {other}"),
+            Position::Row(row) => assert!(row <= bytes.len() as u64),
         },
         error => panic!("not an error of reading: {error}"),
     };
@@ -158,7 +157,7 @@ fn damaged_streams_end_in_records_or_errors() {
     }
 }
 
-/// Decodes, and checks that the location of an error exists; what is decoded is written as it was read.
+/// Decodes, and checks that the position of an error exists; what is decoded is written as it was read.
 fn sketch_survives<S: Native>(bytes: &[u8], encoding: Encoding) -> bool {
     const MEMORY: usize = 16 << 20;
     match S::from_bytes_with_limit(bytes, MEMORY) {

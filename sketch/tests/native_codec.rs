@@ -329,7 +329,7 @@ fn damage_is_told_at_its_place() {
     let (offset, message) = refused::<Read>(&forged(&bytes, 36, &[255; 8]));
     assert_eq!(offset, 32);
     assert!(
-        message.ends_with("bytes of memory, found more than there is"),
+        message.ends_with("bytes of memory, found more than the address space"),
         "{message}"
     );
     // A total below a counter.
@@ -434,14 +434,14 @@ fn headers_say_what_a_file_holds() {
     saving.update(&AnyKey::Bytes(b"word".to_vec()));
     let bytes = saving.to_bytes(&Options::default()).expect("built in");
     assert_eq!(
-        Header::read(&bytes).expect("a header").keys,
+        Header::read(&bytes).expect("a header").key_type,
         Some(KeyType::Bytes)
     );
     let words = SpaceSaving::<String>::from_bytes(&bytes).expect("keys are text");
     assert_eq!(words.estimate("word"), 1);
     let (_, message) = refused::<SpaceSaving<u64>>(&bytes);
     assert!(
-        message.contains("a key of the type that is asked for"),
+        message.contains("a key of the requested type"),
         "{message}"
     );
 }

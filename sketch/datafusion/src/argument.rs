@@ -1,8 +1,9 @@
-//! Arguments that shape a sketch: constants, read when a query is planned.
+//! Constant arguments, which determine the parameters of a sketch.
 //!
-//! They are read twice. The optimizer shows the expressions of a call to
-//! [`AggregateUDFImpl::simplify`](datafusion::logical_expr::AggregateUDFImpl::simplify); a wrong
-//! constant is reported there, before anything runs. An accumulator reads them again when it is made.
+//! They are read twice. The optimizer passes the expressions of a call to
+//! [`AggregateUDFImpl::simplify`](datafusion::logical_expr::AggregateUDFImpl::simplify); an invalid
+//! constant is reported there, before the query runs. An accumulator reads them again when it is
+//! created.
 
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ pub(crate) struct Constants {
 }
 
 impl Constants {
-    /// Those of a call that the optimizer is looking at; none where a parameter of a prepared
-    /// statement stands for one of the arguments from `first` on.
+    /// Those of a call in the optimizer; `None` if one of the arguments from `first` on is a parameter of
+    /// a prepared statement, which is not known yet.
     pub(crate) fn of_call(
         function: &'static str,
         call: &AggregateFunction,
@@ -48,7 +49,7 @@ impl Constants {
         })
     }
 
-    /// Those of the call that an accumulator is made for.
+    /// Those of the call of an accumulator.
     pub(crate) fn of_accumulator(function: &'static str, arguments: &AccumulatorArgs<'_>) -> Self {
         let value = |argument: &Arc<dyn PhysicalExpr>| {
             argument
@@ -73,7 +74,7 @@ impl Constants {
         }
     }
 
-    /// How many arguments the call has, constants or not.
+    /// The number of arguments of the call, constant or not.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
@@ -86,7 +87,7 @@ impl Constants {
         }
     }
 
-    /// A number between 0 and 1, both excluded.
+    /// A number between 0 and 1, exclusive.
     pub(crate) fn fraction(&self, position: usize, argument: &str) -> Result<f64> {
         match self.value(position, argument)?.cast_to(&DataType::Float64) {
             Ok(ScalarValue::Float64(Some(number))) if number > 0.0 && number < 1.0 => Ok(number),
@@ -110,8 +111,8 @@ impl Constants {
         match value.cast_to(&DataType::UInt64) {
             Ok(ScalarValue::UInt64(Some(number))) if range.contains(&number) => Ok(number),
             _ => {
-                let (least, most) = range.into_inner();
-                let expected = format!("an integer from {least} to {most}");
+                let (min, max) = range.into_inner();
+                let expected = format!("an integer from {min} to {max}");
                 self.refuse(argument, &expected, &value.to_string())
             }
         }
@@ -126,19 +127,19 @@ impl Constants {
         }
     }
 
-    /// A constant that the sketch itself refuses.
+    /// The error for a constant that the sketch itself refuses.
     pub(crate) fn failed(&self, argument: &str, error: SketchError) -> DataFusionError {
         stored::error(self.function, argument, error)
     }
 
-    /// The error about an argument, in the words of this crate.
+    /// The error for an invalid argument.
     pub(crate) fn refuse<T>(&self, argument: &str, expected: &str, found: &str) -> Result<T> {
         let function = self.function;
         plan_err!("{function}: {argument}: expected {expected}, found {found}")
     }
 }
 
-/// The types of the arguments of a call, checked one by one in their order.
+/// The types of the arguments of a call, checked in order.
 #[derive(Debug)]
 pub(crate) struct Types<'a> {
     function: &'static str,
@@ -147,21 +148,21 @@ pub(crate) struct Types<'a> {
 }
 
 impl<'a> Types<'a> {
-    /// The types of a call that takes `least` to `most` arguments.
+    /// The types of a call with the parameters `names`, of which the first `required` are required.
     pub(crate) fn new(
         function: &'static str,
         found: &'a [DataType],
         names: &[&str],
-        least: usize,
+        required: usize,
     ) -> Result<Self> {
-        if (least..=names.len()).contains(&found.len()) {
+        if (required..=names.len()).contains(&found.len()) {
             Ok(Self {
                 function,
                 found,
                 accepted: Vec::new(),
             })
         } else {
-            let (required, optional) = names.split_at(least);
+            let (required, optional) = names.split_at(required);
             let mut form = required.join(", ");
             for name in optional {
                 form += &format!("[, {name}]");
@@ -173,7 +174,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The next argument has the type that `accept` makes of it.
+    /// Coerces the next argument, if present, to the type that `accept` returns.
     pub(crate) fn next(
         mut self,
         argument: &str,
@@ -185,7 +186,7 @@ impl<'a> Types<'a> {
         Ok(self)
     }
 
-    /// The types to which the arguments are converted.
+    /// The types to which the arguments are coerced.
     pub(crate) fn finish(self) -> Vec<DataType> {
         self.accepted
     }
@@ -200,7 +201,7 @@ pub(crate) fn number(function: &str, argument: &str, found: &DataType) -> Result
     }
 }
 
-/// An integer, in the wider type of its sign.
+/// An integer, widened to 64 bits.
 pub(crate) fn integer(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
     if found.is_unsigned_integer() {
         Ok(DataType::UInt64)
@@ -233,7 +234,7 @@ fn unfit(function: &str, argument: &str, expected: &str, found: &DataType) -> Da
     plan_datafusion_err!("{function}: {argument}: expected {expected}, found {found}")
 }
 
-/// Refuses `DISTINCT`, which would need a set of all keys.
+/// Refuses `DISTINCT`, which would require a set of all keys.
 pub(crate) fn refuse_distinct(function: &str, distinct: bool) -> Result<()> {
     if distinct {
         plan_err!("{function}: DISTINCT is not supported: a sketch counts occurrences")
@@ -242,7 +243,7 @@ pub(crate) fn refuse_distinct(function: &str, distinct: bool) -> Result<()> {
     }
 }
 
-/// A call with a number of arguments that the planner does not let through.
+/// The error for a number of arguments that the planner should have refused.
 pub(crate) fn wrong_number<T>(function: &str, found: usize) -> Result<T> {
     internal_err!("{function} was called with {found} arguments")
 }

@@ -1,4 +1,4 @@
-//! `cms_agg` and `cms_agg_weighted`: the keys of a column, counted in a count-min sketch.
+//! `cms_agg` and `cms_agg_weighted`: count the keys of a column in a count-min sketch.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use septet_sketch::FrequencySketch;
 use septet_sketch::count_min::{CountMin, MAX_DEPTH, UpdateRule};
 
 use crate::argument::{self, Constants, Types};
-use crate::counting::{Counter, ManyGroups, OneGroup};
+use crate::counting::{CountAccumulator, CountGroupsAccumulator, Counter};
 use crate::key::check_type;
 use crate::stored;
 
@@ -29,7 +29,7 @@ pub(crate) struct CountMinAggregate {
     signature: Signature,
 }
 
-/// Which of the two functions it is.
+/// Selects one of the two functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Call {
     weighted: bool,
@@ -74,8 +74,8 @@ impl Call {
         if self.weighted { 2 } else { 1 }
     }
 
-    /// The sketches that the constants ask for: their estimates exceed the true count by more than
-    /// `epsilon` times the total with a probability of at most `1 - confidence`.
+    /// The sketches for these constants: their estimates exceed the true count by more than `epsilon`
+    /// times the total with probability at most `1 - confidence`.
     fn counter(self, constants: &Constants) -> Result<Counter> {
         let first = self.first_constant();
         let epsilon = constants.fraction(first, "epsilon")?;
@@ -85,16 +85,17 @@ impl Call {
         } else {
             0
         };
+        // The depth is limited; the builder's own error would name its parameter `delta`.
         let rows = -(1.0 - confidence).ln();
         if rows > MAX_DEPTH as f64 {
-            let most = 1.0 - (-(MAX_DEPTH as f64)).exp();
-            let expected = format!("at most {most:.8}, which takes {MAX_DEPTH} rows");
+            let max = 1.0 - (-(MAX_DEPTH as f64)).exp();
+            let expected = format!("at most {max:.8}, which takes {MAX_DEPTH} rows");
             return constants.refuse("confidence", &expected, &confidence.to_string());
         }
-        // Before anything is allocated.
+        // Check the size before anything is allocated.
         let bytes = rows.ceil() * (std::f64::consts::E / epsilon).ceil() * size_of::<u64>() as f64;
         if bytes > stored::MAX_BYTES as f64 {
-            let expected = "one for which the sketch fits into 1 GiB";
+            let expected = "a value for which the sketch fits into 1 GiB";
             let found = format!(
                 "{epsilon}, which takes {:.1} GiB",
                 bytes / f64::from(1 << 30)
@@ -105,6 +106,7 @@ impl Call {
             .error(epsilon, 1.0 - confidence)
             .update_rule(UpdateRule::Plain)
             .seed(seed);
+        // Building one sketch validates the parameters, and gives its size.
         let empty = sketch.clone().build();
         let empty = empty.map_err(|error| constants.failed("epsilon", error))?;
         Ok(Counter {
@@ -128,9 +130,9 @@ impl AggregateUDFImpl for CountMinAggregate {
 
     fn coerce_types(&self, found: &[DataType]) -> Result<Vec<DataType>> {
         let call = self.call;
-        let least = call.parameters().len() - 1;
+        let required = call.parameters().len() - 1;
         let mut types =
-            Types::new(call.name(), found, call.parameters(), least)?.next("key", check_type)?;
+            Types::new(call.name(), found, call.parameters(), required)?.next("key", check_type)?;
         if call.weighted {
             types = types.next("weight", argument::integer)?;
         }
@@ -160,7 +162,7 @@ impl AggregateUDFImpl for CountMinAggregate {
     }
 
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup::new(self.counter(&arguments)?)))
+        Ok(Box::new(CountAccumulator::new(self.counter(&arguments)?)))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
@@ -171,7 +173,9 @@ impl AggregateUDFImpl for CountMinAggregate {
         &self,
         arguments: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(ManyGroups::new(self.counter(&arguments)?)))
+        Ok(Box::new(CountGroupsAccumulator::new(
+            self.counter(&arguments)?,
+        )))
     }
 
     fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

@@ -1,9 +1,10 @@
-//! Counting under `GROUP BY`: many sketches at once, most of them nearly empty.
+//! Accumulators for count-min sketches. Under `GROUP BY` there are many sketches, most of them nearly
+//! empty.
 //!
-//! A sketch of a thousandth takes 106 KiB, whether it has counted three keys or three billion. A
-//! [`Counting`] is therefore a list of hashes at first, and a sketch when the list would take half
-//! as much memory. Linear sketches do not show which way their keys came in, so that the result is
-//! the same, bit for bit.
+//! A sketch with `epsilon` = 0.001 takes 106 KiB for any number of keys. The [`GroupState`] of a group
+//! is therefore a list of hashes at first, and becomes a sketch when the list would take half as much
+//! memory. Sketches with plain update do not depend on the order of updates, so the result is bitwise
+//! the same.
 
 use std::sync::Arc;
 
@@ -19,31 +20,31 @@ use septet_sketch::{FrequencySketch, Merge, SketchError};
 use crate::key::{hash_column, keep_valid, read_weights};
 use crate::stored;
 
-/// How many hashes a sketch waits for, so that it can count them in a batch.
+/// Hashes are buffered up to this number, so that a sketch counts them in a batch.
 const BATCH: usize = 64;
 
-/// The first byte of a state that is a list, and of one that is a sketch.
+/// The first byte of a state that is a list of hashes, and of one that is a sketch.
 const LIST: u8 = 0;
 const SKETCH: u8 = 1;
 
-/// A function that counts, and the sketches that it counts in.
+/// The parameters of a call: the function and its sketches.
 #[derive(Clone, Debug)]
 pub(crate) struct Counter {
     pub(crate) function: &'static str,
     /// Whether the second column holds weights.
     pub(crate) weighted: bool,
     pub(crate) sketch: CountMinBuilder<u64>,
-    /// The seed of such a sketch, and the bytes of its counters.
+    /// The seed of the sketches, and the bytes of their counters.
     pub(crate) seed: u64,
     pub(crate) sketch_bytes: usize,
 }
 
-/// What has been counted of one group.
+/// The state of one group.
 #[derive(Debug, Default)]
-struct Counting {
-    /// Hashes that the sketch does not hold yet.
+struct GroupState {
+    /// Hashes that the sketch has not counted yet.
     hashes: Vec<u64>,
-    /// As many weights, where there are any.
+    /// Their weights, if the call is weighted.
     weights: Vec<u64>,
     sketch: Option<Box<CountMin<u64>>>,
 }
@@ -60,7 +61,7 @@ impl Counter {
         stored::error(self.function, "state", error)
     }
 
-    /// Reads a batch, all its rows; those that are null or filtered out have no meaning.
+    /// Reads all rows of a batch; the values of null rows are meaningless. Returns the nulls, if any.
     fn read(&self, columns: &[ArrayRef], rows: &mut Rows) -> Result<Option<NullBuffer>> {
         let keys = &columns[0];
         hash_column(keys, self.seed, &mut rows.hashes)?;
@@ -81,7 +82,8 @@ impl Rows {
     }
 }
 
-impl Counting {
+impl GroupState {
+    /// Counts hashes with their weights. Large batches go directly to the sketch.
     fn add(&mut self, counter: &Counter, hashes: &[u64], weights: &[u64]) -> Result<()> {
         if let Some(sketch) = self.sketch.as_mut().filter(|_| hashes.len() >= BATCH) {
             count(sketch, hashes, weights);
@@ -89,11 +91,11 @@ impl Counting {
         }
         self.hashes.extend_from_slice(hashes);
         self.weights.extend_from_slice(weights);
-        self.settle(counter)
+        self.flush_if_full(counter)
     }
 
-    /// Moves the list into the sketch when it has become long enough.
-    fn settle(&mut self, counter: &Counter) -> Result<()> {
+    /// Moves the list into the sketch if it is long enough.
+    fn flush_if_full(&mut self, counter: &Counter) -> Result<()> {
         let listed = (self.hashes.len() + self.weights.len()) * size_of::<u64>();
         let limit = if self.sketch.is_some() {
             BATCH * size_of::<u64>()
@@ -101,13 +103,13 @@ impl Counting {
             counter.sketch_bytes / 2
         };
         if listed >= limit {
-            self.settle_now(counter)?;
+            self.flush(counter)?;
         }
         Ok(())
     }
 
-    /// The sketch, with all that was counted.
-    fn settle_now(&mut self, counter: &Counter) -> Result<&mut CountMin<u64>> {
+    /// Moves the list into the sketch, which is created if necessary, and returns the sketch.
+    fn flush(&mut self, counter: &Counter) -> Result<&mut CountMin<u64>> {
         let sketch = match self.sketch.take() {
             Some(sketch) => sketch,
             None => {
@@ -119,18 +121,19 @@ impl Counting {
         count(sketch, &self.hashes, &self.weights);
         self.hashes.clear();
         self.weights.clear();
-        // The first list was that of a whole group; from now on it is one of a batch.
+        // The first list can be long; from now on the lists have at most the size of a batch.
         self.hashes.shrink_to(BATCH);
         self.weights.shrink_to(BATCH);
         Ok(sketch)
     }
 
+    /// The encoded sketch.
     fn bytes(&mut self, counter: &Counter) -> Result<Vec<u8>> {
-        let bytes = self.settle_now(counter)?.to_bytes(&Options::default());
+        let bytes = self.flush(counter)?.to_bytes(&Options::default());
         bytes.map_err(|error| counter.error(error))
     }
 
-    /// The list or the sketch, whichever it is.
+    /// The encoded list or sketch.
     fn state(&mut self, counter: &Counter) -> Result<Vec<u8>> {
         let mut state = Vec::new();
         if self.sketch.is_some() {
@@ -144,11 +147,12 @@ impl Counting {
         Ok(state)
     }
 
+    /// Adds an encoded state.
     fn merge(&mut self, counter: &Counter, state: &[u8]) -> Result<()> {
         match state.split_first() {
             Some((&SKETCH, bytes)) => {
                 let other = CountMin::from_bytes(bytes).map_err(|error| counter.error(error))?;
-                let sketch = self.settle_now(counter)?;
+                let sketch = self.flush(counter)?;
                 sketch.merge(&other).map_err(|error| counter.error(error))
             }
             Some((&LIST, bytes)) if bytes.len() % self.list_unit(counter) == 0 => {
@@ -157,7 +161,7 @@ impl Counting {
                 let hashes = bytes.len() / self.list_unit(counter);
                 self.hashes.extend(numbers.by_ref().take(hashes));
                 self.weights.extend(numbers);
-                self.settle(counter)
+                self.flush_if_full(counter)
             }
             _ => Err(counter.error(SketchError::Decode {
                 format: "state",
@@ -168,7 +172,7 @@ impl Counting {
         }
     }
 
-    /// Bytes that a row takes in a list.
+    /// Bytes of a row in a list.
     fn list_unit(&self, counter: &Counter) -> usize {
         size_of::<u64>() * if counter.weighted { 2 } else { 1 }
     }
@@ -190,65 +194,65 @@ fn count(sketch: &mut CountMin<u64>, hashes: &[u64], weights: &[u64]) {
 
 /// Counts all rows in one sketch.
 #[derive(Debug)]
-pub(crate) struct OneGroup {
+pub(crate) struct CountAccumulator {
     counter: Counter,
-    counting: Counting,
+    group: GroupState,
     rows: Rows,
 }
 
-impl OneGroup {
+impl CountAccumulator {
     pub(crate) fn new(counter: Counter) -> Self {
         Self {
             counter,
-            counting: Counting::default(),
+            group: GroupState::default(),
             rows: Rows::default(),
         }
     }
 }
 
-impl Accumulator for OneGroup {
+impl Accumulator for CountAccumulator {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         if let Some(nulls) = self.counter.read(columns, &mut self.rows)? {
             keep_valid(&mut self.rows.hashes, &nulls);
             keep_valid(&mut self.rows.weights, &nulls);
         }
         let Rows { hashes, weights } = &self.rows;
-        self.counting.add(&self.counter, hashes, weights)
+        self.group.add(&self.counter, hashes, weights)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         for state in states[0].as_binary::<i32>().iter().flatten() {
-            self.counting.merge(&self.counter, state)?;
+            self.group.merge(&self.counter, state)?;
         }
         Ok(())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let state = self.counting.state(&self.counter)?;
+        let state = self.group.state(&self.counter)?;
         Ok(vec![ScalarValue::Binary(Some(state))])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let bytes = self.counting.bytes(&self.counter)?;
+        let bytes = self.group.bytes(&self.counter)?;
         Ok(ScalarValue::Binary(Some(bytes)))
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.counting.memory() + self.rows.capacity_bytes()
+        size_of_val(self) + self.group.memory() + self.rows.capacity_bytes()
     }
 }
 
 /// Counts each group in a sketch of its own.
 #[derive(Debug)]
-pub(crate) struct ManyGroups {
+pub(crate) struct CountGroupsAccumulator {
     counter: Counter,
-    groups: Vec<Counting>,
+    groups: Vec<GroupState>,
     rows: Rows,
-    /// What the groups take, apart from the list of them.
+    /// Bytes of the groups, without the vector of them.
     memory: usize,
 }
 
-impl ManyGroups {
+impl CountGroupsAccumulator {
     pub(crate) fn new(counter: Counter) -> Self {
         Self {
             counter,
@@ -258,39 +262,39 @@ impl ManyGroups {
         }
     }
 
-    /// Changes one group and keeps account of its memory.
+    /// Changes one group and updates the memory total.
     fn change(
         &mut self,
         group: usize,
-        change: impl FnOnce(&mut Counting, &Counter) -> Result<()>,
+        change: impl FnOnce(&mut GroupState, &Counter) -> Result<()>,
     ) -> Result<()> {
-        let counting = &mut self.groups[group];
-        let before = counting.memory();
-        change(counting, &self.counter)?;
-        self.memory = self.memory + counting.memory() - before;
+        let state = &mut self.groups[group];
+        let before = state.memory();
+        change(state, &self.counter)?;
+        self.memory = self.memory + state.memory() - before;
         Ok(())
     }
 
-    /// Takes groups out, as binary of one kind or the other.
+    /// Removes groups and returns their sketches or states as a binary column.
     fn emit(
         &mut self,
         emit_to: EmitTo,
-        bytes: impl Fn(&mut Counting, &Counter) -> Result<Vec<u8>>,
+        bytes: impl Fn(&mut GroupState, &Counter) -> Result<Vec<u8>>,
     ) -> Result<ArrayRef> {
         let mut column = BinaryBuilder::new();
-        for mut counting in emit_to.take_needed(&mut self.groups) {
-            self.memory -= counting.memory();
+        for mut state in emit_to.take_needed(&mut self.groups) {
+            self.memory -= state.memory();
             append(
                 &self.counter,
                 &mut column,
-                &bytes(&mut counting, &self.counter)?,
+                &bytes(&mut state, &self.counter)?,
             )?;
         }
         Ok(Arc::new(column.finish()))
     }
 }
 
-/// Adds a row, unless the column becomes larger than its offsets can say.
+/// Appends a row; fails if the column exceeds the range of its 32-bit offsets.
 fn append(counter: &Counter, column: &mut BinaryBuilder, bytes: &[u8]) -> Result<()> {
     let length = column.values_slice().len() + bytes.len();
     if i32::try_from(length).is_err() {
@@ -305,7 +309,7 @@ fn append(counter: &Counter, column: &mut BinaryBuilder, bytes: &[u8]) -> Result
     Ok(())
 }
 
-impl GroupsAccumulator for ManyGroups {
+impl GroupsAccumulator for CountGroupsAccumulator {
     fn update_batch(
         &mut self,
         columns: &[ArrayRef],
@@ -313,16 +317,16 @@ impl GroupsAccumulator for ManyGroups {
         filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.groups.resize_with(total_num_groups, Counting::default);
+        self.groups
+            .resize_with(total_num_groups, GroupState::default);
+        // The buffer is moved out, because `change` borrows `self`.
         let mut rows = std::mem::take(&mut self.rows);
         let nulls = self.counter.read(columns, &mut rows)?;
         for (row, &group) in group_indices.iter().enumerate() {
             if is_counted(row, nulls.as_ref(), filter) {
                 let weight = rows.weights.get(row).map_or(&[][..], std::slice::from_ref);
                 let hash = std::slice::from_ref(&rows.hashes[row]);
-                self.change(group, |counting, counter| {
-                    counting.add(counter, hash, weight)
-                })?;
+                self.change(group, |state, counter| state.add(counter, hash, weight))?;
             }
         }
         self.rows = rows;
@@ -335,25 +339,26 @@ impl GroupsAccumulator for ManyGroups {
         group_indices: &[usize],
         total_num_groups: usize,
     ) -> Result<()> {
-        self.groups.resize_with(total_num_groups, Counting::default);
+        self.groups
+            .resize_with(total_num_groups, GroupState::default);
         let states = states[0].as_binary::<i32>().iter();
         for (&group, state) in group_indices.iter().zip(states) {
-            if let Some(state) = state {
-                self.change(group, |counting, counter| counting.merge(counter, state))?;
+            if let Some(other) = state {
+                self.change(group, |state, counter| state.merge(counter, other))?;
             }
         }
         Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        self.emit(emit_to, Counting::bytes)
+        self.emit(emit_to, GroupState::bytes)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.emit(emit_to, Counting::state)?])
+        Ok(vec![self.emit(emit_to, GroupState::state)?])
     }
 
-    /// A row is a list of one hash.
+    /// Each row becomes a list of one hash.
     fn convert_to_state(
         &self,
         columns: &[ArrayRef],
@@ -376,7 +381,7 @@ impl GroupsAccumulator for ManyGroups {
 
     fn size(&self) -> usize {
         size_of_val(self)
-            + self.groups.capacity() * size_of::<Counting>()
+            + self.groups.capacity() * size_of::<GroupState>()
             + self.memory
             + self.rows.capacity_bytes()
     }

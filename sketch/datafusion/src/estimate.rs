@@ -1,4 +1,4 @@
-//! `cms_estimate(sketch, key)`: how often a key occurred, by a stored count-min sketch.
+//! `cms_estimate(sketch, key)`: the estimated count of a key in a stored count-min sketch.
 
 use std::sync::Arc;
 
@@ -91,12 +91,12 @@ fn estimate_all(sketch: &Stored, keys: &ArrayRef) -> Result<UInt64Array> {
     Ok(UInt64Array::new(estimates.into(), keys.logical_nulls()))
 }
 
-/// A sketch a row, and a key a row or one for all.
+/// One sketch per row, and one key per row or one for all rows.
 fn estimate_each(sketches: &ArrayRef, keys: &ArrayRef) -> Result<UInt64Array> {
     let one_key = keys.len() == 1;
     let mut hashes = Vec::new();
     let mut hashed_under = None;
-    // Rows of one sketch mostly follow each other, as joins lay them out: it is read once.
+    // Equal sketches are often in consecutive rows, as in the result of a join; they are decoded once.
     let mut last: Option<(&[u8], Stored)> = None;
     let mut estimates = Vec::with_capacity(sketches.len());
     for (row, bytes) in stored::rows(sketches)?.enumerate() {
@@ -108,6 +108,7 @@ fn estimate_each(sketches: &ArrayRef, keys: &ArrayRef) -> Result<UInt64Array> {
             Some((read_from, sketch)) if read_from == bytes => sketch,
             _ => read(bytes)?,
         };
+        // Keys are hashed again only when the seed changes.
         let seed = sketch.sketch().seed();
         if hashed_under != Some(seed) {
             hash_column(keys, seed, &mut hashes)?;
@@ -117,6 +118,7 @@ fn estimate_each(sketches: &ArrayRef, keys: &ArrayRef) -> Result<UInt64Array> {
         estimates.push(sketch.sketch().estimate_hash(hash));
         last = Some((bytes, sketch));
     }
+    // The nulls of the keys, repeated for a single key, and those of the sketches.
     let nulls = match keys.logical_nulls() {
         Some(nulls) if one_key && nulls.is_null(0) => Some(NullBuffer::new_null(sketches.len())),
         Some(_) if one_key => None,

@@ -1,4 +1,4 @@
-//! `cms_total(sketch)` and `cms_info(sketch)`: what a stored count-min sketch is.
+//! `cms_total(sketch)` and `cms_info(sketch)`: the properties of a stored count-min sketch.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use crate::argument::{self, Types};
 use crate::stored::{self, Stored};
 
-/// A property of a sketch: its name and how to read it.
+/// A property of a sketch: its name and its getter.
 type Property = (&'static str, fn(&Stored) -> u64);
 
 /// The fields of `cms_info`, in their order.
@@ -89,6 +89,7 @@ impl ScalarUDFImpl for Inspect {
         let [sketches] = &sketches[..] else {
             return argument::wrong_number(self.function(), sketches.len());
         };
+        // All properties are collected; `cms_total` then selects one.
         let mut columns = vec![Vec::with_capacity(sketches.len()); PROPERTIES.len()];
         let mut valid = Vec::with_capacity(sketches.len());
         for bytes in stored::rows(sketches)? {

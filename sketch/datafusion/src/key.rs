@@ -1,4 +1,4 @@
-//! Columns of keys and of weights: which types are keys, and their hashes.
+//! Columns of keys and weights: the key types and their hashes.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::error::DataFusionError;
 use septet_sketch::Key;
 
-/// What [`check_type`] asks for, as in error messages and in the documentation of the functions.
+/// The types that [`check_type`] accepts, for error messages and function documentation.
 pub(crate) const KEY_TYPES: &str = "an integer, a string or binary";
 
-/// The type as which a column of `data_type` is counted: itself, mostly.
+/// The type to which a column of keys is coerced: usually its own.
 ///
-/// Columns are not converted, because the hash of a key depends neither on the width of an integer
-/// nor on the layout of a string.
+/// Columns need no conversion, because the hash of a key depends neither on the width of an integer nor
+/// on the layout of a string.
 pub(crate) fn check_type(function: &str, argument: &str, data_type: &DataType) -> Result<DataType> {
     match data_type {
         DataType::Null => Ok(DataType::Int64),
@@ -34,14 +34,14 @@ pub(crate) fn check_type(function: &str, argument: &str, data_type: &DataType) -
     }
 }
 
-/// Strings and binary.
+/// Whether the type is a string or binary.
 pub(crate) fn is_bytes(data_type: &DataType) -> bool {
     data_type.is_string() || data_type.is_binary()
 }
 
-/// The hash of each key of a column under a seed, in place of what `hashes` held.
+/// Replaces the content of `hashes` by the hashes of the keys of a column.
 ///
-/// Where the column is null the hash has no meaning.
+/// The hash of a null is meaningless.
 pub(crate) fn hash_column(column: &ArrayRef, seed: u64, hashes: &mut Vec<u64>) -> Result<()> {
     macro_rules! integers {
         ($type:ty) => {
@@ -106,7 +106,7 @@ fn hash_dictionary<I: ArrowDictionaryKeyType>(
     let dictionary = column.as_dictionary::<I>();
     let values = dictionary.values();
     if values.len() > column.len() {
-        // A few rows of a large dictionary: its other keys need no hash.
+        // Few rows of a large dictionary: hash only the keys that occur.
         let plain = cast(column, values.data_type())?;
         return hash_column(&plain, seed, hashes);
     }
@@ -146,8 +146,8 @@ pub(crate) fn byte_rows<'a>(
     })
 }
 
-/// The weights of a column, in place of what `weights` held, and which rows are null in it or in the
-/// keys; their weights have no meaning.
+/// Replaces the content of `weights` by the weights of a column, and returns the rows that are null in it
+/// or in the keys, whose weights are meaningless.
 pub(crate) fn read_weights(
     function: &str,
     column: &ArrayRef,
@@ -168,7 +168,7 @@ pub(crate) fn read_weights(
     {
         if weight < 0 && nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
             return exec_err!(
-                "{function}: weight: expected 0 or more, found {weight}; a sketch cannot forget"
+                "{function}: weight: expected 0 or more, found {weight}; sketches do not support deletions"
             );
         }
         weights.push(weight.cast_unsigned());
@@ -176,7 +176,7 @@ pub(crate) fn read_weights(
     Ok(nulls)
 }
 
-/// Drops the items at whose place there is a null.
+/// Removes the items of null rows.
 pub(crate) fn keep_valid(items: &mut Vec<u64>, nulls: &NullBuffer) {
     let mut row = 0;
     items.retain(|_| {

@@ -1,5 +1,5 @@
 //! `learned_cms_agg`, `learned_cms_merge`, `learned_cms_estimate`, `learned_cms_coverage`: sketches
-//! with a table of exact counts, filled as an oracle advises.
+//! with a table of exact counts, filled by the advice of an oracle.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -24,25 +24,25 @@ use crate::key::check_type;
 use crate::models::{LearnedColumn, Model, Models};
 use crate::stored;
 
-/// The models that a function knows. Two functions are the same when they know the same registry.
+/// The registry of models of a function, compared by identity.
 #[derive(Clone, Debug)]
-struct Known(Arc<Models>);
+struct Registry(Arc<Models>);
 
-impl PartialEq for Known {
+impl PartialEq for Registry {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Known {}
+impl Eq for Registry {}
 
-impl Hash for Known {
+impl Hash for Registry {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
     }
 }
 
-impl Known {
+impl Registry {
     /// The model that a constant names.
     fn model(&self, constants: &Constants, position: usize) -> Result<&dyn Model> {
         let name = constants.string(position, "model")?;
@@ -53,7 +53,7 @@ impl Known {
     }
 }
 
-/// What is counted: keys, or the sketches of others.
+/// The input of an aggregate: keys to count, or sketches to merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Input {
     Keys,
@@ -64,7 +64,7 @@ enum Input {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LearnedAggregate {
     input: Input,
-    known: Known,
+    registry: Registry,
     signature: Signature,
 }
 
@@ -83,10 +83,10 @@ impl Input {
         }
     }
 
-    /// Whether the model judges keys of this type.
+    /// Fails unless the model scores keys of this type.
     fn check(self, constants: &Constants, model: &dyn Model, key: &DataType) -> Result<()> {
         if self == Self::Keys && !model.accepts(key) && !key.is_null() {
-            let expected = format!("{}, which this model judges", model.expected());
+            let expected = format!("{}, which this model scores", model.expected());
             return constants.refuse("key", &expected, &key.to_string());
         }
         Ok(())
@@ -107,10 +107,10 @@ impl LearnedAggregate {
     fn new(input: Input, models: &Arc<Models>) -> Result<Self> {
         let signature = Signature::user_defined(Volatility::Immutable)
             .with_parameter_names(input.parameters().to_vec())?;
-        let known = Known(Arc::clone(models));
+        let registry = Registry(Arc::clone(models));
         Ok(Self {
             input,
-            known,
+            registry,
             signature,
         })
     }
@@ -139,12 +139,12 @@ impl AggregateUDFImpl for LearnedAggregate {
     }
 
     fn simplify(&self) -> Option<AggregateFunctionSimplification> {
-        let (input, known) = (self.input, self.known.clone());
+        let (input, registry) = (self.input, self.registry.clone());
         Some(Box::new(
             move |aggregate: AggregateFunction, context: &SimplifyContext| {
                 argument::refuse_distinct(input.function(), aggregate.params.distinct)?;
                 if let Some(constants) = Constants::of_call(input.function(), &aggregate, 1) {
-                    let model = known.model(&constants, 1)?;
+                    let model = registry.model(&constants, 1)?;
                     let key = context.get_data_type(&aggregate.params.args[0])?;
                     input.check(&constants, model, &key)?;
                 }
@@ -156,7 +156,7 @@ impl AggregateUDFImpl for LearnedAggregate {
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         argument::refuse_distinct(self.input.function(), arguments.is_distinct)?;
         let constants = Constants::of_accumulator(self.input.function(), &arguments);
-        let model = self.known.model(&constants, 1)?;
+        let model = self.registry.model(&constants, 1)?;
         let key = arguments.expr_fields[0].data_type();
         self.input.check(&constants, model, key)?;
         let sketch = model.empty();
@@ -199,7 +199,7 @@ impl LearnedAccumulator {
 impl Accumulator for LearnedAccumulator {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         match self.input {
-            // A column of the type NULL.
+            // Nothing but nulls, for instance a column of type NULL.
             Input::Keys if columns[0].null_count() == columns[0].len() => Ok(()),
             Input::Keys => self.sketch.count(&columns[0]),
             Input::Sketches => self.merge(&columns[0], "sketch"),
@@ -228,9 +228,9 @@ impl Accumulator for LearnedAccumulator {
 /// `learned_cms_estimate(sketch, key, model)` or `learned_cms_coverage(sketch, model)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LearnedQuery {
-    /// For the estimate of a key, not the coverage.
+    /// `learned_cms_estimate`, not `learned_cms_coverage`.
     of_key: bool,
-    known: Known,
+    registry: Registry,
     signature: Signature,
 }
 
@@ -246,10 +246,10 @@ impl LearnedQuery {
     }
 
     fn new(of_key: bool, models: &Arc<Models>) -> Result<Self> {
-        let known = Known(Arc::clone(models));
+        let registry = Registry(Arc::clone(models));
         let mut query = Self {
             of_key,
-            known,
+            registry,
             signature: Signature::user_defined(Volatility::Immutable),
         };
         let parameters = query.parameters().to_vec();
@@ -273,13 +273,12 @@ impl LearnedQuery {
         }
     }
 
-    /// Calls `answer` for each row that has a sketch; rows of one sketch that follow each other read
-    /// it once.
+    /// Calls `visit` for each row with a sketch. Equal sketches in consecutive rows are decoded once.
     fn for_each_sketch(
         &self,
         model: &dyn Model,
         sketches: &ArrayRef,
-        mut answer: impl FnMut(usize, &dyn LearnedColumn) -> Result<()>,
+        mut visit: impl FnMut(usize, &dyn LearnedColumn) -> Result<()>,
     ) -> Result<()> {
         let mut last: Option<(&[u8], Box<dyn LearnedColumn>)> = None;
         for (row, bytes) in stored::rows(sketches)?.enumerate() {
@@ -290,7 +289,7 @@ impl LearnedQuery {
                     .read(bytes)
                     .map_err(|error| stored::error(self.function(), "sketch", error))?,
             };
-            answer(row, sketch.as_ref())?;
+            visit(row, sketch.as_ref())?;
             last = Some((bytes, sketch));
         }
         Ok(())
@@ -326,10 +325,13 @@ impl ScalarUDFImpl for LearnedQuery {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constants = Constants::of_values(self.function(), &arguments.args);
-        let model = self.known.model(&constants, self.parameters().len() - 1)?;
+        let model = self
+            .registry
+            .model(&constants, self.parameters().len() - 1)?;
         let rows = arguments.number_rows;
         let one_sketch = matches!(arguments.args[0], ColumnarValue::Scalar(_));
         let sketches = arguments.args[0].to_array(if one_sketch { 1 } else { rows })?;
+        // The coverage: one value per sketch.
         if !self.of_key {
             let mut coverage = vec![None; sketches.len()];
             self.for_each_sketch(model, &sketches, |row, sketch| {
@@ -339,6 +341,7 @@ impl ScalarUDFImpl for LearnedQuery {
             let coverage: ArrayRef = Arc::new(Float64Array::from(coverage));
             return repeat(&coverage, one_sketch);
         }
+        // The estimates: one sketch for all keys in one pass, or one sketch per row.
         let keys = arguments.args[1].to_array(rows)?;
         Input::Keys.check(&constants, model, keys.data_type())?;
         let mut estimates = vec![None; rows];
@@ -354,7 +357,7 @@ impl ScalarUDFImpl for LearnedQuery {
     }
 }
 
-/// One value for all rows, or one a row.
+/// One value for all rows, or one per row.
 fn repeat(values: &ArrayRef, one: bool) -> Result<ColumnarValue> {
     Ok(if one {
         ColumnarValue::Scalar(ScalarValue::try_from_array(values, 0)?)

@@ -1,4 +1,4 @@
-//! SQL functions over the sketches of [`septet_sketch`], for DataFusion and so for Ballista.
+//! SQL functions for the sketches of [`septet_sketch`] in DataFusion and Ballista.
 //!
 //! [`register`] adds them to a session:
 //!
@@ -7,20 +7,20 @@
 //! | `cms_agg(key, epsilon, confidence[, seed])` | a count-min sketch of the keys, as binary |
 //! | `cms_agg_weighted(key, weight, epsilon, confidence[, seed])` | the same, each key counted `weight` times |
 //! | `cms_merge(sketch)` | the sum of stored sketches |
-//! | `cms_estimate(sketch, key)` | how often the key occurred: never too little, and too much by more than `epsilon` times the total with a probability of at most `1 - confidence` |
-//! | `cms_total(sketch)` | how often all keys occurred together |
+//! | `cms_estimate(sketch, key)` | the estimated count of a key: never too small, and too large by more than `epsilon` times the total with probability at most `1 - confidence` |
+//! | `cms_total(sketch)` | the total count of all keys |
 //! | `cms_info(sketch)` | depth, width, seed, total and bytes |
 //! | `approx_top_k(key, k[, counters])` | the most frequent keys: a list of structures of `item`, `count` and `error` |
 //! | `approx_top_k_weighted(key, weight, k[, counters])` | the same, each key counted `weight` times |
-//! | `learned_cms_agg(key, model)` | a sketch with a table of exact counts, filled as an oracle advises |
+//! | `learned_cms_agg(key, model)` | a sketch with a table of exact counts, filled by the advice of an oracle |
 //! | `learned_cms_merge(sketch, model)` | the sum of such sketches |
-//! | `learned_cms_estimate(sketch, key, model)` | how often the key occurred |
-//! | `learned_cms_coverage(sketch, model)` | the share of all occurrences that the table counted exactly |
+//! | `learned_cms_estimate(sketch, key, model)` | the estimated count of a key |
+//! | `learned_cms_coverage(sketch, model)` | the fraction of all occurrences that were counted exactly |
 //!
 //! Keys are integers, strings and binary, in any layout and also in dictionaries. The hash of a key
 //! depends neither on the width of an integer nor on the layout of a string. NULL is not counted.
-//! All other arguments are constants. What is wrong in a call is reported when the query is planned,
-//! if it can be seen there.
+//! All other arguments are constants. Errors in a call are reported when the query is planned, if
+//! possible.
 //!
 //! ```
 //! use datafusion::prelude::SessionContext;
@@ -38,10 +38,15 @@
 //!
 //! # Partitions
 //!
-//! Count-min sketches are linear: the result has the same bytes for any number of partitions, and
-//! in any order of rows. `approx_top_k` is exact as long as no partition has more different keys
-//! than counters; with fewer counters its bounds hold for any number of partitions. Learned sketches
-//! never underestimate; which keys have a place in the table may depend on the order of rows.
+//! Count-min sketches are linear: the result has the same bytes for any number of partitions and any
+//! order of rows. `approx_top_k` is exact as long as no partition has more distinct keys than counters;
+//! with fewer counters its bounds hold for any number of partitions. Learned sketches never
+//! underestimate; which keys are in the table may depend on the order of rows.
+//!
+//! # Names
+//!
+//! DataFusion 55.2 has no functions with these names. [`register`] replaces functions of the same name
+//! in the session: check for a built-in `approx_top_k`, with another result type, after an upgrade.
 
 mod argument;
 mod count_min;
@@ -70,22 +75,22 @@ use crate::learned::{LearnedAggregate, LearnedQuery};
 use crate::merge::MergeAggregate;
 use crate::top_k::TopKAggregate;
 
-/// The functions of this crate, for programs that keep functions elsewhere than in a session: the
-/// schedulers and executors of Ballista.
+/// The functions of this crate, for programs that register functions elsewhere than in a session, such
+/// as the schedulers and executors of Ballista.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    /// Those that take all rows of a group.
+    /// The aggregate functions.
     pub aggregate: Vec<Arc<AggregateUDF>>,
-    /// Those that take one row.
+    /// The scalar functions.
     pub scalar: Vec<Arc<ScalarUDF>>,
 }
 
 impl Functions {
-    /// The functions, the learned ones with these models.
+    /// All functions; the learned ones use these models.
     ///
     /// # Errors
     ///
-    /// Those of DataFusion when it does not accept a signature.
+    /// Those of DataFusion if it does not accept a signature.
     pub fn new(models: Models) -> Result<Self> {
         let models = Arc::new(models);
         let aggregate: [AggregateUDF; 7] = [
@@ -111,7 +116,7 @@ impl Functions {
     }
 }
 
-/// Adds the functions to a session, without models: the learned ones have nothing to name.
+/// Adds the functions to a session, without models for the learned ones.
 ///
 /// # Errors
 ///
@@ -120,7 +125,7 @@ pub fn register(context: &SessionContext) -> Result<()> {
     register_with(context, Models::new())
 }
 
-/// Adds the functions to a session, the learned ones with these models.
+/// Adds the functions to a session; the learned ones use these models.
 ///
 /// # Errors
 ///

@@ -61,7 +61,7 @@ impl AggregateUDFImpl for MergeAggregate {
     }
 }
 
-/// The sum so far; none before the first sketch, which alone knows the dimensions.
+/// The sum so far; `None` before the first sketch, which determines the dimensions.
 #[derive(Debug)]
 struct MergeAccumulator {
     sum: Option<Stored>,

@@ -1,4 +1,4 @@
-//! The learned sketches that queries may ask for, by name.
+//! The models of learned sketches, by name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,10 +50,11 @@ pub type ModelBuilder<K> = LearnedBuilder<K, CountMin<u64>, SharedOracle<K>, Slo
 
 type Sketch<K> = Learned<K, CountMin<u64>, SharedOracle<K>, Slot16>;
 
-/// The learned sketches that queries may ask for, by name.
+/// The models of learned sketches, by name.
 ///
-/// The oracle of a learned sketch is code and weights, which no SQL can spell. A program adds its
-/// oracles here, [`register_with`](crate::register_with) passes them on, and queries name them:
+/// The oracle of a learned sketch consists of code and weights, which cannot be expressed in SQL. A
+/// program adds its oracles here, passes them to [`register_with`](crate::register_with), and queries
+/// refer to them by name:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -100,15 +101,15 @@ impl Models {
         Self::default()
     }
 
-    /// Adds an oracle under a name, in place of one of that name that was there.
+    /// Adds an oracle under a name, replacing one with the same name.
     ///
-    /// `configure` says how large the sketch is to be, what share of it the table takes, and which
-    /// keys are admitted. The sketch behind the table is a count-min sketch of two rows with plain
-    /// updates; slots have 16 bytes, so that sketches of partitions can always be merged.
+    /// `configure` sets the size of the sketch, the fraction of the table, and the admission of keys. The
+    /// sketch behind the table is a count-min sketch with two rows and plain update; slots have 16 bytes,
+    /// so that the sketches of partitions can always be merged.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] as of [`LearnedBuilder::build`].
+    /// [`SketchError::Parameter`] as for [`LearnedBuilder::build`].
     pub fn add<K: ModelKey + ?Sized>(
         &mut self,
         name: &str,
@@ -135,14 +136,14 @@ impl Models {
     /// The names, for error messages.
     pub(crate) fn names(&self) -> String {
         if self.models.is_empty() {
-            return "the name of a model, of which none is registered".to_owned();
+            return "the name of a model (none is registered)".to_owned();
         }
         let names: Vec<_> = self.models.keys().map(|name| format!("'{name}'")).collect();
         format!("the name of a model: {}", names.join(", "))
     }
 }
 
-/// A type of keys that oracles judge: `u64`, `str`, `[u8]` or [`FlowKey`].
+/// A key type of models: `u64`, `str`, `[u8]` or [`FlowKey`]. Sealed.
 pub trait ModelKey: Key + column::Rows + 'static {}
 
 impl ModelKey for u64 {}
@@ -150,7 +151,7 @@ impl ModelKey for str {}
 impl ModelKey for [u8] {}
 impl ModelKey for FlowKey {}
 
-/// Columns as rows of such keys. It is out of reach of other crates, which cannot add more.
+/// Access to the keys of a column; private, so that [`ModelKey`] is sealed.
 mod column {
     use super::{
         Array, ArrayRef, AsArray, DataType, FlowKey, Int64Type, Result, UInt64Type, byte_rows,
@@ -158,13 +159,13 @@ mod column {
     };
 
     pub trait Rows {
-        /// What a column has to be, as in error messages.
+        /// The accepted columns, for error messages.
         const EXPECTED: &'static str;
 
         fn accepts(data_type: &DataType) -> bool;
 
-        /// Shows every row that is not null, with its number.
-        fn rows(column: &ArrayRef, show: impl FnMut(usize, &Self)) -> Result<()>;
+        /// Calls `visit` with the index and the key of every row that is not null.
+        fn rows(column: &ArrayRef, visit: impl FnMut(usize, &Self)) -> Result<()>;
     }
 
     impl Rows for u64 {
@@ -174,17 +175,17 @@ mod column {
             data_type.is_integer()
         }
 
-        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+        fn rows(column: &ArrayRef, mut visit: impl FnMut(usize, &Self)) -> Result<()> {
             if column.data_type().is_unsigned_integer() {
                 let column = cast(column, &DataType::UInt64)?;
                 let keys = column.as_primitive::<UInt64Type>().iter().enumerate();
-                keys.for_each(|(row, key)| key.iter().for_each(|key| show(row, key)));
+                keys.for_each(|(row, key)| key.iter().for_each(|key| visit(row, key)));
             } else {
                 let column = cast(column, &DataType::Int64)?;
                 let keys = column.as_primitive::<Int64Type>().iter().enumerate();
-                // The same bits, as in the hash of a signed key.
+                // Sign-extended bits, as in the hash of a signed key.
                 let keys = keys.map(|(row, key)| (row, key.map(i64::cast_unsigned)));
-                keys.for_each(|(row, key)| key.iter().for_each(|key| show(row, key)));
+                keys.for_each(|(row, key)| key.iter().for_each(|key| visit(row, key)));
             }
             Ok(())
         }
@@ -197,10 +198,10 @@ mod column {
             is_bytes(data_type)
         }
 
-        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+        fn rows(column: &ArrayRef, mut visit: impl FnMut(usize, &Self)) -> Result<()> {
             for (row, key) in byte_rows(column)?.enumerate() {
                 if column.is_valid(row) {
-                    show(row, key);
+                    visit(row, key);
                 }
             }
             Ok(())
@@ -214,10 +215,10 @@ mod column {
             data_type.is_string()
         }
 
-        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+        fn rows(column: &ArrayRef, mut visit: impl FnMut(usize, &Self)) -> Result<()> {
             let column = cast(column, &DataType::Utf8View)?;
             for (row, key) in column.as_string_view().iter().enumerate() {
-                key.iter().for_each(|key| show(row, key));
+                key.iter().for_each(|key| visit(row, key));
             }
             Ok(())
         }
@@ -233,13 +234,13 @@ mod column {
             }
         }
 
-        fn rows(column: &ArrayRef, mut show: impl FnMut(usize, &Self)) -> Result<()> {
+        fn rows(column: &ArrayRef, mut visit: impl FnMut(usize, &Self)) -> Result<()> {
             for (row, key) in byte_rows(column)?.enumerate() {
                 if column.is_valid(row) {
                     let Ok(key) = key.try_into() else {
                         return exec_err!("expected flows of 13 bytes, found {} bytes", key.len());
                     };
-                    show(row, &Self::from_bytes(key));
+                    visit(row, &Self::from_bytes(key));
                 }
             }
             Ok(())
@@ -247,31 +248,34 @@ mod column {
     }
 }
 
-/// A learned sketch to begin with.
+/// A registered model.
 pub(crate) trait Model: fmt::Debug + Send + Sync {
+    /// The accepted columns, for error messages.
     fn expected(&self) -> &'static str;
+    /// Whether the oracle scores keys of this type.
     fn accepts(&self, data_type: &DataType) -> bool;
+    /// An empty sketch.
     fn empty(&self) -> Result<Box<dyn LearnedColumn>, SketchError>;
-    /// Reads a sketch with this oracle.
+    /// Decodes a sketch with this oracle.
     fn read(&self, bytes: &[u8]) -> Result<Box<dyn LearnedColumn>, SketchError>;
 }
 
-/// A learned sketch of some type of keys.
+/// A learned sketch of any key type.
 pub(crate) trait LearnedColumn: fmt::Debug + Send + Sync {
     /// Counts the rows of a column that are not null.
     fn count(&mut self, keys: &ArrayRef) -> Result<()>;
-    /// The estimates of the keys of a column, `None` where it is null.
+    /// The estimates of the keys of a column, `None` for nulls.
     fn estimates(&self, keys: &ArrayRef) -> Result<Vec<Option<u64>>>;
-    /// Adds a stored sketch of the same oracle.
+    /// Adds an encoded sketch with the same oracle.
     fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError>;
     fn to_bytes(&self) -> Result<Vec<u8>, SketchError>;
     fn coverage(&self) -> f64;
-    /// Bytes of memory, apart from the oracle, which is shared.
+    /// Memory in bytes, without the oracle, which is shared.
     fn memory(&self) -> usize;
 }
 
 struct TypedModel<K: ?Sized> {
-    /// The empty sketch, stored.
+    /// The empty sketch, encoded: builders cannot be reused, and sketches of an oracle not cloned.
     empty: Vec<u8>,
     oracle: SharedOracle<K>,
 }
@@ -318,7 +322,7 @@ impl<K: ModelKey + ?Sized> fmt::Debug for TypedSketch<K> {
 
 impl<K: ModelKey + ?Sized> LearnedColumn for TypedSketch<K> {
     fn count(&mut self, keys: &ArrayRef) -> Result<()> {
-        K::rows(&plain(keys)?, |_, key| self.0.push(key, 1))
+        K::rows(&plain(keys)?, |_, key| self.0.update(key))
     }
 
     fn estimates(&self, keys: &ArrayRef) -> Result<Vec<Option<u64>>> {
@@ -347,7 +351,7 @@ impl<K: ModelKey + ?Sized> LearnedColumn for TypedSketch<K> {
     }
 }
 
-/// A column without dictionary.
+/// The column without dictionary encoding.
 fn plain(keys: &ArrayRef) -> Result<ArrayRef> {
     Ok(match keys.data_type() {
         DataType::Dictionary(_, values) => cast(keys, values)?,

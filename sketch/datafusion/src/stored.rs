@@ -1,4 +1,4 @@
-//! Sketches as binary values: the bytes of [`septet_sketch::codec::native`].
+//! Sketches as binary values in the format of [`septet_sketch::codec::native`].
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::DataType;
@@ -8,12 +8,12 @@ use septet_sketch::codec::native::{Header, Native, Options};
 use septet_sketch::count_min::Counter;
 use septet_sketch::{CountMin, FrequencySketch, Merge, SketchError};
 
-/// The largest sketch, in bytes of counters. A binary column holds 2 GiB, all its rows together.
+/// The maximum size of a sketch in bytes of counters. A binary column is limited to 2 GiB in all.
 pub(crate) const MAX_BYTES: usize = 1 << 30;
 
-/// The error of a sketch, with the function and the argument that it came up in.
+/// Converts the error of a sketch, with the function and argument as context.
 ///
-/// The [`SketchError`] is kept: `find_root` and a downcast of the external error lead to it.
+/// The [`SketchError`] can be recovered with `find_root` and a downcast of the external error.
 pub(crate) fn error(function: &str, argument: &str, error: SketchError) -> DataFusionError {
     DataFusionError::External(Box::new(error)).context(format!("{function}: {argument}"))
 }
@@ -40,8 +40,8 @@ pub(crate) fn scalar(value: &ScalarValue) -> Result<Option<&[u8]>> {
     }
 }
 
-/// A stored count-min sketch with counters of any width. The functions of this crate make those of
-/// 64 bits; the others are files of the program `sketch`.
+/// A stored count-min sketch with counters of any width. The functions of this crate create 64-bit
+/// counters; other widths come from files of the program `sketch`.
 #[derive(Debug)]
 pub(crate) enum Stored {
     U8(CountMin<u8>),
@@ -50,7 +50,7 @@ pub(crate) enum Stored {
     U64(CountMin<u64>),
 }
 
-/// Does the same for counters of each width.
+/// Evaluates an expression for counters of any width.
 macro_rules! each {
     ($stored:expr, $sketch:ident => $value:expr) => {
         match $stored {
@@ -69,12 +69,12 @@ impl Stored {
             1 => Self::U8(Native::from_bytes(bytes)?),
             2 => Self::U16(Native::from_bytes(bytes)?),
             4 => Self::U32(Native::from_bytes(bytes)?),
-            // Any other width, or kind, is refused here with its place.
+            // Any other width or kind is refused here, with its offset.
             _ => Self::U64(Native::from_bytes(bytes)?),
         })
     }
 
-    /// The sketch, as what all of them are.
+    /// The sketch as a trait object.
     pub(crate) fn sketch(&self) -> &dyn FrequencySketch<Estimate = u64> {
         each!(self, sketch => sketch)
     }
@@ -89,7 +89,7 @@ impl Stored {
         each!(self, sketch => sketch.width())
     }
 
-    /// Adds another sketch, which has counters of the same width.
+    /// Adds another sketch, which must have counters of the same width.
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         match (self, other) {
             (Self::U8(mine), Self::U8(theirs)) => mine.merge(theirs),

@@ -1,9 +1,9 @@
 //! `approx_top_k(key, k[, counters])` and `approx_top_k_weighted(key, weight, k[, counters])`: the
-//! most frequent keys of a column, by the summary SpaceSaving.
+//! most frequent keys of a column by SpaceSaving.
 //!
-//! The result has the shape of Spark's function of this name, a list of structures with an `item`
-//! and its `count`, and a third field as in ClickHouse's: the `error` by which the count may be too
-//! large. States are lists of the same type that hold all counters instead of `k`.
+//! The result has the type of Spark's function of this name, a list of structures with an `item` and
+//! its `count`, plus a third field as in ClickHouse: the maximum `error` by which the count is too
+//! large. States are lists of the same type with all counters instead of `k`.
 
 use std::cmp::Reverse;
 use std::fmt::Debug;
@@ -31,13 +31,13 @@ use crate::argument::{self, Constants, Types};
 use crate::key::{byte_rows, check_type, is_bytes, read_weights};
 use crate::stored;
 
-/// The most counters, as in Spark.
+/// The maximum number of counters, as in Spark.
 const MAX_COUNTERS: u64 = 1_000_000;
 
-/// The least counters unless a number is given.
+/// The minimum of the default number of counters.
 const DEFAULT_COUNTERS: u64 = 1000;
 
-/// Counters for each key of the result unless a number is given.
+/// The default number of counters for each key of the result.
 const DEFAULT_COUNTERS_PER_KEY: u64 = 10;
 
 /// `approx_top_k` or `approx_top_k_weighted`.
@@ -47,7 +47,7 @@ pub(crate) struct TopKAggregate {
     signature: Signature,
 }
 
-/// Which of the two functions it is.
+/// Selects one of the two functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Call {
     weighted: bool,
@@ -95,7 +95,7 @@ impl Call {
             let counters = k.saturating_mul(DEFAULT_COUNTERS_PER_KEY);
             counters.clamp(DEFAULT_COUNTERS, MAX_COUNTERS)
         };
-        // Neither is above a million.
+        // Both are at most a million.
         Ok((k as usize, counters as usize))
     }
 }
@@ -131,9 +131,9 @@ impl AggregateUDFImpl for TopKAggregate {
 
     fn coerce_types(&self, found: &[DataType]) -> Result<Vec<DataType>> {
         let call = self.call;
-        let least = call.parameters().len() - 1;
+        let required = call.parameters().len() - 1;
         let mut types =
-            Types::new(call.name(), found, call.parameters(), least)?.next("key", check_type)?;
+            Types::new(call.name(), found, call.parameters(), required)?.next("key", check_type)?;
         if call.weighted {
             types = types.next("weight", argument::integer)?;
         }
@@ -189,9 +189,9 @@ impl AggregateUDFImpl for TopKAggregate {
     }
 }
 
-/// A key as the summary holds it: an integer of 64 bits, or bytes.
+/// A key in the summary: a 64-bit integer, or bytes.
 trait Item: Key + Ord + Hash + Clone + Debug + Send + Sync + 'static {
-    /// Counts the rows of a column that are not null, `weights[row]` times or once.
+    /// Counts the rows of a column that are not null, with `weights[row]` or once.
     fn count(
         summary: &mut SpaceSaving<Self>,
         column: &ArrayRef,
@@ -199,10 +199,10 @@ trait Item: Key + Ord + Hash + Clone + Debug + Send + Sync + 'static {
         weights: Option<&[u64]>,
     ) -> Result<()>;
 
-    /// A column of these items, in the widest type of their kind.
+    /// A column of these items, in the widest type.
     fn column(items: Vec<Self>) -> ArrayRef;
 
-    /// Bytes to which the item points.
+    /// Heap memory of the item in bytes.
     fn pointed_bytes(&self) -> usize {
         0
     }
@@ -298,17 +298,19 @@ impl<K: Item> TopKAccumulator<K> {
         })
     }
 
-    /// The `k` keys of the largest counts as a list. Keys of one count are in their own order, so
-    /// that the result does not depend on that of the rows.
+    /// The `k` keys with the largest counts as a list. Ties are ordered by key, so that the result does
+    /// not depend on the order of rows.
     fn largest(&self, k: usize) -> Result<ScalarValue> {
         let mut entries: Vec<(&K, u64)> = self.summary.entries().collect();
         entries.sort_unstable_by_key(|&(key, count)| (Reverse(count), key));
         entries.truncate(k);
+        // No count is less than its error: a key has occurred.
         let error = self.summary.max_error();
         let errors = entries.iter().map(|&(_, count)| error.min(count));
         let errors = UInt64Array::from_iter_values(errors);
         let counts = UInt64Array::from_iter_values(entries.iter().map(|&(_, count)| count));
         let items = K::column(entries.into_iter().map(|(key, _)| key.clone()).collect());
+        // The struct array of the entries, as the only row of a list array.
         let columns: Vec<ArrayRef> = vec![
             cast(&items, &self.item)?,
             Arc::new(counts),
@@ -322,7 +324,7 @@ impl<K: Item> TopKAccumulator<K> {
         Ok(ScalarValue::List(Arc::new(list)))
     }
 
-    /// The summary of which `state` lists all counters.
+    /// The summary whose counters are listed in `state`.
     fn restored(&self, state: &ArrayRef) -> Result<SpaceSaving<K>> {
         let Some(entries) = state.as_struct_opt() else {
             return internal_err!("a state of type {}", state.data_type());
@@ -330,7 +332,7 @@ impl<K: Item> TopKAccumulator<K> {
         let mut summary = SpaceSaving::new(self.summary.counters(), 0)
             .map_err(|error| stored::error(self.call.name(), "state", error))?;
         let counts = entries.column(1).as_primitive::<UInt64Type>().values();
-        // No key is there twice, so that each takes a counter of its own.
+        // The keys are distinct, so each gets a counter of its own.
         K::count(&mut summary, entries.column(0), None, Some(counts))?;
         Ok(summary)
     }

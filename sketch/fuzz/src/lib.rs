@@ -7,17 +7,17 @@ use std::path::Path;
 
 use septet_sketch::SketchError;
 use septet_sketch::codec::native::{Encoding, Header, Native, Options};
-use septet_sketch::error::Location;
+use septet_sketch::error::Position;
 use septet_sketch::oracle::Oracle;
 use septet_sketch::stream::{Records, StreamFormat};
 
-/// The most records that a target reads: a range of a block trace can ask for 2^64.
+/// The maximum number of records that a target reads: a block trace can request 2^64.
 const MAX_RECORDS: usize = 20_000;
 
-/// The most memory that a decoded sketch may take.
+/// The memory limit of a decoded sketch.
 pub const MEMORY: usize = 16 << 20;
 
-/// Reads a stream. Errors tell a location within the bytes.
+/// Reads a stream. Errors have a position within the bytes.
 ///
 /// # Panics
 /// When it is not so: that is what fuzzing looks for.
@@ -33,7 +33,7 @@ pub fn read(format: &str, bytes: &[u8]) {
 pub fn read_file(extension: &str, format: &str, bytes: &[u8]) {
     let format: StreamFormat = format.parse().expect("a legal format");
     let name = format!("septet-sketch-fuzz-{}.{extension}", std::process::id());
-    // In memory where the system has such a location.
+    // In memory where the system has such a folder.
     let shared = Path::new("/dev/shm");
     let folder = match shared.is_dir() {
         true => shared.to_owned(),
@@ -52,11 +52,10 @@ fn check(records: Result<Records<'_>, SketchError>, length: u64) {
     };
     match error {
         None | Some(SketchError::File { .. }) => {}
-        Some(SketchError::Stream { location, .. }) => match location {
-            Location::Byte(offset) => assert!(offset <= length),
-            Location::Line(line) => assert!(line >= 1 && line <= length.saturating_add(1)),
-            Location::Row(row) => assert!(row <= length),
-            other => panic!("an unknown kind of location: {other}"),
+        Some(SketchError::Stream { position, .. }) => match position {
+            Position::Byte(offset) => assert!(offset <= length),
+            Position::Line(line) => assert!(line >= 1 && line <= length.saturating_add(1)),
+            Position::Row(row) => assert!(row <= length),
         },
         Some(error) => panic!("not an error of reading: {error}"),
     }
@@ -72,7 +71,7 @@ pub fn sealed(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes a sketch behind its checksum. Errors tell a location within the bytes; what is decoded is
+/// Decodes a sketch behind its checksum. Errors have a position within the bytes; what is decoded is
 /// the same after it was written and read again.
 ///
 /// # Panics

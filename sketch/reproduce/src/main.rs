@@ -8,8 +8,8 @@
 
 mod block_trace;
 mod char_lstm;
+mod equal_memory;
 mod hashing;
-mod league;
 mod losses;
 mod method;
 mod new_words;
@@ -40,7 +40,7 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     }
     zipf_table::run(cx)?;
     hashing::run(cx)?;
-    league::run(cx)?;
+    equal_memory::run(cx)?;
     if cx.profile() == Profile::Full {
         word_pairs::run(cx)?;
         recurrent::run(cx)?;

@@ -54,6 +54,7 @@ impl<'a> Input<'a> {
 
     /// The next `count` bytes, which contain `what`.
     pub(crate) fn take(&mut self, count: usize, what: &str) -> Result<&'a [u8], SketchError> {
+        // Checked before the addition below, which therefore cannot overflow.
         if self.remaining() < count {
             let expected = format!("{count} bytes of {what}");
             let found = format!("the end after {} bytes", self.remaining());
@@ -119,6 +120,8 @@ impl<'a> Input<'a> {
     /// Converts the error of a file that is embedded at `offset`.
     #[cfg(feature = "std")]
     pub(crate) fn inside(&self, offset: usize, error: SketchError) -> SketchError {
+        // Offsets of the inner file count from its own start. If the outer payload is compressed, only
+        // its start is known.
         match error {
             SketchError::Decode {
                 format,

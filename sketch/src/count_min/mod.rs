@@ -133,6 +133,7 @@ impl<C: Counter> CountMin<C> {
     /// The counters in storage order, without padding: one slice for each row, or one slice of all
     /// lines in the blocked layout.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[C]> {
+        // The length of the table is a multiple of the runs; what follows a run is padding.
         let (run, runs) = self.run();
         let strides = self
             .cells
@@ -177,6 +178,7 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
         let (shape, cells) = (self.shape, self.cells.as_mut_slice());
         match self.rule {
             UpdateRule::Plain => {
+                // Add to each counter; a sum beyond 64 bits saturates as well.
                 for row in 0..shape.depth {
                     let cell = &mut cells[shape.position(row, hash)];
                     let count = cell.get().checked_add(by);
@@ -185,6 +187,7 @@ impl<C: Counter> FrequencySketch for CountMin<C> {
                 }
             }
             UpdateRule::Conservative => {
+                // The new estimate is the minimum plus `by`; larger counters already cover it.
                 let positions = (0..shape.depth).map(|row| shape.position(row, hash));
                 let min = positions
                     .clone()

@@ -86,6 +86,7 @@ impl<C: SignedCounter> CountSketch<C> {
     #[inline]
     pub fn add_hash(&mut self, hash: u64, by: i64) {
         self.total = self.total.saturating_add(by);
+        // One counter in each row, with the sign of the key in that row.
         let signs = choices(hash);
         let cells = self.cells.as_mut_slice();
         let mut saturated = false;
@@ -147,12 +148,14 @@ impl<C: SignedCounter> FrequencySketch for CountSketch<C> {
 
     fn update_hashes_by(&mut self, hashes: &[u64], by: &[u64]) {
         assert_eq!(hashes.len(), by.len(), "one weight for each hash");
+        // Clamping a weight loses occurrences, as saturation of a counter does.
         self.saturated |= by.iter().any(|&by| by > MAX_WEIGHT);
         self.add_all(hashes, |i| signed(by[i]));
     }
 
     /// The median of the counters of the key, for an even depth the mean of the middle two.
     fn estimate_hash(&self, hash: u64) -> f64 {
+        // The sign is its own inverse: multiplying again recovers the count.
         let signs = choices(hash);
         let cells = self.cells.as_slice();
         let mut counts = [0; MAX_DEPTH];
@@ -188,6 +191,7 @@ impl<C: SignedCounter> Merge for CountSketch<C> {
     fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         self.compatible(other)?;
         self.total = self.total.saturating_add(other.total);
+        // Linear: the sum of the tables is the table of the concatenated streams.
         let mut saturated = self.saturated | other.saturated;
         let pairs = self
             .cells

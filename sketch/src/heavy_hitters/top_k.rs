@@ -222,6 +222,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch> TopK<K, S> {
             candidates.truncate(self.k);
             self.threshold = candidates[self.k - 1].1;
         }
+        // Positions have changed: rebuild the index.
         self.index.clear();
         self.candidates.clear();
         self.candidates.reserve_exact(2 * self.k);
@@ -305,6 +306,7 @@ impl<K: Key + Eq + Clone, S: FrequencySketch + Merge> Merge for TopK<K, S> {
                 right: other.k.to_string(),
             });
         }
+        // The sketch compares its parameters, and changes nothing if they differ.
         self.sketch.merge(&other.sketch)?;
         self.merged_unlisted_count = self.max_unlisted_count() + other.max_unlisted_count();
         // The union of the candidates; the index still maps those of this side.

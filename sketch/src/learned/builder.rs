@@ -229,6 +229,7 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> LearnedBuilder<K, S, 
                 ExplicitTable::with_slots(slots)
             }
         };
+        // Bytes that do not fill a bucket go to the sketch.
         let sketch = sketch(rest - table.size_bytes())?;
         // The initial cut: that of the validation scores, scaled to the expected number of keys.
         let expected_keys = self
@@ -282,6 +283,7 @@ impl<K: ?Sized, S: FrequencySketch, O: Oracle<K>, T: Slot> LearnedBuilder<K, S, 
                 keys_per_slot
             }
         };
+        // Negated, so that NaN is refused as well.
         if !(keys_per_slot > 0.0 && keys_per_slot.is_finite()) {
             return Err(SketchError::parameter(
                 "threshold",

@@ -77,6 +77,7 @@ impl AdmissionPolicy {
     /// [`Admission::CostBased`].
     pub(super) fn set_price(&mut self, residual: f64, slot_bytes: usize, sketch_bytes: usize) {
         let bytes = sketch_bytes.max(1) as f64;
+        // Scores are logarithms of expected counts; an empty residual makes every key worth its slot.
         let min_count = slot_bytes as f64 * residual / (2.0 * bytes);
         self.min_score = comparable(min_count.ln() as f32);
         self.cut = self.base.at_least(self.min_score);
@@ -206,6 +207,7 @@ impl AdmissionPolicy {
             },
             other => return Err(input.fault_at(at - 1, "0 to 2", format!("{other}"))),
         };
+        // A fixed score may be infinite or negative; a number of keys per slot may not.
         if number.is_nan() || (kind != 1 && !(number > 0.0 && number.is_finite())) {
             return Err(input.fault_at(at, "a threshold", format!("{number}")));
         }
@@ -214,6 +216,7 @@ impl AdmissionPolicy {
             score: f32::from_bits(input.u32("score of the cut")?),
             ties: input.u64("ties")?,
         };
+        // Comparisons with NaN would admit nothing; ties are a fraction of 2^32.
         if base.score.is_nan() || base.ties > 1 << 32 {
             return Err(input.fault_at(at, "a cut", format!("{base:?}")));
         }

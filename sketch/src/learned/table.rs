@@ -134,7 +134,7 @@ macro_rules! bucket {
 
             #[inline]
             fn is_full(&self) -> bool {
-                // Slots are filled in order.
+                // Slots are filled in order, so the last tells.
                 self.tags[$slots - 1] != 0
             }
 
@@ -253,6 +253,7 @@ impl<T: Slot> ExplicitTable<T> {
     /// A table with a budget of `bytes`, rounded down to whole buckets of 128 bytes.
     #[must_use]
     pub fn with_bytes(bytes: usize) -> Self {
+        // The bucket of a key is computed from 32 bits of its hash.
         let buckets = bytes / size_of::<T::Bucket>();
         Self {
             buckets: vec![T::Bucket::NEW; buckets.min(u32::MAX as usize)],
@@ -346,6 +347,7 @@ impl<T: Slot> ExplicitTable<T> {
 
     /// Raises a count to its maximum and marks the entry as partial; returns what did not fit.
     pub(super) fn overflow(&mut self, place: Place, by: u64) -> u64 {
+        // The key keeps its slot: its estimate is the full slot plus that of the sketch.
         let bucket = &mut self.buckets[place.bucket];
         let entry = bucket.get(place.slot);
         let fits = by.min(T::Bucket::MAX_COUNT - entry.count);
@@ -389,6 +391,7 @@ impl<T: Slot> ExplicitTable<T> {
         let Some(slots) = self.buckets.get(bucket) else {
             return Lookup::Full;
         };
+        // The tag 0 also matches free slots, so it is excluded first.
         match slots.find(tag) {
             Some(slot) if tag != 0 => Lookup::Found(Place { bucket, slot }),
             _ if slots.is_full() || tag == 0 => Lookup::Full,

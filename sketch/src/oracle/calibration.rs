@@ -1,10 +1,10 @@
-//! From scores to expected counts.
+//! Calibration: from scores to expected counts.
 
-/// A growing function from an oracle's scores to counts, fitted to examples: isotonic regression
-/// (pool adjacent violators) over quantiles of the score, with straight lines between them.
+/// An increasing function from an oracle's scores to counts, fitted to examples: isotonic regression
+/// (pool adjacent violators) over quantiles of the score, with linear interpolation.
 ///
-/// Scores of models are comparable with each other only; counts are comparable with those of a
-/// [`LookupTable`](super::LookupTable), and with what a slot of memory costs.
+/// The scores of a model are comparable only with each other; counts are comparable with those of a
+/// [`LookupTable`](super::LookupTable), and with the cost of a slot.
 ///
 /// ```
 /// use septet_sketch::oracle::Calibration;
@@ -20,12 +20,12 @@ pub struct Calibration {
     knots: Vec<(f32, f32)>,
 }
 
-/// Into how many groups of equal size the examples are split before pooling.
+/// The number of quantile groups before pooling.
 const GROUPS: usize = 128;
 
 impl Calibration {
-    /// Fits the function to the scores and the counts of examples. Scores that are not finite are
-    /// left out; without examples every count is 0.
+    /// Fits the function to the scores and counts of examples. Scores that are not finite are ignored;
+    /// without examples every count is 0.
     ///
     /// # Panics
     ///
@@ -40,8 +40,8 @@ impl Calibration {
             .filter(|(score, _)| score.is_finite())
             .collect();
         pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        // Groups as (examples, sum of scores, sum of counts). One that does not grow over the last is
-        // pooled with it.
+        // Groups as (examples, sum of scores, sum of counts). A group whose means do not increase is
+        // pooled with the one before, repeatedly.
         let mut groups: Vec<(f64, f64, f64)> = Vec::new();
         for chunk in pairs.chunks(pairs.len().div_ceil(GROUPS).max(1)) {
             let mut group = (
@@ -64,8 +64,8 @@ impl Calibration {
         }
     }
 
-    /// The count that is expected of a key with this score, at least 0. Beyond the examples the
-    /// outermost line goes on, so that higher scores keep giving higher counts.
+    /// The expected count of a key with this score, at least 0. Beyond the examples the outermost line
+    /// is extrapolated, so that the function keeps increasing.
     #[must_use]
     pub fn count(&self, score: f32) -> f32 {
         if score.is_nan() {
@@ -81,12 +81,12 @@ impl Calibration {
             }
         };
         let ((x0, y0), (x1, y1)) = line;
-        // Two means can round to the same number.
+        // Two means can round to the same value.
         let slope = if x1 > x0 { (y1 - y0) / (x1 - x0) } else { 0.0 };
         (y0 + slope * (score - x0)).max(0.0)
     }
 
-    /// Scores and counts between which the function is a straight line.
+    /// The scores and counts between which the function is interpolated.
     pub(super) fn knots(&self) -> &[(f32, f32)] {
         &self.knots
     }

@@ -1,14 +1,14 @@
-//! A cheap oracle in front of a costly one.
+//! A cheap oracle in front of an expensive one.
 
 use super::Oracle;
 use super::fingerprint::Fingerprint;
 
-/// Asks a cheap oracle about every key, and a costly one only about those whose cheap score exceeds a
-/// threshold. Keys that fail stand below all others, and among themselves in their order as far as their
-/// scores differ by more than rounding.
+/// Scores every key with a cheap oracle, and with an expensive one only those whose first score exceeds
+/// a threshold. Other keys rank below all of these, among themselves in the order of their first scores
+/// (up to rounding).
 ///
-/// A threshold that lets three times as many keys pass as there are slots costs little coverage: the
-/// cheap oracle need only be right about what is hopeless.
+/// A threshold that passes three times as many keys as there are slots costs little coverage: the cheap
+/// oracle only has to recognize keys that are certainly infrequent.
 #[derive(Clone, Debug)]
 pub struct Cascade<S, M> {
     screen: S,
@@ -16,7 +16,7 @@ pub struct Cascade<S, M> {
     model: M,
 }
 
-/// Below the scores of any sensible model, with room for as many different ones.
+/// Below the scores of any reasonable model, with room for distinct values below it.
 const BELOW_ALL: f32 = -1e30;
 
 impl<S, M> Cascade<S, M> {
@@ -35,21 +35,22 @@ impl<K: ?Sized, S: Oracle<K>, M: Oracle<K>> Oracle<K> for Cascade<S, M> {
     fn score(&self, keys: &[&K], scores: &mut [f32]) {
         self.screen.score(keys, scores);
         let mut passed = Vec::new();
-        let mut places = Vec::new();
-        for (place, (key, score)) in keys.iter().zip(scores.iter_mut()).enumerate() {
+        let mut positions = Vec::new();
+        for (position, (key, score)) in keys.iter().zip(scores.iter_mut()).enumerate() {
             if *score > self.threshold {
                 passed.push(*key);
-                places.push(place);
+                positions.push(position);
             } else {
-                // From twice the bound to the bound as the score goes up.
+                // Increases with the score, from twice the bound to the bound.
                 let share = 0.5 - score.atan() / std::f32::consts::PI;
                 *score = BELOW_ALL * (1.0 + share);
             }
         }
         let mut found = vec![0.0; passed.len()];
         self.model.score(&passed, &mut found);
-        for (place, score) in places.into_iter().zip(found) {
-            scores[place] = score;
+        // Overwrite the scores of the keys that passed.
+        for (position, score) in positions.into_iter().zip(found) {
+            scores[position] = score;
         }
     }
 

@@ -1,10 +1,10 @@
 //! Fully connected layers, sixteen keys at a time.
 //!
-//! The activations of sixteen keys lie beside each other, so that a weight meets all of them in one
-//! or two vector instructions. Every output is summed over the inputs in their order, by
-//! multiplications and additions that are rounded separately: wider registers give the same bits.
+//! The activations of sixteen keys are stored side by side, so that a weight is applied to all of them
+//! in one or two vector instructions. Outputs are summed over the inputs in order, with separately
+//! rounded multiplications and additions, so that the result does not depend on the register width.
 
-/// How many keys are computed together.
+/// The number of keys computed together.
 pub(super) const LANES: usize = 16;
 
 /// One number for each key of a block.
@@ -32,7 +32,7 @@ pub(super) fn forward(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<
         if std::arch::is_x86_feature_detected!("avx2") {
             #[expect(
                 unsafe_code,
-                reason = "measured: 3.5 times as fast as with the registers of every processor"
+                reason = "measured: 3.5 times as fast as with baseline registers"
             )]
             // SAFETY: the processor has AVX2.
             return unsafe { forward_avx2(layers, input, spare) };
@@ -47,7 +47,7 @@ fn forward_avx2(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<Lanes>
     forward_portable(layers, input, spare)
 }
 
-/// The code of all levels: the compiler translates it for the registers of its caller.
+/// Compiled for the registers of its caller.
 #[inline(always)]
 fn forward_portable(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<Lanes>) -> Lanes {
     for (index, layer) in layers.iter().enumerate() {
@@ -57,7 +57,7 @@ fn forward_portable(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<La
         if index + 1 < layers.len() {
             for lanes in spare.iter_mut() {
                 for value in lanes {
-                    // Unlike `max`, this passes a NaN on.
+                    // Unlike `max`, this propagates NaN.
                     *value = if *value < 0.0 { 0.0 } else { *value };
                 }
             }
@@ -67,7 +67,7 @@ fn forward_portable(layers: &[Dense], input: &mut Vec<Lanes>, spare: &mut Vec<La
     input[0]
 }
 
-/// How many outputs are summed together: their sums and the inputs fit into sixteen registers.
+/// The number of outputs summed together: their sums and the inputs fit into sixteen registers.
 const ROWS: usize = 4;
 
 #[inline(always)]
@@ -81,7 +81,7 @@ fn apply(layer: &Dense, input: &[Lanes], output: &mut [Lanes]) {
         let (first, rest) = weights.split_at(inputs);
         let (second, rest) = rest.split_at(inputs);
         let (third, fourth) = rest.split_at(inputs);
-        // Four names, not an array of four: only then does the compiler keep them in registers.
+        // Four variables instead of an array: only then does the compiler keep them in registers.
         let [mut a, mut b, mut c, mut d] = bias.map(|bias| [bias; LANES]);
         let weights = first.iter().zip(second).zip(third).zip(fourth);
         for (lanes, (((wa, wb), wc), wd)) in input.iter().zip(weights) {
@@ -92,6 +92,7 @@ fn apply(layer: &Dense, input: &[Lanes], output: &mut [Lanes]) {
         }
         *output = [a, b, c, d];
     }
+    // The outputs that do not fill a group of four.
     let weights = weights.remainder().chunks_exact(inputs);
     for ((weights, bias), output) in weights.zip(last_biases).zip(last_outputs) {
         let mut sums = [*bias; LANES];

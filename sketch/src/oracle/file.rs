@@ -1,7 +1,8 @@
-//! Models in safetensors files.
+//! Model files in the safetensors format.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, View};
@@ -48,33 +49,21 @@ impl View for &Array {
 /// entries in an order that changes from run to run.)
 const KIND: &str = "septet oracle";
 
-/// Writes a model under a temporary name, then renames: the file appears whole or not at all, and
-/// equal models give equal bytes.
+/// Writes a model file, which is replaced atomically. Equal models give equal bytes.
 pub(crate) fn save(
     path: &Path,
     kind: &str,
     arrays: &BTreeMap<String, Array>,
 ) -> Result<(), SketchError> {
-    let failed = |source| SketchError::File {
-        path: path.to_owned(),
-        source,
-    };
     let metadata = HashMap::from([(KIND.to_owned(), kind.to_owned())]);
     let bytes = safetensors::serialize(arrays, Some(metadata))
-        .map_err(|error| failed(std::io::Error::other(error)))?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|source| {
-            // The first error is the one to report; there may be nothing to remove.
-            let _ = fs::remove_file(&temporary);
-            failed(source)
-        })
+        .map_err(std::io::Error::other)
+        .map_err(SketchError::file(path))?;
+    septet_core::io::write_whole(path, |file| file.write_all(&bytes))
+        .map_err(SketchError::file(path))
 }
 
-/// A model file that was read, with the tensors that were not taken yet.
+/// A model file with the tensors that have not been taken yet.
 #[derive(Debug)]
 pub(crate) struct ModelFile<'a> {
     path: &'a Path,
@@ -82,15 +71,13 @@ pub(crate) struct ModelFile<'a> {
 }
 
 impl<'a> ModelFile<'a> {
-    /// Reads a file that must hold a model of this kind. Nothing larger than the file is allocated.
+    /// Reads a file that must contain a model of this kind. Allocates at most the size of the file.
     pub(crate) fn load(path: &'a Path, kind: &str) -> Result<Self, SketchError> {
-        let bytes = fs::read(path).map_err(|source| SketchError::File {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = fs::read(path).map_err(SketchError::file(path))?;
         let refuse = |item: &str, expected: &str, found: &dyn std::fmt::Display| {
             model_error(path, item, expected, found)
         };
+        // The metadata names the kind of model and its features, before any tensor is interpreted.
         let not_safetensors = |error| refuse("the file", "safetensors", &format_args!("{error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
         let metadata = header.metadata().as_ref();
@@ -99,6 +86,7 @@ impl<'a> ModelFile<'a> {
             Some(found) => return Err(refuse("the model", kind, found)),
             None => return Err(refuse("the model", kind, &"a file of another program")),
         }
+        // Tensors of other types are refused rather than converted: their scores would differ.
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
         let mut arrays = BTreeMap::new();
         for (name, view) in tensors.iter() {
@@ -118,11 +106,12 @@ impl<'a> ModelFile<'a> {
         Ok(Self { path, arrays })
     }
 
-    /// Takes a tensor with as many axes as `N`; no axis is empty.
+    /// Takes a tensor with `N` axes, none of length 0.
     pub(crate) fn take<const N: usize>(
         &mut self,
         name: &str,
     ) -> Result<([usize; N], Vec<f32>), SketchError> {
+        // Removed, so that `finish` can tell which tensors are superfluous.
         let Some(array) = self.arrays.remove(name) else {
             return Err(self.error(name, &format!("a tensor with {N} axes"), &"nothing"));
         };
@@ -155,7 +144,7 @@ impl<'a> ModelFile<'a> {
         self.arrays.contains_key(name)
     }
 
-    /// An error unless every tensor was taken.
+    /// Fails unless every tensor was taken.
     pub(crate) fn finish(self) -> Result<(), SketchError> {
         match self.arrays.keys().next() {
             None => Ok(()),

@@ -11,7 +11,7 @@ impl Fingerprint {
         Self(Xxh3::new()).text(kind)
     }
 
-    // Lengths go in front, so that no two sequences of parts hash the same bytes.
+    // Each part is preceded by its length, so that no two sequences of parts hash the same bytes.
     pub(super) fn text(self, text: &str) -> Self {
         self.bytes(text.as_bytes())
     }

@@ -1,4 +1,4 @@
-//! A vector for each value of each feature, and a small network over them.
+//! Hashed embeddings with a small network.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,6 +55,7 @@ impl<F> HashedEmbedMlp<F> {
                 table.len(),
             ));
         }
+        // Each layer's inputs are the outputs of the one before; the last has one output.
         let mut inputs = stride;
         let mut checked = Vec::with_capacity(layers.len());
         for (weights, bias) in layers {
@@ -130,6 +131,7 @@ impl<F> HashedEmbedMlp<F> {
             let expected = format!("{} features", features.count());
             return Err(file.error("embedding", &expected, &count));
         }
+        // Layers are numbered; a gap ends the network, and what is left over is an error below.
         let mut inputs = count * width;
         let mut layers = Vec::new();
         while file.contains(&weight_name(layers.len())) {
@@ -178,14 +180,15 @@ impl<K: ?Sized, F: Features<K>> Oracle<K> for HashedEmbedMlp<F> {
         for (keys, scores) in keys.chunks(LANES).zip(scores.chunks_mut(LANES)) {
             input.clear();
             input.resize(count * self.width, [0.0; LANES]);
+            // Gather the embeddings of sixteen keys side by side, one lane for each key.
             for (lane, key) in keys.iter().enumerate() {
                 self.features.hash(key, &mut hashes);
-                let places = input.chunks_exact_mut(self.width);
-                for ((feature, &hash), places) in hashes.iter().enumerate().zip(places) {
+                let targets = input.chunks_exact_mut(self.width);
+                for ((feature, &hash), target) in hashes.iter().enumerate().zip(targets) {
                     let row = feature * self.rows + row_of(hash, self.rows);
                     let vector = &self.table[row * self.width..][..self.width];
-                    for (place, &value) in places.iter_mut().zip(vector) {
-                        place[lane] = value;
+                    for (lanes, &value) in target.iter_mut().zip(vector) {
+                        lanes[lane] = value;
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! A weight for each value of each feature.
+//! The hashed linear oracle.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use super::{Features, Oracle};
 use crate::error::SketchError;
 
-/// The sum of one weight a feature: the fastest oracle that generalizes to keys never seen.
+/// The sum of one weight per feature: the fastest oracle that generalizes to unseen keys.
 ///
 /// Takes 4 bytes a weight, `features.count() * rows` weights.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct HashedLinear<F> {
 const KIND: &str = "hashed linear";
 
 impl<F> HashedLinear<F> {
-    /// An oracle with these weights: `weights` holds the rows of one feature after those of another.
+    /// An oracle with these weights, `rows` for the first feature, then `rows` for the second, and so on.
     ///
     /// # Errors
     ///
@@ -86,6 +86,7 @@ impl<F> HashedLinear<F> {
         F: Features<K>,
     {
         let mut file = ModelFile::load(path.as_ref(), &kind(&features))?;
+        // The number of features must match, or hashes would index past the weights.
         let ([count, rows], weights) = file.take("weight")?;
         let bias = file.take_shape("bias", [1])?[0];
         if count != features.count() {
@@ -111,6 +112,7 @@ impl<K: ?Sized, F: Features<K>> Oracle<K> for HashedLinear<F> {
         let mut hashes = vec![0; self.features.count()];
         for (key, score) in keys.iter().zip(scores) {
             self.features.hash(key, &mut hashes);
+            // One table of weights per feature; the sum is in the order of the features.
             let weights = self.weights.chunks_exact(self.rows);
             *score = hashes
                 .iter()

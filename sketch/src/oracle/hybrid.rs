@@ -1,11 +1,11 @@
-//! Memory for the keys that were frequent before, a model for the others.
+//! A lookup table for previously frequent keys, and a model for the others.
 
 use super::fingerprint::Fingerprint;
 use super::{Calibration, LookupTable, Oracle};
 use crate::key::Key;
 
-/// Asks a lookup table first and a model for the keys that the table lacks. Scores are expected
-/// counts: those of the table, and the model's after [`Calibration`].
+/// Scores keys by a lookup table, and by a model where the table lacks them. Scores are expected counts:
+/// those of the table, and those of the model after [`Calibration`].
 #[derive(Clone, Debug)]
 pub struct Hybrid<M> {
     table: LookupTable,
@@ -15,9 +15,9 @@ pub struct Hybrid<M> {
 }
 
 impl<M> Hybrid<M> {
-    /// Joins a table and a model. The calibration is best fitted to keys that the table lacks: the
-    /// model is asked about no others. `scale` is what a count of the table is multiplied by, such as
-    /// 0.2 for counts of five days where the next day is to be foretold.
+    /// Combines a table and a model. The calibration should be fitted to keys that the table lacks,
+    /// since the model scores no others. `scale` is a factor on the counts of the table, such as 0.2
+    /// for counts of five days when the next day is predicted.
     #[must_use]
     pub fn new(table: LookupTable, model: M, calibration: Calibration, scale: f32) -> Self {
         Self {
@@ -31,22 +31,22 @@ impl<M> Hybrid<M> {
 
 impl<K: Key + ?Sized, M: Oracle<K>> Oracle<K> for Hybrid<M> {
     fn score(&self, keys: &[&K], scores: &mut [f32]) {
-        // The model is asked about all keys that the table lacks, in one batch.
+        // The model scores all keys that the table lacks in one batch.
         let mut unknown = Vec::new();
-        let mut places = Vec::new();
-        for (place, (key, score)) in keys.iter().zip(scores.iter_mut()).enumerate() {
+        let mut positions = Vec::new();
+        for (position, (key, score)) in keys.iter().zip(scores.iter_mut()).enumerate() {
             match self.table.get(*key) {
                 Some(count) => *score = self.scale * count,
                 None => {
                     unknown.push(*key);
-                    places.push(place);
+                    positions.push(position);
                 }
             }
         }
         let mut found = vec![0.0; unknown.len()];
         self.model.score(&unknown, &mut found);
-        for (place, score) in places.into_iter().zip(found) {
-            scores[place] = self.calibration.count(score);
+        for (position, score) in positions.into_iter().zip(found) {
+            scores[position] = self.calibration.count(score);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The keys that were frequent before.
+//! A table of previously frequent keys.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,17 @@ use super::Oracle;
 use super::fingerprint::Fingerprint;
 use crate::key::Key;
 
-/// Remembers the most frequent keys of earlier streams with their counts. The score of a key is its
-/// count, 0 for a key that is not in the table. Where keys return, this is hard to beat.
+/// The most frequent keys of earlier streams with their counts. The score of a key is its count, 0 for a
+/// key that is not in the table. Where keys recur, this oracle is hard to beat.
 ///
-/// Keys are told apart by their 64-bit hash; takes 13 bytes a key.
+/// Keys are identified by their 64-bit hash; takes 13 bytes a key.
 ///
 /// ```
 /// use septet_sketch::oracle::{LookupTable, Oracle};
 ///
 /// let counts = [("bread", 40), ("milk", 35), ("salt", 2), ("bread", 5), ("oil", 2)];
 /// let table = LookupTable::new(counts, 3);
-/// // Salt and oil would both fit in with four slots only: ties stay together.
+/// // Salt and oil are tied and would need four slots: ties are included or excluded together.
 /// assert_eq!(table.len(), 2);
 /// let mut scores = [0.0; 2];
 /// table.score(&["bread", "salt"], &mut scores);
@@ -27,26 +27,27 @@ pub struct LookupTable {
     /// Sorted.
     hashes: Vec<u64>,
     counts: Vec<f32>,
-    /// Where the hashes begin whose upper bits are the index; one more than there are such values.
+    /// The start of the hashes with each value of the upper bits, and the end of the last range.
     starts: Vec<u32>,
-    /// The shift that leaves these upper bits.
+    /// The shift that extracts the upper bits.
     shift: u32,
 }
 
-/// The seed of the hash that stands for a key.
+/// The seed of the hash.
 const SEED: u64 = 0;
 
 impl LookupTable {
-    /// The most frequent keys, at most `slots` of them. The counts of a key that comes several times
-    /// are added up. Of keys with equal counts all are taken or none.
+    /// A table of the most frequent keys, at most `slots`. The counts of repeated keys are added up.
+    /// Keys with equal counts are included or excluded together.
     ///
-    /// Takes time `O(n log n)` and, while it is built, memory for all keys.
+    /// Takes `O(n log n)` time and, while it is built, memory for all keys.
     pub fn new<K: Key>(counts: impl IntoIterator<Item = (K, u64)>, slots: usize) -> Self {
         let mut sums: HashMap<u64, u64> = HashMap::new();
         for (key, count) in counts {
             let sum = sums.entry(key.hash64(SEED)).or_default();
             *sum = sum.saturating_add(count);
         }
+        // In descending order of counts; of the keys tied with the first excluded one, none stays.
         let mut ranked: Vec<(u64, u64)> = sums.into_iter().collect();
         ranked.sort_unstable_by_key(|&(hash, count)| (std::cmp::Reverse(count), hash));
         if let Some(&(_, left_out)) = ranked.get(slots) {
@@ -58,6 +59,7 @@ impl LookupTable {
         Self::from_sorted(&ranked)
     }
 
+    /// Builds the ranges over entries that are sorted by hash.
     fn from_sorted(entries: &[(u64, u64)]) -> Self {
         // About four hashes in each range.
         let bits = (entries.len() / 4).max(2).ilog2();
@@ -92,10 +94,11 @@ impl LookupTable {
     /// The count of a key, rounded to 24 bits; `None` when it is not in the table.
     pub fn get<K: Key + ?Sized>(&self, key: &K) -> Option<f32> {
         let hash = key.hash64(SEED);
+        // A linear scan of about four hashes.
         let range = (hash >> self.shift) as usize;
         let range = self.starts[range] as usize..self.starts[range + 1] as usize;
-        let place = self.hashes[range.clone()].iter().position(|&h| h == hash)?;
-        Some(self.counts[range.start + place])
+        let index = self.hashes[range.clone()].iter().position(|&h| h == hash)?;
+        Some(self.counts[range.start + index])
     }
 }
 

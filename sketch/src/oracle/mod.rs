@@ -1,20 +1,20 @@
-//! Oracles: which keys will be frequent?
+//! Oracles, which predict the keys that will be frequent.
 //!
 //! An [`Oracle`] scores keys; [`Learned`](crate::learned) counts those with the highest scores
-//! exactly. All of these answer without a tensor library, in batches:
+//! exactly. These oracles score in batches and need no tensor library:
 //!
-//! | oracle | knows | memory |
+//! | oracle | model | memory |
 //! |---|---|---|
 //! | [`HashedLinear`] | a weight for each value of each [feature](Features) | 4 bytes a weight |
 //! | [`QuantizedLinear`] | the same, rounded | 1 byte a weight |
 //! | [`HashedEmbedMlp`] | a vector for each value, and a small network over them | tens of kilobytes |
-//! | [`LookupTable`] | the keys that were frequent before, with their counts | 13 bytes a key |
-//! | [`Hybrid`] | a lookup table, and a model for the keys that it lacks | both |
-//! | [`Cascade`] | a cheap oracle, and a costly one for the keys that pass it | both |
-//! | [`Perfect`] | the counts of the very stream: the bound for all others | 13 bytes a key |
+//! | [`LookupTable`] | the previously frequent keys with their counts | 13 bytes a key |
+//! | [`Hybrid`] | a lookup table, and another model for the keys that it lacks | both |
+//! | [`Cascade`] | a cheap oracle, and an expensive one for the keys that pass it | both |
+//! | [`Perfect`] | the true counts of the stream: an upper bound | 13 bytes a key |
 //!
-//! The module `train` (feature `train`) makes the first three from examples, and has a recurrent
-//! network besides.
+//! The module `train` (feature `train`) trains the first three from examples, and has a recurrent
+//! network in addition.
 
 mod calibration;
 mod cascade;
@@ -40,24 +40,22 @@ pub use lookup_table::LookupTable;
 pub use perfect::Perfect;
 pub use quantized_linear::QuantizedLinear;
 
-/// Scores keys: the higher, the more frequent the key is expected to be.
+/// Scores keys: the higher the score, the higher the expected count.
 ///
-/// Only the order of scores matters; their scale is the oracle's own. A score that is not a number
-/// counts as the lowest.
+/// Only the order of scores matters, not their scale. NaN is the lowest score.
 ///
 /// # Contract
 ///
-/// The score of a key depends on the key alone: it is the same each time it is asked, and whatever
-/// else is asked in the same batch, bit for bit. [`Learned`](crate::learned::Learned) relies on it:
-/// with an oracle that changes its mind, it may underestimate although its sketch does not.
+/// The score of a key depends on the key alone: it is bitwise the same in every call and for every
+/// batch. [`Learned`](crate::learned::Learned) relies on it: if scores change, it may underestimate even
+/// if its sketch does not.
 pub trait Oracle<K: ?Sized>: Send + Sync {
-    /// The scores of `keys`, into `scores` (of the same length).
+    /// Writes the scores of `keys` to `scores`, which has the same length.
     fn score(&self, keys: &[&K], scores: &mut [f32]);
 
-    /// Bytes that the model takes in memory.
+    /// Memory of the model in bytes.
     fn model_bytes(&self) -> usize;
 
-    /// A hash of everything that the scores depend on: two oracles of the same fingerprint give the
-    /// same scores.
+    /// A hash of everything that the scores depend on: oracles with equal fingerprints give equal scores.
     fn fingerprint(&self) -> [u8; 16];
 }

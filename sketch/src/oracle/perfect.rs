@@ -1,10 +1,10 @@
-//! The bound for all oracles.
+//! The perfect oracle.
 
 use super::{LookupTable, Oracle};
 use crate::key::Key;
 
-/// Knows the count of every key of the stream it is asked about. No oracle covers more; it shows
-/// what is left to gain, and is of no use otherwise.
+/// An oracle with the true count of every key of the stream. No oracle has a higher coverage; it is an
+/// upper bound for evaluations.
 #[derive(Clone, Debug)]
 pub struct Perfect {
     counts: LookupTable,
@@ -24,7 +24,7 @@ impl<K: Key + ?Sized> Oracle<K> for Perfect {
         self.counts.score(keys, scores);
     }
 
-    /// The bytes of its table, which comparisons of ideal oracles leave out.
+    /// The bytes of its table, which evaluations usually exclude.
     fn model_bytes(&self) -> usize {
         Oracle::<K>::model_bytes(&self.counts)
     }

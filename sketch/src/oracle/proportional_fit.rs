@@ -1,23 +1,22 @@
-//! A linear oracle fitted without gradients.
+//! Iterative proportional fitting of the linear oracle.
 
 use super::features::row_of;
 use super::{Features, HashedLinear};
 use crate::error::SketchError;
 
-/// Occurrences that every row is taken to have had besides its own, on either side of the ratio:
-/// rows that were hardly met stay near a weight of 0.
+/// Pseudo-occurrences added to both sides of a row's ratio, so that the weights of rare rows stay close
+/// to 0.
 const PRIOR: f64 = 4.0;
 
 impl<F> HashedLinear<F> {
-    /// The oracle whose scores are, as far as a sum of weights can be, the natural logarithm of the
-    /// expected count of a key.
+    /// Fits an oracle whose scores are the natural logarithm of the expected count of a key, as far as a
+    /// sum of weights can express it.
     ///
-    /// Weights are fitted by iterative proportional fitting: of one feature after the other, each
-    /// row's weight is moved so that the expected counts of the keys of this row add up to their
-    /// true ones. This is the exact ascent in one block of coordinates of the likelihood of Poisson
-    /// counts (W. Deming, F. Stephan, 1940; J. Darroch, D. Ratcliff, 1972), it has no step size,
-    /// and some ten `sweeps` over the features come close to the optimum. Time
-    /// `O(sweeps * features * keys)`.
+    /// Iterative proportional fitting: for one feature after the other, the weight of each row is
+    /// adjusted so that the expected counts of the row's keys add up to their true counts. This is exact
+    /// block coordinate ascent on the likelihood of Poisson counts (W. Deming, F. Stephan, 1940;
+    /// J. Darroch, D. Ratcliff, 1972). There is no step size, and about ten `sweeps` over the features
+    /// come close to the optimum. Takes `O(sweeps * features * keys)` time.
     ///
     /// # Errors
     ///
@@ -48,7 +47,7 @@ impl<F> HashedLinear<F> {
         }
         let count = features.count();
         let mut hashes = vec![0; count];
-        // Feature after feature, the row of each key.
+        // The row of each key for each feature, hashed once.
         let mut rows_of_keys = vec![0u32; count * keys.len()];
         for (index, key) in keys.iter().enumerate() {
             features.hash(key, &mut hashes);
@@ -56,6 +55,7 @@ impl<F> HashedLinear<F> {
                 rows_of_keys[feature * keys.len() + index] = row_of(hash, rows) as u32;
             }
         }
+        // Start with equal expected counts: all weights are 0, the bias is the logarithm of the mean.
         let bias = (total as f64 / keys.len() as f64).ln();
         let mut expected = vec![bias.exp(); keys.len()];
         let mut weights = vec![0f64; count * rows];
@@ -70,7 +70,7 @@ impl<F> HashedLinear<F> {
                 }
                 let weights = &mut weights[feature * rows..][..rows];
                 for (weight, (true_sum, expected_sum)) in weights.iter_mut().zip(&mut sums) {
-                    // From here on the first of the pair is the factor of the row.
+                    // From here on the first of the pair is the factor of the row's expected counts.
                     *true_sum /= *expected_sum;
                     *weight += true_sum.ln();
                 }

@@ -1,14 +1,14 @@
-//! A linear oracle in a byte a weight.
+//! The linear oracle with 8-bit weights.
 
 use super::features::row_of;
 use super::fingerprint::Fingerprint;
 use super::{Features, HashedLinear, Oracle};
 
-/// A [`HashedLinear`] oracle whose weights are rounded to 8 bits: a quarter of its bytes, which count
-/// towards the budget of a learned sketch, and nearly its order of keys.
+/// A [`HashedLinear`] oracle with weights rounded to 8 bits: a quarter of the memory, which counts
+/// towards the budget of a learned sketch, and almost the same ranking.
 ///
-/// Each feature has its own scale, so that its largest weight is 127 steps. A weight is off by half
-/// a step at most.
+/// Each feature has its own scale, so that its largest weight is 127 steps. The rounding error of a
+/// weight is at most half a step.
 #[derive(Clone, Debug)]
 pub struct QuantizedLinear<F> {
     features: F,
@@ -29,10 +29,10 @@ impl<F: Clone> QuantizedLinear<F> {
         let mut weights = Vec::with_capacity(all.len());
         let mut steps = Vec::new();
         for of_feature in all.chunks_exact(rows) {
-            let largest = of_feature.iter().fold(0f32, |most, w| most.max(w.abs()));
+            let largest = of_feature.iter().fold(0f32, |max, w| max.max(w.abs()));
             let step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
             steps.push(step);
-            // A cast saturates, and makes 0 of what is not a number.
+            // The cast saturates, and maps NaN to 0.
             weights.extend(
                 of_feature
                     .iter()

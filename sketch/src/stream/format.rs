@@ -1,4 +1,4 @@
-//! The formats of streams, and their names.
+//! The formats of streams and their names.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,16 +6,17 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::compression::Compression;
+use septet_core::io::Compression;
+
 use crate::any_key::KeyType;
 use crate::error::SketchError;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The column of this name; the first line holds the names.
+    /// The column with this name; the first line contains the names.
     Name(String),
-    /// The column of this number, from 1; there is no line of names.
+    /// The column with this number, from 1; there is no header line.
     Number(NonZeroUsize),
 }
 
@@ -37,45 +38,44 @@ impl fmt::Display for Column {
     }
 }
 
-/// How keys lie in a file.
+/// The format of a stream of keys.
 ///
-/// Written as text (`FromStr`, `Display`) they are called `lines`, `integers`, `csv:KEY[:COUNT]`,
-/// `tsv:KEY[:COUNT]`, `tuples13`, `lis`, `pcap`, `npy` and `npz:KEYS[:COUNTS]`.
+/// As text (`FromStr`, `Display`): `lines`, `integers`, `csv:KEY[:COUNT]`, `tsv:KEY[:COUNT]`,
+/// `tuples13`, `lis`, `pcap`, `npy` and `npz:KEYS[:COUNTS]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamFormat {
-    /// `lines`: every line is a key. Line ends may be those of Windows; a line is at most 64 KiB.
+    /// `lines`: every line is a key. Lines end with LF or CRLF and have at most 64 KiB.
     Lines,
-    /// `integers`: every line is a decimal number. Blank lines are passed over.
+    /// `integers`: every line is a decimal number. Blank lines are ignored.
     Integers,
     /// `csv:KEY[:COUNT]`, `tsv:KEY[:COUNT]` (feature `csv`): a column of a table, given by its name
-    /// in the first line or, in a table without names, by its number from 1; another one holds how
-    /// often the key occurs.
+    /// in the header line or, in a table without header, by its number from 1; and a column of counts.
     Table {
-        /// What separates the fields: a comma or a tab.
+        /// The field separator: a comma or a tab.
         delimiter: u8,
         /// The column of keys.
         key: Column,
-        /// The column of counts; without it a line is one occurrence.
+        /// The column of counts; without it every line counts once.
         count: Option<Column>,
     },
     /// `tuples13`: flows of 13 bytes, source address, source port, destination address, destination
-    /// port, protocol, in network order, as the programs of ElasticSketch (Yang et al., 2018) store them.
+    /// port, protocol, in network byte order, as in the programs of ElasticSketch (Yang et al., 2018).
     Flows,
-    /// `lis`: the block traces of the ARC paper. A line `start count 0 sequence` asks for `count`
+    /// `lis`: the block traces of the ARC paper. A line `start count 0 sequence` requests `count`
     /// blocks from `start` on, one key each.
     Blocks,
     /// `pcap` (feature `pcap`): a packet capture, pcap or pcapng. Every TCP or UDP packet over
-    /// IPv4, perhaps inside VLAN tags, is one occurrence of its flow; other packets, and fragments,
-    /// are skipped and counted.
+    /// IPv4, with or without VLAN tags, is one occurrence of its flow; other packets, and fragments,
+    /// are skipped, and their number is reported.
     Capture,
-    /// `npy` (feature `npz`): an array of NumPy. The elements of a row of integers are keys; a
-    /// table of 11 columns holds flows in the order of Hsu et al.: 4 bytes of source address, 4 of
-    /// destination address, protocol, source port, destination port.
+    /// `npy` (feature `npz`): a NumPy array. The elements of a one-dimensional array of integers are
+    /// keys; the rows of an array with 11 columns are flows in the order of Hsu et al.: 4 bytes of
+    /// source address, 4 of destination address, protocol, source port, destination port.
     Array,
-    /// `npz:KEYS[:COUNTS]` (feature `npz`): arrays of an archive of NumPy. `KEYS` is as in `npy`, and
-    /// `COUNTS` says how often each key occurs; without `KEYS` (`npz::COUNTS`) the keys are the
-    /// numbers from 0 on.
+    /// `npz:KEYS[:COUNTS]` (feature `npz`): arrays of a NumPy archive. `KEYS` is as in `npy`, and
+    /// `COUNTS` are the counts of the keys; without `KEYS` (`npz::COUNTS`) the keys are the integers
+    /// from 0.
     Archive {
         /// The array of keys.
         keys: Option<String>,
@@ -84,15 +84,16 @@ pub enum StreamFormat {
     },
 }
 
-/// What a user can write, for messages.
+/// The names for error messages.
 const NAMES: &str = "lines, integers, csv:KEY[:COUNT], tsv:KEY[:COUNT], tuples13, lis, pcap, npy, npz:KEYS[:COUNTS]";
 
 impl StreamFormat {
-    /// The format that the name of a file tells (behind it, `.gz` or `.zst` are passed over); `None`
-    /// when it tells none.
+    /// The format that the extension of a file indicates, ignoring `.gz`, `.xz` and `.zst`; `None` if it
+    /// is unknown.
     #[must_use]
     pub fn from_path(path: &Path) -> Option<Self> {
-        let path = Compression::strip(path);
+        // `day.pcap.gz` is a capture.
+        let path = Compression::strip_suffix(path);
         Some(match path.extension().and_then(OsStr::to_str)? {
             "txt" => Self::Lines,
             "tuples13" => Self::Flows,
@@ -103,7 +104,7 @@ impl StreamFormat {
         })
     }
 
-    /// The name without the columns, for messages.
+    /// The name without columns, for messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -121,7 +122,7 @@ impl StreamFormat {
         }
     }
 
-    /// What kind of keys the format holds; `None` for arrays, which can hold integers or flows.
+    /// The type of the keys of the format; `None` for arrays, which contain integers or flows.
     #[must_use]
     pub fn key_type(&self) -> Option<KeyType> {
         match self {
@@ -156,6 +157,7 @@ impl FromStr for StreamFormat {
     type Err = SketchError;
 
     fn from_str(text: &str) -> Result<Self, SketchError> {
+        // A name, then up to two columns.
         let wrong = || SketchError::parameter("format", format!("one of {NAMES}"), text);
         let (name, columns) = match text.split_once(':') {
             None => (text, None),
@@ -165,6 +167,7 @@ impl FromStr for StreamFormat {
             None => (columns, None),
             Some((key, count)) => (key, Some(count)),
         });
+        // Only csv, tsv and npz have columns; an empty column name is invalid, except the keys of npz.
         let delimiter = if name == "tsv" { b'\t' } else { b',' };
         Ok(match (name, columns) {
             ("lines", None) => Self::Lines,

@@ -1,14 +1,14 @@
-//! Network flows whose sizes vary more in some classes than in others.
+//! Synthetic network flows with heteroscedastic sizes.
 //!
-//! A stand-in for traffic traces that may not be passed on. The addresses and ports of a flow tell
-//! its class and its destination network, and these tell the *distribution* of its size: log-normal
-//! with mean `mu` and standard deviation `sigma`. Half of the bytes of real traffic is in a few huge
-//! flows of classes whose typical flow is small; so it is here. Who ranks keys by the expected
-//! logarithm of their size ranks by `mu` and misses them; who ranks by the expected size ranks by
+//! A substitute for traffic traces that cannot be redistributed. The addresses and ports of a flow
+//! determine its class and its destination network, and these determine the *distribution* of its size:
+//! log-normal with mean `mu` and standard deviation `sigma`. As in real traffic, half of the bytes are
+//! in a few huge flows of classes whose typical flow is small. A ranking by the expected logarithm of
+//! the size is one by `mu` and misses them; a ranking by the expected size is one by
 //! `mu + sigma^2 / 2`.
 //!
-//! A *world* fixes which networks there are. Each window of a world draws its flows anew, so that
-//! hardly a flow of one window is met again in another.
+//! An instance fixes the networks. Each window draws new flows, so that hardly any flow recurs in
+//! another window.
 
 use std::collections::HashMap;
 
@@ -23,13 +23,13 @@ use septet_core::seed::SeedTree;
 use super::shuffled;
 use crate::key::FlowKey;
 
-/// The largest flow, in packets.
+/// The maximum size of a flow in packets.
 const MAX_PACKETS: f64 = 2e5;
 
-/// Networks (the upper 16 bits of an address) where the flows of a class begin.
+/// Source networks (the upper 16 bits of an address) of a class.
 const SOURCES: usize = 40;
 
-/// Networks where the flows of a class end, but for scans.
+/// Destination networks of a class, except scans.
 const DESTINATIONS: usize = 60;
 
 /// The standard deviation over networks of the mean log size.
@@ -44,7 +44,7 @@ const UDP: u8 = 17;
 /// A class of flows.
 struct Class {
     name: &'static str,
-    /// Share of the flows.
+    /// The fraction of the flows.
     share: f64,
     /// Mean of the log size.
     mu: f64,
@@ -113,14 +113,14 @@ const CLASSES: [Class; 6] = [
     },
 ];
 
-/// A world of flows.
+/// A generator of flows.
 ///
 /// ```
 /// use septet_core::seed::SeedTree;
 /// use septet_sketch::stream::{FlowScore, HeteroFlows};
 ///
-/// let world = HeteroFlows::new(&SeedTree::new(7));
-/// let window = world.window(0, 10_000);
+/// let traffic = HeteroFlows::new(&SeedTree::new(7));
+/// let window = traffic.window(0, 10_000);
 /// assert_eq!(window.keys().len(), 10_000);
 /// let scores = window.scores(FlowScore::Mean);
 /// let packets = window.packets(&SeedTree::new(7).child("order"));
@@ -140,7 +140,7 @@ struct Networks {
     destinations: Addresses,
 }
 
-/// How the upper halves of addresses are drawn.
+/// The distribution of the upper halves of addresses.
 #[derive(Clone, Debug)]
 enum Addresses {
     /// From a list, uniformly.
@@ -150,13 +150,13 @@ enum Addresses {
         list: Vec<(u16, f64)>,
         law: Zipf<f64>,
     },
-    /// Bit by bit. The node `1 << level | prefix` of a binary tree has the probability of a one as
-    /// the next bit, and what the prefix adds to the mean log size.
+    /// Bit by bit. The node `1 << level | prefix` of a binary tree contains the probability that the
+    /// next bit is one, and the offset of the prefix to the mean log size.
     Cascade(Vec<(f64, f64)>),
 }
 
 impl Addresses {
-    /// The network, and what it adds to the mean log size.
+    /// A network, and its offset to the mean log size.
     fn draw(&self, rng: &mut impl Rng) -> (u16, f64) {
         match self {
             Self::Uniform(list) => (list[rng.random_range(0..list.len())], 0.0),
@@ -169,7 +169,7 @@ impl Addresses {
                     offset += addend;
                     node = node << 1 | usize::from(rng.random_bool(probability));
                 }
-                // The leading one of the node's number is cut off.
+                // The cast removes the leading one of the node's number.
                 (node as u16, offset)
             }
         }
@@ -177,7 +177,7 @@ impl Addresses {
 
     fn cascade(with_offsets: bool, rng: &mut impl Rng) -> Self {
         let split = Beta::new(0.6, 0.6).expect("both parameters are positive");
-        // The offsets of the levels add up to the variance of the plain world.
+        // The offsets of all levels together have the variance of a network in `new`.
         let deviation = if with_offsets {
             NETWORK_DEVIATION / (LEVELS as f64).sqrt()
         } else {
@@ -193,16 +193,16 @@ impl Addresses {
     }
 }
 
-/// `count` different networks.
+/// `count` distinct networks.
 fn networks(count: usize, rng: &mut impl Rng) -> Vec<u16> {
     let sample = index::sample(rng, 1 << 16, count);
     sample.into_iter().map(|network| network as u16).collect()
 }
 
 impl HeteroFlows {
-    /// The world of this seed. A class has 40 source networks, drawn uniformly, and 60 destination
+    /// A generator with this seed. A class has 40 source networks, drawn uniformly, and 60 destination
     /// networks (scans: 4 000), drawn by Zipf's law; each destination network shifts the mean log
-    /// size by a normal deviate of standard deviation 0.35.
+    /// size by a normal deviate with standard deviation 0.35.
     #[must_use]
     pub fn new(seed: &SeedTree) -> Self {
         let offset = Normal::new(0.0, NETWORK_DEVIATION).expect("the deviation is positive");
@@ -218,9 +218,9 @@ impl HeteroFlows {
         })
     }
 
-    /// A world in which prefixes of every length carry meaning, as in real address space: networks
-    /// are drawn bit by bit from a multiplicative cascade whose splits are Beta(0.6, 0.6), and every
-    /// level of the destination adds its part to the mean log size.
+    /// A generator whose address prefixes are informative at every length, as in real address space:
+    /// networks are drawn bit by bit from a multiplicative cascade with Beta(0.6, 0.6) splits, and every
+    /// level of the destination contributes to the mean log size.
     #[must_use]
     pub fn with_cascade(seed: &SeedTree) -> Self {
         Self::with_networks(seed, |_, rng| Networks {
@@ -245,16 +245,16 @@ impl HeteroFlows {
         }
     }
 
-    /// The same world with flows of `factor` times as many packets.
+    /// Multiplies the packets of every flow by `factor`.
     #[must_use]
     pub fn scale_packets(mut self, factor: u64) -> Self {
         self.packet_scale = factor;
         self
     }
 
-    /// The flows of a window. Equal numbers give equal windows; a window does not depend on others.
+    /// The flows of window `number`, which do not depend on other windows.
     ///
-    /// Two flows of a window can have the same key, with a probability below 10^-4 for a window of a
+    /// Two flows of a window can have the same key, with probability below 10^-4 for a window of a
     /// million flows.
     #[must_use]
     pub fn window(&self, number: u64, flows: usize) -> FlowWindow {
@@ -264,6 +264,7 @@ impl HeteroFlows {
             counts: Vec::with_capacity(flows),
             laws: Vec::with_capacity(flows),
         };
+        // For each flow: its class, its networks, hosts and ports, and its size.
         for _ in 0..flows {
             let index = class_of(rng.random());
             let class = &CLASSES[index];
@@ -293,36 +294,35 @@ impl HeteroFlows {
     }
 }
 
-/// The class at this place of the unit interval.
-fn class_of(place: f64) -> usize {
+/// The class for a uniform deviate.
+fn class_of(uniform: f64) -> usize {
     let mut sum = 0.0;
     CLASSES
         .iter()
         .position(|class| {
             sum += class.share;
-            place < sum
+            uniform < sum
         })
         .unwrap_or(CLASSES.len() - 1)
 }
 
-/// What the best possible oracle of a kind would say about a flow, knowing the world: `mu` and
-/// `sigma` of the log size, given the addresses and the ports.
+/// The score of an optimal oracle, which knows `mu` and `sigma` of the log size given the addresses and
+/// ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlowScore {
     /// `mu`: the mean of the log size.
     MeanLog,
-    /// The mean of the logarithm of the count, which the squared error of logarithms is trained for.
-    /// It is above `mu`, most in classes of large `sigma`: counts are rounded up, and are at least 1.
+    /// The mean of the logarithm of the count, the target of the squared error of logarithms. It exceeds
+    /// `mu`, especially in classes with large `sigma`: counts are rounded up, and are at least 1.
     MeanLogCount,
-    /// `mu + sigma^2 / 2`: the logarithm of the mean size. No order of keys covers more of the
-    /// stream, in expectation.
+    /// `mu + sigma^2 / 2`: the logarithm of the mean size. No ranking has a higher expected coverage.
     Mean,
-    /// `mu + sigma^2`: the logarithm of the mean size of the flow of a random packet, which the
-    /// squared error of logarithms gives when flows are sampled by size.
+    /// `mu + sigma^2`: the logarithm of the mean size of the flow of a random packet, the target of the
+    /// squared error of logarithms when flows are sampled by size.
     SizeBiased,
 }
 
-/// The mean of the logarithm of a count, by the sum over steps of a normal deviate.
+/// The mean of the logarithm of a count, by numerical integration over the normal deviate.
 fn mean_log_count(mean: f64, deviation: f64) -> f64 {
     const STEPS: i32 = 400;
     const REACH: f64 = 6.0;
@@ -336,7 +336,7 @@ fn mean_log_count(mean: f64, deviation: f64) -> f64 {
     sum / weights
 }
 
-/// The count of a flow whose size has this logarithm.
+/// The count of a flow with this log size.
 fn count_of(log_size: f64) -> f64 {
     log_size.exp().ceil().clamp(1.0, MAX_PACKETS)
 }
@@ -357,13 +357,13 @@ impl FlowWindow {
         &self.keys
     }
 
-    /// The packets of each flow, from 1.
+    /// The packets of each flow, at least 1.
     #[must_use]
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
 
-    /// The packets of all flows.
+    /// The total number of packets.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
@@ -386,6 +386,7 @@ impl FlowWindow {
 
     /// The mean of the logarithm of the count of each flow.
     fn mean_log_counts(&self) -> Vec<f64> {
+        // Flows of one network have the same distribution, which is integrated once.
         let mut known: HashMap<(u64, u64), f64> = HashMap::new();
         self.laws
             .iter()
@@ -398,7 +399,7 @@ impl FlowWindow {
             .collect()
     }
 
-    /// The packets in an order that is as likely as any other, each as the index of its flow.
+    /// The packets in uniformly random order, each as the index of its flow.
     #[must_use]
     pub fn packets(&self, seed: &SeedTree) -> Vec<u32> {
         shuffled(&self.counts, &mut seed.child("packets").rng())

@@ -1,11 +1,11 @@
 //! Streams of keys: generators, and readers of files.
 //!
-//! * [`Zipf`]: the counts of Zipf's law, exactly, and streams drawn from it.
-//! * [`HeteroFlows`]: network flows whose sizes vary more in some classes than in others, so that it
-//!   matters what an oracle is trained for.
-//! * [`NGramDays`]: the word pairs of a text, day by day, in the place of a log of search queries.
-//! * [`Records`]: the keys of a file or of any other bytes, in one of the formats that
-//!   [`StreamFormat`] lists; [`Writer`] writes some of them.
+//! * [`Zipf`]: the exact counts of Zipf's law, and streams drawn from it.
+//! * [`HeteroFlows`]: network flows with heteroscedastic sizes, for which the training loss of an oracle
+//!   matters.
+//! * [`NGramDays`]: the word n-grams of a text, day by day, as a substitute for a log of search queries.
+//! * [`Records`]: the keys of a file or any other reader, in one of the formats of [`StreamFormat`];
+//!   [`Writer`] writes some of them.
 
 mod compression;
 mod format;
@@ -19,14 +19,14 @@ pub use format::{Column, StreamFormat};
 pub use hetero_flows::{FlowScore, FlowWindow, HeteroFlows};
 pub use n_gram_days::{Day, NGramDays};
 pub use reader::{Record, Records, open_text};
-pub use writer::{WholeFile, Writer};
+pub use writer::Writer;
 pub use zipf::{Zipf, ZipfStream};
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-/// A stream in which the key of each index occurs as often as its count says, shuffled: every order
-/// is equally likely. Takes 4 bytes an occurrence.
+/// A uniformly shuffled stream in which index `i` occurs `counts[i]` times. Takes 4 bytes per
+/// occurrence.
 ///
 /// # Panics
 ///

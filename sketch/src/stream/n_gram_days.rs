@@ -1,7 +1,7 @@
-//! The n-grams of a text, day by day.
+//! The word n-grams of a text, day by day.
 //!
-//! A stand-in for logs of search queries, which hold private matters: short strings with a heavy
-//! tail, of which most occur once a day and half have not been seen on the days before.
+//! A substitute for logs of search queries, which are private: short strings with a heavy-tailed
+//! distribution, most of which occur once a day, and half of which are unseen on previous days.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Read};
@@ -10,11 +10,10 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use crate::error::SketchError;
 
-/// The days of a text: its words are `[a-z0-9']+` in lower case, its keys `order` words in a row,
-/// joined by spaces, and a day is so many keys. A text that is left over at the end and does not
-/// fill a day is dropped.
+/// The days of a text. Its words are `[a-z0-9']+` in lower case, its keys are `order` consecutive words
+/// joined by spaces, and a day has `tokens_per_day` keys. An incomplete day at the end is dropped.
 ///
-/// Words that a form feed stands between (the mark between two books) are not in a row.
+/// A form feed (which separates two books) also separates n-grams.
 ///
 /// ```
 /// use septet_sketch::stream::NGramDays;
@@ -33,10 +32,10 @@ pub struct NGramDays<R> {
     text: R,
     order: usize,
     tokens_per_day: u64,
-    /// The last words, joined: at most `order - 1`.
+    /// The last `order - 1` words or fewer.
     recent: Vec<String>,
     line: Vec<u8>,
-    /// Words of the line that was read last which have not been used, in reverse.
+    /// The unused words of the current line, in reverse order.
     waiting: Vec<Word>,
 }
 
@@ -51,22 +50,22 @@ enum Word {
 pub struct Day {
     /// The keys.
     pub keys: Vec<String>,
-    /// How often each occurred.
+    /// Their counts.
     pub counts: Vec<u64>,
-    /// The day's stream, each occurrence as the index of its key.
+    /// The stream of the day, each occurrence as the index of its key.
     pub stream: Vec<u32>,
 }
 
-/// A longer line is read as several, which may cut a word.
+/// A longer line is read in parts, which may split a word.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
 impl<R: BufRead> NGramDays<R> {
-    /// The days of a text: `order` words a key, from 1; `tokens_per_day` keys a day, from 1 and
-    /// below 2^32.
+    /// The days of a text with `order` words per key, at least 1, and `tokens_per_day` keys per day, 1 to
+    /// 2^32 - 1.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] for a parameter out of its range.
+    /// [`SketchError::Parameter`] for a parameter out of range.
     pub fn new(text: R, order: usize, tokens_per_day: u64) -> Result<Self, SketchError> {
         if order == 0 {
             return Err(SketchError::parameter("order", "at least 1", order));
@@ -90,6 +89,7 @@ impl<R: BufRead> NGramDays<R> {
 
     /// The next key; `None` at the end of the text.
     fn next_key(&mut self) -> std::io::Result<Option<String>> {
+        // A sliding window over the words; a break empties it.
         loop {
             let Some(word) = self.waiting.pop() else {
                 self.line.clear();
@@ -116,7 +116,7 @@ impl<R: BufRead> NGramDays<R> {
     }
 }
 
-/// The words of a line. Bytes that are not ASCII part words.
+/// The words of a line. Non-ASCII bytes separate words.
 fn words(line: &[u8]) -> Vec<Word> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -148,24 +148,25 @@ impl<R: BufRead> Iterator for NGramDays<R> {
             counts: Vec::new(),
             stream: Vec::new(),
         };
-        let mut places: HashMap<String, u32, Xxh3DefaultBuilder> = HashMap::default();
+        // Keys are numbered in the order of their first occurrence.
+        let mut indices: HashMap<String, u32, Xxh3DefaultBuilder> = HashMap::default();
         for _ in 0..self.tokens_per_day {
             let key = match self.next_key() {
                 Ok(Some(key)) => key,
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             };
-            let place = if let Some(&place) = places.get(&key) {
-                place
+            let index = if let Some(&index) = indices.get(&key) {
+                index
             } else {
-                let place = day.keys.len() as u32;
+                let index = day.keys.len() as u32;
                 day.keys.push(key.clone());
                 day.counts.push(0);
-                places.insert(key, place);
-                place
+                indices.insert(key, index);
+                index
             };
-            day.counts[place as usize] += 1;
-            day.stream.push(place);
+            day.counts[index as usize] += 1;
+            day.stream.push(index);
         }
         Some(Ok(day))
     }

@@ -1,22 +1,24 @@
-//! Writing streams.
+//! Writing streams of keys.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::compression::{Compression, Encoder};
+use septet_core::io::{Encoder, WholeFile};
+
+use super::compression::compression_of;
 use super::format::StreamFormat;
 use crate::any_key::AnyKey;
 use crate::error::SketchError;
 
-/// Writes the keys of a stream: `lines`, `integers` and `tuples13`.
+/// Writes the keys of a stream in the formats `lines`, `integers` and `tuples13`.
 ///
-/// A file appears whole or not at all: it is written under a temporary name in the same folder, and
-/// [`finish`](Self::finish) renames it. Names that end in `.gz` or `.zst` are compressed (feature
-/// `compression`).
-pub struct Writer<W = WholeFile> {
+/// Files are replaced atomically by [`finish`](Self::finish). Names that end in `.gz`, `.xz` or `.zst`
+/// are compressed (feature `compression`).
+pub struct Writer<W = Encoder<WholeFile>> {
     sink: W,
     format: StreamFormat,
+    /// The file, if the sink is one.
+    path: PathBuf,
 }
 
 impl<W> std::fmt::Debug for Writer<W> {
@@ -28,40 +30,49 @@ impl<W> std::fmt::Debug for Writer<W> {
 }
 
 impl Writer {
-    /// A writer into a file.
+    /// A writer to a file.
     ///
     /// # Errors
     ///
-    /// [`SketchError::File`] when it cannot be made, [`SketchError::Parameter`] for a format that is
-    /// only read, [`SketchError::NeedsFeature`] for a compression that is not built in.
+    /// [`SketchError::File`] when it cannot be created, [`SketchError::Parameter`] for a format that
+    /// is read only, [`SketchError::NeedsFeature`] for a compression that is not built in.
     pub fn create(path: &Path, format: StreamFormat) -> Result<Self, SketchError> {
-        Self::new(WholeFile::create(path)?, format)
+        let compression = compression_of(path)?;
+        let sink = WholeFile::create(path)
+            .and_then(|file| Encoder::new(file, compression))
+            .map_err(SketchError::file(path))?;
+        let mut writer = Self::new(sink, format)?;
+        writer.path = path.to_owned();
+        Ok(writer)
     }
 
-    /// Ends the file and gives it its name.
+    /// Completes the file and moves it to its path.
     ///
     /// # Errors
     ///
     /// [`SketchError::File`] when it cannot be written.
     pub fn finish(self) -> Result<(), SketchError> {
-        self.sink.finish()
+        let finished = self.sink.finish().and_then(WholeFile::finish);
+        finished.map_err(SketchError::file(&self.path))
     }
 }
 
 impl<W: Write> Writer<W> {
-    /// A writer into any sink, which should be buffered.
+    /// A writer to any sink, which should be buffered.
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] for a format that is only read.
+    /// [`SketchError::Parameter`] for a format that is read only.
     pub fn new(sink: W, format: StreamFormat) -> Result<Self, SketchError> {
         match format {
-            StreamFormat::Lines | StreamFormat::Integers | StreamFormat::Flows => {
-                Ok(Self { sink, format })
-            }
+            StreamFormat::Lines | StreamFormat::Integers | StreamFormat::Flows => Ok(Self {
+                sink,
+                format,
+                path: PathBuf::new(),
+            }),
             other => Err(SketchError::parameter(
                 "format",
-                "one that is written: lines, integers, tuples13",
+                "one that can be written: lines, integers, tuples13",
                 other,
             )),
         }
@@ -71,9 +82,10 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] for a key that the format does not hold (bytes with a line
-    /// feed are no line), otherwise what the sink says.
+    /// [`io::ErrorKind::InvalidInput`] for a key that the format cannot represent (bytes with a line
+    /// feed in `lines`), otherwise the errors of the sink.
     pub fn write(&mut self, key: &AnyKey) -> io::Result<()> {
+        // Lines can represent any key without a line feed, the other formats only their own type.
         match (&self.format, key) {
             (StreamFormat::Lines, AnyKey::Bytes(bytes)) if !bytes.contains(&b'\n') => {
                 self.sink.write_all(bytes)?;
@@ -84,89 +96,8 @@ impl<W: Write> Writer<W> {
             (StreamFormat::Flows, AnyKey::Flow(flow)) => self.sink.write_all(&flow.to_bytes()),
             (format, key) => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("{format} cannot hold the key {key}"),
+                format!("{format} cannot represent the key {key}"),
             )),
-        }
-    }
-}
-
-/// A file that appears under its name when it is finished, and not at all otherwise.
-pub struct WholeFile {
-    /// `None` once it is finished.
-    encoder: Option<Encoder>,
-    path: PathBuf,
-    temporary: PathBuf,
-}
-
-impl std::fmt::Debug for WholeFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("WholeFile").field(&self.path).finish()
-    }
-}
-
-impl WholeFile {
-    /// Begins a file. Names that end in `.gz` or `.zst` are compressed.
-    ///
-    /// # Errors
-    ///
-    /// [`SketchError::File`] when it cannot be made, [`SketchError::NeedsFeature`] for a compression
-    /// that is not built in.
-    pub fn create(path: &Path) -> Result<Self, SketchError> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(|source| SketchError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut whole = Self {
-            encoder: None,
-            path: path.to_owned(),
-            temporary,
-        };
-        whole.encoder = Some(Compression::from_path(path).encoder(path, file)?);
-        Ok(whole)
-    }
-
-    /// Writes what is left and gives the file its name.
-    ///
-    /// # Errors
-    ///
-    /// [`SketchError::File`] when it cannot be written.
-    pub fn finish(mut self) -> Result<(), SketchError> {
-        let finished = match self.encoder.take() {
-            None => Ok(()),
-            Some(encoder) => encoder.finish(),
-        };
-        finished
-            .and_then(|()| fs::rename(&self.temporary, &self.path))
-            .map_err(|source| SketchError::File {
-                path: self.path.clone(),
-                source,
-            })
-    }
-}
-
-impl Drop for WholeFile {
-    fn drop(&mut self) {
-        // After the rename there is nothing left to remove.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-impl Write for WholeFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.encoder {
-            None => Ok(0),
-            Some(encoder) => encoder.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.encoder {
-            None => Ok(()),
-            Some(encoder) => encoder.flush(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Zipf's law: the key of rank `r` occurs in proportion to `r^-exponent`.
+//! Zipf's law: the frequency of the key with rank `r` is proportional to `r^-exponent`.
 
 use rand::Rng;
 use rand_distr::Distribution;
@@ -23,16 +23,16 @@ pub struct Zipf {
 }
 
 impl Zipf {
-    /// The law for so many keys, at least 1, and a finite exponent from 0 (uniform).
+    /// The law for `keys` keys, at least 1, with a finite exponent of at least 0 (uniform).
     ///
     /// # Errors
     ///
-    /// [`SketchError::Parameter`] for a parameter out of its range.
+    /// [`SketchError::Parameter`] for a parameter out of range.
     pub fn new(keys: u64, exponent: f64) -> Result<Self, SketchError> {
         if keys == 0 {
             return Err(SketchError::parameter("keys", "at least 1", keys));
         }
-        let wrong = || SketchError::parameter("exponent", "a finite number from 0", exponent);
+        let wrong = || SketchError::parameter("exponent", "a finite number, at least 0", exponent);
         if !exponent.is_finite() || exponent < 0.0 {
             return Err(wrong());
         }
@@ -44,15 +44,15 @@ impl Zipf {
         })
     }
 
-    /// The counts without any chance: `floor(largest / rank^exponent)`, for the ranks in order. Keys
-    /// of count zero are in it.
+    /// Deterministic counts `floor(largest / rank^exponent)` in the order of ranks, including keys with
+    /// count zero.
     #[must_use]
     pub fn counts(&self, largest: u64) -> Vec<u64> {
         let is_harmonic = self.exponent == 1.0;
         (1..=self.keys)
             .map(|rank| {
                 if is_harmonic {
-                    // Exact, where the division of real numbers could fall below an integer.
+                    // Integer division is exact, where a quotient of floats can round below an integer.
                     largest / rank
                 } else {
                     (largest as f64 / (rank as f64).powf(self.exponent)).floor() as u64
@@ -61,7 +61,7 @@ impl Zipf {
             .collect()
     }
 
-    /// Independent draws without end; constant time each.
+    /// An endless stream of independent draws, in constant time each.
     pub fn stream<R: Rng>(&self, rng: R) -> ZipfStream<R> {
         ZipfStream {
             distribution: self.distribution,
@@ -70,7 +70,7 @@ impl Zipf {
     }
 }
 
-/// Keys drawn from a [`Zipf`] law, without end.
+/// An endless stream of keys drawn from a [`Zipf`] law.
 #[derive(Clone, Debug)]
 pub struct ZipfStream<R> {
     distribution: rand_distr::Zipf<f64>,

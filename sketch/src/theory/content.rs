@@ -1,17 +1,17 @@
-//! What other keys put into one counter: its distribution.
+//! The distribution of the content of one counter: the sum of the counts of the keys in it.
 //!
 //! Each of the residual keys falls into a given counter with probability `q = 1 / width`,
 //! independently of the others. The generating function of the content is the product over keys of
 //! `1 - q + q z^count`, and its logarithm, as a power series, is a sum over the histogram:
 //! `n ln(1 - q)` for the constant term and `n (-1)^(m+1) r^m / m` at `m count`, with
-//! `r = q / (1 - q)` (the first term alone would be the compound-Poisson law). A Fourier transform
-//! takes the exponential.
+//! `r = q / (1 - q)` (the first term alone gives the compound Poisson distribution). The exponential is
+//! computed with a Fourier transform.
 //!
-//! Counts can be large, so the tail is worked out in levels: a first one in steps of one (or of a few
-//! thousandths of the typical content), and beyond its end others in steps sixteen times as large
-//! each. A key whose count lies beyond a level takes the content over the level's end for certain;
-//! only the probability of such a key matters there. What the transform wraps around is damped by
-//! tilting (R. Grübel, R. Hermesmeier, "Computation of compound distributions I", 1999).
+//! Counts can be large, so the tail is computed in levels: the first in steps of one (or of a few
+//! thousandths of the typical content), each further one in steps sixteen times as large. A key whose
+//! count lies beyond a level exceeds the level's end for certain, so only the probability of such a key
+//! matters there. Aliasing of the transform is damped by exponential tilting (R. Grübel,
+//! R. Hermesmeier, "Computation of compound distributions I", 1999).
 
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::histogram::Histogram;
 
-/// Steps of a level.
+/// Steps in a level.
 const SIZE: usize = 1 << 15;
 
-/// By how much the steps of a level are larger than those of the one before.
-const COARSER: usize = 16;
+/// The ratio of the steps of consecutive levels.
+const LEVEL_RATIO: usize = 16;
 
-/// The damping of what wraps around is e^-TILT; rounding errors grow by up to e^TILT.
+/// Aliasing is damped by e^-TILT; rounding errors grow by up to e^TILT.
 const TILT: f64 = 18.0;
 
-/// A tail below this probability is not followed further unless single keys reach beyond it: larger
-/// than rounding errors under the tilt, and its square is nothing.
+/// A tail below this probability is cut off unless single keys reach beyond it. It exceeds the rounding
+/// errors under the tilt, and its square is negligible.
 const NEGLIGIBLE: f64 = 1e-7;
 
 /// The distribution of the content of one counter.
@@ -40,16 +40,16 @@ pub(super) struct Content {
 
 /// A part of the tail.
 pub(super) struct Level {
-    /// The step.
+    /// The size of a step.
     pub(super) unit: f64,
-    /// The first step that no earlier level has.
+    /// The first step that is not covered by an earlier level.
     pub(super) first: usize,
     /// `P(content > t)` for `t` from `k unit` to below `(k + 1) unit`.
     pub(super) survival: Vec<f64>,
 }
 
 impl Content {
-    /// The content of a counter of a count-min sketch: the sum of the counts in it.
+    /// The content of a counter of a count-min sketch.
     pub(super) fn plain(residual: &Histogram, width: usize) -> Self {
         let transform = Transform::new();
         let probability = 1.0 / width as f64;
@@ -60,8 +60,8 @@ impl Content {
         })
     }
 
-    /// The content of a counter of a count-sketch, in which a count is added or subtracted with equal
-    /// probability. It is symmetric, and this is its upper half.
+    /// The content of a counter of a count-sketch, to which a count is added or subtracted with equal
+    /// probability. It is symmetric; this is its upper half.
     pub(super) fn signed(residual: &Histogram, width: usize) -> Self {
         let transform = Transform::new();
         let probability = 1.0 / width as f64;
@@ -70,13 +70,15 @@ impl Content {
         let mut content = Self::in_levels(residual, 32.0 * typical, total, |unit| {
             transform.signed(residual, probability, unit)
         });
-        // Only a quarter of the transform is the upper half without what wraps around.
+        // Only a quarter of the transform is free of aliasing.
         for level in content.levels.iter_mut().skip(1) {
-            level.first = SIZE / 4 / COARSER;
+            level.first = SIZE / 4 / LEVEL_RATIO;
         }
         content
     }
 
+    /// Computes levels until they cover the tail. `reach` is the bulk of the content, `survival` the
+    /// survival function in steps of a given size.
     fn in_levels(
         residual: &Histogram,
         reach: f64,
@@ -84,7 +86,7 @@ impl Content {
         survival: impl Fn(f64) -> Vec<f64>,
     ) -> Self {
         let largest = residual.entries().last().map_or(0, |entry| entry.0) as f64;
-        // Steps of one as long as the bulk of the content lies in the first level.
+        // Steps of one if the bulk of the content then lies in the first level.
         let mut unit = (reach / SIZE as f64).max(1.0).ceil();
         let mut levels = Vec::new();
         let mut first = 0;
@@ -100,8 +102,8 @@ impl Content {
             if end >= total || (largest < end && beyond < NEGLIGIBLE) {
                 return Self { levels };
             }
-            unit *= COARSER as f64;
-            first = SIZE / COARSER;
+            unit *= LEVEL_RATIO as f64;
+            first = SIZE / LEVEL_RATIO;
         }
     }
 
@@ -119,8 +121,8 @@ impl Content {
             .sum()
     }
 
-    /// [`integrate`](Self::integrate) for the content without one key of this count. In a level whose
-    /// steps are larger than the count, the key makes no difference.
+    /// [`integrate`](Self::integrate) for the content without one key of this count. In levels with
+    /// steps larger than the count, the key makes no difference.
     pub(super) fn integrate_without(
         &self,
         count: u64,
@@ -140,7 +142,8 @@ impl Content {
                         .sum::<f64>();
                 continue;
             }
-            // With the key: with probability q it is in the counter and the others need `count` less.
+            // P(content > t) = q P(without > t - count) + (1 - q) P(without > t), solved for the
+            // content without the key in ascending order of t.
             without.clear();
             for (step, with) in level.survival.iter().enumerate() {
                 let shifted = if step < steps {
@@ -157,8 +160,8 @@ impl Content {
     }
 }
 
-/// The sum over keys of `term(count)` without the heaviest `width / 2` keys: most counters hold none
-/// of them.
+/// The sum over keys of `term(count)` without the heaviest `width / 2` keys, which most counters do not
+/// contain.
 fn typical(residual: &Histogram, width: usize, term: impl Fn(f64) -> f64) -> f64 {
     let mut left_out = width as f64 / 2.0;
     let mut sum = 0.0;
@@ -170,7 +173,7 @@ fn typical(residual: &Histogram, width: usize, term: impl Fn(f64) -> f64) -> f64
     sum
 }
 
-/// The two transforms of a level's size.
+/// The forward and inverse transforms of a level.
 struct Transform {
     forward: Arc<dyn RealToComplex<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
@@ -194,7 +197,7 @@ impl Transform {
         for value in &mut spectrum {
             *value = (*value + constant).exp() / SIZE as f64;
         }
-        // Of a real series the first and the last value are real; the transform insists.
+        // The first and last values of a real series are real; the inverse transform requires it exactly.
         spectrum[0].im = 0.0;
         spectrum[SIZE / 2].im = 0.0;
         self.inverse
@@ -202,9 +205,11 @@ impl Transform {
             .expect("the buffers have the sizes of the plan");
     }
 
+    /// The survival function of a count-min counter in steps of `unit`.
     fn plain(&self, residual: &Histogram, probability: f64, unit: f64) -> Vec<f64> {
         let mut constant = 0.0;
         let mut series = vec![0.0; SIZE];
+        // The logarithm of the generating function, term by term until the terms are negligible.
         let odds = probability / (1.0 - probability);
         on_steps(residual, unit, |step, keys| {
             constant += keys * (-probability).ln_1p();
@@ -220,23 +225,23 @@ impl Transform {
                 multiple += 1;
             }
         });
+        // Tilt, take the exponential, and undo the tilt.
         let tilt = |step: usize| (TILT * step as f64 / SIZE as f64).exp();
         for (step, term) in series.iter_mut().enumerate() {
             *term /= tilt(step);
         }
         self.exponential(constant, &mut series);
-        // From probabilities to the probability that there is more.
+        // From the probabilities of values to the survival function.
         let mut left = 1.0_f64;
         for (step, value) in series.iter_mut().enumerate() {
-            // Rounding errors of either sign stay in the sum, where they cancel out.
+            // The unclamped remainder is carried on, so that rounding errors cancel.
             left -= *value * tilt(step);
             *value = left.clamp(0.0, 1.0);
         }
         series
     }
 
-    /// As [`plain`](Self::plain), for counts that are subtracted as often as added. The result has a
-    /// quarter of the size.
+    /// The survival function of a count-sketch counter, with a quarter of the size.
     fn signed(&self, residual: &Histogram, probability: f64, unit: f64) -> Vec<f64> {
         const REACH: usize = SIZE / 4;
         let mut log_without_heavy = 0.0;
@@ -247,21 +252,22 @@ impl Transform {
                 log_without_heavy += keys * (-probability).ln_1p();
                 return;
             }
-            // The logarithm of 1 + q (cos - 1) to the second order, a cosine on two places.
-            let mut add = |place: usize, term: f64| {
-                series[place] += term / 2.0;
-                series[SIZE - place] += term / 2.0;
+            // The logarithm of 1 + q (cos - 1) to second order; a cosine has two coefficients.
+            let mut add = |index: usize, term: f64| {
+                series[index] += term / 2.0;
+                series[SIZE - index] += term / 2.0;
             };
             constant -= keys * (probability + 0.75 * probability * probability);
             add(step, keys * (probability + probability * probability));
             add(2 * step, -keys * probability * probability / 4.0);
         });
         self.exponential(constant, &mut series);
+        // Sum up from the end of the alias-free part.
         let without_heavy = log_without_heavy.exp();
         let mut above: f64 = series[REACH..SIZE / 2].iter().sum();
         let mut survival = vec![0.0; REACH];
         for step in (0..REACH).rev() {
-            // One of the heavy keys takes the content beyond the level, to either side.
+            // A heavy key moves the content beyond the level, in either direction.
             let heavy = (1.0 - without_heavy) / 2.0;
             survival[step] = (without_heavy * above + heavy).clamp(0.0, 0.5);
             above += series[step].max(0.0);
@@ -270,14 +276,14 @@ impl Transform {
     }
 }
 
-/// The histogram in steps: a count between two steps is divided among them so that the mean stays.
-/// Keys below half a step fall out in part.
+/// The histogram in steps: a count between two steps is split between them so that the mean is kept.
+/// Of keys below one step, only the fraction in the first step is visited.
 fn on_steps(residual: &Histogram, unit: f64, mut visit: impl FnMut(usize, f64)) {
     for &(count, keys) in residual.entries() {
         let steps = count as f64 / unit;
         let below = steps.floor();
         let part = steps - below;
-        // Steps beyond the level are all alike.
+        // All steps beyond the level are equivalent.
         let below = (below as usize).min(SIZE);
         if below > 0 && part < 1.0 {
             visit(below, keys * (1.0 - part));

@@ -4,7 +4,7 @@ use super::content::Content;
 use super::histogram::Histogram;
 use crate::error::SketchError;
 
-/// By which share the error may be too large because some keys meet their own counts.
+/// The relative error that is tolerated for including a key's own count.
 const NEGLIGIBLE: f64 = 1e-3;
 
 /// The average absolute frequency error of a count-min sketch with one row of `width` counters that
@@ -27,9 +27,9 @@ pub fn aafe_one_row(residual: &Histogram, total: u64, width: usize) -> Result<f6
 /// The average absolute frequency error of a count-min sketch of `depth` rows of `width` counters
 /// (plain update) that holds the keys of `residual`, over a stream of `total` occurrences.
 ///
-/// Each residual key errs by the least of `depth` independent copies of what the others put into a
-/// counter. A few milliseconds, whatever the counts; within 1 % of simulations with fully random
-/// hashes.
+/// The error of a residual key is the minimum of `depth` independent copies of the content of a counter
+/// without the key. Takes a few milliseconds for any counts; within 1 % of simulations with fully
+/// random hashes.
 ///
 /// # Errors
 ///
@@ -47,10 +47,11 @@ pub fn aafe(
     if total == 0 {
         return Ok(0.0);
     }
+    // The mean of the minimum is the integral of its survival function, a power of the content's.
     let content = Content::plain(residual, width);
     let all_rows_exceed = |survival: f64| survival.powi(depth as i32);
     let excess = content.integrate(all_rows_exceed);
-    // A key's own count weighs at most as much as it does in one of the rows.
+    // The effect of including a key's own count is at most that in one of the rows.
     let reach = content.integrate(|survival| survival.powi(depth as i32 - 1));
     let own = |count: u64| depth as f64 / width as f64 * reach.min(count as f64);
     let without = |count| content.integrate_without(count, width, all_rows_exceed);
@@ -58,8 +59,8 @@ pub fn aafe(
     Ok(error / total as f64)
 }
 
-/// [`aafe`] without the care that a key does not meet its own count: a little too large, by about
-/// `depth / width` of the error, and several times faster.
+/// [`aafe`] with every key's own count included: too large by about `depth / width` of the error, and
+/// several times faster.
 pub(super) fn approximate_aafe(
     residual: &Histogram,
     total: u64,
@@ -74,9 +75,9 @@ pub(super) fn approximate_aafe(
     residual.total() * content.integrate(|survival| survival.powi(depth as i32)) / total as f64
 }
 
-/// The sum over keys of count times error, when `excess` is the error of a key that meets its own
-/// count as well. `own` bounds what that is too much for a key of a count, and `without` works out the
-/// error without it: for those groups of keys that would make up more than a share `negligible`.
+/// The sum over keys of count times error. `excess` is the error with a key's own count included, `own`
+/// bounds by how much that is too large for a count, and `without` computes the error without it. The
+/// latter is slow, and called only for groups of keys that contribute more than `negligible` in all.
 pub(super) fn without_own_counts(
     residual: &Histogram,
     excess: f64,
@@ -89,12 +90,18 @@ pub(super) fn without_own_counts(
         .into_iter()
         .map(|(count, mass)| (own(count) * mass, count, mass))
         .collect();
+    // In ascending order of the effect, until the tolerated sum is used up.
     groups.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut room = negligible * excess * residual.total();
+    let mut tolerance = negligible * excess * residual.total();
     let mut error = 0.0;
-    for (too_much, count, mass) in groups {
-        room -= too_much;
-        error += mass * if room > 0.0 { excess } else { without(count) };
+    for (effect, count, mass) in groups {
+        tolerance -= effect;
+        error += mass
+            * if tolerance > 0.0 {
+                excess
+            } else {
+                without(count)
+            };
     }
     error
 }
@@ -112,7 +119,7 @@ pub(super) fn check(
         return Err(SketchError::parameter("width", "at least 1", width));
     }
     let residual = residual.total();
-    // Expected numbers of keys carry rounding errors.
+    // Histograms of expected numbers of keys have rounding errors.
     if residual > total as f64 * (1.0 + 1e-9) {
         return Err(SketchError::parameter(
             "total",

@@ -5,19 +5,19 @@ use super::count_min::{check, without_own_counts};
 use super::histogram::Histogram;
 use crate::error::SketchError;
 
-/// Points on either side of zero that stand for the content when `depth` is even.
+/// Points on either side of zero that approximate the content when `depth` is even.
 const POINTS: usize = 400;
 
-/// By which share the error may be too large because some keys meet their own counts.
+/// The relative error that is tolerated for including a key's own count.
 const NEGLIGIBLE: f64 = 1e-2;
 
 /// The average absolute frequency error of a count-sketch of `depth` rows of `width` counters that
 /// holds the keys of `residual`, over a stream of `total` occurrences. The estimate is the median of
 /// the rows, for an even depth the mean of the middle two.
 ///
-/// Here it is not coverage that counts but the sum of squares that is left: for light residuals the
-/// error is near `c sqrt(sum f^2 / width)`. Within 3 % of simulations with fully random hashes for
-/// widths from 100.
+/// The error depends not on coverage but on the residual sum of squares: for light residuals it is close
+/// to `c sqrt(sum f^2 / width)`. Within 3 % of simulations with fully random hashes for widths from
+/// 100.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn aafe_count_sketch(
         return Ok(0.0);
     }
     let of_all = median(residual, depth, width);
-    // What a key meets of its own count when it is not left out.
+    // The effect of including a key's own count.
     let own = |count: u64| depth as f64 / width as f64 * count as f64;
     let without = |count| median(&residual.without_one(count), depth, width);
     let error = without_own_counts(residual, of_all, NEGLIGIBLE, own, without);
@@ -55,12 +55,12 @@ fn majority(events: usize, p: f64) -> f64 {
     at_least(events, events / 2 + 1, p)
 }
 
-/// The probability that `least` or more of `events` occur.
-fn at_least(events: usize, least: usize, p: f64) -> f64 {
+/// The probability that `min` or more of `events` occur: the upper tail of a binomial distribution.
+fn at_least(events: usize, min: usize, p: f64) -> f64 {
     let mut ways = 1.0;
     let mut sum = 0.0;
     for occur in 0..=events {
-        if occur >= least {
+        if occur >= min {
             sum += ways * p.powi(occur as i32) * (1.0 - p).powi((events - occur) as i32);
         }
         ways *= (events - occur) as f64 / (occur + 1) as f64;
@@ -73,10 +73,10 @@ fn points(content: &Content) -> Vec<(f64, f64)> {
     let mut upper = Vec::new();
     let at_zero = 1.0 - 2.0 * content.levels[0].survival[0];
     let mut before = content.levels[0].survival[0];
-    // Values between two steps that stand for one point: `mass` of them, with the sum `moment`.
+    // The values merged into the next point: their probability and first moment.
     let (mut mass, mut moment) = (0.0, 0.0);
     for (index, level) in content.levels.iter().enumerate() {
-        // Points are spaced evenly in the first level's bulk and by a constant ratio in the tail.
+        // Points have equal probability in the bulk, and in the tail 5 % of what lies beyond.
         for step in level.first.max(1)..=level.survival.len() {
             let value = step as f64 * level.unit;
             let is_last = step == level.survival.len();
@@ -94,6 +94,7 @@ fn points(content: &Content) -> Vec<(f64, f64)> {
             }
         }
     }
+    // Mirror the upper half, add the atom at zero, and normalize.
     let lower = upper.iter().rev().map(|(value, mass)| (-value, *mass));
     let mut points: Vec<(f64, f64)> = lower.collect();
     points.push((0.0, at_zero.max(0.0)));
@@ -111,11 +112,13 @@ fn mean_of_middle_two(half: usize, points: &[(f64, f64)]) -> f64 {
     // C(2h, h)
     let ways = (1..=half).fold(1.0, |ways, k| ways * (half + k) as f64 / k as f64);
     let mut below = 0.0_f64;
-    let places: Vec<(f64, f64, f64, f64)> = points
+    // For each point, as the order statistics h and h + 1 of 2 h draws: the joint probability of two
+    // different points is C(2h, h) times a factor of each.
+    let factors: Vec<(f64, f64, f64, f64)> = points
         .iter()
         .map(|&(value, mass)| {
             let up_to = (below + mass).min(1.0);
-            // That the lower of the two is this value, and that the upper is, in product form.
+            // The factor of the lower value, that of the upper, and the marginal of the lower.
             let lower = up_to.powi(power) - below.powi(power);
             let upper = (1.0 - below).powi(power) - (1.0 - up_to).powi(power);
             let marginal = at_least(2 * half, half, up_to) - at_least(2 * half, half, below);
@@ -124,9 +127,10 @@ fn mean_of_middle_two(half: usize, points: &[(f64, f64)]) -> f64 {
         })
         .collect();
     let mut sum = 0.0;
-    for (index, (low, lower, _, marginal)) in places.iter().enumerate() {
+    // Different values first; the rest of the marginal probability is that of equal values.
+    for (index, (low, lower, _, marginal)) in factors.iter().enumerate() {
         let mut apart = 0.0;
-        for (high, _, upper, _) in &places[index + 1..] {
+        for (high, _, upper, _) in &factors[index + 1..] {
             let probability = ways * lower * upper;
             apart += probability;
             sum += probability * (low + high).abs() / 2.0;

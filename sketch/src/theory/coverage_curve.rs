@@ -1,10 +1,10 @@
-//! How much of the stream an oracle takes out of the sketch, for every size of its table.
+//! The coverage of an oracle as a function of the number of slots.
 
 use super::histogram::Histogram;
 use crate::error::SketchError;
 use crate::metrics::ranking;
 
-/// What is covered by the best keys of an oracle, and what they leave to the sketch.
+/// The coverage of an oracle's highest-ranked keys, and the residual histogram.
 #[derive(Clone, Debug)]
 pub struct CoverageCurve {
     kind: Kind,
@@ -13,16 +13,16 @@ pub struct CoverageCurve {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// The counts in the order of the oracle.
+    /// The counts in the order of the oracle's ranking.
     Ranked(Vec<u64>),
-    /// The coverage at some numbers of slots, in ascending order, and the counts without an order.
+    /// Points of the curve in ascending order, and the counts without a ranking.
     Modeled {
         histogram: Histogram,
         points: Vec<(f64, f64)>,
     },
 }
 
-/// A sum that stops at the largest number.
+/// A saturating sum.
 fn saturating_sum(counts: &[u64]) -> u64 {
     counts
         .iter()
@@ -30,7 +30,7 @@ fn saturating_sum(counts: &[u64]) -> u64 {
 }
 
 impl CoverageCurve {
-    /// The curve of keys with these counts and scores, as of a validation window. Exact.
+    /// The exact curve of keys with these counts and scores, for instance of a validation window.
     ///
     /// # Panics
     ///
@@ -50,7 +50,7 @@ impl CoverageCurve {
         Self::in_order(counts)
     }
 
-    /// The curve of counts in the order of an oracle, the best first.
+    /// The curve of counts in the order of an oracle's ranking, the highest first.
     #[must_use]
     pub fn in_order(counts: Vec<u64>) -> Self {
         Self {
@@ -59,12 +59,12 @@ impl CoverageCurve {
         }
     }
 
-    /// A curve of which a few points are known: the coverage at some shares of the keys, both from 0
-    /// to 1. Between points it is linear, and it begins at (0, 0) and ends at (1, 1).
+    /// A curve of which only a few points are known: the coverage at some fractions of the keys, both
+    /// from 0 to 1. It is interpolated linearly, from (0, 0) to (1, 1).
     ///
-    /// Which keys the oracle takes is not known then. They are taken to be random, a key with odds in
-    /// proportion to a power of its count, so that number and coverage are as stated: the choice of
-    /// largest entropy.
+    /// The ranking of the keys is unknown, so the selected keys are modeled as random: a key is selected
+    /// with odds proportional to a power of its count, which is the distribution of maximum entropy with
+    /// the given number of keys and coverage.
     ///
     /// # Errors
     ///
@@ -94,13 +94,13 @@ impl CoverageCurve {
         })
     }
 
-    /// Occurrences of all keys.
+    /// The total count of all keys.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Keys.
+    /// The number of keys.
     #[must_use]
     pub fn keys(&self) -> usize {
         match &self.kind {
@@ -109,7 +109,7 @@ impl CoverageCurve {
         }
     }
 
-    /// The share of the stream that the best `slots` keys cover. Zero for an empty stream.
+    /// The fraction of the stream that the `slots` highest-ranked keys cover. Zero for an empty stream.
     #[must_use]
     pub fn coverage(&self, slots: usize) -> f64 {
         if self.total == 0 {
@@ -124,7 +124,7 @@ impl CoverageCurve {
         }
     }
 
-    /// What the best `slots` keys leave to the sketch.
+    /// The histogram of the keys that are left to the sketch.
     #[must_use]
     pub fn residual(&self, slots: usize) -> Histogram {
         match &self.kind {
@@ -153,8 +153,8 @@ fn interpolate(points: &[(f64, f64)], share: f64) -> f64 {
     }
 }
 
-/// The histogram without `slots` keys that make up `coverage` of it, chosen with odds
-/// `e^(a + b ln count)`. A coverage that no such choice reaches becomes the nearest one that does.
+/// The histogram without `slots` keys with total coverage `coverage`, selected with odds
+/// `e^(a + b ln count)`. A coverage that cannot be reached is replaced by the nearest one that can.
 fn thinned(histogram: &Histogram, slots: f64, coverage: f64) -> Histogram {
     if slots <= 0.0 {
         return histogram.clone();
@@ -165,10 +165,12 @@ fn thinned(histogram: &Histogram, slots: f64, coverage: f64) -> Histogram {
     let chosen = |intercept: f64, slope: f64| {
         histogram.entries().iter().map(move |&(count, keys)| {
             let odds = (intercept + slope * (count as f64).ln()).exp();
-            // A quotient that stays in range for infinite odds.
+            // In this form the quotient is finite for infinite odds.
             (count, keys, keys / (1.0 + 1.0 / odds))
         })
     };
+    // Nested bisections: for each slope the intercept with the right number of keys, and among these
+    // the slope with the right coverage. Both are monotonic.
     let intercept_for = |slope: f64| {
         bisect(-2000.0, 2000.0, |intercept| {
             chosen(intercept, slope)
@@ -189,7 +191,7 @@ fn thinned(histogram: &Histogram, slots: f64, coverage: f64) -> Histogram {
     Histogram::from_keys(left.map(|(count, keys, taken)| (count, keys - taken)))
 }
 
-/// Where `is_below` turns from true to false.
+/// The point at which `is_below` changes from true to false.
 fn bisect(mut low: f64, mut high: f64, is_below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);

@@ -1,20 +1,20 @@
-//! How many keys have which count.
+//! Histograms of counts.
 
 use std::collections::BTreeMap;
 
-/// How many keys occur how often. Numbers of keys are real: a histogram can hold expectations.
+/// The number of keys for each count. Numbers of keys are real: a histogram can contain expectations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    /// Count and number of keys, in ascending order of counts; no count is zero, and each number of
-    /// keys is above zero.
+    /// Counts and numbers of keys in ascending order of counts, all positive.
     entries: Vec<(u64, f64)>,
 }
 
 impl Histogram {
-    /// The histogram of these counts; keys of count zero are left out. `O(n)` time but for the counts
-    /// from 2^16, which are sorted.
+    /// The histogram of these counts, without keys of count zero. Takes `O(n)` time, apart from counts
+    /// of 2^16 and more, which are sorted.
     #[must_use]
     pub fn from_counts(counts: impl IntoIterator<Item = u64>) -> Self {
+        // Small counts, which are most, are tallied in an array.
         let mut small = vec![0_u64; 1 << 16];
         let mut large = Vec::new();
         for count in counts {
@@ -40,10 +40,11 @@ impl Histogram {
         Self { entries }
     }
 
-    /// The histogram with `keys` keys of each `count`; a count can be named repeatedly. Counts of
-    /// zero, and numbers of keys that are not finite and above zero, are left out.
+    /// The histogram with `keys` keys of each `count`; counts may be repeated. Counts of zero, and
+    /// numbers of keys that are not positive and finite, are ignored.
     #[must_use]
     pub fn from_keys(entries: impl IntoIterator<Item = (u64, f64)>) -> Self {
+        // A sorted map, because counts may be repeated in any order.
         let mut sums = BTreeMap::new();
         for (count, keys) in entries {
             if count > 0 && keys.is_finite() && keys > 0.0 {
@@ -55,19 +56,19 @@ impl Histogram {
         }
     }
 
-    /// Count and number of keys, in ascending order of counts.
+    /// Counts and numbers of keys, in ascending order of counts.
     #[must_use]
     pub fn entries(&self) -> &[(u64, f64)] {
         &self.entries
     }
 
-    /// Keys.
+    /// The number of keys.
     #[must_use]
     pub fn keys(&self) -> f64 {
         self.sum(|_| 1.0)
     }
 
-    /// Occurrences of all keys.
+    /// The total count of all keys.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.sum(|count| count)
@@ -88,10 +89,11 @@ impl Histogram {
         }))
     }
 
-    /// The keys in groups, the heaviest first: a count of one of its keys for the group, and the
-    /// occurrences of all. A group spans counts of a ratio up to 1.5, and holds few keys compared
-    /// with those that are heavier.
+    /// The keys in groups in descending order of counts: a representative count, and the total count of
+    /// the group. A group spans counts within a ratio of 1.5, and has fewer than a tenth as many keys as
+    /// there are heavier ones.
     pub(super) fn groups(&self) -> Vec<(u64, f64)> {
+        // From the heaviest count down; a group is extended while both limits hold.
         let mut groups: Vec<Group> = Vec::new();
         let mut heavier = 0.0;
         for &(count, keys) in self.entries.iter().rev() {

@@ -1,22 +1,22 @@
-//! The error of a sketch, predicted from a histogram of counts.
+//! Prediction of the error of a sketch from a histogram of counts.
 //!
-//! A count-min sketch with fully random hashes errs, for a key, by the least of `depth` independent
-//! copies of what other keys put into a counter. The distribution of that content follows from how
-//! many keys have which count, by a Fourier transform; no stream has to be run. So the average
-//! absolute frequency error ([`aafe`]) of any depth and width takes milliseconds, [`plan`] finds
-//! the best division of a budget in bytes, and tests have an oracle.
+//! In a count-min sketch with fully random hashes, the error of a key is the minimum of `depth`
+//! independent copies of the content of a counter. The distribution of that content is computed from
+//! the histogram of counts with a Fourier transform, without a stream. The average absolute frequency
+//! error ([`aafe`]) for any depth and width takes milliseconds, and [`plan`] finds the best division of
+//! a memory budget.
 //!
-//! The theory also says why *coverage* is what an oracle must be good at. Let `cc` be the share of
-//! the stream that is left to the sketch. With one row the error is `N cc^2 / width`, but for the
-//! keys' own counts. With more rows it is `cc` times the mean of the least content, which the light
-//! keys decide and which an oracle hardly changes: the error grows with a power of `cc` between one
-//! (wide sketches) and two (crowded ones).
+//! The theory also shows why *coverage* measures the quality of an oracle. Let `cc` be the fraction of
+//! the stream that is left to the sketch. With one row the error is `N cc^2 / width`, apart from the
+//! keys' own counts. With more rows it is `cc` times the mean of the minimum content, which depends on
+//! the light keys and hardly on the oracle: the error grows with a power of `cc` between one (wide
+//! sketches) and two (crowded ones).
 //!
 //! ```
 //! use septet_sketch::stream::Zipf;
 //! use septet_sketch::theory::{Histogram, aafe};
 //!
-//! // The synthetic table of the paper: a perfect oracle takes the 10 000 most frequent keys of a
+//! // The synthetic table of the paper: a perfect oracle selects the 10 000 most frequent keys of a
 //! // million, and 20 000 counters are left for the others.
 //! let counts = Zipf::new(1_000_000, 1.0)?.counts(1_000_000);
 //! let total = counts.iter().sum();

@@ -1,32 +1,32 @@
-//! How to divide a budget between the table of exact counts and the sketch.
+//! Planning: the division of a memory budget between the table of exact counts and the sketch.
 
 use super::count_min::{aafe, approximate_aafe};
 use super::coverage_curve::CoverageCurve;
 use crate::error::SketchError;
 use crate::rows::MAX_DEPTH;
 
-/// How many sizes of the table are tried before the best is refined.
+/// Sizes of the table in the coarse search.
 const SIZES: usize = 24;
 
-/// Bytes to spend, and what things cost.
+/// A memory budget and the costs of its parts, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// All bytes.
+    /// The total budget.
     pub bytes: usize,
-    /// Bytes that are spent already: the model, tables of verdicts.
+    /// The part that is already spent: the model, the rejection cache.
     pub reserved: usize,
     /// Bytes of a slot of the table: 8 as in the paper (a 32-bit fingerprint and a 32-bit count), or
-    /// 16 (a 64-bit hash and a 64-bit count), and what the table leaves empty.
+    /// 16 (a 64-bit hash and a 64-bit count); more to account for empty slots.
     pub slot_bytes: usize,
     /// Bytes of a counter.
     pub counter_bytes: usize,
-    /// The largest depth to consider, from 1.
+    /// The maximum depth to consider, at least 1.
     pub max_depth: usize,
 }
 
 impl Budget {
-    /// A budget in the paper's currency: 8 bytes a slot, 4 a counter, depths from 1 to 4, a model that
-    /// costs nothing.
+    /// A budget with the costs of the paper: 8 bytes per slot, 4 per counter, depths from 1 to 4, a model
+    /// without cost.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Budget {
         }
     }
 
-    /// The width of `depth` rows beside a table of `slots`; zero when nothing is left.
+    /// The width of `depth` rows besides a table of `slots` slots; zero if nothing is left.
     #[must_use]
     pub fn width(&self, slots: usize, depth: usize) -> usize {
         let spent = slots
@@ -48,7 +48,7 @@ impl Budget {
     }
 }
 
-/// How to spend a budget.
+/// The division of a budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
     /// Slots of the table of exact counts.
@@ -57,21 +57,21 @@ pub struct Plan {
     pub depth: usize,
     /// Counters in a row.
     pub width: usize,
-    /// The average absolute frequency error that is to be expected, with plain update.
+    /// The predicted average absolute frequency error with plain update.
     pub predicted_aafe: f64,
 }
 
-/// The number of explicit slots, the depth and the width that give the least average absolute
-/// frequency error of a count-min sketch with plain update, for an oracle of this coverage curve.
+/// Finds the number of explicit slots, the depth and the width that minimize the average absolute
+/// frequency error of a count-min sketch with plain update, for an oracle with this coverage curve.
 ///
-/// The curve should come from a window before the one that the sketch is for. Conservative update errs
-/// less than predicted, and most where many keys share a counter; it prefers smaller tables and a depth
-/// of two or more.
+/// The curve should be that of an earlier window. The errors of conservative update are smaller than
+/// predicted, especially where many keys share a counter; it favors smaller tables and a depth of two
+/// or more.
 ///
 /// # Errors
 ///
-/// [`SketchError::Parameter`] when the budget does not pay for a counter, or a cost or the largest
-/// depth is zero.
+/// [`SketchError::Parameter`] when the budget is too small for a single counter, or a cost or the
+/// maximum depth is zero.
 pub fn plan(budget: &Budget, curve: &CoverageCurve) -> Result<Plan, SketchError> {
     for (argument, value) in [
         ("slot_bytes", budget.slot_bytes),
@@ -100,32 +100,36 @@ pub fn plan(budget: &Budget, curve: &CoverageCurve) -> Result<Plan, SketchError>
             budget.bytes,
         ));
     }
+    // The largest table: one counter must be left, and more slots than keys are useless.
     let affordable = (budget.bytes - budget.reserved - budget.counter_bytes) / budget.slot_bytes;
-    let most = affordable.min(curve.keys());
+    let max_slots = affordable.min(curve.keys());
     let mut search = Search {
         budget,
         curve,
         best: None,
     };
     search.consider(0);
-    search.consider(most);
-    if most > 1 {
-        let ratio = (most as f64).powf(1.0 / SIZES as f64);
+    search.consider(max_slots);
+    if max_slots > 1 {
+        // A coarse search in geometric steps.
+        let ratio = (max_slots as f64).powf(1.0 / SIZES as f64);
         for step in 0..SIZES {
             search.consider(ratio.powi(step as i32).round() as usize);
         }
-        // Where the table takes most of the budget, equal steps of what is left matter.
+        // Where the table takes most of the budget, linear steps are finer.
         for tenth in 5..10 {
-            search.consider(most * tenth / 10);
+            search.consider(max_slots * tenth / 10);
         }
+        // Refinement around the best size with ever smaller factors.
         let mut factor = ratio;
         for _ in 0..4 {
             factor = factor.sqrt();
             let center = search.best.map_or(0, |best| best.explicit_slots) as f64;
             search.consider((center / factor).round() as usize);
-            search.consider(((center * factor).round() as usize).min(most));
+            search.consider(((center * factor).round() as usize).min(max_slots));
         }
     }
+    // The search used the fast approximation; the result gets the accurate prediction.
     let mut best = search.best.expect("a table without slots was considered");
     let residual = curve.residual(best.explicit_slots);
     best.predicted_aafe = aafe(&residual, curve.total(), best.depth, best.width)?;

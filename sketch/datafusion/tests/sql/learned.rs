@@ -104,7 +104,7 @@ async fn one_partition_gives_the_direct_sketch() {
         })
         .expect("the parameters are in their ranges");
     for key in &keys {
-        direct.push(key, 1);
+        direct.update(key);
     }
     let context = session(1);
     add_table(&context, "t", &[("k", u64_column(&keys))]);
@@ -180,7 +180,7 @@ async fn stored_sketches_add_up() {
 }
 
 #[tokio::test]
-async fn models_judge_words_and_flows() {
+async fn models_score_words_and_flows() {
     let words = vec![Some("fox"), Some("elephant"), None, Some("fox"), Some("ox")];
     let dictionary: DictionaryArray<Int32Type> = words.iter().copied().collect();
     let columns: [ArrayRef; 2] = [Arc::new(StringArray::from(words)), Arc::new(dictionary)];

@@ -1,5 +1,5 @@
 //! Writes small well-formed inputs for each target into `fuzz/corpus/`, from which fuzzing starts:
-//! magic numbers and sizes are out of reach for chance.
+//! magic numbers and sizes cannot be found at random.
 
 use std::error::Error;
 use std::fs;

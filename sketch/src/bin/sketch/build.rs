@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::cli::Failure;
+use septet_core::io::ByteSize;
 use septet_sketch::codec::datasketches;
 use septet_sketch::count_min::{CountMin, CountMinBuilder, Counter, Layout, UpdateRule};
 use septet_sketch::count_sketch::CountSketch;
@@ -17,9 +19,8 @@ use crate::input::{self, Input};
 use crate::learned::LearnedSketch;
 use crate::model::Model;
 use crate::output::{Output, Row};
-use crate::{Usage, size};
 
-/// Keys that are counted together.
+/// Keys in a batch.
 const BATCH: usize = 4096;
 
 #[derive(clap::Args)]
@@ -28,22 +29,23 @@ pub(crate) struct Arguments {
     input: Input,
     #[command(flatten)]
     output: Output,
-    /// What to build.
+    /// The algorithm.
     #[arg(long, short, value_enum, default_value_t = Algorithm::Cu)]
-    algo: Algorithm,
-    /// The memory that it takes, with everything: 4096, 512KiB, 2MiB, ..
-    #[arg(long, short, default_value = "1MiB", value_parser = size::parse)]
-    bytes: usize,
+    algorithm: Algorithm,
+    /// The memory budget: 4096, 512KiB, 2MiB, ..
+    #[arg(long, short, default_value = "1MiB")]
+    bytes: ByteSize,
     /// Rows [default: 2; count-sketch 3, DataSketches 4]
     #[arg(long)]
     depth: Option<u8>,
-    /// The counters of cm and cu.
+    /// The counter type of cm and cu.
     #[arg(long, value_enum, default_value_t = CounterName::U32)]
     counter: CounterName,
-    /// All counters of a key in one cache line: faster in large tables, less exact (cm, cu, lcm).
+    /// Put all counters of a key into one cache line: faster in large tables, less accurate (cm, cu,
+    /// lcm).
     #[arg(long)]
     blocked: bool,
-    /// Keep the most frequent keys beside the sketch, so that `topk` can list them (cm and cu).
+    /// Track the K most frequent keys, so that `topk` can list them (cm and cu).
     #[arg(long, value_name = "K")]
     top: Option<usize>,
     /// The seed of the hash [default: 0, DataSketches 9001]
@@ -51,37 +53,37 @@ pub(crate) struct Arguments {
     seed: Option<u64>,
     #[command(flatten)]
     learned: LearnedArguments,
-    /// Print what was built as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What a learned sketch needs.
+/// Options of learned sketches.
 #[derive(clap::Args)]
 struct LearnedArguments {
-    /// The oracle of lcm, from `sketch train`.
+    /// The model of the oracle, from `sketch train` (lcm).
     #[arg(long)]
     model: Option<PathBuf>,
-    /// The share of the table of exact counts in what the model leaves over (lcm).
+    /// The fraction of the budget, without the model, for the table of exact counts (lcm).
     #[arg(long, default_value_t = 0.3)]
-    share: f64,
-    /// Bytes of a slot of the table of exact counts. Slots of 8 hold twice as many keys, but two full
+    explicit_fraction: f64,
+    /// Bytes of a slot of the table of exact counts. Twice as many slots of 8 bytes fit, but two full
     /// tables of them cannot be merged (lcm).
     #[arg(long, value_enum, default_value_t = SlotSize::Sixteen)]
     slot: SlotSize,
-    /// An earlier stream of the same kind, whose scores set the threshold (lcm).
+    /// An earlier stream of the same kind, whose scores determine the threshold (lcm).
     #[arg(long, value_name = "STREAM")]
     validation: Option<PathBuf>,
     /// The format of the earlier stream [default: that of the stream]
     #[arg(long, value_name = "FORMAT", value_parser = input::parse_format)]
     validation_format: Option<StreamFormat>,
-    /// How many different keys to expect; without an earlier stream the threshold is found on the way
-    /// (lcm).
+    /// The expected number of distinct keys. Without an earlier stream the threshold adapts to the
+    /// stream (lcm).
     #[arg(long, value_name = "KEYS")]
     expected_keys: Option<u64>,
-    /// Leave the bytes of the model out of --bytes, as the papers do (lcm).
+    /// Exclude the model from --bytes, as the papers do (lcm).
     #[arg(long)]
-    free_model: bool,
+    exclude_model: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -94,11 +96,11 @@ enum SlotSize {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Algorithm {
-    /// Count-min: mergeable without loss.
+    /// Count-min: merges exactly.
     Cm,
     /// Count-min with conservative update: the smallest errors.
     Cu,
-    /// Count-sketch: errors to both sides.
+    /// Count-sketch: unbiased.
     Cs,
     /// SpaceSaving: the most frequent keys.
     Ss,
@@ -106,7 +108,7 @@ enum Algorithm {
     Mg,
     /// A learned count-min sketch: exact counts for the keys that a model expects to be frequent.
     Lcm,
-    /// DataSketches count-min as C++ has it (u64), inside a file of this program: see `convert`.
+    /// DataSketches count-min with cells of u64, as in C++; see `convert`.
     Datasketches,
 }
 
@@ -119,37 +121,41 @@ enum CounterName {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // Build first: an invalid option is reported before the stream is read.
     let mut sketch = arguments.empty()?;
     let mut batch: Vec<AnyKey> = Vec::with_capacity(BATCH);
     let mut keys: Option<KeyType> = None;
     let mut mixed = false;
     let tally = arguments.input.for_each("counting", |record| {
+        // Remember the type of the keys if all have the same.
         let key_type = record.key.key_type();
         mixed |= *keys.get_or_insert(key_type) != key_type;
         if record.count != 1 {
-            // In the order of the stream, which conservative update depends on.
-            sketch.count_all(&batch)?;
+            // Flush first: conservative update depends on the order of the stream.
+            sketch.update_batch(&batch)?;
             batch.clear();
-            return sketch.count(&record.key, record.count);
+            return sketch.update_by(&record.key, record.count);
         }
         batch.push(record.key);
         if batch.len() == BATCH {
-            sketch.count_all(&batch)?;
+            sketch.update_batch(&batch)?;
             batch.clear();
         }
         Ok(())
     })?;
-    sketch.count_all(&batch)?;
+    sketch.update_batch(&batch)?;
+    // The file records the key type, so that `query` can parse keys.
     let keys = if mixed { None } else { keys };
-    let bytes = sketch.stored(&arguments.output.options().key_type(keys))?;
+    let bytes = sketch.to_native_bytes(&arguments.output.options().key_type(keys))?;
     arguments.output.write(&bytes)?;
 
+    // Report what was counted and the parameters.
     let mut rows = vec![
         Row::new("kind", sketch.kind()),
         Row::new("records", tally.records),
     ];
     if tally.skipped > 0 {
-        rows.push(Row::new("skipped", tally.skipped).shown(format!(
+        rows.push(Row::new("skipped", tally.skipped).display(format!(
             "{} packets that are not TCP or UDP over IPv4",
             tally.skipped
         )));
@@ -160,43 +166,52 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "file",
         arguments.output.output.display().to_string(),
     ));
-    rows.push(Row::new("file bytes", bytes.len()).shown(size::shown(bytes.len())));
-    arguments.output.say(arguments.json, &rows)
+    rows.push(
+        Row::new("file bytes", bytes.len()).display(ByteSize(bytes.len() as u64).to_string()),
+    );
+    arguments.output.report(arguments.json, &rows)
 }
 
 impl Arguments {
+    /// The budget in bytes.
+    fn budget(&self) -> usize {
+        usize::try_from(self.bytes.0).unwrap_or(usize::MAX)
+    }
+
+    /// The empty sketch.
     fn empty(&self) -> Result<Box<dyn AnySketch>> {
-        let is_count_min = matches!(self.algo, Algorithm::Cm | Algorithm::Cu);
+        let is_count_min = matches!(self.algorithm, Algorithm::Cm | Algorithm::Cu);
         if self.top.is_some() && !(is_count_min && self.counter == CounterName::U32) {
-            let message = "--top works with --algo cm or cu and --counter u32; ss and mg list the \
-                           most frequent keys by themselves";
-            return Err(Usage(message.to_owned()).into());
+            let message = "--top requires --algorithm cm or cu and --counter u32; ss and mg always \
+                           track the most frequent keys";
+            return Err(Failure::usage(message).into());
         }
-        let seed = self.seed.unwrap_or(0);
-        Ok(match self.algo {
+        let (seed, bytes) = (self.seed.unwrap_or(0), self.budget());
+        Ok(match self.algorithm {
             Algorithm::Cm | Algorithm::Cu => match (self.top, self.counter) {
                 (Some(k), _) => Box::new(self.tracked(k)?),
-                (None, CounterName::U8) => Box::new(self.count_min::<u8>(self.bytes).build()?),
-                (None, CounterName::U16) => Box::new(self.count_min::<u16>(self.bytes).build()?),
-                (None, CounterName::U32) => Box::new(self.count_min::<u32>(self.bytes).build()?),
-                (None, CounterName::U64) => Box::new(self.count_min::<u64>(self.bytes).build()?),
+                (None, CounterName::U8) => Box::new(self.count_min::<u8>(bytes).build()?),
+                (None, CounterName::U16) => Box::new(self.count_min::<u16>(bytes).build()?),
+                (None, CounterName::U32) => Box::new(self.count_min::<u32>(bytes).build()?),
+                (None, CounterName::U64) => Box::new(self.count_min::<u64>(bytes).build()?),
             },
             Algorithm::Cs => Box::new(
                 CountSketch::<i32>::builder()
                     .depth(self.depth.unwrap_or(3).into())
-                    .bytes(self.bytes)
+                    .bytes(bytes)
                     .seed(seed)
                     .build()?,
             ),
-            Algorithm::Ss => Box::new(SpaceSaving::<AnyKey>::with_bytes(self.bytes, seed)?),
-            Algorithm::Mg => Box::new(MisraGries::<AnyKey>::with_bytes(self.bytes, seed)?),
+            Algorithm::Ss => Box::new(SpaceSaving::<AnyKey>::with_bytes(bytes, seed)?),
+            Algorithm::Mg => Box::new(MisraGries::<AnyKey>::with_bytes(bytes, seed)?),
             Algorithm::Lcm => match self.learned.slot {
                 SlotSize::Eight => Box::new(self.learned::<Slot8>()?),
                 SlotSize::Sixteen => Box::new(self.learned::<Slot16>()?),
             },
             Algorithm::Datasketches => {
                 let depth = self.depth.unwrap_or(4);
-                let buckets = self.bytes / 8 / usize::from(depth).max(1);
+                // Cells of 8 bytes; the constructor refuses a depth of 0.
+                let buckets = bytes / 8 / usize::from(depth).max(1);
                 Box::new(datasketches::CountMin::<u64>::new(
                     depth,
                     u32::try_from(buckets).unwrap_or(u32::MAX),
@@ -214,38 +229,41 @@ impl Arguments {
                 true => Layout::Blocked,
                 false => Layout::RowMajor,
             })
-            .update_rule(match self.algo {
+            .update_rule(match self.algorithm {
                 Algorithm::Cm => UpdateRule::Plain,
                 _ => UpdateRule::Conservative,
             })
             .seed(self.seed.unwrap_or(0))
     }
 
+    /// The sketch of --top, whose table is charged to the budget.
     fn tracked(&self, k: usize) -> Result<Tracked> {
         let table = Tracked::table_bytes(k);
-        let Some(bytes) = self.bytes.checked_sub(table) else {
-            return Err(Usage(format!(
+        let Some(bytes) = self.budget().checked_sub(table) else {
+            return Err(Failure::usage(format!(
                 "a table for --top {k} takes {}, more than --bytes {}",
-                size::shown(table),
-                size::shown(self.bytes)
+                ByteSize(table as u64).to_string(),
+                self.bytes
             ))
             .into());
         };
         Ok(TopK::new(k, self.count_min(bytes).build()?)?)
     }
 
+    /// The learned sketch, with the threshold of the validation stream or an adaptive one.
     fn learned<T: Slot>(&self) -> Result<LearnedSketch<T>> {
         let learned = &self.learned;
         let Some(path) = &learned.model else {
-            let message = "--algo lcm needs an oracle: --model FILE, from `sketch train`";
-            return Err(Usage(message.to_owned()).into());
+            let message = "--algorithm lcm requires an oracle: --model FILE, from `sketch train`";
+            return Err(Failure::usage(message).into());
         };
         let model = Model::load(path)?;
+        // The scores of the validation keys give the quantile; without them the threshold adapts.
         let scores = match &learned.validation {
             None if learned.expected_keys.is_none() => {
-                let message = "--algo lcm needs to know what to expect: an earlier stream with \
-                               --validation, or a number of keys with --expected-keys";
-                return Err(Usage(message.to_owned()).into());
+                let message = "--algorithm lcm requires an earlier stream with --validation, or a \
+                               number of keys with --expected-keys";
+                return Err(Failure::usage(message).into());
             }
             None => Vec::new(),
             Some(path) => {
@@ -263,8 +281,8 @@ impl Arguments {
         };
         let mut builder = Learned::<AnyKey, CountMin<u32>, Model>::builder(model)
             .slot::<T>()
-            .bytes(self.bytes)
-            .explicit_fraction(learned.share)
+            .bytes(self.budget())
+            .explicit_fraction(learned.explicit_fraction)
             .threshold(match scores.is_empty() {
                 true => Threshold::Adaptive {
                     keys_per_slot: 1.10,
@@ -274,7 +292,7 @@ impl Arguments {
                 },
             })
             .validation_scores(scores)
-            .charge_model(!learned.free_model);
+            .charge_model(!learned.exclude_model);
         if let Some(keys) = learned.expected_keys {
             builder = builder.expected_keys(keys);
         }

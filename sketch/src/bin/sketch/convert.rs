@@ -4,11 +4,12 @@ use std::any::Any;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::cli::Failure;
 use septet_sketch::SketchError;
 use septet_sketch::codec::datasketches::{Cell, CountMin};
 
-use crate::Usage;
-use crate::any_sketch::{AnySketch, Reading};
+use crate::any_sketch::AnySketch;
+use crate::open::OpenOptions;
 use crate::output::{Output, Row};
 
 #[derive(clap::Args)]
@@ -21,27 +22,29 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    reading: Reading,
-    /// Print what was written as JSON.
+    open: OpenOptions,
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Target {
-    /// Cells of u64, as C++ programs have them.
+    /// DataSketches with cells of u64, as in C++.
     DatasketchesCpp,
-    /// Cells of f64, as the Python package has them.
+    /// DataSketches with cells of f64, as in Python.
     DatasketchesPython,
-    /// A file of this program, with a checksum, smaller; see --encoding.
+    /// The format of this program: smaller, with a checksum; see --encoding.
     Native,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let opened = arguments.reading.open(&arguments.sketch)?;
+    let opened = arguments.open.open(&arguments.sketch)?;
     let sketch = opened.sketch.as_ref();
     let bytes = match arguments.to {
-        Target::Native => sketch.stored(&arguments.output.options().key_type(opened.keys))?,
+        Target::Native => {
+            sketch.to_native_bytes(&arguments.output.options().key_type(opened.key_type))?
+        }
         Target::DatasketchesCpp => datasketches::<u64>(sketch)?,
         Target::DatasketchesPython => datasketches::<f64>(sketch)?,
     };
@@ -51,23 +54,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Row::new("file", arguments.output.output.display().to_string()),
         Row::new("file bytes", bytes.len()),
     ];
-    arguments.output.say(arguments.json, &rows)
+    arguments.output.report(arguments.json, &rows)
 }
 
-/// The bytes of DataSketches with other cells.
+/// The DataSketches bytes with cells of type `D`.
 fn datasketches<D: Cell>(sketch: &dyn AnySketch) -> Result<Vec<u8>> {
     fn converted<C: Cell, D: Cell>(sketch: &dyn AnySketch) -> Option<Result<Vec<u8>, SketchError>> {
         let sketch = (sketch as &dyn Any).downcast_ref::<CountMin<C>>()?;
         Some(sketch.convert::<D>().map(|sketch| sketch.to_bytes()))
     }
+    // The cell type of the sketch is not known here: try all three.
     let bytes = converted::<f64, D>(sketch)
         .or_else(|| converted::<u64, D>(sketch))
         .or_else(|| converted::<i64, D>(sketch));
     match bytes {
         Some(bytes) => Ok(bytes?),
-        None => Err(Usage(format!(
-            "a {} hashes keys in another way than DataSketches: its counters lie elsewhere and \
-             cannot be converted. Count the stream again with `sketch build --algo datasketches`",
+        None => Err(Failure::usage(format!(
+            "a {} cannot be converted, because it hashes keys differently from DataSketches; count \
+             the stream again with `sketch build --algorithm datasketches`",
             sketch.kind()
         ))
         .into()),

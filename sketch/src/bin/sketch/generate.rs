@@ -4,30 +4,31 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use septet_core::cli::Failure;
+use septet_core::io::is_stdio;
 use septet_core::seed::SeedTree;
 use septet_sketch::AnyKey;
 use septet_sketch::stream::{HeteroFlows, NGramDays, StreamFormat, Writer, Zipf};
 
-use crate::Usage;
-use crate::input::{self, is_standard};
+use crate::input;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Arguments {
-    /// Packets of network flows whose sizes vary more in some classes than in others.
+    /// Packets of synthetic network flows of several classes.
     #[command(name = "heteroflows")]
     HeteroFlows(Flows),
     /// Integers by Zipf's law.
     Zipf(ZipfArguments),
-    /// Groups of neighboring words of a text, a day at a time.
+    /// Word n-grams of a text, one day at a time.
     Ngrams(NGrams),
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Target {
-    /// The file to write; - is standard output. Names that end in .gz or .zst are compressed.
+    /// The file to write; - is standard output. Names that end in .gz, .xz or .zst are compressed.
     #[arg(long, short)]
     output: PathBuf,
-    /// The seed of everything random.
+    /// The seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -36,19 +37,19 @@ pub(crate) struct Target {
 pub(crate) struct Flows {
     #[command(flatten)]
     target: Target,
-    /// Flows.
+    /// The number of flows.
     #[arg(long, default_value_t = 131_072)]
     flows: usize,
-    /// The number of the window: same networks, fresh flows.
+    /// The index of the window: the same networks, new flows.
     #[arg(long, default_value_t = 0)]
     window: u64,
-    /// Multiplies the number of packets.
+    /// A factor on the number of packets.
     #[arg(long, default_value_t = 1)]
-    times: u64,
-    /// Networks of which prefixes of every length tell something.
+    scale: u64,
+    /// Generate addresses whose prefixes of every length are informative.
     #[arg(long)]
     cascade: bool,
-    /// tuples13 or lines.
+    /// The format: tuples13 or lines.
     #[arg(long, short, default_value = "tuples13", value_parser = input::parse_format)]
     format: StreamFormat,
 }
@@ -57,30 +58,30 @@ pub(crate) struct Flows {
 pub(crate) struct ZipfArguments {
     #[command(flatten)]
     target: Target,
-    /// Different keys: the integers from 0 on, the most frequent first.
+    /// The number of distinct keys: the integers from 0, the most frequent first.
     #[arg(long, default_value_t = 1_000_000)]
     keys: u64,
-    /// How skewed.
+    /// The exponent of Zipf's law.
     #[arg(long, default_value_t = 1.0)]
     exponent: f64,
-    /// Length of the stream.
+    /// The length of the stream.
     #[arg(long, default_value_t = 1_000_000)]
     count: usize,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct NGrams {
-    /// The text; - is standard input. Names that end in .gz or .zst are compressed.
+    /// The text; - is standard input. Compressed files are decompressed.
     text: PathBuf,
     #[command(flatten)]
     target: Target,
-    /// Words of a key.
+    /// Words in a key.
     #[arg(long, default_value_t = 2)]
     order: usize,
-    /// Keys of a day.
+    /// Keys in a day.
     #[arg(long, default_value_t = 1_500_000)]
-    tokens: u64,
-    /// Which day to write, from 0.
+    tokens_per_day: u64,
+    /// The index of the day to write, from 0.
     #[arg(long, default_value_t = 0)]
     day: usize,
 }
@@ -95,13 +96,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 impl Flows {
     fn run(&self) -> Result<()> {
+        // The order of the packets has its own seed, so that windows differ in it.
         let seed = SeedTree::new(self.target.seed);
-        let world = match self.cascade {
+        let traffic = match self.cascade {
             true => HeteroFlows::with_cascade(&seed),
             false => HeteroFlows::new(&seed),
         };
-        let world = world.scale_packets(self.times);
-        let window = world.window(self.window, self.flows);
+        let traffic = traffic.scale_packets(self.scale);
+        let window = traffic.window(self.window, self.flows);
         let packets = window.packets(&seed.child("order").index(self.window));
         let keys = packets
             .into_iter()
@@ -121,11 +123,12 @@ impl ZipfArguments {
 
 impl NGrams {
     fn run(&self) -> Result<()> {
-        let text: Box<dyn BufRead> = match is_standard(&self.text) {
+        let text: Box<dyn BufRead> = match is_stdio(&self.text) {
             true => Box::new(BufReader::new(io::stdin())),
             false => septet_sketch::stream::open_text(&self.text)?,
         };
-        let days = NGramDays::new(text, self.order, self.tokens)?;
+        // Earlier days are read and discarded: days have no index in a text.
+        let days = NGramDays::new(text, self.order, self.tokens_per_day)?;
         let mut found = 0;
         for day in days {
             let day = day.with_context(|| format!("{} cannot be read", self.text.display()))?;
@@ -138,16 +141,17 @@ impl NGrams {
             }
             found += 1;
         }
-        Err(Usage(format!(
-            "the text has {found} days of {} keys; there is no day {}, counted from 0",
-            self.tokens, self.day
+        Err(Failure::usage(format!(
+            "the text has {found} days of {} keys; there is no day {} (the first is 0)",
+            self.tokens_per_day, self.day
         ))
         .into())
     }
 }
 
+/// Writes a stream to a file or to standard output.
 fn write(path: &Path, format: &StreamFormat, keys: impl Iterator<Item = AnyKey>) -> Result<()> {
-    if is_standard(path) {
+    if is_stdio(path) {
         let mut out = BufWriter::new(io::stdout().lock());
         let mut writer = Writer::new(&mut out, format.clone())?;
         for key in keys {
@@ -155,6 +159,7 @@ fn write(path: &Path, format: &StreamFormat, keys: impl Iterator<Item = AnyKey>)
         }
         return Ok(out.flush()?);
     }
+    // A failure before `finish` leaves no file behind.
     let mut writer = Writer::create(path, format.clone())?;
     for key in keys {
         writer

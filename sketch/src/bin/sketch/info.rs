@@ -3,30 +3,37 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::io::ByteSize;
 
-use crate::any_sketch::Reading;
+use crate::open::OpenOptions;
 use crate::output::{Row, print};
-use crate::size;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The file of the sketch.
     sketch: PathBuf,
     #[command(flatten)]
-    reading: Reading,
+    open: OpenOptions,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let opened = arguments.reading.open(&arguments.sketch)?;
+    let opened = arguments.open.open(&arguments.sketch)?;
     let mut rows = vec![
         Row::new("kind", opened.sketch.kind()),
         Row::new("format", opened.format),
     ];
-    rows.extend(opened.keys.map(|keys| Row::new("keys", keys.to_string())));
+    rows.extend(
+        opened
+            .key_type
+            .map(|keys| Row::new("keys", keys.to_string())),
+    );
     rows.extend(opened.sketch.describe());
-    rows.push(Row::new("file bytes", opened.bytes.len()).shown(size::shown(opened.bytes.len())));
+    rows.push(
+        Row::new("file bytes", opened.bytes.len())
+            .display(ByteSize(opened.bytes.len() as u64).to_string()),
+    );
     print(arguments.json, &rows)
 }

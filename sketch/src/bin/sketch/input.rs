@@ -1,18 +1,17 @@
-//! Streams as they are named on the command line.
+//! Input streams of the command line.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use septet_core::cli::Failure;
+use septet_core::io::is_stdio;
+use septet_core::telemetry::Progress;
 use septet_sketch::stream::{Record, Records, StreamFormat};
 use septet_sketch::{AnyKey, SketchError};
 
-use crate::Usage;
-
-/// Records between two steps of the progress bar.
+/// Records between two updates of the progress bar.
 const STEP: u64 = 1 << 16;
 
 /// One or more streams of one format.
@@ -21,8 +20,7 @@ pub(crate) struct Input {
     /// Files of keys, read one after another; - is standard input.
     #[arg(required = true, value_name = "STREAM")]
     pub(crate) streams: Vec<PathBuf>,
-    /// How keys lie in the files; by default what the name of the first file tells (.txt .lis .pcap
-    /// .pcapng .npy .tuples13).
+    /// The format of the files [default: by the extension, .txt .lis .pcap .pcapng .npy .tuples13]
     #[arg(long, short, value_parser = parse_format)]
     pub(crate) format: Option<StreamFormat>,
 }
@@ -31,24 +29,18 @@ pub(crate) fn parse_format(text: &str) -> Result<StreamFormat, SketchError> {
     text.parse()
 }
 
-/// The format that is asked for or that the name of the file tells.
-pub(crate) fn format_of(path: &Path, asked: Option<&StreamFormat>) -> Result<StreamFormat> {
-    let format = asked.cloned().or_else(|| StreamFormat::from_path(path));
+/// The requested format, or that of the file name.
+pub(crate) fn format_of(path: &Path, requested: Option<&StreamFormat>) -> Result<StreamFormat> {
+    let format = requested.cloned().or_else(|| StreamFormat::from_path(path));
     format.ok_or_else(|| {
         let path = path.display();
-        Usage(format!(
-            "the name of {path} does not tell the format of the stream; say it with --format"
-        ))
-        .into()
+        let message = format!("the format of {path} is unknown; set it with --format");
+        Failure::usage(message).into()
     })
 }
 
-pub(crate) fn is_standard(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
 impl Input {
-    /// Calls `each` for every record; how many records and skipped packets there were.
+    /// Calls `each` for every record; returns the number of records and of skipped packets.
     pub(crate) fn for_each(
         &self,
         message: &'static str,
@@ -62,8 +54,9 @@ impl Input {
         Ok(read)
     }
 
-    /// The counts of all keys, exactly, in the order of the keys.
+    /// The exact counts of all keys, in the order of the keys.
     pub(crate) fn counts(&self, message: &'static str) -> Result<Vec<(AnyKey, u64)>> {
+        // Exact counting needs memory for all distinct keys; sorting makes the result deterministic.
         let mut counts: HashMap<AnyKey, u64> = HashMap::new();
         self.for_each(message, |record| {
             let count = counts.entry(record.key).or_default();
@@ -76,14 +69,14 @@ impl Input {
     }
 }
 
-/// What was read.
+/// Numbers of records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) records: u64,
     pub(crate) skipped: u64,
 }
 
-/// Reads one stream, with a progress bar when standard error is a terminal.
+/// Reads one stream, with a progress bar if standard error is a terminal.
 fn read_one(
     path: &Path,
     format: &StreamFormat,
@@ -91,15 +84,16 @@ fn read_one(
     read: &mut Tally,
     each: &mut impl FnMut(Record) -> Result<()>,
 ) -> Result<()> {
-    let mut records = match is_standard(path) {
+    let mut records = match is_stdio(path) {
         true => Records::new(io::stdin(), format)?,
         false => Records::open(path, format)?,
     };
-    let length = match is_standard(path) {
+    // The bar counts compressed bytes, which are the ones whose total is known.
+    let length = match is_stdio(path) {
         true => None,
         false => std::fs::metadata(path).ok().map(|data| data.len()),
     };
-    let bar = bar(message, length)?;
+    let bar = Progress::bytes(message, length);
     let mut since = 0;
     while let Some(record) = records.next() {
         each(record?)?;
@@ -110,28 +104,14 @@ fn read_one(
             bar.set_position(records.position());
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     read.skipped += records.skipped();
     Ok(())
 }
 
-/// A bar over so many bytes, or a sign of life.
-pub(crate) fn bar(message: &'static str, bytes: Option<u64>) -> Result<ProgressBar> {
-    let (bar, template) = match bytes {
-        Some(bytes) => (
-            ProgressBar::new(bytes),
-            "{msg} {wide_bar} {bytes}/{total_bytes} {eta:>4} left",
-        ),
-        None => (ProgressBar::new_spinner(), "{msg} {spinner} {elapsed}"),
-    };
-    let style = ProgressStyle::with_template(template).context("the progress bar's template")?;
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Ok(bar.with_style(style).with_message(message))
-}
-
-/// The bytes of a sketch, from a file or standard input.
-pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
-    if is_standard(path) {
+/// Reads a whole file or standard input.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    if is_stdio(path) {
         let mut bytes = Vec::new();
         io::stdin()
             .lock()

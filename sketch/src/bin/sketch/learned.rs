@@ -8,12 +8,12 @@ use septet_sketch::count_min::CountMin;
 use septet_sketch::learned::{Learned, Slot};
 use septet_sketch::{AnyKey, FrequencySketch, Merge, SketchError};
 
-use crate::any_sketch::{Answer, AnySketch, differ};
+use crate::any_sketch::{AnySketch, kind_mismatch};
+use crate::key_estimate::KeyEstimate;
 use crate::model::Model;
-use crate::output::Row;
-use crate::size;
+use crate::output::{Row, bytes_row};
 
-/// With slots of 16 bytes any two of these can be merged, with slots of 8 hardly any that are full.
+/// Any two with slots of 16 bytes can be merged; with slots of 8 bytes full tables usually cannot.
 pub(crate) type LearnedSketch<T> = Learned<AnyKey, CountMin<u32>, Model, T>;
 
 impl<T: Slot> AnySketch for LearnedSketch<T> {
@@ -27,17 +27,14 @@ impl<T: Slot> AnySketch for LearnedSketch<T> {
         let sketch = self.sketch();
         let stats = self.stats();
         let fingerprint = u128::from_be_bytes(self.oracle().fingerprint());
-        let bytes = |name, size: usize| {
-            Row::new(name, size).shown(format!("{size} ({})", size::shown(size)))
-        };
         vec![
-            bytes("bytes", self.size_bytes()),
-            bytes("model bytes", self.oracle().model_bytes()),
-            bytes("table bytes", self.table().size_bytes()),
-            bytes("sketch bytes", sketch.size_bytes()),
+            bytes_row("bytes", self.size_bytes()),
+            bytes_row("model bytes", self.oracle().model_bytes()),
+            bytes_row("table bytes", self.table().size_bytes()),
+            bytes_row("sketch bytes", sketch.size_bytes()),
             Row::new("oracle", format!("{fingerprint:032x}")),
             Row::new("slots", self.table().slots()),
-            Row::new("slots taken", self.table().len()),
+            Row::new("used slots", self.table().len()),
             Row::new("threshold", self.threshold_score()),
             Row::new("depth", sketch.depth()),
             Row::new("width", sketch.width()),
@@ -46,46 +43,47 @@ impl<T: Slot> AnySketch for LearnedSketch<T> {
             Row::new("total", stats.total),
             Row::new("saturated", sketch.saturated()),
             Row::new("coverage", self.coverage())
-                .shown(format!("{:.2} % of the stream", 100.0 * self.coverage())),
-            Row::new("oracle_queries", stats.oracle_queries)
-                .shown(format!("{} put to the oracle", stats.oracle_queries)),
+                .display(format!("{:.2} % of the stream", 100.0 * self.coverage())),
+            Row::new("oracle queries", stats.oracle_queries),
         ]
     }
 
-    fn count_all(&mut self, keys: &[AnyKey]) -> Result<()> {
+    fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {
+        // All keys are checked before the first is counted.
         keys.iter().try_for_each(|key| check(self.oracle(), key))?;
-        self.update_batch(keys);
+        Learned::update_batch(self, keys);
         Ok(())
     }
 
-    fn count(&mut self, key: &AnyKey, by: u64) -> Result<()> {
+    fn update_by(&mut self, key: &AnyKey, by: u64) -> Result<()> {
         check(self.oracle(), key)?;
-        self.update_by(key, by);
+        Learned::update_by(self, key, by);
         Ok(())
     }
 
-    fn answer(&self, key: &AnyKey) -> Result<Answer> {
+    fn query(&self, key: &AnyKey) -> Result<KeyEstimate> {
+        // The sketch's interval would not hold for a key that is partly in the table.
         let estimate = self.estimate(key);
-        Ok(Answer {
+        Ok(KeyEstimate {
             estimate: estimate.value as f64,
             bounds: None,
             exact: estimate.exact,
         })
     }
 
-    fn take_in(&mut self, other: &dyn AnySketch) -> Result<()> {
+    fn merge_from(&mut self, other: &dyn AnySketch) -> Result<()> {
         match (other as &dyn Any).downcast_ref::<Self>() {
             Some(other) => Ok(Merge::merge(self, other)?),
-            None => Err(differ(&self.kind(), &other.kind())),
+            None => Err(kind_mismatch(&self.kind(), &other.kind())),
         }
     }
 
-    fn stored(&self, options: &Options) -> Result<Vec<u8>, SketchError> {
+    fn to_native_bytes(&self, options: &Options) -> Result<Vec<u8>, SketchError> {
         Learned::to_bytes(self, options)
     }
 }
 
-/// Keys of another type would all get the lowest score, without a word.
+/// Refuses keys of another type, to which the model would silently give the lowest score.
 fn check(model: &Model, key: &AnyKey) -> Result<()> {
     if key.key_type() == model.key_type() {
         return Ok(());

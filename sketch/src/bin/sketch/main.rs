@@ -7,28 +7,32 @@ mod eval;
 mod generate;
 mod info;
 mod input;
+mod key_estimate;
 mod learned;
 mod merge;
 mod model;
+mod open;
 mod output;
 mod plan;
 mod query;
-mod size;
 mod topk;
 mod train;
 
-use std::io::{self, Write};
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use septet_core::cli::{self, Exit};
+use septet_sketch::SketchError;
 
-/// Summarizes streams of keys in little memory, and asks the summaries how often a key occurred.
+/// Summarizes streams of keys in little memory and estimates how often each key occurred.
 ///
 /// Streams are files in one of the formats lines, integers, csv:KEY or csv:KEY:COUNT, tsv likewise,
-/// tuples13, lis, pcap, npy, npz:KEYS or npz:KEYS:COUNTS; those that end in .gz or .zst are
-/// compressed. The file - is standard input or output.
+/// tuples13, lis, pcap, npy, npz:KEYS or npz:KEYS:COUNTS. Files compressed with gzip, xz or zstd are
+/// decompressed. The file - is standard input or output.
 ///
-/// Exit codes: 0 done, 2 a file is missing, malformed or does not fit, 3 wrong arguments.
+/// Exit codes: 0 success, 3 wrong arguments, 4 a file is missing, invalid or incompatible, 5 internal
+/// error, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "sketch", version)]
 struct Arguments {
@@ -44,51 +48,30 @@ enum Command {
     Query(query::Arguments),
     /// Print the most frequent keys.
     Topk(topk::Arguments),
-    /// Add sketches up to one.
+    /// Merge sketches.
     Merge(merge::Arguments),
-    /// Print what a sketch is like.
+    /// Print the parameters of a sketch.
     Info(info::Arguments),
     /// Write a sketch in another format.
     Convert(convert::Arguments),
     /// Train an oracle on a stream.
     Train(train::Arguments),
-    /// Measure the errors of a sketch against a stream that is counted exactly.
+    /// Measure the errors of a sketch against exact counts.
     Eval(eval::Arguments),
-    /// Print how to divide a budget of bytes for a stream like this one.
+    /// Plan the division of a memory budget for similar streams.
     Plan(plan::Arguments),
     /// Generate a stream.
     #[command(subcommand)]
     Gen(generate::Arguments),
 }
 
-/// A wrong argument that the parser of arguments cannot know.
-#[derive(Debug)]
-struct Usage(String);
-
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
+fn main() -> ExitCode {
+    cli::run(class, run)
 }
 
-impl std::error::Error for Usage {}
-
-const BAD_DATA: u8 = 2;
-const USAGE: u8 = 3;
-
-fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // When the output is closed, the exit code alone tells.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => ExitCode::from(USAGE),
-                false => ExitCode::SUCCESS,
-            };
-        }
-    };
-    let result = match arguments.command {
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
+    match arguments.command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Topk(arguments) => topk::run(&arguments),
@@ -99,38 +82,13 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Who reads the output has seen enough: `sketch .. | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut message = format!("sketch: {error}");
-            for cause in error.chain().skip(1) {
-                let cause = cause.to_string();
-                // Some errors already say what their causes say.
-                if !message.contains(&cause) {
-                    message.push_str("\n  ");
-                    message.push_str(&cause);
-                }
-            }
-            let _ = writeln!(io::stderr(), "{message}");
-            let is_usage = error.chain().any(|cause| {
-                cause.is::<Usage>()
-                    || matches!(
-                        cause.downcast_ref(),
-                        Some(septet_sketch::SketchError::Parameter { .. })
-                    )
-            });
-            ExitCode::from(if is_usage { USAGE } else { BAD_DATA })
-        }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
+/// The exit code of a library error: parameters come from the command line.
+fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    match cause.downcast_ref()? {
+        SketchError::Parameter { .. } | SketchError::NeedsFeature { .. } => Some(Exit::Usage),
+        _ => Some(Exit::Data),
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::any_sketch::Reading;
+use crate::open::OpenOptions;
 use crate::output::{Output, Row};
 
 #[derive(clap::Args)]
@@ -15,8 +15,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    reading: Reading,
-    /// Print what came out as JSON.
+    open: OpenOptions,
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -25,26 +25,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (first, others) = arguments
         .sketches
         .split_first()
-        .context("there is at least one sketch")?;
-    let mut merged = arguments.reading.open(first)?;
+        .context("clap requires two sketches")?;
+    // Merge one file at a time into the first: memory for two sketches suffices.
+    let mut merged = arguments.open.open(first)?;
     for path in others {
-        let other = arguments.reading.open(path)?;
+        let other = arguments.open.open(path)?;
         merged
             .sketch
-            .take_in(other.sketch.as_ref())
+            .merge_from(other.sketch.as_ref())
             .with_context(|| {
-                format!("{} cannot be added to {}", path.display(), first.display())
+                format!(
+                    "{} cannot be merged into {}",
+                    path.display(),
+                    first.display()
+                )
             })?;
-        if merged.keys != other.keys {
-            merged.keys = None;
+        // Files that disagree about the type of keys leave it unspecified.
+        if merged.key_type != other.key_type {
+            merged.key_type = None;
         }
     }
-    let options = arguments.output.options().key_type(merged.keys);
-    arguments.output.write(&merged.sketch.stored(&options)?)?;
+    let options = arguments.output.options().key_type(merged.key_type);
+    arguments
+        .output
+        .write(&merged.sketch.to_native_bytes(&options)?)?;
     let mut rows = vec![
         Row::new("kind", merged.sketch.kind()),
         Row::new("merged", arguments.sketches.len()),
     ];
     rows.extend(merged.sketch.describe());
-    arguments.output.say(arguments.json, &rows)
+    arguments.output.report(arguments.json, &rows)
 }

@@ -1,4 +1,4 @@
-//! Oracles in files.
+//! Models of oracles in files.
 
 use std::path::Path;
 
@@ -16,9 +16,9 @@ pub(crate) enum Model {
 }
 
 impl Model {
-    /// Reads a model that `sketch train` wrote.
+    /// Reads a model written by `sketch train`.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        // The file says what it is; the wrong readers refuse it without reading the weights twice.
+        // The file names its kind and features: try the readers until one accepts it.
         let flows = load(path, FlowFeatures::default());
         if !is_other_model(&flows) {
             return Ok(Self::Flows(flows?));
@@ -30,7 +30,7 @@ impl Model {
         Ok(Self::Integers(load(path, BlockFeatures::default())?))
     }
 
-    /// The type of the keys that it scores.
+    /// The type of the keys that the model scores.
     pub(crate) fn key_type(&self) -> KeyType {
         match self {
             Self::Flows(_) => KeyType::Flow,
@@ -52,7 +52,7 @@ where
     Ok(Box::new(HashedEmbedMlp::load(path, features)?))
 }
 
-/// Whether the file holds a model, and of another kind.
+/// Whether the file contains a model of another kind.
 fn is_other_model<T>(loaded: &Result<T, SketchError>) -> bool {
     matches!(loaded, Err(SketchError::Model { item, .. }) if item == "the model")
 }
@@ -92,7 +92,7 @@ impl Oracle<AnyKey> for Model {
     }
 }
 
-/// Scores the keys of the right type together; the others get no number, the lowest of all.
+/// Scores the keys of the right type in one call; the others get NaN, the lowest score.
 fn score<'a, K: ?Sized + 'a>(
     oracle: &dyn Oracle<K>,
     keys: &[&'a AnyKey],

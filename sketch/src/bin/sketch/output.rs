@@ -1,22 +1,21 @@
-//! What the commands print and write.
+//! Output of the commands.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use septet_core::io::{ByteSize, is_stdio, write_whole};
+use septet_sketch::SketchError;
 use septet_sketch::codec::native::{Encoding, Options};
-use septet_sketch::stream::WholeFile;
 
-use crate::input::is_standard;
-
-/// How sketches are written.
+/// Options for writing a sketch.
 #[derive(clap::Args)]
 pub(crate) struct Output {
     /// The file of the sketch; - is standard output.
     #[arg(long, short)]
     pub(crate) output: std::path::PathBuf,
-    /// How numbers are written: raw as in memory, varint in as many bytes as they need, zstd
-    /// compressed besides.
+    /// The encoding of numbers: raw as in memory, varint with a variable length, zstd compressed in
+    /// addition.
     #[arg(long, value_enum, default_value_t = EncodingName::Varint)]
     encoding: EncodingName,
 }
@@ -41,34 +40,37 @@ impl Output {
         write(&self.output, bytes)
     }
 
-    /// Says what was done, unless the sketch itself went to standard output.
-    pub(crate) fn say(&self, json: bool, rows: &[Row]) -> Result<()> {
-        if is_standard(&self.output) {
+    /// Prints the rows, unless the sketch itself was written to standard output.
+    pub(crate) fn report(&self, json: bool, rows: &[Row]) -> Result<()> {
+        if is_stdio(&self.output) {
             return Ok(());
         }
         print(json, rows)
     }
 }
 
-/// Writes a file whole or not at all, or to standard output.
+/// Replaces a file atomically, or writes to standard output.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if is_standard(path) {
+    if is_stdio(path) {
         let mut out = io::stdout().lock();
         return Ok(out.write_all(bytes).and_then(|()| out.flush())?);
     }
-    let mut file = WholeFile::create(path)?;
-    file.write_all(bytes)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    Ok(file.finish()?)
+    write_whole(path, |file| file.write_all(bytes)).map_err(|source| {
+        SketchError::File {
+            path: path.to_owned(),
+            source,
+        }
+        .into()
+    })
 }
 
-/// A name and its value, for people and for programs.
+/// A name and its value, as text and as JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     name: &'static str,
     value: serde_json::Value,
-    /// How people read the value, when that differs.
-    shown: Option<String>,
+    /// The text of the value, if it differs from the JSON.
+    text: Option<String>,
 }
 
 impl Row {
@@ -76,14 +78,19 @@ impl Row {
         Self {
             name,
             value: value.into(),
-            shown: None,
+            text: None,
         }
     }
 
-    pub(crate) fn shown(mut self, shown: impl Into<String>) -> Self {
-        self.shown = Some(shown.into());
+    pub(crate) fn display(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
         self
     }
+}
+
+/// A row for a number of bytes.
+pub(crate) fn bytes_row(name: &'static str, bytes: usize) -> Row {
+    Row::new(name, bytes).display(format!("{bytes} ({})", ByteSize(bytes as u64)))
 }
 
 /// Prints rows as a JSON object, or as two columns. In JSON, names have underscores.
@@ -96,10 +103,11 @@ pub(crate) fn print(json: bool, rows: &[Row]) -> Result<()> {
             .collect();
         return print_json(&serde_json::Value::Object(object));
     }
+    // Names in a column as wide as the longest.
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     for row in rows {
-        let value = match (&row.shown, &row.value) {
-            (Some(shown), _) => shown.clone(),
+        let value = match (&row.text, &row.value) {
+            (Some(text), _) => text.clone(),
             (None, serde_json::Value::String(text)) => text.clone(),
             (None, value) => value.to_string(),
         };
@@ -115,9 +123,10 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
-/// Keys with numbers, in columns: numbers first, so that keys of any length stay readable.
+/// Prints a table. The last column is not padded: keys of any length stay readable there.
 pub(crate) fn print_table(headings: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let mut out = io::stdout().lock();
+    // Columns are right-aligned, since all but the last contain numbers. Widths are in characters.
     let columns = headings.len();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -142,8 +151,9 @@ pub(crate) fn print_table(headings: &[&str], rows: &[Vec<String>]) -> Result<()>
     Ok(())
 }
 
-/// An estimate: whole numbers without a fraction.
+/// Formats an estimate, integers without a fraction.
 pub(crate) fn number(value: f64) -> String {
+    // Beyond 1e15 the digits of an `f64` are no longer exact.
     if value.fract() == 0.0 && value.abs() < 1e15 {
         format!("{value:.0}")
     } else {

@@ -3,43 +3,44 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::cli::Failure;
 use septet_sketch::AnyKey;
 use septet_sketch::stream::StreamFormat;
 use serde_json::json;
 
-use crate::Usage;
-use crate::any_sketch::Reading;
 use crate::input::{self, Input};
+use crate::open::OpenOptions;
 use crate::output::{number, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The file of the sketch.
     sketch: PathBuf,
-    /// How many keys to print.
+    /// The number of keys to print.
     #[arg(short, default_value_t = 10)]
     k: usize,
-    /// Rank the keys of this stream, for sketches that do not know keys.
+    /// Rank the keys of this stream, for sketches that do not store keys.
     #[arg(long, value_name = "STREAM")]
     candidates: Option<PathBuf>,
     /// The format of the candidates.
     #[arg(long, short, value_parser = input::parse_format, requires = "candidates")]
     format: Option<StreamFormat>,
     #[command(flatten)]
-    reading: Reading,
+    open: OpenOptions,
     /// Print a JSON array.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let opened = arguments.reading.open(&arguments.sketch)?;
+    let opened = arguments.open.open(&arguments.sketch)?;
     let top: Vec<(AnyKey, f64)> = match &arguments.candidates {
         Some(path) => {
             let input = Input {
                 streams: vec![path.clone()],
                 format: arguments.format.clone(),
             };
+            // Distinct candidates in the order of their keys; the sort by estimate is stable.
             let counts = input.counts("reading candidates")?;
             let keys: Vec<AnyKey> = counts.into_iter().map(|(key, _)| key).collect();
             let estimates = opened.sketch.estimates(&keys)?;
@@ -49,8 +50,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             top
         }
         None => opened.sketch.top(arguments.k).ok_or_else(|| {
-            Usage(format!(
-                "a {} knows no keys: build it with --top, take ss or mg, or name --candidates",
+            Failure::usage(format!(
+                "a {} does not store keys: build it with --top, ss or mg, or set --candidates",
                 opened.sketch.kind()
             ))
         })?,

@@ -8,40 +8,40 @@ use crate::input::{self, Input};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A stream to learn from.
+    /// The training stream.
     #[command(flatten)]
     input: Input,
     /// The file of the model (safetensors).
     #[arg(long, short)]
     output: PathBuf,
-    /// What to train: linear is the fastest to ask, mlp ranks better.
+    /// The network: linear is the fastest, mlp ranks better.
     #[arg(long, value_enum, default_value_t = Network::Mlp)]
     network: Network,
     /// The loss: batchrank:K, poisson, tweedie:P, log-mse, l1.
     #[arg(long, default_value = "batchrank:8")]
     loss: String,
-    /// How examples are drawn: uniform, or count:ALPHA, in proportion to count^ALPHA.
+    /// The sampling of examples: uniform, or count:ALPHA, in proportion to count^ALPHA.
     #[arg(long, default_value = "uniform")]
     sampler: String,
-    /// Steps.
+    /// The number of training steps.
     #[arg(long, default_value_t = 2000)]
     steps: u64,
-    /// Examples of a step.
+    /// Examples in a batch.
     #[arg(long, default_value_t = 1024)]
-    batch: usize,
+    batch_size: usize,
     /// The learning rate of Adam.
     #[arg(long, default_value_t = 1e-3)]
-    rate: f64,
+    learning_rate: f64,
     /// Rows of each feature's table.
     #[arg(long, default_value_t = 1024)]
     rows: usize,
-    /// The seed of everything random.
+    /// The seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Another stream, on which the coverage is measured.
+    /// A validation stream, on which the coverage is measured.
     #[arg(long, value_name = "STREAM")]
     validation: Option<PathBuf>,
-    /// The format of the other stream [default: that of the stream]
+    /// The format of the validation stream [default: that of the stream]
     #[arg(long, value_name = "FORMAT", value_parser = input::parse_format)]
     validation_format: Option<StreamFormat>,
     /// Print the result as JSON.
@@ -69,9 +69,10 @@ pub(crate) use training::run;
 
 #[cfg(feature = "train")]
 mod training {
-    use anyhow::{Context, Result, bail};
-    use indicatif::{ProgressBar, ProgressStyle};
+    use anyhow::{Result, bail};
+    use septet_core::cli::Failure;
     use septet_core::seed::SeedTree;
+    use septet_core::telemetry::Progress;
     use septet_sketch::metrics::coverage_at;
     use septet_sketch::oracle::{BlockFeatures, Features, FlowFeatures, Oracle, TextFeatures};
     use septet_sketch::train::{
@@ -80,20 +81,20 @@ mod training {
     use septet_sketch::{AnyKey, KeyType};
 
     use super::{Arguments, Network};
-    use crate::Usage;
     use crate::input::Input;
     use crate::model::Model;
     use crate::output::{Row, print};
 
-    /// The shares of the keys for which the coverage is printed.
+    /// The fractions of the keys for which the coverage is printed.
     const SHARES: [f64; 5] = [0.01, 0.05, 0.10, 0.12, 0.20];
 
     pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let loss = parse_loss(&arguments.loss)?;
         let sampler = parse_sampler(&arguments.sampler)?;
+        // The examples are the distinct keys with their exact counts, all of one type.
         let counted = arguments.input.counts("counting")?;
         let Some(key_type) = counted.first().map(|(key, _)| key.key_type()) else {
-            bail!("there is nothing to learn from: the stream is empty");
+            bail!("the training stream is empty");
         };
         if let Some((other, _)) = counted.iter().find(|(key, _)| key.key_type() != key_type) {
             bail!(
@@ -101,12 +102,13 @@ mod training {
                 other.key_type()
             );
         }
-        let different = counted.len();
+        let distinct = counted.len();
         let trainer = Trainer::new(loss, &SeedTree::new(arguments.seed).child("training"))
             .sampler(sampler)
-            .learning_rate(arguments.rate)
+            .learning_rate(arguments.learning_rate)
             .steps(arguments.steps);
-        let (last, learned_from) = match key_type {
+        // Each key type has its own features.
+        let (last, example_count) = match key_type {
             KeyType::Flow => {
                 let examples = examples(counted, |key| match key {
                     AnyKey::Flow(flow) => Some(flow),
@@ -122,7 +124,7 @@ mod training {
                 fit(arguments, trainer, BlockFeatures::default(), &examples)
             }
             _ => {
-                // What is no text gets no score either.
+                // Keys that are not UTF-8 are not scored either.
                 let examples = examples(counted, |key| match key {
                     AnyKey::Bytes(bytes) => String::from_utf8(bytes).ok(),
                     _ => None,
@@ -130,12 +132,13 @@ mod training {
                 fit(arguments, trainer, TextFeatures::default(), &examples)
             }
         }?;
+        // Read the file back: the report is about what was saved.
         let model = Model::load(&arguments.output)?;
         let mut rows = vec![
-            Row::new("keys", different),
-            Row::new("examples", learned_from),
+            Row::new("keys", distinct),
+            Row::new("examples", example_count),
             Row::new("steps", arguments.steps),
-            Row::new("last loss", last).shown(format!("{last:.4}")),
+            Row::new("last loss", last).display(format!("{last:.4}")),
             Row::new("model bytes", model.model_bytes()),
             Row::new("file", arguments.output.display().to_string()),
         ];
@@ -159,17 +162,18 @@ mod training {
                 "coverage at 12 %",
                 "coverage at 20 %",
             ];
+            // The coverage beside that of a perfect oracle.
             let reached = coverage_at(&counts, &scores, &SHARES);
             let possible = coverage_at(&counts, &ideal, &SHARES);
             for ((name, reached), possible) in names.into_iter().zip(reached).zip(possible) {
                 let shown = format!("{reached:.3} of at most {possible:.3}");
-                rows.push(Row::new(name, reached).shown(shown));
+                rows.push(Row::new(name, reached).display(shown));
             }
         }
         print(arguments.json, &rows)
     }
 
-    /// The keys of the type that is learned, each with its count.
+    /// The keys of the trained type with their counts.
     fn examples<K>(
         counted: Vec<(AnyKey, u64)>,
         of_type: impl Fn(AnyKey) -> Option<K>,
@@ -178,7 +182,7 @@ mod training {
         counted.into_iter().filter_map(typed).unzip()
     }
 
-    /// Trains and saves; the last loss and the number of examples.
+    /// Trains and saves a model; returns the last loss and the number of examples.
     fn fit<K, F>(
         arguments: &Arguments,
         trainer: Trainer,
@@ -189,17 +193,16 @@ mod training {
         F: Features<K> + Clone,
     {
         if keys.is_empty() {
-            bail!("there is nothing to learn from: no key of the stream is text");
+            bail!("the training stream has no key that is UTF-8 text");
         }
-        let trainer = trainer.batch_size(arguments.batch.min(keys.len()));
-        let style = "training {wide_bar} {pos}/{len} steps, loss {msg}, {eta:>4} left";
-        let style = ProgressStyle::with_template(style).context("the progress bar's template")?;
-        let bar = ProgressBar::new(arguments.steps).with_style(style);
+        // A small stream is one batch.
+        let trainer = trainer.batch_size(arguments.batch_size.min(keys.len()));
+        let bar = Progress::new("training", usize::try_from(arguments.steps)?);
         let mut last = f64::NAN;
         let progress = |progress: septet_sketch::train::Progress| {
             last = progress.loss;
             bar.set_position(progress.step);
-            bar.set_message(format!("{last:.4}"));
+            bar.set_message(format!("loss {last:.4}"));
         };
         let seed = SeedTree::new(arguments.seed).child("network");
         match arguments.network {
@@ -218,7 +221,7 @@ mod training {
                 network.oracle::<K>()?.save::<K>(&arguments.output)?;
             }
         }
-        bar.finish_and_clear();
+        drop(bar);
         Ok((last, keys.len()))
     }
 
@@ -245,7 +248,7 @@ mod training {
         };
         parsed.ok_or_else(|| {
             let known = "batchrank:K (from 1), poisson, tweedie:P (1 < P < 2), log-mse, l1";
-            Usage(format!("unknown loss {text:?}; known: {known}")).into()
+            Failure::usage(format!("unknown loss {text:?}; known: {known}")).into()
         })
     }
 
@@ -258,7 +261,7 @@ mod training {
             .and_then(|alpha| alpha.parse().ok());
         match alpha {
             Some(alpha) if f64::is_finite(alpha) => Ok(Sampler::ByCount { alpha }),
-            _ => Err(Usage(format!(
+            _ => Err(Failure::usage(format!(
                 "unknown sampler {text:?}; known: uniform, count:ALPHA"
             ))
             .into()),

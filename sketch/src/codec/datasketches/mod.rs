@@ -251,6 +251,7 @@ impl<C: Cell> CountMin<C> {
         if item == Item::Bytes(&[]) || !weight.is_finite() || weight == C::default() {
             return;
         }
+        // The cells are allocated with the first weight.
         if self.cells.is_empty() {
             let count = self.row_seeds.len() * self.buckets as usize;
             self.cells = vec![C::default(); count];
@@ -300,6 +301,7 @@ impl<C: Cell> CountMin<C> {
         same("depth", self.depth().into(), other.depth().into())?;
         same("buckets", self.buckets.into(), other.buckets.into())?;
         same("seed", self.seed, other.seed)?;
+        // An empty side has no cells.
         self.total = self.total.add(other.total);
         if self.cells.is_empty() {
             self.cells.clone_from(&other.cells);

@@ -63,6 +63,7 @@ impl<C: Counter> Native for CountMin<C> {
         }
         let width = parameters.u64("width")?;
         parameters.end()?;
+        // The builder checks the parameters; its errors are reported at the parameters' offset.
         let cells = cells(&envelope, numbers, depth, width, max_memory)?;
         let builder = Self::builder()
             .depth(depth)
@@ -70,6 +71,7 @@ impl<C: Counter> Native for CountMin<C> {
             .layout(layout)
             .update_rule(rule)
             .seed(envelope.header.seed);
+        // `Numbers::read` has checked that they fit.
         let cells = cells.into_iter().map(C::saturating_from);
         let built = builder.build_from_cells(envelope.header.total, envelope.saturated, cells);
         envelope.checked(built)

@@ -98,7 +98,9 @@ impl Kind {
         Self::DataSketches,
     ];
 
+    /// The code in the file: the position in [`ALL`](Self::ALL), from 1.
     fn code(self) -> u8 {
+        // Never absent; a code of 0 would be refused when it is read.
         Self::ALL
             .iter()
             .zip(1..)

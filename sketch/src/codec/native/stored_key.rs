@@ -70,6 +70,7 @@ impl Stored for Vec<u8> {
         if code != BYTES {
             return Ok(None);
         }
+        // The limit bounds the memory for a damaged length; `take` checks that the bytes exist.
         let at = input.offset();
         let length = varint(input)?;
         if length > MAX_KEY_BYTES {
@@ -133,6 +134,7 @@ impl Stored for KeyHash {
 /// Keys of one type are encoded as keys of that type; in a mixed file each is preceded by its code.
 impl Stored for AnyKey {
     fn code<'a>(keys: impl Iterator<Item = &'a Self>) -> u8 {
+        // An empty sketch has no types; any code would do.
         let mut types: Vec<KeyType> = keys.map(Self::key_type).collect();
         types.sort_unstable();
         types.dedup();
@@ -155,6 +157,7 @@ impl Stored for AnyKey {
     }
 
     fn read(code: u8, input: &mut Input<'_>) -> Result<Option<Self>, SketchError> {
+        // In a mixed file each key has its own code.
         let code = match code {
             MIXED => input.u8("type of a key")?,
             code => code,

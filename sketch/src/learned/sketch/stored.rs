@@ -199,6 +199,7 @@ impl Parameters {
             return Err(input.fault_before("flags 0 to 3", flags));
         }
         let at = input.offset();
+        // The statistics, in the order of `statistics`.
         let mut numbers = [0; 8];
         for number in &mut numbers {
             *number = input.u64("statistics")?;
@@ -213,6 +214,7 @@ impl Parameters {
             oracle_panics,
             spilled,
         ] = numbers;
+        // A larger part would give a coverage above 1.
         if explicit > total {
             let expected = format!("at most {total} occurrences in the table");
             return Err(input.fault_at(at + 8, expected, format!("{explicit}")));
@@ -269,6 +271,7 @@ fn read_table<T: Slot>(
                 partial: word & 1 != 0,
                 late: word & 2 != 0,
             };
+            // Lookups rely on distinct tags, of which 0 marks a free slot.
             let twice = entries.iter().any(|&(other, _)| other == tag);
             if tag == 0 || twice || entry.count > ExplicitTable::<T>::max_count() {
                 let expected = "an entry of its own with a count that fits";

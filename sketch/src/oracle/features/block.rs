@@ -3,10 +3,10 @@
 use super::{Features, mix};
 use crate::error::SketchError;
 
-/// Prefixes of a number, such as that of a disk block: neighbors share all but the shortest shifts.
+/// Prefixes of a number such as that of a disk block: neighbors share the prefixes of larger shifts.
 ///
 /// The features are, in this order: the number without its last `shift` bits, for each shift; its
-/// last four bits; and how many zeros it ends in.
+/// last four bits; and the number of trailing zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockFeatures {
     shifts: Vec<u8>,

@@ -8,16 +8,16 @@ use crate::key::FlowKey;
 ///
 /// The features are, in this order: each prefix of the source address, each prefix of the destination
 /// address, the source port, the destination port, the upper eight bits of the destination port, and
-/// the protocol. Source ports from 1024 upwards, which clients draw at random, count as one value.
+/// the protocol. Source ports from 1024, which clients choose at random, count as one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowFeatures {
     prefixes: Vec<u8>,
 }
 
-/// Features besides the prefixes.
+/// The number of features other than prefixes.
 const OTHERS: usize = 4;
 
-/// The first port that needs no privilege.
+/// The first unprivileged port.
 const FIRST_EPHEMERAL: u16 = 1024;
 
 impl Default for FlowFeatures {
@@ -53,6 +53,7 @@ impl Features<FlowKey> for FlowFeatures {
     #[inline]
     fn hash(&self, key: &FlowKey, hashes: &mut [u32]) {
         let (source, destination) = (key.source.ip().to_bits(), key.destination.ip().to_bits());
+        // The same prefix lengths for both addresses.
         let prefixes = self.prefixes.len();
         for (index, &bits) in self.prefixes.iter().enumerate() {
             let shift = 32 - u32::from(bits);
@@ -60,6 +61,7 @@ impl Features<FlowKey> for FlowFeatures {
             let index = prefixes + index;
             hashes[index] = mix(index, u64::from(destination >> shift));
         }
+        // Ephemeral source ports carry no information.
         let source_port = key.source.port().min(FIRST_EPHEMERAL);
         let destination_port = key.destination.port();
         let others = [

@@ -1,4 +1,4 @@
-//! What a model sees of a key: a fixed number of hashed values.
+//! Features of keys: a fixed number of hashed values.
 
 mod block;
 mod flow;
@@ -10,18 +10,18 @@ pub use text::TextFeatures;
 
 /// Turns a key into a fixed number of values, each hashed to 32 bits.
 ///
-/// A model keeps for every feature a table of rows, and a hash selects one of them; values that
-/// share a row share what is learned. The hashes are part of the format of a stored model.
+/// A model has a table of rows for every feature, and a hash selects one of them; values in the same
+/// row share its weights. The hashes are part of the format of a stored model.
 pub trait Features<K: ?Sized>: Send + Sync {
     /// The number of features of every key, at least 1.
     fn count(&self) -> usize;
 
-    /// The hashes of a key's values, into `hashes` (of length [`Features::count`]). Their upper bits
-    /// are well mixed.
+    /// Writes the hashes of a key's values to `hashes`, of length [`Features::count`]. Their upper bits
+    /// must be well mixed.
     fn hash(&self, key: &K, hashes: &mut [u32]);
 
-    /// A name of these features that says all that the hashes depend on. A stored model is read only
-    /// with features of the same name.
+    /// A description of everything that the hashes depend on. A stored model can only be read with
+    /// features of the same description.
     fn describe(&self) -> String;
 }
 
@@ -29,7 +29,7 @@ pub trait Features<K: ?Sized>: Send + Sync {
 /// bits depend on every bit of the value.
 #[inline]
 pub(super) fn mix(feature: usize, value: u64) -> u32 {
-    // The golden ratio keeps the same values of different features apart.
+    // Multiples of the golden ratio separate equal values of different features.
     let salt = (feature as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut z = (value ^ salt).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z ^= z >> 32;

@@ -1,4 +1,4 @@
-//! Features of short texts, such as queries.
+//! Features of short texts such as queries.
 
 use super::{Features, mix};
 use crate::key::hash_bytes;
@@ -7,18 +7,17 @@ use crate::key::hash_bytes;
 ///
 /// The features are, in this order: for each of the first `words` words, the word, its first three
 /// bytes and its last three bytes; the last word; the whole text; the number of words, up to 15; and
-/// the length in bytes, up to 63. Words are separated by spaces. A word that is not there counts as
-/// the empty word.
+/// the length in bytes, up to 63. Words are separated by spaces. Missing words count as empty words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextFeatures {
-    /// How many words have features of their own.
+    /// The number of words with features of their own.
     pub words: u8,
 }
 
-/// Features of one word.
+/// The number of features of a word.
 const OF_A_WORD: usize = 3;
 
-/// Features besides those of words.
+/// The number of features other than those of words.
 const OTHERS: usize = 4;
 
 impl Default for TextFeatures {
@@ -46,6 +45,7 @@ impl TextFeatures {
             put(index + 2, &word[word.len().saturating_sub(3)..]);
             index += OF_A_WORD;
         }
+        // Words without features still count, and the last may be one of them.
         for word in words {
             last = word;
             count += 1;

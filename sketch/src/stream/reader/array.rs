@@ -1,12 +1,14 @@
-//! Arrays of NumPy.
+//! NumPy arrays.
 
 use std::path::Path;
 
+use septet_core::io::PositionedReader;
+
 use super::Decode;
-use super::input::{Failure, Input};
+use super::failure::Failure;
 
 #[cfg(not(feature = "npz"))]
-pub(super) fn array(_input: Input<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
+pub(super) fn array(_input: PositionedReader<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
     Err(needs_feature())
 }
 
@@ -28,7 +30,7 @@ fn needs_feature() -> Failure {
 }
 
 #[cfg(feature = "npz")]
-pub(super) fn array(input: Input<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
+pub(super) fn array(input: PositionedReader<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
     Ok(Box::new(numpy::Rows::new(
         Some(numpy::Array::new(input)?),
         None,
@@ -56,24 +58,24 @@ mod numpy {
 
     use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 
-    use super::{Decode, Failure, Input};
+    use super::{Decode, Failure, PositionedReader};
     use crate::any_key::AnyKey;
-    use crate::error::Location;
+    use crate::error::Position;
     use crate::key::FlowKey;
     use crate::stream::reader::Record;
-    use crate::stream::reader::input::decimal;
+    use crate::stream::reader::failure::decimal;
 
-    /// The longest header; NumPy's own are 128 bytes.
+    /// The maximum length of a header in bytes; those that NumPy writes have 128.
     const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-    /// The columns of a table of flows.
+    /// The columns of an array of flows.
     const FLOW_COLUMNS: u64 = 11;
 
     /// Rows of integers.
     pub(super) struct Array<'a> {
-        input: Input<'a>,
+        input: PositionedReader<'a>,
         rows: u64,
-        /// 1 for an array of one dimension.
+        /// 1 for a one-dimensional array.
         columns: u64,
         /// Bytes of an element.
         size: usize,
@@ -83,15 +85,17 @@ mod numpy {
     }
 
     impl<'a> Array<'a> {
-        pub(super) fn new(mut input: Input<'a>) -> Result<Self, Failure> {
+        pub(super) fn new(mut input: PositionedReader<'a>) -> Result<Self, Failure> {
+            // Check the raw header before `npyz` parses it.
             let text = header_bytes(&mut input)?;
             let wrong = |expected: &str, found: String| {
-                Failure::at(Location::Byte(0), expected.to_owned(), found)
+                Failure::at(Position::Byte(0), expected.to_owned(), found)
             };
-            if !is_tame(&text) {
+            if !is_bounded(&text) {
                 let found = "one of a huge or nested array".to_owned();
                 return Err(wrong("the header of an array", found));
             }
+            // The element type: integers only.
             let header = NpyHeader::from_reader(&text[..])
                 .map_err(|error| wrong("the header of an array", error.to_string()))?;
             let dtype = header.dtype();
@@ -107,6 +111,7 @@ mod numpy {
             let Some(size @ (1 | 2 | 4 | 8)) = element.num_bytes() else {
                 return Err(wrong(expected, format!("elements {}", dtype.descr())));
             };
+            // The shape: one dimension of keys, or rows of flows.
             let (rows, columns) = match *header.shape() {
                 [rows] => (rows, 1),
                 [rows, columns @ (1 | FLOW_COLUMNS)] => (rows, columns),
@@ -132,21 +137,21 @@ mod numpy {
         /// The next row, `None` at the end.
         fn next(&mut self) -> Result<Option<Row>, Failure> {
             if self.row == self.rows {
-                let end = self.input.fill(&mut [0])?;
+                let end = self.input.read_full(&mut [0])?;
                 return match end {
                     0 => Ok(None),
                     _ => Err(Failure::at(
-                        Location::Row(self.row),
+                        Position::Row(self.row),
                         "the end",
-                        "more bytes than the shape tells",
+                        "more bytes than the shape implies",
                     )),
                 };
             }
             let mut bytes = [0; FLOW_COLUMNS as usize * 8];
             let bytes = &mut bytes[..self.columns as usize * self.size];
-            if self.input.fill(bytes)? < bytes.len() {
+            if self.input.read_full(bytes)? < bytes.len() {
                 return Err(Failure::at(
-                    Location::Row(self.row),
+                    Position::Row(self.row),
                     format!("{} rows", self.rows),
                     "the end",
                 ));
@@ -154,8 +159,9 @@ mod numpy {
             let mut row = Row {
                 elements: [0; FLOW_COLUMNS as usize],
                 columns: self.columns as usize,
-                location: Location::Row(self.row),
+                position: Position::Row(self.row),
             };
+            // Widen each element to 64 bits; negative integers are not keys.
             for (element, bytes) in row.elements.iter_mut().zip(bytes.chunks(self.size)) {
                 let mut wide = [0; 8];
                 wide[..self.size].copy_from_slice(bytes);
@@ -166,7 +172,7 @@ mod numpy {
                 let unused = 64 - 8 * self.size as u32;
                 if self.signed && integer.cast_signed() << unused < 0 {
                     return Err(Failure::at(
-                        row.location,
+                        row.position,
                         "integers from 0",
                         format!("{}", (integer.cast_signed() << unused) >> unused),
                     ));
@@ -182,10 +188,11 @@ mod numpy {
     struct Row {
         elements: [u64; FLOW_COLUMNS as usize],
         columns: usize,
-        location: Location,
+        position: Position,
     }
 
     impl Row {
+        /// The key of this row: an integer, or a flow in the column order of Hsu et al.
         fn key(&self) -> Result<AnyKey, Failure> {
             if self.columns == 1 {
                 return Ok(AnyKey::Integer(self.elements[0]));
@@ -207,7 +214,7 @@ mod numpy {
         fn part<T: TryFrom<u64>>(&self, column: usize) -> Result<T, Failure> {
             T::try_from(self.elements[column]).map_err(|_| {
                 Failure::at(
-                    self.location,
+                    self.position,
                     format!(
                         "an integer of {} bits in column {column}",
                         8 * size_of::<T>()
@@ -233,7 +240,7 @@ mod numpy {
             if let Some(counts) = counts.as_ref().filter(|counts| counts.columns > 1) {
                 let found = format!("{} columns", counts.columns);
                 return Err(Failure::at(
-                    Location::Byte(0),
+                    Position::Byte(0),
                     "counts in one dimension",
                     found,
                 ));
@@ -242,7 +249,7 @@ mod numpy {
                 && keys.rows != counts.rows
             {
                 return Err(Failure::at(
-                    Location::Byte(0),
+                    Position::Byte(0),
                     format!("as many counts as keys ({})", keys.rows),
                     counts.rows.to_string(),
                 ));
@@ -270,17 +277,16 @@ mod numpy {
         }
     }
 
-    /// The magic number, the version and the text of the header. The text is no longer than the
-    /// bytes that are there.
-    fn header_bytes(input: &mut Input<'_>) -> Result<Vec<u8>, Failure> {
-        let wrong = |expected: &str, found: &str| Failure::at(Location::Byte(0), expected, found);
+    /// Reads the magic number, the version and the text of the header.
+    fn header_bytes(input: &mut PositionedReader<'_>) -> Result<Vec<u8>, Failure> {
+        let wrong = |expected: &str, found: &str| Failure::at(Position::Byte(0), expected, found);
         let mut header = vec![0; 8];
-        if input.fill(&mut header)? < 8 || !header.starts_with(b"\x93NUMPY") {
-            return Err(wrong("an array of NumPy", "something else"));
+        if input.read_full(&mut header)? < 8 || !header.starts_with(b"\x93NUMPY") {
+            return Err(wrong("a NumPy array", "something else"));
         }
         let mut length = [0; 4];
         let width = if header[6] == 1 { 2 } else { 4 };
-        if input.fill(&mut length[..width])? < width {
+        if input.read_full(&mut length[..width])? < width {
             return Err(wrong("the length of the header", "the end"));
         }
         header.extend(&length[..width]);
@@ -289,17 +295,18 @@ mod numpy {
             let expected = format!("a header of at most {MAX_HEADER_BYTES} bytes");
             return Err(wrong(&expected, &length.to_string()));
         }
+        // The length is checked, so that a false one allocates at most 64 KiB.
         let start = header.len();
         header.resize(start + length, 0);
-        if input.fill(&mut header[start..])? < length {
+        if input.read_full(&mut header[start..])? < length {
             return Err(wrong("the header", "the end inside it"));
         }
         Ok(header)
     }
 
-    /// Whether no product of numbers of this header overflows, and no nesting exhausts the stack:
-    /// the parser of `npyz` does not look.
-    fn is_tame(header: &[u8]) -> bool {
+    /// Whether the product of the numbers in a header cannot overflow, and its nesting cannot exhaust the
+    /// stack: `npyz` does not check.
+    fn is_bounded(header: &[u8]) -> bool {
         const MAX_BRACKETS: usize = 8;
         let brackets = header.iter().filter(|byte| b"([{".contains(byte)).count();
         let mut product = Some(1_u64);
@@ -312,13 +319,13 @@ mod numpy {
         brackets <= MAX_BRACKETS && product.is_some_and(|product| product < 1 << 62)
     }
 
-    /// The bytes of an array in an archive. Every array has a file handle of its own, so that two
-    /// can be read side by side.
-    pub(super) fn member(path: &Path, name: &str) -> Result<Input<'static>, Failure> {
+    /// A reader of an array in an archive. Every array has its own file handle, so that two can be read
+    /// in parallel.
+    pub(super) fn member(path: &Path, name: &str) -> Result<PositionedReader<'static>, Failure> {
         let mut file = File::open(path)?;
         let wrong = |error: zip::result::ZipError| match error {
             zip::result::ZipError::Io(error) => Failure::Read(error),
-            error => Failure::at(Location::Byte(0), "a zip archive", error.to_string()),
+            error => Failure::at(Position::Byte(0), "a zip archive", error.to_string()),
         };
         let mut archive = zip::ZipArchive::new(&mut file).map_err(wrong)?;
         let index = archive
@@ -333,11 +340,13 @@ mod numpy {
                     .collect();
                 let expected = format!("an array named {name:?}");
                 Failure::at(
-                    Location::Byte(0),
+                    Position::Byte(0),
                     expected,
                     format!("[{}]", names.join(", ")),
                 )
             })?;
+        // Read the entry's data directly from the file: a reader of the `zip` crate would borrow the
+        // archive.
         let entry = archive.by_index_raw(index).map_err(wrong)?;
         let (start, length) = (entry.data_start(), entry.compressed_size());
         let (method, sum) = (entry.compression(), entry.crc32());
@@ -350,8 +359,8 @@ mod numpy {
         let source: Box<dyn Read + Send> = match method {
             _ if encrypted => {
                 return Err(Failure::at(
-                    Location::Byte(start),
-                    "an open file",
+                    Position::Byte(start),
+                    "an unencrypted file",
                     "an encrypted one",
                 ));
             }
@@ -361,19 +370,19 @@ mod numpy {
             }
             other => {
                 return Err(Failure::at(
-                    Location::Byte(start),
+                    Position::Byte(start),
                     "a stored or deflated file",
                     format!("{other}"),
                 ));
             }
         };
-        Ok(Input::new(Box::new(Checked {
+        Ok(PositionedReader::new(Checked {
             source: flate2::CrcReader::new(source),
             sum,
-        })))
+        }))
     }
 
-    /// Compares the checksum at the end.
+    /// Verifies the checksum at the end of the stream.
     struct Checked<R> {
         source: flate2::CrcReader<R>,
         sum: u32,
@@ -383,7 +392,7 @@ mod numpy {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let count = self.source.read(buffer)?;
             if count == 0 && !buffer.is_empty() && self.source.crc().sum() != self.sum {
-                let message = "the checksum of the archived file is wrong";
+                let message = "checksum mismatch in the archived file";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             Ok(count)

@@ -1,20 +1,22 @@
 //! The block traces of the ARC paper (N. Megiddo, D. S. Modha, FAST 2003).
 
-use super::input::{Failure, Input, decimal, shown};
+use septet_core::io::PositionedReader;
+
+use super::failure::{Failure, decimal};
 use super::{Decode, Record};
 use crate::any_key::AnyKey;
 
-/// Expands one range of blocks after another.
+/// Expands ranges of blocks.
 pub(super) struct Blocks<'a> {
-    input: Input<'a>,
+    input: PositionedReader<'a>,
     /// The next block of the range.
     next: u64,
-    /// Blocks of the range that are still to come.
+    /// Remaining blocks of the range.
     left: u64,
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) fn new(input: Input<'a>) -> Self {
+    pub(super) fn new(input: PositionedReader<'a>) -> Self {
         Self {
             input,
             next: 0,
@@ -26,24 +28,25 @@ impl<'a> Blocks<'a> {
 impl Decode for Blocks<'_> {
     fn next(&mut self) -> Result<Option<Record>, Failure> {
         while self.left == 0 {
-            let Some((line, location)) = self.input.line()? else {
+            let Some(line) = self.input.read_line()? else {
                 return Ok(None);
             };
             if line.trim_ascii().is_empty() {
                 continue;
             }
+            let range = range(line);
             (self.next, self.left) =
-                range(line).map_err(|expected| Failure::at(location, expected, shown(line)))?;
+                range.map_err(|expected| self.input.unexpected_line(expected))?;
         }
         let block = self.next;
-        // Wraps only behind the last block there is, where nothing is left.
+        // Wraps only after the last block of the address space, when `left` becomes 0.
         self.next = block.wrapping_add(1);
         self.left -= 1;
         Ok(Some(Record::one(AnyKey::Integer(block))))
     }
 }
 
-/// The first block and the number of blocks of a line, or what was expected of it.
+/// The first block and the number of blocks of a line, or what was expected.
 fn range(line: &[u8]) -> Result<(u64, u64), &'static str> {
     let mut fields = line
         .split(u8::is_ascii_whitespace)

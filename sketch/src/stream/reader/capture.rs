@@ -1,10 +1,14 @@
 //! Packet captures.
 
+use septet_core::io::PositionedReader;
+
 use super::Decode;
-use super::input::{Failure, Input};
+use super::failure::Failure;
 
 #[cfg(not(feature = "pcap"))]
-pub(super) fn decoder(_input: Input<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
+pub(super) fn decoder(
+    _input: PositionedReader<'_>,
+) -> Result<Box<dyn Decode + Send + '_>, Failure> {
     Err(Failure::Other(crate::SketchError::NeedsFeature {
         what: "reading a packet capture".into(),
         feature: "pcap",
@@ -12,7 +16,7 @@ pub(super) fn decoder(_input: Input<'_>) -> Result<Box<dyn Decode + Send + '_>, 
 }
 
 #[cfg(feature = "pcap")]
-pub(super) fn decoder(input: Input<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
+pub(super) fn decoder(input: PositionedReader<'_>) -> Result<Box<dyn Decode + Send + '_>, Failure> {
     Ok(Box::new(packets::Packets::new(input)?))
 }
 
@@ -26,9 +30,9 @@ mod packets {
     use pcap_parser::traits::PcapReaderIterator;
     use pcap_parser::{Block, LegacyPcapReader, Linktype, PcapBlockOwned, PcapError, PcapNGReader};
 
-    use super::{Decode, Failure, Input};
+    use super::{Decode, Failure, PositionedReader};
     use crate::any_key::AnyKey;
-    use crate::error::Location;
+    use crate::error::Position;
     use crate::key::FlowKey;
     use crate::stream::reader::Record;
 
@@ -38,18 +42,18 @@ mod packets {
     /// The first four bytes of pcapng; pcap begins with one of several others.
     const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-    /// Bytes of the buffer at first, and at most: the longest packet of the formats with its
+    /// The initial and the maximum size of the buffer; the latter exceeds the longest packet with its
     /// options.
     const INITIAL_BUFFER_BYTES: usize = 128 * 1024;
     const MAX_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
     pub(super) struct Packets<'a> {
         reader: Box<dyn PcapReaderIterator + Send + 'a>,
-        /// Why reading failed; pcap-parser tells only that it did.
+        /// The cause of a read error, which `pcap-parser` does not pass on.
         error: Arc<Mutex<Option<io::Error>>>,
-        /// The link types of the interfaces of the section; a pcap file has one.
+        /// The link types of the interfaces of the current section; a pcap file has one.
         interfaces: Vec<Linktype>,
-        /// The order of bytes in this section of a pcapng file, `None` in a pcap file.
+        /// The byte order of the current section of a pcapng file, `None` in a pcap file.
         pcapng: Option<ByteOrder>,
         buffer: usize,
         offset: u64,
@@ -62,25 +66,26 @@ mod packets {
         Big,
     }
 
-    /// Bytes of the smallest block: its type, and its length twice.
+    /// The size of an empty block: its type, and its length twice.
     const MIN_BLOCK_BYTES: u32 = 12;
 
-    /// The first bytes, which were looked at, and all others; fills buffers to the end.
+    /// A reader of the bytes that were inspected to detect the format, and of all others. It fills
+    /// buffers completely, as `pcap-parser` expects.
     struct Source<'a> {
         first: io::Cursor<Vec<u8>>,
-        input: Input<'a>,
+        input: PositionedReader<'a>,
         error: Arc<Mutex<Option<io::Error>>>,
     }
 
     impl Read for Source<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let first = self.first.read(buffer)?;
-            match self.input.fill(&mut buffer[first..]) {
+            match self.input.read_full(&mut buffer[first..]) {
                 Ok(filled) => Ok(first + filled),
                 Err(error) => {
                     let kind = error.kind();
-                    if let Ok(mut location) = self.error.lock() {
-                        *location = Some(error);
+                    if let Ok(mut position) = self.error.lock() {
+                        *position = Some(error);
                     }
                     Err(kind.into())
                 }
@@ -89,9 +94,10 @@ mod packets {
     }
 
     impl<'a> Packets<'a> {
-        pub(super) fn new(mut input: Input<'a>) -> Result<Self, Failure> {
+        pub(super) fn new(mut input: PositionedReader<'a>) -> Result<Self, Failure> {
+            // Four bytes distinguish pcapng from pcap.
             let mut first = vec![0; 4];
-            let length = input.fill(&mut first)?;
+            let length = input.read_full(&mut first)?;
             first.truncate(length);
             let is_pcapng = first == SECTION_HEADER;
             let error = Arc::new(Mutex::new(None));
@@ -109,7 +115,7 @@ mod packets {
             let reader = reader.map_err(|_| match take(&error) {
                 Some(error) => Failure::Read(error),
                 None => Failure::at(
-                    Location::Byte(0),
+                    Position::Byte(0),
                     "the header of a pcap or pcapng file",
                     "something else",
                 ),
@@ -128,7 +134,7 @@ mod packets {
         fn fault(&self, expected: &str, found: &str) -> Failure {
             match take(&self.error) {
                 Some(error) => Failure::Read(error),
-                None => Failure::at(Location::Byte(self.offset), expected, found),
+                None => Failure::at(Position::Byte(self.offset), expected, found),
             }
         }
     }
@@ -138,7 +144,7 @@ mod packets {
     }
 
     impl Packets<'_> {
-        /// Checks the length of the block to come, which pcap-parser takes 12 from unseen.
+        /// Checks the length of the next block, from which `pcap-parser` subtracts 12 without a check.
         fn check_length(&self) -> Result<(), Failure> {
             let Some((kind, length)) = self.reader.data().first_chunk::<8>().map(|bytes| {
                 let [a, b, c, d, length @ ..] = *bytes;
@@ -151,7 +157,7 @@ mod packets {
                 Some(ByteOrder::Big) => u32::from_be_bytes(length),
                 None => return Ok(()),
             };
-            // A section header says only inside which order its numbers have.
+            // The byte order of a section header is known only after it has been parsed.
             if kind == SECTION_HEADER || length >= MIN_BLOCK_BYTES {
                 return Ok(());
             }
@@ -163,24 +169,25 @@ mod packets {
         }
     }
 
-    /// What a block of the file means.
+    /// The meaning of a block.
     enum Step {
         Flow(FlowKey),
         Skip,
-        Nothing,
+        Metadata,
     }
 
-    /// What to do when there is no block.
-    enum Trouble {
+    /// Why there is no block.
+    enum NoBlock {
         End,
-        Refill,
-        Grow,
-        Wrong(&'static str),
+        NeedsData,
+        BufferTooSmall,
+        Malformed(&'static str),
     }
 
     impl Decode for Packets<'_> {
         fn next(&mut self) -> Result<Option<Record>, Failure> {
             loop {
+                // First detach the result from the reader's buffer, then act on the reader.
                 self.check_length()?;
                 let step = match self.reader.next() {
                     Ok((length, block)) => {
@@ -192,11 +199,11 @@ mod packets {
                         }
                         Ok((length, step(&block, &mut self.interfaces)))
                     }
-                    Err(PcapError::Eof) => Err(Trouble::End),
-                    Err(PcapError::Incomplete(_)) => Err(Trouble::Refill),
-                    Err(PcapError::BufferTooSmall) => Err(Trouble::Grow),
-                    Err(PcapError::UnexpectedEof) => Err(Trouble::Wrong("the end inside it")),
-                    Err(_) => Err(Trouble::Wrong("a malformed one")),
+                    Err(PcapError::Eof) => Err(NoBlock::End),
+                    Err(PcapError::Incomplete(_)) => Err(NoBlock::NeedsData),
+                    Err(PcapError::BufferTooSmall) => Err(NoBlock::BufferTooSmall),
+                    Err(PcapError::UnexpectedEof) => Err(NoBlock::Malformed("the end inside it")),
+                    Err(_) => Err(NoBlock::Malformed("a malformed one")),
                 };
                 match step {
                     Ok((length, step)) => {
@@ -207,16 +214,16 @@ mod packets {
                                 return Ok(Some(Record::one(AnyKey::Flow(flow))));
                             }
                             Step::Skip => self.skipped += 1,
-                            Step::Nothing => {}
+                            Step::Metadata => {}
                         }
                     }
-                    Err(Trouble::End) => return Ok(None),
-                    Err(Trouble::Refill) => {
+                    Err(NoBlock::End) => return Ok(None),
+                    Err(NoBlock::NeedsData) => {
                         if self.reader.refill().is_err() {
-                            return Err(self.fault("a packet", "an error of reading"));
+                            return Err(self.fault("a packet", "a read error"));
                         }
                     }
-                    Err(Trouble::Grow) => {
+                    Err(NoBlock::BufferTooSmall) => {
                         self.buffer *= 2;
                         if self.buffer > MAX_BUFFER_BYTES || !self.reader.grow(self.buffer) {
                             return Err(self.fault(
@@ -225,10 +232,10 @@ mod packets {
                             ));
                         }
                         if self.reader.refill().is_err() {
-                            return Err(self.fault("a packet", "an error of reading"));
+                            return Err(self.fault("a packet", "a read error"));
                         }
                     }
-                    Err(Trouble::Wrong(found)) => return Err(self.fault("a packet", found)),
+                    Err(NoBlock::Malformed(found)) => return Err(self.fault("a packet", found)),
                 }
             }
         }
@@ -238,31 +245,32 @@ mod packets {
         }
     }
 
-    /// Interfaces of a section that are remembered.
+    /// The maximum number of interfaces of a section.
     const MAX_INTERFACES: usize = 65_536;
 
+    /// Interprets a block: the flow of a packet, or metadata.
     fn step(block: &PcapBlockOwned<'_>, interfaces: &mut Vec<Linktype>) -> Step {
         let (interface, packet) = match block {
             PcapBlockOwned::LegacyHeader(header) => {
                 interfaces.clear();
                 interfaces.push(header.network);
-                return Step::Nothing;
+                return Step::Metadata;
             }
             PcapBlockOwned::Legacy(packet) => (0, packet.data),
             PcapBlockOwned::NG(Block::SectionHeader(_)) => {
                 interfaces.clear();
-                return Step::Nothing;
+                return Step::Metadata;
             }
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
-                // Packets of interfaces beyond these are skipped, so that memory stays bounded.
+                // Packets of further interfaces are skipped, so that memory is bounded.
                 if interfaces.len() < MAX_INTERFACES {
                     interfaces.push(interface.linktype);
                 }
-                return Step::Nothing;
+                return Step::Metadata;
             }
             PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => (
                 packet.if_id as usize,
-                // Without what pads it to four bytes.
+                // Without the padding to four bytes.
                 packet
                     .data
                     .get(..packet.caplen as usize)
@@ -275,7 +283,7 @@ mod packets {
                     .get(..packet.origlen as usize)
                     .unwrap_or(packet.data),
             ),
-            PcapBlockOwned::NG(_) => return Step::Nothing,
+            PcapBlockOwned::NG(_) => return Step::Metadata,
         };
         let flow = interfaces
             .get(interface)
@@ -285,13 +293,14 @@ mod packets {
 
     /// The flow of a packet, `None` unless it is TCP or UDP over IPv4, and not a fragment.
     fn flow(link: Linktype, packet: &[u8]) -> Option<FlowKey> {
-        /// Linux's "cooked" captures, the second version.
+        /// Linux "cooked" captures, version 2.
         const LINUX_SLL2: Linktype = Linktype(276);
-        /// Captures of some BSDs.
+        /// OpenBSD loopback captures.
         const LOOP: Linktype = Linktype(108);
-        /// Bare packets, by the numbers that some systems give them.
+        /// Raw IP packets under platform-specific numbers.
         const RAW_BSD: [Linktype; 2] = [Linktype(12), Linktype(14)];
 
+        // Skip the link-layer header of each type; truncated packets are expected.
         let ether_type = |bytes: &[u8]| Some(EtherType(u16::from_be_bytes(bytes.try_into().ok()?)));
         let sliced = match link {
             Linktype::ETHERNET => LaxSlicedPacket::from_ethernet(packet).ok()?,
@@ -314,7 +323,7 @@ mod packets {
         if payload.fragmented || !matches!(protocol, TCP | UDP) {
             return None;
         }
-        // Both begin with the two ports, which even a capture of short prefixes holds.
+        // TCP and UDP headers start with the ports, which even truncated captures contain.
         let ports = payload.payload.first_chunk::<4>()?;
         let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
         Some(FlowKey {

@@ -1,41 +1,46 @@
-//! A key a line.
+//! One key per line.
 
-use super::input::{Failure, Input, decimal, shown};
+use septet_core::io::PositionedReader;
+
+use super::failure::{Failure, decimal};
 use super::{Decode, Record};
 use crate::any_key::AnyKey;
 
 /// A stream without records.
-pub(super) struct Nothing;
+pub(super) struct Empty;
 
-impl Decode for Nothing {
+impl Decode for Empty {
     fn next(&mut self) -> Result<Option<Record>, Failure> {
         Ok(None)
     }
 }
 
 /// Lines as they are.
-pub(super) struct Lines<'a>(pub(super) Input<'a>);
+pub(super) struct Lines<'a>(pub(super) PositionedReader<'a>);
 
 impl Decode for Lines<'_> {
     fn next(&mut self) -> Result<Option<Record>, Failure> {
-        let line = self.0.line()?;
-        Ok(line.map(|(line, _)| Record::one(AnyKey::Bytes(line.to_vec()))))
+        let line = self.0.read_line()?;
+        Ok(line.map(|line| Record::one(AnyKey::Bytes(line.to_vec()))))
     }
 }
 
 /// Decimal numbers.
-pub(super) struct Integers<'a>(pub(super) Input<'a>);
+pub(super) struct Integers<'a>(pub(super) PositionedReader<'a>);
 
 impl Decode for Integers<'_> {
     fn next(&mut self) -> Result<Option<Record>, Failure> {
-        while let Some((line, location)) = self.0.line()? {
+        while let Some(line) = self.0.read_line()? {
             let line = line.trim_ascii();
             if line.is_empty() {
                 continue;
             }
-            let integer = decimal(line).ok_or_else(|| {
-                Failure::at(location, "an integer from 0 below 2^64", shown(line))
-            })?;
+            let Some(integer) = decimal(line) else {
+                return Err(self
+                    .0
+                    .unexpected_line("an integer from 0 below 2^64")
+                    .into());
+            };
             return Ok(Some(Record::one(AnyKey::Integer(integer))));
         }
         Ok(None)

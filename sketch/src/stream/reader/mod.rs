@@ -1,10 +1,10 @@
-//! Reading the keys of files.
+//! Reading keys from files.
 
 mod array;
 mod blocks;
 mod capture;
+mod failure;
 mod flows;
-mod input;
 mod lines;
 mod table;
 
@@ -15,18 +15,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::compression::Compression;
+use septet_core::io::{Decoder, PositionedReader};
+
+use super::compression::compression_of;
 use super::format::StreamFormat;
 use crate::any_key::AnyKey;
 use crate::error::SketchError;
-use input::{Failure, Input};
+use failure::Failure;
 
-/// A key of a stream, with the number of its occurrences in this location.
+/// A key of a stream with a count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The key.
     pub key: AnyKey,
-    /// How often it occurs, 1 where the format holds no counts.
+    /// The count; 1 if the format has no counts.
     pub count: u64,
 }
 
@@ -37,19 +39,19 @@ impl Record {
     }
 }
 
-/// One format.
+/// A decoder for one format.
 trait Decode {
     /// The next record, `None` at the end.
     fn next(&mut self) -> Result<Option<Record>, Failure>;
 
-    /// What was passed over because it holds no key.
+    /// The number of skipped items without a key.
     fn skipped(&self) -> u64 {
         0
     }
 }
 
-/// The records of a stream: an iterator that ends behind the first error. Memory is bounded,
-/// whatever the bytes.
+/// The records of a stream: an iterator that ends after the first error. Its memory is bounded for
+/// any input.
 ///
 /// ```
 /// use septet_sketch::stream::{Records, StreamFormat};
@@ -87,7 +89,7 @@ impl Read for Counted {
 }
 
 impl<'a> Records<'a> {
-    /// Reads a file. Those whose names end in `.gz` or `.zst` are decompressed (feature
+    /// Reads a file. Compressed files (gzip, xz, zstd) are recognized by their content (feature
     /// `compression`).
     ///
     /// # Errors
@@ -96,22 +98,23 @@ impl<'a> Records<'a> {
     /// [`SketchError::NeedsFeature`] for a format that is not built in.
     pub fn open(path: &Path, format: &StreamFormat) -> Result<Records<'static>, SketchError> {
         let position = Arc::new(AtomicU64::new(0));
+        // Archives are read with random access, all other formats as a stream.
         let decoder = if let StreamFormat::Archive { keys, counts } = format {
             array::archive(path, keys.as_deref(), counts.as_deref())
         } else {
-            let file = File::open(path).map_err(|source| SketchError::File {
-                path: path.to_owned(),
-                source,
-            })?;
-            let file = Counted {
-                file,
-                position: Arc::clone(&position),
-            };
-            let source = Compression::from_path(path).decoder(path, file)?;
-            decoder(Input::new(source), format)
+            let compression = compression_of(path)?;
+            let source = File::open(path)
+                .map(|file| Counted {
+                    file,
+                    position: Arc::clone(&position),
+                })
+                .and_then(|file| Decoder::new(file, compression))
+                .map_err(SketchError::file(path))?;
+            decoder(PositionedReader::new(source), format)
         };
+        // Built before the decoder is known, so that its error is reported with the path and format.
         let mut records = Records {
-            decoder: Box::new(lines::Nothing),
+            decoder: Box::new(lines::Empty),
             format: format.name(),
             path: Some(path.to_owned()),
             position,
@@ -134,28 +137,27 @@ impl<'a> Records<'a> {
         format: &StreamFormat,
     ) -> Result<Records<'a>, SketchError> {
         let mut records = Records {
-            decoder: Box::new(lines::Nothing),
+            decoder: Box::new(lines::Empty),
             format: format.name(),
             path: None,
             position: Arc::default(),
             ended: false,
         };
-        match decoder(Input::new(Box::new(source)), format) {
+        match decoder(PositionedReader::new(source), format) {
             Ok(decoder) => records.decoder = decoder,
             Err(failure) => return Err(records.error(failure)),
         }
         Ok(records)
     }
 
-    /// What was passed over so far because it holds no key: packets that are not TCP or UDP over
-    /// IPv4.
+    /// The number of packets skipped so far because they are not TCP or UDP over IPv4.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.decoder.skipped()
     }
 
-    /// Bytes that were read from the file, as they lie there: how far the work is. 0 for streams that
-    /// are no files, and for archives.
+    /// The number of bytes read from the file, before decompression, for progress bars. 0 for streams
+    /// that are not files, and for archives.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
@@ -163,16 +165,12 @@ impl<'a> Records<'a> {
 
     fn error(&self, failure: Failure) -> SketchError {
         match failure {
-            Failure::Format {
-                location,
-                expected,
-                found,
-            } => SketchError::Stream {
+            Failure::Unexpected(unexpected) => SketchError::Stream {
                 path: self.path.clone(),
                 format: self.format,
-                location,
-                expected,
-                found,
+                position: unexpected.position,
+                expected: unexpected.expected,
+                found: unexpected.found,
             },
             Failure::Read(source) => SketchError::File {
                 path: self.path.clone().unwrap_or_else(|| "the stream".into()),
@@ -183,7 +181,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// A text file as lines and bytes. Those whose names end in `.gz` or `.zst` are decompressed (feature
+/// Opens a text file. Compressed files (gzip, xz, zstd) are recognized by their content (feature
 /// `compression`).
 ///
 /// # Errors
@@ -191,11 +189,8 @@ impl<'a> Records<'a> {
 /// [`SketchError::File`] when it cannot be opened, [`SketchError::NeedsFeature`] for a compression
 /// that is not built in.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead>, SketchError> {
-    let file = File::open(path).map_err(|source| SketchError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    let source = Compression::from_path(path).decoder(path, file)?;
+    compression_of(path)?;
+    let source = septet_core::io::open(path).map_err(SketchError::file(path))?;
     Ok(Box::new(BufReader::with_capacity(64 * 1024, source)))
 }
 
@@ -203,6 +198,7 @@ impl Iterator for Records<'_> {
     type Item = Result<Record, SketchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // A decoder is not called again after an error: it may be in the middle of a record.
         if self.ended {
             return None;
         }
@@ -230,7 +226,7 @@ impl fmt::Debug for Records<'_> {
 }
 
 fn decoder<'a>(
-    input: Input<'a>,
+    input: PositionedReader<'a>,
     format: &StreamFormat,
 ) -> Result<Box<dyn Decode + Send + 'a>, Failure> {
     match format {
@@ -247,7 +243,7 @@ fn decoder<'a>(
         StreamFormat::Array => array::array(input),
         StreamFormat::Archive { .. } => Err(Failure::Other(SketchError::parameter(
             "format",
-            "npz from a file, whose parts can be read in any order",
+            "npz from a file, because archives need random access",
             "npz from a stream",
         ))),
     }

@@ -1,12 +1,14 @@
-//! Columns of text.
+//! Columns of CSV and TSV tables.
+
+use septet_core::io::PositionedReader;
 
 use super::Decode;
-use super::input::{Failure, Input};
+use super::failure::Failure;
 use crate::stream::format::Column;
 
 #[cfg(not(feature = "csv"))]
 pub(super) fn decoder<'a>(
-    _input: Input<'a>,
+    _input: PositionedReader<'a>,
     _delimiter: u8,
     _key: &Column,
     _count: Option<&Column>,
@@ -19,7 +21,7 @@ pub(super) fn decoder<'a>(
 
 #[cfg(feature = "csv")]
 pub(super) fn decoder<'a>(
-    input: Input<'a>,
+    input: PositionedReader<'a>,
     delimiter: u8,
     key: &Column,
     count: Option<&Column>,
@@ -32,35 +34,36 @@ pub(super) fn decoder<'a>(
 #[cfg(feature = "csv")]
 mod columns {
     use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+    use septet_core::io::{DEFAULT_MAX_LINE_LEN, quote};
 
-    use super::{Column, Decode, Failure, Input};
+    use super::{Column, Decode, Failure, PositionedReader};
     use crate::any_key::AnyKey;
-    use crate::error::Location;
+    use crate::error::Position;
     use crate::stream::reader::Record;
-    use crate::stream::reader::input::{MAX_LINE_BYTES, decimal, shown};
+    use crate::stream::reader::failure::decimal;
 
-    /// The most columns.
+    /// The maximum number of columns.
     const MAX_COLUMNS: usize = 4096;
 
-    /// Takes lines apart in buffers of a fixed size, which the reader of the crate `csv` does not.
+    /// Parses records in buffers of fixed size; the reader of the crate `csv` has no limit.
     pub(super) struct Columns<'a> {
-        input: Input<'a>,
+        input: PositionedReader<'a>,
         reader: Reader,
-        /// The fields of the line, one behind the other.
+        /// The concatenated fields of the record.
         text: Vec<u8>,
-        /// Where each field ends.
+        /// The end of each field.
         ends: Vec<usize>,
         fields: usize,
-        /// Line feeds passed.
+        /// Line feeds consumed so far.
         lines: u64,
-        location: Location,
+        position: Position,
         key: usize,
         count: Option<usize>,
     }
 
     impl<'a> Columns<'a> {
         pub(super) fn new(
-            input: Input<'a>,
+            input: PositionedReader<'a>,
             delimiter: u8,
             key: &Column,
             count: Option<&Column>,
@@ -68,17 +71,18 @@ mod columns {
             let mut table = Self {
                 input,
                 reader: ReaderBuilder::new().delimiter(delimiter).build(),
-                text: vec![0; MAX_LINE_BYTES as usize],
+                text: vec![0; DEFAULT_MAX_LINE_LEN],
                 ends: vec![0; MAX_COLUMNS],
                 fields: 0,
                 lines: 0,
-                location: Location::Line(1),
+                position: Position::Line(1),
                 key: 0,
                 count: None,
             };
+            // Names refer to the header line, which is read first.
             let named = |column: &Column| matches!(column, Column::Name(_));
             if named(key) || count.is_some_and(named) {
-                // An empty file has no names, and no keys either.
+                // An empty file has no header and no records.
                 if !table.read()? {
                     return Ok(table);
                 }
@@ -88,7 +92,7 @@ mod columns {
             Ok(table)
         }
 
-        /// Where a column stands, from 0.
+        /// The index of a column, from 0.
         fn index(&self, column: &Column) -> Result<usize, Failure> {
             let name = match column {
                 Column::Number(number) => return Ok(number.get() - 1),
@@ -99,8 +103,8 @@ mod columns {
                 .ok_or_else(|| {
                     let names = &self.text[..self.ends[self.fields.max(1) - 1]];
                     let expected = format!("a column named {name:?}");
-                    let found = format!("{} names: {}", self.fields, shown(names));
-                    Failure::at(self.location, expected, found)
+                    let found = format!("{} names: {}", self.fields, quote(names));
+                    Failure::at(self.position, expected, found)
                 })
         }
 
@@ -115,25 +119,31 @@ mod columns {
             Some(&self.text[start..self.ends[index]])
         }
 
-        /// The field of a column that this line must have.
+        /// The field of a column, which this record must have.
         fn required(&self, index: usize) -> Result<&[u8], Failure> {
             self.field(index).ok_or_else(|| {
                 let expected = format!("{} columns or more", index + 1);
-                Failure::at(self.location, expected, format!("{}", self.fields))
+                Failure::at(self.position, expected, format!("{}", self.fields))
             })
         }
 
-        /// Reads the next line that is not empty; whether there was one.
+        /// Reads the next record, ignoring empty lines; returns whether there was one.
         fn read(&mut self) -> Result<bool, Failure> {
             let (mut length, mut fields) = (0, 0);
-            // The empty lines in front, for the reader tells only where the last line ended.
-            while let Some(end @ (b'\n' | b'\r')) = self.input.window()?.first() {
+            // Skip empty lines here: `csv-core` skips them too, but then the line number of the record is
+            // not known.
+            while self.input.fill(1)?
+                && let Some(end @ (b'\n' | b'\r')) = self.input.buffered().first()
+            {
                 self.lines += u64::from(*end == b'\n');
                 self.input.consume(1);
             }
-            self.location = Location::Line(self.lines + 1);
+            self.position = Position::Line(self.lines + 1);
+            // Feed blocks of input until a record is complete.
             loop {
-                let window = self.input.window()?;
+                // At the end of the input the window is empty, which `csv-core` takes as the end.
+                self.input.fill(1)?;
+                let window = self.input.buffered();
                 let (result, taken, written, ended) = self.reader.read_record(
                     window,
                     &mut self.text[length..],
@@ -148,14 +158,14 @@ mod columns {
                     ReadRecordResult::InputEmpty => {}
                     ReadRecordResult::OutputFull => {
                         return Err(Failure::at(
-                            self.location,
-                            format!("a line of at most {MAX_LINE_BYTES} bytes"),
-                            "a longer one, perhaps behind an open quote",
+                            self.position,
+                            format!("a line of at most {DEFAULT_MAX_LINE_LEN} bytes"),
+                            "a longer one, perhaps due to an unclosed quote",
                         ));
                     }
                     ReadRecordResult::OutputEndsFull => {
                         let expected = format!("at most {MAX_COLUMNS} columns");
-                        return Err(Failure::at(self.location, expected, "more"));
+                        return Err(Failure::at(self.position, expected, "more"));
                     }
                     ReadRecordResult::Record => {
                         self.fields = fields;
@@ -178,7 +188,7 @@ mod columns {
                 Some(column) => {
                     let field = self.required(column)?;
                     decimal(field.trim_ascii()).ok_or_else(|| {
-                        Failure::at(self.location, "a count from 0 below 2^64", shown(field))
+                        Failure::at(self.position, "a count from 0 below 2^64", quote(field))
                     })?
                 }
             };

@@ -1,8 +1,8 @@
-//! F5: who estimates frequencies best at equal bytes, those of models included?
+//! F5: the errors of all methods at equal memory, including that of models.
 //!
-//! The paper compares oracles with each other and with plain count-min, and leaves the bytes of the
-//! models out. Here everything is charged, and the rivals are those that a user would take instead:
-//! conservative update, which needs no oracle, and a table that admits whichever keys come first.
+//! The paper compares oracles with each other and with plain count-min, and excludes the models from the
+//! memory. Here everything is charged, and the baselines are those that a user would choose instead:
+//! conservative update, which needs no oracle, and a table that admits the first keys of the stream.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::block_trace;
 use crate::geometric_mean;
 use crate::thresholded_count_sketch::ThresholdedCountSketch;
 
-/// Shares of the bytes after the model that the table may take.
+/// Fractions of the budget after the model that are tried for the table.
 const SHARES: [f64; 8] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8];
 
 /// Keys above the threshold for each slot. The paper's 1.1 comes first.
@@ -40,12 +40,12 @@ const OVER: [f64; 4] = [1.1, 2.0, 3.0, 5.0];
 const SWEEPS: usize = 12;
 
 /// The oracle of the claims.
-const CLAIMED: Advisor = Advisor::Linear {
+const CLAIMED: OracleKind = OracleKind::Linear {
     rows: 256,
     bytes_a_weight: 1,
 };
 
-/// What counts, or counts behind the table.
+/// The sketch, alone or behind a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 enum Counter {
     CountMin,
@@ -96,10 +96,10 @@ impl fmt::Display for Counter {
     }
 }
 
-/// Who says which keys get a slot.
+/// What decides which keys get a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Advisor {
-    /// Nobody: whichever come first.
+enum OracleKind {
+    /// No oracle: first come, first served.
     FirstCome,
     /// Slots are reserved for the most frequent keys of earlier windows; the slots are the model.
     Lookup,
@@ -107,7 +107,7 @@ enum Advisor {
     Linear { rows: usize, bytes_a_weight: usize },
 }
 
-impl fmt::Display for Advisor {
+impl fmt::Display for OracleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstCome => f.pad("first come, no oracle"),
@@ -120,15 +120,17 @@ impl fmt::Display for Advisor {
     }
 }
 
-/// A contestant at a budget.
+/// A method at a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Entry {
     counter: Counter,
-    advisor: Option<Advisor>,
+    /// Serialized under the name in existing caches of results.
+    #[serde(rename = "advisor")]
+    oracle_kind: Option<OracleKind>,
     bytes: usize,
 }
 
-/// An entry in an arena: with what decides the result besides it.
+/// An entry with the properties of its workload on which the result depends.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Match {
     entry: Entry,
@@ -138,66 +140,66 @@ struct Match {
     rounds: usize,
 }
 
-/// How a budget is used.
+/// The parameters of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Setting {
     depth: usize,
-    /// Of the bytes after the model, for the table.
+    /// The fraction of the budget after the model for the table.
     share: f64,
     /// Keys above the threshold for each slot.
     over: f64,
 }
 
-/// What an entry did.
+/// The results of an entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Played {
-    /// `None` when the budget does not pay for the model.
+struct RunResult {
+    /// `None` if the budget is too small for the model.
     setting: Option<Setting>,
     /// By trial.
     errors: Vec<f64>,
     coverage: Vec<f64>,
 }
 
-/// Keys by number: what a key is matters to oracles only, and their scores are known.
+/// A window with numbered keys: only oracles need the keys, and their scores are precomputed.
 struct Window {
     counts: Vec<u64>,
     stream: Vec<u32>,
 }
 
-/// What an advisor says about the keys of two windows.
-struct Advice {
-    advisor: Advisor,
+/// The scores of an oracle for the keys of two windows.
+struct WindowScores {
+    oracle_kind: OracleKind,
     model_bytes: usize,
     validation: Vec<f32>,
     test: Vec<f32>,
 }
 
-/// A window to test on, with what was learned from windows before it.
+/// A test window, with the oracles that were fitted to earlier windows.
 struct Trial {
     test: Window,
-    advice: Vec<Advice>,
+    window_scores: Vec<WindowScores>,
 }
 
-/// A stream.
-struct Arena {
+/// A stream with its trials.
+struct Workload {
     /// The name in titles, and in ids.
     title: String,
     id: &'static str,
-    /// The data set that it is from.
+    /// The data set of the stream.
     reads: Option<&'static str>,
-    /// What the trials are, in the plural.
+    /// The name of the replicates, in the plural.
     of: &'static str,
     /// Settings are chosen on this window. It is before the test window of the first trial; other
     /// trials have thresholds of their own, by the scores of the window before theirs.
     validation: Window,
     trials: Vec<Trial>,
     budgets: Vec<usize>,
-    advisors: Vec<Advisor>,
-    /// What takes part alone.
+    oracle_kinds: Vec<OracleKind>,
+    /// The sketches that are run alone.
     alone: &'static [Counter],
-    /// What is put behind a table besides conservative update.
-    others: Vec<(Counter, Advisor)>,
-    /// How often a setting is improved in turn.
+    /// The sketches that are run behind a table, other than conservative update.
+    others: Vec<(Counter, OracleKind)>,
+    /// Rounds of coordinate descent over the settings.
     rounds: usize,
 }
 
@@ -223,15 +225,15 @@ impl Oracle<u32> for Scored<'_> {
     }
 }
 
-/// What an entry knows in a window: the advice, and the scores of the window's own keys.
-type Known<'a> = Option<(&'a Advice, &'a [f32])>;
+/// The oracle of an entry, and its scores for the keys of the evaluated window.
+type OracleScores<'a> = Option<(&'a WindowScores, &'a [f32])>;
 
 impl Entry {
     /// The average absolute frequency error and the coverage of a setting.
-    fn play(
+    fn evaluate(
         &self,
         window: &Window,
-        known: Known<'_>,
+        known: OracleScores<'_>,
         setting: Setting,
     ) -> Result<(f64, f64), SketchError> {
         let depth = setting.depth;
@@ -267,51 +269,52 @@ impl Entry {
     fn count<S: FrequencySketch>(
         &self,
         window: &Window,
-        known: Known<'_>,
+        known: OracleScores<'_>,
         setting: Setting,
         make: impl FnOnce(usize) -> Result<S, SketchError>,
     ) -> Result<(f64, f64), SketchError> {
         let keys = 0..window.counts.len() as u32;
-        let (estimates, coverage, bytes): (Vec<f64>, _, _) = if let Some((advice, scores)) = known {
-            let oracle = Scored {
-                scores,
-                model_bytes: advice.model_bytes,
+        let (estimates, coverage, bytes): (Vec<f64>, _, _) =
+            if let Some((window_scores, scores)) = known {
+                let oracle = Scored {
+                    scores,
+                    model_bytes: window_scores.model_bytes,
+                };
+                let threshold = match window_scores.oracle_kind {
+                    OracleKind::FirstCome => Threshold::Fixed(f32::NEG_INFINITY),
+                    // Scores are ranks, negated.
+                    OracleKind::Lookup => {
+                        let bytes = (self.bytes as f64 * setting.share) as usize;
+                        let table = ExplicitTable::<Slot8>::with_bytes(bytes);
+                        Threshold::Fixed(-(table.slots() as f32))
+                    }
+                    OracleKind::Linear { .. } => Threshold::Quantile {
+                        keys_per_slot: setting.over,
+                    },
+                };
+                // A rejection cache only saves oracle calls; without it, it costs no memory.
+                let mut learned = Learned::<u32, S, _>::builder(oracle)
+                    .bytes(self.bytes)
+                    .explicit_fraction(setting.share)
+                    .rejection_cache_bits(None)
+                    .threshold(threshold)
+                    .validation_scores(window_scores.validation.as_slice())
+                    .build(make)?;
+                learned.update_batch(&window.stream);
+                let estimates = keys.map(|key| learned.estimate(&key).value.to_f64());
+                (
+                    estimates.collect(),
+                    learned.coverage(),
+                    learned.size_bytes(),
+                )
+            } else {
+                // Without an oracle there is no table, and the sketch gets the whole budget.
+                let mut sketch = make(self.bytes)?;
+                sketch.update_batch(&window.stream);
+                let estimates = keys.map(|key| sketch.estimate(&key).to_f64());
+                (estimates.collect(), 0.0, sketch.size_bytes())
             };
-            let threshold = match advice.advisor {
-                Advisor::FirstCome => Threshold::Fixed(f32::NEG_INFINITY),
-                // Scores are ranks, negated.
-                Advisor::Lookup => {
-                    let bytes = (self.bytes as f64 * setting.share) as usize;
-                    let table = ExplicitTable::<Slot8>::with_bytes(bytes);
-                    Threshold::Fixed(-(table.slots() as f32))
-                }
-                Advisor::Linear { .. } => Threshold::Quantile {
-                    keys_per_slot: setting.over,
-                },
-            };
-            // Verdicts only spare questions to the oracle; they are left out, and cost no bytes.
-            let mut learned = Learned::<u32, S, _>::builder(oracle)
-                .bytes(self.bytes)
-                .explicit_fraction(setting.share)
-                .rejection_cache_bits(None)
-                .threshold(threshold)
-                .validation_scores(advice.validation.as_slice())
-                .build(make)?;
-            learned.update_batch(&window.stream);
-            let estimates = keys.map(|key| learned.estimate(&key).value.to_f64());
-            (
-                estimates.collect(),
-                learned.coverage(),
-                learned.size_bytes(),
-            )
-        } else {
-            // Without an advisor there is no table, and the sketch has the whole budget.
-            let mut sketch = make(self.bytes)?;
-            sketch.update_batch(&window.stream);
-            let estimates = keys.map(|key| sketch.estimate(&key).to_f64());
-            (estimates.collect(), 0.0, sketch.size_bytes())
-        };
-        // Small budgets have minimum sizes: what does not keep to its bytes may not take part.
+        // Structures have minimum sizes: those that exceed a small budget are excluded.
         if bytes > self.bytes {
             return Err(SketchError::Parameter {
                 argument: "bytes",
@@ -325,44 +328,46 @@ impl Entry {
 }
 
 impl Trial {
-    fn advice(&self, entry: &Entry) -> Option<&Advice> {
-        let of_entry = |advice: &&Advice| Some(advice.advisor) == entry.advisor;
-        self.advice.iter().find(of_entry)
+    fn window_scores(&self, entry: &Entry) -> Option<&WindowScores> {
+        let of_entry =
+            |window_scores: &&WindowScores| Some(window_scores.oracle_kind) == entry.oracle_kind;
+        self.window_scores.iter().find(of_entry)
     }
 }
 
-impl Arena {
-    /// A setting of little error on the validation window, found by improving one part of it
-    /// after the other. `None` when the budget pays for none.
+impl Workload {
+    /// The setting with the smallest error on the validation window found by coordinate descent. `None`
+    /// if the budget is too small for every setting.
     fn choose(&self, entry: &Entry) -> Option<Setting> {
-        let advice = self.trials.first()?.advice(entry);
-        let known = advice.map(|advice| (advice, advice.validation.as_slice()));
+        let window_scores = self.trials.first()?.window_scores(entry);
+        let known =
+            window_scores.map(|window_scores| (window_scores, window_scores.validation.as_slice()));
         let depths = entry.counter.depths();
         let mut best: Option<(f64, Setting)> = None;
         let mut tried = Vec::new();
-        // Later rounds come back to settings that are known, and skip them.
+        // Later rounds return to settings that have been evaluated, and skip them.
         let mut attempt = |setting: Setting| {
             let is_new = !tried.contains(&setting);
             tried.push(setting);
-            // What does not fit into the budget does not take part.
+            // Settings that do not fit into the budget are skipped.
             if is_new
-                && let Ok((error, _)) = entry.play(&self.validation, known, setting)
-                && best.is_none_or(|(least, _)| error < least)
+                && let Ok((error, _)) = entry.evaluate(&self.validation, known, setting)
+                && best.is_none_or(|(min, _)| error < min)
             {
                 best = Some((error, setting));
             }
             best.map_or(setting, |(_, setting)| setting)
         };
-        // The search starts amid the ranges of share and excess.
+        // The search starts in the middle of the ranges.
         let mut found = Setting {
             depth: depths[0],
             share: 0.3,
             over: OVER[1],
         };
-        // Only a model's threshold is a quantile of scores, so only there the excess matters.
-        let is_model = matches!(entry.advisor, Some(Advisor::Linear { .. }));
+        // Only models have a quantile threshold, so only there the keys per slot matter.
+        let is_model = matches!(entry.oracle_kind, Some(OracleKind::Linear { .. }));
         for _ in 0..self.rounds {
-            if entry.advisor.is_some() {
+            if entry.oracle_kind.is_some() {
                 for share in SHARES {
                     found = attempt(Setting { share, ..found });
                 }
@@ -388,138 +393,143 @@ impl Arena {
         }
     }
 
-    fn compete(&self, entry: &Entry) -> Result<Played, ExperimentError> {
-        let mut played = Played {
+    fn run(&self, entry: &Entry) -> Result<RunResult, ExperimentError> {
+        let mut result = RunResult {
             setting: self.choose(entry),
             errors: Vec::new(),
             coverage: Vec::new(),
         };
-        if let Some(setting) = played.setting {
+        if let Some(setting) = result.setting {
             for trial in &self.trials {
                 let known = trial
-                    .advice(entry)
-                    .map(|advice| (advice, advice.test.as_slice()));
-                let (error, coverage) = entry.play(&trial.test, known, setting)?;
-                played.errors.push(error);
-                played.coverage.push(coverage);
+                    .window_scores(entry)
+                    .map(|window_scores| (window_scores, window_scores.test.as_slice()));
+                let (error, coverage) = entry.evaluate(&trial.test, known, setting)?;
+                result.errors.push(error);
+                result.coverage.push(coverage);
             }
         }
-        Ok(played)
+        Ok(result)
     }
 
-    /// Everyone who takes part, whatever the budget.
-    fn contestants(&self) -> Vec<(Counter, Option<Advisor>)> {
+    /// All methods, for any budget.
+    fn methods(&self) -> Vec<(Counter, Option<OracleKind>)> {
         let alone = self.alone.iter().map(|&counter| (counter, None));
         let advised = self
-            .advisors
+            .oracle_kinds
             .iter()
-            .map(|&advisor| (Counter::Conservative, Some(advisor)));
+            .map(|&oracle_kind| (Counter::Conservative, Some(oracle_kind)));
         let others = self
             .others
             .iter()
-            .map(|&(counter, advisor)| (counter, Some(advisor)));
+            .map(|&(counter, oracle_kind)| (counter, Some(oracle_kind)));
         alone.chain(advised).chain(others).collect()
     }
 }
 
-fn name(counter: Counter, advisor: Option<Advisor>) -> String {
-    match advisor {
+fn name(counter: Counter, oracle_kind: Option<OracleKind>) -> String {
+    match oracle_kind {
         None => counter.to_string(),
-        Some(advisor) => format!("{counter} behind {advisor}"),
+        Some(oracle_kind) => format!("{counter} behind {oracle_kind}"),
     }
 }
 
-/// What the contestants did.
-struct Standings<'a> {
-    arena: &'a Arena,
-    played: Grid<Match, Played>,
+/// The results of all methods.
+struct Results<'a> {
+    workload: &'a Workload,
+    result: Grid<Match, RunResult>,
 }
 
-impl Standings<'_> {
-    /// `None` when the contestant could not take part.
-    fn of(&self, counter: Counter, advisor: Option<Advisor>, bytes: usize) -> Option<&Played> {
+impl Results<'_> {
+    /// `None` if the budget was too small for the method.
+    fn of(
+        &self,
+        counter: Counter,
+        oracle_kind: Option<OracleKind>,
+        bytes: usize,
+    ) -> Option<&RunResult> {
         let entry = Entry {
             counter,
-            advisor,
+            oracle_kind,
             bytes,
         };
-        let played = self.played.get(&self.arena.match_of(entry)).ok()?;
-        Some(played).filter(|played| played.setting.is_some())
+        let result = self.result.get(&self.workload.match_of(entry)).ok()?;
+        Some(result).filter(|result| result.setting.is_some())
     }
 }
 
-fn compete<'a>(cx: &mut Context, arena: &'a Arena) -> Result<Standings<'a>, ExperimentError> {
-    let contestants = arena.contestants();
-    let matches: Vec<Match> = arena
+fn run_all<'a>(cx: &mut Context, workload: &'a Workload) -> Result<Results<'a>, ExperimentError> {
+    let methods = workload.methods();
+    let matches: Vec<Match> = workload
         .budgets
         .iter()
         .flat_map(|&bytes| {
-            contestants.iter().map(move |&(counter, advisor)| {
-                arena.match_of(Entry {
+            methods.iter().map(move |&(counter, oracle_kind)| {
+                workload.match_of(Entry {
                     counter,
-                    advisor,
+                    oracle_kind,
                     bytes,
                 })
             })
         })
         .collect();
-    let played = cx
-        .grid(&format!("league of {}", arena.id), matches)
-        .reads(arena.reads)
+    let result = cx
+        .grid(&format!("league of {}", workload.id), matches)
+        .reads(workload.reads)
         .version(2)
-        .run(|job, _| arena.compete(&job.entry))?;
-    let standings = Standings { arena, played };
-    show_all(cx, arena, &standings);
-    show_rivals(cx, arena, &standings);
-    Ok(standings)
+        .run(|job, _| workload.run(&job.entry))?;
+    let results = Results { workload, result };
+    show_all(cx, workload, &results);
+    show_rivals(cx, workload, &results);
+    Ok(results)
 }
 
 fn kibibytes(bytes: usize) -> String {
     format!("{} KiB", bytes / 1024)
 }
 
-fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
+fn show_all(cx: &mut Context, workload: &Workload, results: &Results<'_>) {
     let mut columns = vec![Column::text("Sketch"), Column::integer("Model bytes")];
     columns.extend(
-        arena
+        workload
             .budgets
             .iter()
             .map(|&bytes| Column::number(kibibytes(bytes), 3)),
     );
     let mut table = Table::new(
-        format!("Average absolute frequency error at equal bytes, {}", arena.title),
+        format!("Average absolute frequency error at equal bytes, {}", workload.title),
         columns,
     )
     .note(format!(
         "Means over {} test windows. Counters, slots, keys and models are all charged. Depth, table and \
          threshold are chosen on a window before. No figure: the budget does not pay for the model.",
-        arena.trials.len()
+        workload.trials.len()
     ));
     // The same errors as lines, since the order of rivals changes with the budget.
     let mut figure = Figure::new(
-        format!("league-{}", arena.id),
-        format!("Error at equal bytes, {}", arena.title),
+        format!("league-{}", workload.id),
+        format!("Error at equal bytes, {}", workload.title),
         "KiB",
         "average absolute frequency error",
     )
     .log_x()
     .log_y();
-    for (counter, advisor) in arena.contestants() {
-        let name = name(counter, advisor);
+    for (counter, oracle_kind) in workload.methods() {
+        let name = name(counter, oracle_kind);
         // A model has the same size in all trials.
-        let model = arena.trials[0]
-            .advice
+        let model = workload.trials[0]
+            .window_scores
             .iter()
-            .find(|advice| Some(advice.advisor) == advisor)
-            .map_or(0, |advice| advice.model_bytes);
+            .find(|window_scores| Some(window_scores.oracle_kind) == oracle_kind)
+            .map_or(0, |window_scores| window_scores.model_bytes);
         let mut row: Vec<Value> = vec![name.as_str().into(), model.into()];
         let mut points = Vec::new();
-        for &bytes in &arena.budgets {
-            let error = standings
-                .of(counter, advisor, bytes)
-                .map(|played| stats::mean(&played.errors));
+        for &bytes in &workload.budgets {
+            let error = results
+                .of(counter, oracle_kind, bytes)
+                .map(|result| stats::mean(&result.errors));
             row.push(error.into());
-            // No error at all has no place on a logarithmic axis.
+            // An error of zero cannot be drawn on a logarithmic axis.
             if let Some(error) = error.filter(|&error| error > 0.0) {
                 points.push((bytes as f64 / 1024.0, error));
             }
@@ -533,18 +543,18 @@ fn show_all(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
 
 /// The error of the oracle of the claims over that of a rival without one: geometric mean over trials,
 /// with the interval of the mean logarithm.
-fn ratio(standings: &Standings<'_>, rival: Option<Advisor>, bytes: usize) -> Option<Estimate> {
-    let ours = standings.of(Counter::Conservative, Some(CLAIMED), bytes)?;
-    let theirs = standings.of(Counter::Conservative, rival, bytes)?;
+fn ratio(results: &Results<'_>, rival: Option<OracleKind>, bytes: usize) -> Option<Estimate> {
+    let ours = results.of(Counter::Conservative, Some(CLAIMED), bytes)?;
+    let theirs = results.of(Counter::Conservative, rival, bytes)?;
     let pairs = ours.errors.iter().zip(&theirs.errors);
     let logarithms: Vec<f64> = pairs.map(|(a, b)| (a / b).ln()).collect();
-    Some(geometric_mean(&logarithms, standings.arena.of))
+    Some(geometric_mean(&logarithms, results.workload.of))
 }
 
 /// States that the learned sketch errs less than conservative update alone with this budget.
-fn claim(cx: &mut Context, standings: &Standings<'_>, id: &str, bytes: usize, stream: &str) {
-    let measured = ratio(standings, None, bytes)
-        .unwrap_or_else(|| Estimate::once(f64::INFINITY, standings.arena.of, ""));
+fn claim(cx: &mut Context, results: &Results<'_>, id: &str, bytes: usize, stream: &str) {
+    let measured = ratio(results, None, bytes)
+        .unwrap_or_else(|| Estimate::once(f64::INFINITY, results.workload.of, ""));
     cx.claim(id, &statement(bytes, stream))
         .scale(Scale::Beyond)
         .expect(Expected::AtMost(1.0))
@@ -560,10 +570,10 @@ fn statement(bytes: usize, stream: &str) -> String {
     )
 }
 
-fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
+fn show_rivals(cx: &mut Context, workload: &Workload, results: &Results<'_>) {
     // Both rivals use the oracle's bytes for counters or slots instead.
     let mut table = Table::new(
-        format!("Does the oracle pay for its bytes? {}", arena.title),
+        format!("Does the oracle pay for its bytes? {}", workload.title),
         [
             Column::text("Budget"),
             Column::text("Rows, table, keys a slot"),
@@ -580,33 +590,32 @@ fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
         "Error of conservative update behind a table advised by the oracle ({CLAIMED}) over that of two \
          rivals without an oracle: geometric means over test windows, with paired intervals."
     ));
-    for &bytes in &arena.budgets {
-        // The smallest budgets do not hold the model.
-        let Some(played) = standings.of(Counter::Conservative, Some(CLAIMED), bytes) else {
+    for &bytes in &workload.budgets {
+        // The smallest budgets are too small for the model.
+        let Some(result) = results.of(Counter::Conservative, Some(CLAIMED), bytes) else {
             let mut row: Vec<Value> = vec![kibibytes(bytes).into(), "does not fit".into()];
             row.resize_with(9, || Value::Nothing);
             table.push(row);
             continue;
         };
-        let setting = played.setting.map_or_else(String::new, |setting| {
+        let setting = result.setting.map_or_else(String::new, |setting| {
             let Setting { depth, share, over } = setting;
             format!("{depth}, {:.0} %, {over}", 100.0 * share)
         });
         let mut row: Vec<Value> = vec![
             kibibytes(bytes).into(),
             setting.into(),
-            stats::mean(&played.coverage).into(),
+            stats::mean(&result.coverage).into(),
         ];
         // Paired by trial, so that differences between windows cancel.
         for (rival, rival_name) in [
             (None, "conservative update"),
-            (Some(Advisor::FirstCome), "first come"),
+            (Some(OracleKind::FirstCome), "first come"),
         ] {
-            match ratio(standings, rival, bytes)
-                .and_then(|found| Some((found.value, found.ends()?)))
+            match ratio(results, rival, bytes).and_then(|found| Some((found.value, found.ends()?)))
             {
                 Some((value, (low, high))) => {
-                    // Better is what the interval shows, not the mean.
+                    // The interval decides, not the mean.
                     let better = if high < 1.0 {
                         "oracle"
                     } else if low > 1.0 {
@@ -626,23 +635,23 @@ fn show_rivals(cx: &mut Context, arena: &Arena, standings: &Standings<'_>) {
     cx.table(table);
 }
 
-/// What the advisors say after learning from keys with their counts.
+/// The scores of the oracles after fitting to keys with their counts.
 fn advise<K: Key, F: Features<K> + Clone>(
-    advisors: &[Advisor],
+    oracle_kinds: &[OracleKind],
     features: &F,
     (keys, counts): (&[K], &[u64]),
     validation: &[K],
     test: &[K],
-) -> Result<Vec<Advice>, SketchError> {
-    // Advisors that differ in the bits of a weight share a fit.
+) -> Result<Vec<WindowScores>, SketchError> {
+    // Models that differ only in the bits of a weight share a fit.
     let mut fitted: BTreeMap<usize, HashedLinear<F>> = BTreeMap::new();
-    let mut advice = Vec::new();
-    for &advisor in advisors {
-        let (model_bytes, [validation, test]) = match advisor {
-            // Equal scores, and a threshold below them: every key is admitted while there is room.
-            Advisor::FirstCome => (0, [validation, test].map(|keys| vec![0.0; keys.len()])),
+    let mut window_scores = Vec::new();
+    for &oracle_kind in oracle_kinds {
+        let (model_bytes, [validation, test]) = match oracle_kind {
+            // Equal scores above the threshold: every key is admitted while slots are free.
+            OracleKind::FirstCome => (0, [validation, test].map(|keys| vec![0.0; keys.len()])),
             // Negated ranks as scores: a threshold is a number of slots, which are charged as a table.
-            Advisor::Lookup => {
+            OracleKind::Lookup => {
                 let ranks = ranks(keys, counts);
                 let score = |key: &K| {
                     let rank = ranks.get(&key.hash64(0));
@@ -651,7 +660,7 @@ fn advise<K: Key, F: Features<K> + Clone>(
                 let score_all = |keys: &[K]| keys.iter().map(score).collect();
                 (0, [validation, test].map(score_all))
             }
-            Advisor::Linear {
+            OracleKind::Linear {
                 rows,
                 bytes_a_weight,
             } => {
@@ -680,17 +689,17 @@ fn advise<K: Key, F: Features<K> + Clone>(
                 (oracle.model_bytes(), [validation, test].map(score_all))
             }
         };
-        advice.push(Advice {
-            advisor,
+        window_scores.push(WindowScores {
+            oracle_kind,
             model_bytes,
             validation,
             test,
         });
     }
-    Ok(advice)
+    Ok(window_scores)
 }
 
-/// The place of each key, by its hash, in the order of the sums of its counts; ties by the hash.
+/// The rank of each key, by its hash, in descending order of its total count; ties by hash.
 fn ranks<K: Key>(keys: &[K], counts: &[u64]) -> HashMap<u64, usize> {
     let mut sums: HashMap<u64, u64> = HashMap::new();
     for (key, count) in keys.iter().zip(counts) {
@@ -705,24 +714,24 @@ fn ranks<K: Key>(keys: &[K], counts: &[u64]) -> HashMap<u64, usize> {
         .collect()
 }
 
-fn linear(rows: usize, bytes_a_weight: usize) -> Advisor {
-    Advisor::Linear {
+fn linear(rows: usize, bytes_a_weight: usize) -> OracleKind {
+    OracleKind::Linear {
         rows,
         bytes_a_weight,
     }
 }
 
-fn advisors(profile: Profile) -> Vec<Advisor> {
-    let mut advisors = vec![Advisor::FirstCome, CLAIMED];
+fn oracle_kinds(profile: Profile) -> Vec<OracleKind> {
+    let mut oracle_kinds = vec![OracleKind::FirstCome, CLAIMED];
     if profile == Profile::Full {
-        advisors.extend([
-            Advisor::Lookup,
+        oracle_kinds.extend([
+            OracleKind::Lookup,
             linear(256, 4),
             linear(64, 1),
             linear(1024, 1),
         ]);
     }
-    advisors
+    oracle_kinds
 }
 
 fn alone(profile: Profile) -> &'static [Counter] {
@@ -733,14 +742,16 @@ fn alone(profile: Profile) -> &'static [Counter] {
 }
 
 /// What is put behind a table besides conservative update.
-fn others(profile: Profile) -> Vec<(Counter, Advisor)> {
+fn others(profile: Profile) -> Vec<(Counter, OracleKind)> {
     let counters: &[Counter] = match profile {
         Profile::Quick => &[],
         Profile::Full => &[Counter::CountMin, Counter::CountSketch, Counter::MisraGries],
     };
     let pairs = counters.iter();
     pairs
-        .flat_map(|&counter| [Advisor::FirstCome, CLAIMED].map(|advisor| (counter, advisor)))
+        .flat_map(|&counter| {
+            [OracleKind::FirstCome, CLAIMED].map(|oracle_kind| (counter, oracle_kind))
+        })
         .collect()
 }
 
@@ -757,19 +768,19 @@ pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     Ok(())
 }
 
-/// Bytes a flow at which the oracle is claimed to pay.
+/// Bytes per flow at which the oracle is claimed to reduce the error.
 const CLAIMED_BYTES_A_FLOW: [usize; 3] = [2, 4, 6];
 
 fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
     let quick = cx.profile() == Profile::Quick;
     let (flows, worlds) = if quick { (49_152, 4) } else { (131_072, 6) };
-    // From 8 flows a byte, where a model takes much of the budget, to several bytes a flow.
+    // From 8 flows per byte, where a model takes much of the budget, to several bytes per flow.
     let mut budgets = vec![flows / 8];
     if !quick {
         budgets.extend([flows / 2, flows]);
     }
     budgets.extend(CLAIMED_BYTES_A_FLOW.map(|bytes| bytes * flows));
-    let advisors = advisors(cx.profile());
+    let oracle_kinds = oracle_kinds(cx.profile());
     let root = cx.seed().child("league of flows");
     // Worlds are the replicates: windows of one world follow the same law.
     let trial = |world: u64| -> Result<(Option<Window>, Trial), SketchError> {
@@ -785,8 +796,8 @@ fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
             stream: window.packets(&seed),
         };
         let trial = Trial {
-            advice: advise(
-                &advisors,
+            window_scores: advise(
+                &oracle_kinds,
                 &FlowFeatures::new(&[16])?,
                 (&keys, &counts),
                 validation.keys(),
@@ -816,7 +827,7 @@ fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
         chosen_on = chosen_on.or(validation);
         trials.push(trial);
     }
-    let arena = Arena {
+    let workload = Workload {
         title: format!("{flows} generated flows, packets shuffled, {worlds} worlds"),
         id: "flows",
         reads: None,
@@ -824,17 +835,17 @@ fn flows(cx: &mut Context) -> Result<(), ExperimentError> {
         validation: chosen_on.ok_or_else(|| ExperimentError::new("no world"))?,
         trials,
         budgets,
-        advisors,
+        oracle_kinds,
         alone: alone(cx.profile()),
         others: others(cx.profile()),
         rounds: if quick { 1 } else { 2 },
     };
-    let standings = compete(cx, &arena)?;
+    let results = run_all(cx, &workload)?;
     let stream = "generated flows";
-    claim(cx, &standings, "F5.flows-8-flows-a-byte", flows / 8, stream);
+    claim(cx, &results, "F5.flows-8-flows-a-byte", flows / 8, stream);
     for bytes_a_flow in CLAIMED_BYTES_A_FLOW {
         let id = format!("F5.flows-{bytes_a_flow}-bytes-a-flow");
-        claim(cx, &standings, &id, bytes_a_flow * flows, stream);
+        claim(cx, &results, &id, bytes_a_flow * flows, stream);
     }
     Ok(())
 }
@@ -853,14 +864,14 @@ fn along<K: Key + Clone, F: Features<K> + Clone>(
     first: usize,
     memory: usize,
     features: &F,
-    advisors: &[Advisor],
+    oracle_kinds: &[OracleKind],
 ) -> Result<(Window, Vec<Trial>), ExperimentError> {
     // A test needs a window before it for thresholds, and one before that to learn from.
     if first < 2 || windows.len() <= first {
         let found = windows.len();
         return Err(ExperimentError::new(format!("{found} windows are too few")));
     }
-    let mut advice = Vec::new();
+    let mut window_scores = Vec::new();
     for test in first..windows.len() {
         // The window just before the test sets thresholds: learning from it would bias them.
         let past = &windows[(test - 1).saturating_sub(memory)..test - 1];
@@ -869,15 +880,15 @@ fn along<K: Key + Clone, F: Features<K> + Clone>(
             .iter()
             .flat_map(|window| window.counts.clone())
             .collect();
-        advice.push(advise(
-            advisors,
+        window_scores.push(advise(
+            oracle_kinds,
             features,
             (&keys, &counts),
             &windows[test - 1].keys,
             &windows[test].keys,
         )?);
     }
-    // Advice is given, so the keys themselves are no longer needed.
+    // WindowScores is given, so the keys themselves are no longer needed.
     let mut windows = windows.into_iter().skip(first - 1).map(|window| Window {
         counts: window.counts,
         stream: window.stream,
@@ -885,8 +896,11 @@ fn along<K: Key + Clone, F: Features<K> + Clone>(
     // The window before the first test, on which settings are chosen.
     let validation = windows.next();
     let trials = windows
-        .zip(advice)
-        .map(|(test, advice)| Trial { test, advice });
+        .zip(window_scores)
+        .map(|(test, window_scores)| Trial {
+            test,
+            window_scores,
+        });
     let trials = trials.collect();
     let validation = validation.ok_or_else(|| ExperimentError::new("no window"))?;
     Ok((validation, trials))
@@ -927,11 +941,11 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
     let length = requests.len() / WINDOWS;
     let windows = requests.chunks_exact(length.max(1)).take(WINDOWS);
     let windows = windows.map(numbered).collect();
-    let advisors = advisors(cx.profile());
+    let oracle_kinds = oracle_kinds(cx.profile());
     let features = BlockFeatures::default();
     // The first test has three windows to learn from; eight are the whole past of the last one.
-    let (validation, trials) = along(windows, 4, 8, &features, &advisors)?;
-    let arena = Arena {
+    let (validation, trials) = along(windows, 4, 8, &features, &oracle_kinds)?;
+    let workload = Workload {
         title: format!("block requests (OLTP), windows of {length} in their order"),
         id: "blocks",
         reads: Some(block_trace::DATA),
@@ -939,17 +953,17 @@ fn blocks(cx: &mut Context) -> Result<(), ExperimentError> {
         validation,
         trials,
         budgets: kibibytes.iter().map(|kib| kib << 10).collect(),
-        advisors,
+        oracle_kinds,
         alone: alone(cx.profile()),
         others: others(cx.profile()),
         rounds: if quick { 1 } else { 2 },
     };
-    let standings = compete(cx, &arena)?;
+    let results = run_all(cx, &workload)?;
     // One claim for each budget, with test windows as the replicates: there is one trace.
     for kib in CLAIMED_ON_BLOCKS {
         claim(
             cx,
-            &standings,
+            &results,
             &format!("F5.blocks-{kib}-kib"),
             kib << 10,
             BLOCKS,
@@ -1007,10 +1021,10 @@ fn n_grams(cx: &mut Context) -> Result<(), ExperimentError> {
             })
         })
         .collect();
-    let advisors = advisors(cx.profile());
+    let oracle_kinds = oracle_kinds(cx.profile());
     // Day 6 is the first test; each trial learns from three days, which keeps fits short.
-    let (validation, trials) = along(days?, 6, 3, &TextFeatures::default(), &advisors)?;
-    let arena = Arena {
+    let (validation, trials) = along(days?, 6, 3, &TextFeatures::default(), &oracle_kinds)?;
+    let workload = Workload {
         title: format!("word pairs of books, days of {TOKENS} in their order"),
         id: "n-grams",
         reads: Some("sketch-books"),
@@ -1018,17 +1032,17 @@ fn n_grams(cx: &mut Context) -> Result<(), ExperimentError> {
         validation,
         trials,
         budgets: [256, 512, 1024, 2048].map(|kib| kib << 10).to_vec(),
-        advisors,
+        oracle_kinds,
         alone: alone(cx.profile()),
         others: others(cx.profile()),
         rounds: 1,
     };
     // Days are the replicates: there is one text in one order.
-    let standings = compete(cx, &arena)?;
+    let results = run_all(cx, &workload)?;
     for kib in CLAIMED_ON_N_GRAMS {
         claim(
             cx,
-            &standings,
+            &results,
             &format!("F5.n-grams-{kib}-kib"),
             kib << 10,
             N_GRAMS,
