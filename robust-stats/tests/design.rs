@@ -104,7 +104,7 @@ fn groups_are_even_and_depend_on_key_epoch_and_client() {
 }
 
 #[test]
-fn message_laws_are_the_law_of_messages() {
+fn message_distributions_match_messages() {
     let parameters = DesignParameters::new(6, 3, [9; 32])
         .unwrap()
         .with_epsilon(Epsilon::new(1.0).unwrap())
