@@ -440,10 +440,7 @@ fn headers_say_what_a_file_holds() {
     let words = SpaceSaving::<String>::from_bytes(&bytes).expect("keys are text");
     assert_eq!(words.estimate("word"), 1);
     let (_, message) = refused::<SpaceSaving<u64>>(&bytes);
-    assert!(
-        message.contains("a key of the requested type"),
-        "{message}"
-    );
+    assert!(message.contains("a key of the requested type"), "{message}");
 }
 
 #[test]
