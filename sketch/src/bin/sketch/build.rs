@@ -242,7 +242,7 @@ impl Arguments {
         let Some(bytes) = self.budget().checked_sub(table) else {
             return Err(Failure::usage(format!(
                 "a table for --top {k} takes {}, more than --bytes {}",
-                ByteSize(table as u64).to_string(),
+                ByteSize(table as u64),
                 self.bytes
             ))
             .into());

@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Row::new("explicit slots", best.explicit_slots).display(format!(
             "{} ({})",
             best.explicit_slots,
-            ByteSize(table as u64).to_string()
+            ByteSize(table as u64)
         )),
         Row::new("explicit fraction", table as f64 / rest.max(1) as f64)
             .display(format!("{:.3}", table as f64 / rest.max(1) as f64)),
