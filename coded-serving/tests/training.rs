@@ -315,7 +315,8 @@ fn a_resumed_training_ends_with_the_same_bits() {
         network.fit(&base, &train, 2, loss, &fit, &seed()).unwrap();
         network.parameters().weights().fingerprint().unwrap()
     };
-    let trainings: [(&str, &dyn Fn(u64, &Fit) -> [u8; 32]); 3] = [
+    type Training<'a> = &'a dyn Fn(u64, &Fit) -> [u8; 32];
+    let trainings: [(&str, Training<'_>); 3] = [
         ("coupling", &coupling),
         ("student", &student),
         ("encoder", &encoder),

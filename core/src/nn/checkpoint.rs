@@ -181,7 +181,7 @@ impl CheckpointFile {
 
     /// Writes the state after a step if it is due, or if it is that of the last step.
     pub(super) fn after_step(&self, checkpoint: &Checkpoint, last: bool) -> Result<(), NnError> {
-        if last || checkpoint.steps() % self.every == 0 {
+        if last || checkpoint.steps().is_multiple_of(self.every) {
             checkpoint.save(&self.path)?;
         }
         Ok(())

@@ -23,7 +23,7 @@ pub enum DenseInit {
     /// A normal weight of variance `2 / inputs`, for layers before a rectifier (He et al., ICCV
     /// 2015); the bias is 0.
     He,
-    /// A normal weight of variance `1 / inputs` (LeCun et al. 1998, section 4.6); the bias is 0.
+    /// A normal weight of variance `1 / inputs` (`LeCun` et al. 1998, section 4.6); the bias is 0.
     Lecun,
     /// A normal weight of this standard deviation; the bias is 0.
     Normal {

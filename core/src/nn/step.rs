@@ -149,8 +149,7 @@ impl<O: Optimizer> Step<O> {
             &checkpoint.optimizer,
         )?;
         let largest = largest_magnitude(weights.tensors())?;
-        // Written so that NaN fails.
-        if !(largest <= MAX_WEIGHT) {
+        if largest.is_nan() || largest > MAX_WEIGHT {
             return Err(NnError::Diverged {
                 step,
                 quantity: "largest weight",
