@@ -418,6 +418,11 @@ fn exit_codes() {
             &["plan", "--target", "1s", "--quantile", "2"],
         ),
         (Situation::Usage, &["simulate", "--no-such-option"]),
+        // A training that diverges.
+        (
+            Situation::Usage,
+            &["train", "inn", "--steps", "20", "--learning-rate", "1e9"],
+        ),
         (Situation::Usage, &["serve", "--config", "nan.toml"]),
         (
             Situation::Usage,

@@ -6,6 +6,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+#[cfg(feature = "train")]
+use std::time::Duration;
 
 use septet_core::cli::testing::{Situation, TestedProgram};
 use septet_sketch::FlowKey;
@@ -492,6 +494,58 @@ fn an_oracle_is_trained_and_used() {
     );
     assert!(message.contains("known: batchrank:K (from 1)"), "{message}");
     assert!(!folder.join("x").exists());
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn a_killed_training_continues_to_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let flows = ["--flows", "3000", "-o", "day.tuples13"];
+    prints(folder, &[&["gen", "heteroflows"], &flows[..]].concat());
+    let train = ["train", "day.tuples13", "--steps", "400", "-o"];
+    prints(folder, &[&train[..], &["through.safetensors"]].concat());
+
+    let checkpoint = ["--checkpoint", "c.safetensors", "--checkpoint-every", "3"];
+    let kept = [&train[..], &["resumed.safetensors"], &checkpoint].concat();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_sketch"))
+        .args(&kept)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    // It is killed inside the training, at the latest after half a minute.
+    for _ in 0..3000 {
+        if folder.join("c.safetensors").exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(folder.join("c.safetensors").exists());
+    assert!(!folder.join("resumed.safetensors").exists());
+
+    prints(folder, &kept);
+    let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
+    assert_eq!(bytes("resumed.safetensors"), bytes("through.safetensors"));
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn a_training_that_diverges_leaves_no_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let flows = ["--flows", "3000", "-o", "day.tuples13"];
+    prints(folder, &[&["gen", "heteroflows"], &flows[..]].concat());
+    for network in ["linear", "mlp"] {
+        let train = ["train", "day.tuples13", "-o", "x", "--network", network];
+        let rate = ["--learning-rate", "1e9"];
+        let message = fails(folder, 3, &[&train[..], &rate].concat());
+        assert!(message.contains("training diverged in step"), "{message}");
+        assert!(!folder.join("x").exists());
+    }
 }
 
 #[test]

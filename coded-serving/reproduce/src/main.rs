@@ -119,5 +119,6 @@ fn main() -> ExitCode {
     // Small models train fastest in parallel, on one thread each. If this has no effect, they only take
     // longer.
     let _ = septet_core::nn::one_math_thread();
+    let _ = septet_core::nn::keep_freed_memory();
     septet_core::experiment::main(&septet_core::package!(), run)
 }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
 use rand::seq::SliceRandom as _;
-use septet_core::nn::{Batches, DenseInit, Parameters, log_softmax};
+use septet_core::nn::{Batches, DenseInit, Parameters, relu, soft_cross_entropy};
 use septet_core::seed::SeedTree;
 
 use super::layer::Layer;
@@ -144,7 +144,7 @@ impl CouplingNetwork {
             if index == at {
                 (a, b) = (mix(&a)?, mix(&b)?);
             }
-            let next = (&a + outer.forward(&inner.forward(&b)?.relu()?)?)?;
+            let next = (&a + outer.forward(&relu(&inner.forward(&b)?)?)?)?;
             a = std::mem::replace(&mut b, next);
         }
         if at == self.blocks.len() {
@@ -206,14 +206,6 @@ impl CouplingNetwork {
             self.head.fold("head")?,
         )?)
     }
-}
-
-/// The mean of `-sum target ln softmax(answers)`.
-pub(super) fn soft_cross_entropy(answers: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let (count, _) = answers.dims2()?;
-    (log_softmax(answers)? * targets)?
-        .sum_all()?
-        .affine(-1.0 / count as f64, 0.0)
 }
 
 /// The images of a step, `[batch size, width]`, and which ones they are.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
 use septet_core::nn::{
-    Adam, Checkpoint, DenseInit, Parameters, Schedule, linear, log_softmax, softmax,
+    Adam, Checkpoint, DenseInit, Parameters, Schedule, linear, log_softmax, relu, softmax,
 };
 use septet_core::seed::SeedTree;
 
@@ -96,12 +96,12 @@ impl EncoderNetwork {
     ///
     /// Those of candle, when the shape is another.
     pub fn forward(&self, queries: &Tensor, weights: &[f32]) -> Result<Tensor> {
-        let features = self.phi.forward(queries)?.relu()?;
+        let features = relu(&self.phi.forward(queries)?)?;
         let features = sum_of_groups(&features, weights)?;
         let mean = sum_of_groups(queries, weights)?;
         let seen = Tensor::cat(&[&features, &mean], 1)?;
         let [inner, outer] = &self.rho;
-        mean + outer.forward(&inner.forward(&seen)?.relu()?)?
+        mean + outer.forward(&relu(&inner.forward(&seen)?)?)?
     }
 
     /// Trains for groups of `size` queries and one parity. The base model stays as it is, and
@@ -400,15 +400,15 @@ impl Critic {
     fn score(&self, mean: &Tensor, input: &Tensor) -> Result<Tensor> {
         let [inner, outer] = &self.layers;
         let seen = Tensor::cat(&[mean, input], 1)?;
-        outer.forward(&inner.forward(&seen)?.relu()?)
+        outer.forward(&relu(&inner.forward(&seen)?)?)
     }
 
     /// The hinge loss.
     fn loss(&self, step: &Groups, exact: &Tensor) -> Result<Tensor> {
         let real = self.score(&step.mean, exact)?;
         let made = self.score(&step.mean, &step.made.detach())?;
-        let real = real.affine(-1.0, 1.0)?.relu()?.mean_all()?;
-        real + made.affine(1.0, 1.0)?.relu()?.mean_all()?
+        let real = relu(&real.affine(-1.0, 1.0)?)?.mean_all()?;
+        real + relu(&made.affine(1.0, 1.0)?)?.mean_all()?
     }
 }
 

@@ -2,10 +2,10 @@
 
 use candle_core::{Device, Result, Tensor};
 use rand::Rng;
-use septet_core::nn::{Batches, DenseInit, Parameters, softmax};
+use septet_core::nn::{Batches, DenseInit, Parameters, relu, soft_cross_entropy, softmax};
 use septet_core::seed::SeedTree;
 
-use super::coupling::{check, gather, one_hot, soft_cross_entropy};
+use super::coupling::{check, gather, one_hot};
 use super::layer::Layer;
 use super::{Fit, TrainError};
 use crate::images::Images;
@@ -70,7 +70,7 @@ impl MlpNetwork {
         let mut values = x.clone();
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 {
-                values = values.relu()?;
+                values = relu(&values)?;
             }
             values = layer.forward(&values)?;
         }

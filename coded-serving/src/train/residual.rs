@@ -1,7 +1,7 @@
 //! Residual blocks under training.
 
 use candle_core::{Result, Tensor};
-use septet_core::nn::{DenseInit, Parameters};
+use septet_core::nn::{DenseInit, Parameters, relu};
 use septet_core::seed::SeedTree;
 
 use super::TrainError;
@@ -72,7 +72,7 @@ impl ResidualNetwork {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut values = x.clone();
         for [inner, outer] in &self.blocks {
-            values = (&values + outer.forward(&inner.forward(&values)?.relu()?)?)?;
+            values = (&values + outer.forward(&relu(&inner.forward(&values)?)?)?)?;
         }
         Ok(values)
     }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Module as _, Result, Tensor};
 use candle_nn::Init;
-use septet_core::nn::{Dense, DenseInit, NnError, Parameters};
+use septet_core::nn::{Dense, DenseInit, NnError, Parameters, embedding, relu};
 use septet_core::seed::SeedTree;
 
 use super::Network;
@@ -131,13 +131,11 @@ impl<K, F: Features<K>> Network<K> for EmbedMlpNetwork<F> {
     fn forward(&self, encoded: &Tensor) -> Result<Tensor> {
         let (keys, features) = encoded.dims2()?;
         let (table, layers) = self.layers()?;
-        let mut values = table
-            .index_select(&encoded.flatten_all()?, 0)?
-            .reshape((keys, features * self.size.width))?;
+        let mut values = embedding(encoded, &table)?.reshape((keys, features * self.size.width))?;
         for (index, layer) in layers.iter().enumerate() {
             values = layer.forward(&values)?;
             if index + 1 < layers.len() {
-                values = values.relu()?;
+                values = relu(&values)?;
             }
         }
         values.squeeze(1)

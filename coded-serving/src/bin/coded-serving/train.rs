@@ -13,7 +13,8 @@ use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
     outputs,
 };
-use septet_core::nn::one_math_thread;
+use septet_core::cli::Failure;
+use septet_core::nn::{CheckpointFile, keep_freed_memory, one_math_thread};
 use septet_core::seed::SeedTree;
 
 use crate::images::{Data, Source};
@@ -39,6 +40,12 @@ pub(crate) struct Arguments {
     /// The maximum learning rate of the schedule
     #[arg(long, global = true, default_value_t = 2e-3)]
     learning_rate: f64,
+    /// Keep the state of the training in this file, and continue from it when it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Steps between two writes of the checkpoint
+    #[arg(long, global = true, value_name = "STEPS", default_value_t = 200)]
+    checkpoint_every: u64,
 }
 
 #[derive(Subcommand)]
@@ -108,19 +115,28 @@ fn answers(base: &InvertibleClassifier<Coupling>, images: &Images) -> anyhow::Re
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // Without effect, training only takes longer.
     let _ = one_math_thread();
+    let _ = keep_freed_memory();
     let begin = Instant::now();
     let data = arguments.source.load()?;
     let seed = SeedTree::new(arguments.seed);
     // Defaults per kind of network, overridden by the arguments.
+    let checkpoint = match &arguments.checkpoint {
+        Some(path) => {
+            let file = CheckpointFile::new(path, arguments.checkpoint_every);
+            Some(file.map_err(Failure::usage)?)
+        }
+        None => None,
+    };
     let fit = |steps: u64, batch: usize| {
         let steps = arguments.steps.unwrap_or(steps);
         eprintln!("{} images, {steps} steps", data.train.len());
-        Fit::new(
-            steps,
-            arguments.batch_size.unwrap_or(batch),
-            arguments.learning_rate,
-        )
+        let batch_size = arguments.batch_size.unwrap_or(batch);
+        Fit {
+            checkpoint: checkpoint.clone(),
+            ..Fit::new(steps, batch_size, arguments.learning_rate)
+        }
     };
     let tensors = match &arguments.network {
         Network::Inn {

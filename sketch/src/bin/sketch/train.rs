@@ -32,6 +32,17 @@ pub(crate) struct Arguments {
     /// The learning rate of Adam.
     #[arg(long, default_value_t = 1e-3)]
     learning_rate: f64,
+    /// Keep the state of the training in this file, and continue from it when it is there.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Steps between two writes of the checkpoint.
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 200,
+        requires = "checkpoint"
+    )]
+    checkpoint_every: u64,
     /// Rows of each feature's table.
     #[arg(long, default_value_t = 1024)]
     rows: usize,
@@ -71,6 +82,7 @@ pub(crate) use training::run;
 mod training {
     use anyhow::{Result, bail};
     use septet_core::cli::Failure;
+    use septet_core::nn::CheckpointFile;
     use septet_core::seed::SeedTree;
     use septet_core::telemetry::Progress;
     use septet_sketch::metrics::coverage_at;
@@ -103,10 +115,14 @@ mod training {
             );
         }
         let distinct = counted.len();
-        let trainer = Trainer::new(loss, &SeedTree::new(arguments.seed).child("training"))
+        let mut trainer = Trainer::new(loss, &SeedTree::new(arguments.seed).child("training"))
             .sampler(sampler)
             .learning_rate(arguments.learning_rate)
             .steps(arguments.steps);
+        if let Some(path) = &arguments.checkpoint {
+            let file = CheckpointFile::new(path, arguments.checkpoint_every);
+            trainer = trainer.checkpoint(file.map_err(Failure::usage)?);
+        }
         // Each key type has its own features.
         let (last, example_count) = match key_type {
             KeyType::Flow => {
