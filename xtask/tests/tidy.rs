@@ -38,7 +38,7 @@ const DATA_SUFFIXES: [&str; 22] = [
     "zip",
     "zst",
 ];
-const LARGEST_DATA_FILE: u64 = 256 * 1024;
+const MAX_DATA_FILE_BYTES: u64 = 256 * 1024;
 
 /// Folders that exist on one machine only.
 const MACHINE_PATHS: [&str; 3] = [
@@ -345,7 +345,7 @@ fn no_data_set_is_committed() {
             let suffix = file.extension().map(|x| x.to_string_lossy().to_lowercase());
             suffix.is_some_and(|suffix| DATA_SUFFIXES.contains(&suffix.as_str()))
         })
-        .filter(|file| fs::metadata(workspace().join(file)).unwrap().len() > LARGEST_DATA_FILE)
+        .filter(|file| fs::metadata(workspace().join(file)).unwrap().len() > MAX_DATA_FILE_BYTES)
         .map(|file| file.display().to_string())
         .collect();
     assert_none(

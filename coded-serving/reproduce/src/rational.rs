@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 
 /// The maximum number of coordinates of the outputs that are used.
-const MOST_COORDINATES: usize = 32;
+const MAX_COORDINATES: usize = 32;
 
 /// The indices of the `errors` outputs that fit the others worst, by algorithm 2 of `ApproxIFER`.
 ///
@@ -22,7 +22,7 @@ pub(crate) fn locate_rational(
     }
     let values = outputs.iter().map(|output| output.len()).min().unwrap_or(0);
     // Wide outputs are sampled evenly, which bounds the cost; ten classes all have a vote.
-    let step = values.div_ceil(MOST_COORDINATES).max(1);
+    let step = values.div_ceil(MAX_COORDINATES).max(1);
     let degrees = queries + errors;
     // The basis depends on the nodes only, and serves all coordinates.
     let basis: Vec<Vec<f64>> = nodes.iter().map(|&t| chebyshev(t, degrees)).collect();

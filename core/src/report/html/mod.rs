@@ -14,7 +14,7 @@ use super::table::{Alignment, Column, Table};
 use super::{Cell, DataRecord, DataState, Report};
 
 /// A figure's numbers are shown in the page up to this many rows; the CSV file has them all.
-const MOST_ROWS: usize = 500;
+const MAX_ROWS: usize = 500;
 
 /// The report as one self-contained page.
 #[must_use]
@@ -292,7 +292,7 @@ fn figure(figure: &Figure) -> Markup {
                             }
                         }
                         tbody {
-                            @for (name, Point { x, y, band }) in rows.take(MOST_ROWS) {
+                            @for (name, Point { x, y, band }) in rows.take(MAX_ROWS) {
                                 @let (low, high) = band.unwrap_or((f64::NAN, f64::NAN));
                                 tr {
                                     td { (name) }
@@ -312,7 +312,7 @@ fn figure(figure: &Figure) -> Markup {
                     }
                 }
                 p.note {
-                    @if count > MOST_ROWS { "The first " (MOST_ROWS) " of " (count) " points. " }
+                    @if count > MAX_ROWS { "The first " (MAX_ROWS) " of " (count) " points. " }
                     "Files: " a href=(file("csv")) { (file("csv")) } ", "
                     a href=(file("svg")) { (file("svg")) }
                 }
