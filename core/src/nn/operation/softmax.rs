@@ -71,9 +71,10 @@ fn forward<T: Float>(
             for (row, result) in x.chunks_exact(width).zip(result.chunks_exact_mut(width)) {
                 let (largest, total) = exponentials(row, result);
                 if logarithm {
-                    let shift = largest + T::from_f64(total.ln());
+                    // One after the other: beside large logits their sum would lose the logarithm.
+                    let logarithm = T::from_f64(total.ln());
                     for (y, &x) in result.iter_mut().zip(row) {
-                        *y = x - shift;
+                        *y = (x - largest) - logarithm;
                     }
                 } else {
                     let factor = T::from_f64(total.recip());
@@ -189,7 +190,10 @@ mod tests {
     fn large_logits_do_not_overflow() {
         let x = Tensor::new(&[[1e4f32, 0.0], [-1e4, -1e4]], &Device::Cpu).unwrap();
         assert_eq!(values(&softmax(&x).unwrap()), [1.0, 0.0, 0.5, 0.5]);
-        assert_eq!(values(&log_softmax(&x).unwrap())[..2], [0.0, -1e4]);
+        let half = f64::from(0.5f32.ln());
+        assert_eq!(values(&log_softmax(&x).unwrap()), [0.0, -1e4, half, half]);
+        let equal = Tensor::full(1e8f32, 2, &Device::Cpu).unwrap();
+        assert_eq!(values(&log_softmax(&equal).unwrap()), [half, half]);
         let masked = Tensor::new(&[f32::NEG_INFINITY, 1.0, f32::MIN], &Device::Cpu).unwrap();
         assert_eq!(values(&softmax(&masked).unwrap()), [0.0, 1.0, 0.0]);
         let unknown = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
