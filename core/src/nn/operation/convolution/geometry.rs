@@ -55,7 +55,9 @@ impl Axis {
             .checked_mul(2)
             .and_then(|padding| padding.checked_add(axis.size));
         match (reach, padded) {
-            (Some(reach), Some(padded)) if reach <= padded => {
+            (Some(reach), Some(padded)) if reach <= padded && padded <= usize::MAX / 2 => {
+                // A stride beyond the input leaves one position, however long it is.
+                axis.stride = axis.stride.min(padded);
                 axis.out = (padded - reach) / axis.stride + 1;
                 Ok(axis)
             }
@@ -138,6 +140,18 @@ impl Geometry {
                     out: 0,
                 },
             )?;
+        }
+        // Twice the padded sizes bound the blocks of both passes and the result.
+        let padded = axes.map(|axis| 2 * (axis.size + 2 * axis.padding));
+        let elements = padded.iter().try_fold(
+            images.max(1).saturating_mul(channels.max(outputs).max(1)),
+            |elements, &size| elements.checked_mul(size),
+        );
+        if elements.is_none_or(|elements| elements > isize::MAX as usize / 16) {
+            candle_core::bail!(
+                "{operation}: {x:?} with padding {:?} is too large",
+                options.padding
+            );
         }
         let out = axes.map(|axis| axis.out);
         let (channels, outputs) = (channels / groups, outputs / groups);

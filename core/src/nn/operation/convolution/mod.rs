@@ -426,7 +426,7 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
         /// Results in a band.
         const BAND: usize = 4096;
         let [frames, height, width] = self.pass.counts;
-        if frames * height * width == 0 {
+        if frames * height * width * self.channels == 0 {
             return;
         }
         let stride = self.bias.len();

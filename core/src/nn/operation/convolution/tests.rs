@@ -345,3 +345,46 @@ fn what_does_not_fit_is_an_error() {
             .contains("a bias [3] for 2 output channels")
     );
 }
+
+#[test]
+fn an_input_without_channels_gives_the_bias() {
+    let empty = |shape: [usize; 4]| {
+        let zeros = Tensor::zeros(&shape, DType::F64, &Device::Cpu).unwrap();
+        Var::from_tensor(&zeros).unwrap()
+    };
+    let (x, weight) = (empty([1, 0, 4, 4]), empty([2, 0, 3, 3]));
+    let bias = Var::new(&[1.0, 2.0], &Device::Cpu).unwrap();
+    let y = conv2d(&x, &weight, Some(&bias), Convolution::default()).unwrap();
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    assert_eq!(gradients.get(&x).unwrap().dims(), [1, 0, 4, 4]);
+    assert_eq!(
+        gradients.get(&bias).unwrap().to_vec1::<f64>().unwrap(),
+        [4.0; 2]
+    );
+}
+
+#[test]
+fn sizes_that_overflow_are_an_error() {
+    let one = Tensor::ones((1, 1, 1, 1), DType::F32, &Device::Cpu).unwrap();
+    for padding in [1 << 32, usize::MAX / 8, usize::MAX / 4, usize::MAX / 2] {
+        let options = Convolution {
+            padding: [padding; 2],
+            ..Convolution::default()
+        };
+        let error = conv2d(&one, &one, None, options).unwrap_err().to_string();
+        assert!(error.starts_with("conv2d: "), "{error}");
+    }
+}
+
+#[test]
+fn the_longest_stride_leaves_one_position() {
+    let options = Convolution {
+        stride: [usize::MAX; 2],
+        padding: [1; 2],
+        ..Convolution::default()
+    };
+    let operands = [draw("x", (1, 2, 4, 3)), draw("w", (3, 2, 2, 2))];
+    assert_gradient(&operands, 1e-8, |x| {
+        conv2d(&x[0], &x[1], None, options)?.sqr()
+    });
+}

@@ -101,14 +101,20 @@ impl Axis {
                  the kernel, found {kernel}, {stride} and {padding} for the {name}"
             );
         }
-        let Some(rest) = size.saturating_add(2 * padding).checked_sub(kernel) else {
-            candle_core::bail!(
+        let padded = size.checked_add(2 * padding);
+        match padded.and_then(|padded| padded.checked_sub(kernel)) {
+            // Without elements there is no window with an element.
+            Some(rest) if size > 0 => {
+                // A stride beyond the last window is as long as any other such stride.
+                axis.stride = stride.min(rest + 1);
+                axis.out = rest / axis.stride + 1;
+                Ok(axis)
+            }
+            _ => candle_core::bail!(
                 "{operation}: a kernel of {kernel} does not fit into the {name} of {size} with \
                  padding {padding}"
-            );
-        };
-        axis.out = rest / stride + 1;
-        Ok(axis)
+            ),
+        }
     }
 
     /// The positions of window `index` that lie inside.
@@ -160,6 +166,17 @@ impl Windows {
             let position = 3 - D + i;
             axes[position] = Axis::checked(operation, names[position], axis)?;
             shape.push(axes[position].out);
+        }
+        // The padded sizes bound windows and results.
+        let padded = axes.iter().map(|axis| axis.size + 2 * axis.padding);
+        let elements = (shape[..2].iter().copied().map(|size| size.max(1)))
+            .chain(padded)
+            .try_fold(1usize, usize::checked_mul);
+        if elements.is_none_or(|elements| elements > isize::MAX as usize / 16) {
+            candle_core::bail!(
+                "{operation}: {x:?} with padding {:?} is too large",
+                pool.padding
+            );
         }
         Ok(Self {
             axes,

@@ -212,3 +212,34 @@ fn windows_that_do_not_fit_are_an_error() {
     assert!(error.to_string().contains("rank 5"));
     assert!(global_mean(&draw("x", 3)).is_err());
 }
+
+#[test]
+fn windows_without_elements_and_sizes_that_overflow_are_an_error() {
+    let empty = Tensor::zeros((1, 2, 0, 4), DType::F32, &Device::Cpu).unwrap();
+    let pool = |kernel: usize, padding: usize| Pool {
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        padding: [padding; 2],
+    };
+    let error = max_pool(&empty, pool(2, 1)).unwrap_err().to_string();
+    assert!(error.contains("the height of 0"), "{error}");
+    let x = draw("x", (1, 2, 4, 4));
+    for kernel in [1 << 33, usize::MAX / 2, usize::MAX] {
+        assert!(avg_pool(&x, pool(kernel, kernel / 2)).is_err());
+    }
+}
+
+#[test]
+fn the_longest_stride_leaves_one_window() {
+    let pool = Pool {
+        kernel: [2; 2],
+        stride: [usize::MAX; 2],
+        padding: [0; 2],
+    };
+    assert_gradient(&[draw("x", (1, 2, 4, 4))], 1e-8, |x| {
+        max_pool(&x[0], pool)?.sqr()
+    });
+    assert_gradient(&[draw("x", (1, 2, 4, 4))], 1e-8, |x| {
+        avg_pool(&x[0], pool)?.sqr()
+    });
+}
