@@ -390,3 +390,61 @@ fn the_gradient_of_a_layer_is_right() {
             .tanh()
     });
 }
+
+#[test]
+fn a_parameter_that_the_loss_draws_is_an_error() {
+    let parameters = Parameters::new(SeedTree::new(5));
+    let error = train_with(&Step::new(Adam::default(), 0.01), &parameters, 2, None).unwrap_err();
+    assert!(matches!(error, NnError::NotBuilt { .. }), "{error}");
+}
+
+#[test]
+fn a_checkpoint_continues_from_the_first_step_and_never_backwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    let file = CheckpointFile::new(&path, 1).unwrap();
+    let step = Step::new(Adam::default(), 0.01);
+    // The state before the first step counts as any other, also with other weights.
+    Checkpoint::new(untrained(6).weights()).save(&path).unwrap();
+    let resumed = untrained(5);
+    train_with(&step, &resumed, 3, Some(&file)).unwrap();
+    let through = untrained(6);
+    train_with(&step, &through, 3, None).unwrap();
+    assert_eq!(fingerprint(&resumed), fingerprint(&through));
+
+    let error = train_with(&step, &untrained(6), 2, Some(&file)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "steps of the checkpoint: expected at most 2, the steps of this training, found 3"
+    );
+}
+
+#[test]
+fn a_gradient_whose_square_overflows_is_a_divergence() {
+    let run = |norm: Option<f64>| {
+        let parameters = untrained(5);
+        let step = Step::new(Adam::default(), 0.01).max_gradient_norm(norm);
+        let scaled = |at: u64| Ok((loss(&parameters, at)? * 1e21)?);
+        step.run(&parameters, 2, None, scaled, |_| ())
+    };
+    let error: NnError = run(None).unwrap_err();
+    assert!(
+        matches!(error, NnError::Diverged { step: 0, .. }),
+        "{error}"
+    );
+    run(Some(1.0)).unwrap();
+}
+
+#[test]
+fn a_parameter_of_another_type_is_an_error() {
+    let parameters = untrained(5);
+    let error = Perceptron::new(&parameters.builder(DType::F64, CPU))
+        .err()
+        .unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("f32 [96, 8], the model asks for f64 [96, 8]"),
+        "{error}"
+    );
+}

@@ -1,11 +1,12 @@
 //! Everything that a training needs to continue.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
 use super::optimizer::State;
-use super::{NnError, TensorMap, Weights, file};
+use super::{NnError, Parameters, TensorMap, Weights, file};
 
 /// The state of a training between two steps: with the code and the data, enough to continue as if
 /// it had never stopped, bit for bit.
@@ -165,17 +166,22 @@ impl CheckpointFile {
         Ok(Self { path, every })
     }
 
-    /// The state to start from: that of the file, or the one before the first step when there is no
-    /// file.
+    /// The state to start from: that of the file, which `parameters` get too, or the one before the
+    /// first step when there is no file.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::load`], and of a file with other parameters than `weights`.
-    pub(super) fn start(&self, weights: Weights) -> Result<Checkpoint, NnError> {
-        if !self.path.exists() {
-            return Ok(Checkpoint::new(weights));
-        }
-        let found = Checkpoint::load(&self.path, &Device::Cpu)?;
+    /// Those of [`Checkpoint::load`], and of a file with other parameters than `parameters`.
+    pub(super) fn start(&self, parameters: &Parameters) -> Result<Checkpoint, NnError> {
+        let weights = parameters.weights();
+        let found = match Checkpoint::load(&self.path, &Device::Cpu) {
+            Err(NnError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(Checkpoint::new(weights));
+            }
+            found => found?,
+        };
         found.weights.check_against(&weights, &self.path)?;
+        parameters.set(found.weights.clone());
+        parameters.set_buffers(found.buffers.clone());
         Ok(found)
     }
 

@@ -84,6 +84,14 @@ pub enum NnError {
         /// The name of the parameter.
         name: String,
     },
+    /// A parameter was drawn while the training ran.
+    #[error(
+        "the parameter `{name}` was drawn in the first step; build the model before the training"
+    )]
+    NotBuilt {
+        /// The name of the parameter.
+        name: String,
+    },
     /// A set of named tensors lacks one.
     #[error("the {set} have no tensor named `{name}`")]
     Absent {

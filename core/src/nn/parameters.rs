@@ -150,7 +150,7 @@ impl SimpleBackend for Parameters {
         device: &Device,
     ) -> candle_core::Result<Tensor> {
         let mut newest = self.store.newest();
-        if let Some(tensor) = newest.shaped(name, &shape)? {
+        if let Some(tensor) = newest.matching(name, &shape, dtype)? {
             return Ok(tensor);
         }
         let Some(seed) = &self.store.seed else {

@@ -61,6 +61,10 @@ pub struct StepReport {
 /// of 1e9 to the end with finite losses.
 const MAX_WEIGHT: f64 = 16_777_216.0;
 
+/// The largest norm of the gradients after clipping. Above it, squares overflow in single precision:
+/// a second moment that is infinite once stops its parameter for good, with finite losses.
+const MAX_GRADIENT_NORM: f64 = 1.8e19;
+
 impl<O: Optimizer> Step<O> {
     /// A step of this optimizer with a constant learning rate and without clipping.
     #[must_use]
@@ -109,8 +113,8 @@ impl<O: Optimizer> Step<O> {
     /// After an error the checkpoint is as before.
     ///
     /// # Errors
-    /// [`NnError::Diverged`] when the loss, the norm of the gradients or a weight is not finite, or
-    /// a weight is above 2^24; [`NnError::NoGradient`]; [`NnError::Parameter`] for a learning rate
+    /// [`NnError::Diverged`] when the loss, the norm of the gradients or a weight is not finite, the
+    /// clipped norm is above 1.8e19 or a weight above 2^24; [`NnError::NoGradient`]; [`NnError::Parameter`] for a learning rate
     /// or a maximum norm that is not a positive number.
     pub fn take(&self, checkpoint: &mut Checkpoint, loss: &Tensor) -> Result<StepReport, NnError> {
         self.check()?;
@@ -141,6 +145,14 @@ impl<O: Optimizer> Step<O> {
         let bound = self.max_gradient_norm.unwrap_or(f64::INFINITY);
         let (gradients, norm) = clip_grad_norm(&gradients, bound)?;
         let gradient_norm = finite("norm of the gradients", norm)?;
+        if norm.min(bound) > MAX_GRADIENT_NORM {
+            return Err(NnError::Diverged {
+                step,
+                quantity: "norm of the gradients",
+                value: norm,
+                learning_rate,
+            });
+        }
 
         let (weights, state) = self.optimizer.step(
             learning_rate,
@@ -174,7 +186,9 @@ impl<O: Optimizer> Step<O> {
     /// `parameters` must hold all parameters before the call: build the model once.
     ///
     /// # Errors
-    /// Those of [`Step::take`], of `loss`, and of the checkpoint's file.
+    /// Those of [`Step::take`], of `loss`, and of the checkpoint's file; [`NnError::NotBuilt`] when
+    /// `loss` draws a parameter; [`NnError::Parameter`] when the checkpoint is from a later step than
+    /// `steps`.
     pub fn run<E: From<NnError>>(
         &self,
         parameters: &Parameters,
@@ -184,17 +198,29 @@ impl<O: Optimizer> Step<O> {
         mut progress: impl FnMut(StepReport),
     ) -> Result<(), E> {
         self.check()?;
-        let weights = parameters.weights();
         let mut checkpoint = match file {
-            Some(file) => file.start(weights)?,
-            None => Checkpoint::new(weights),
+            Some(file) => file.start(parameters)?,
+            None => Checkpoint::new(parameters.weights()),
         };
-        if checkpoint.steps() > 0 {
-            parameters.set(checkpoint.weights.clone());
-            parameters.set_buffers(checkpoint.buffers.clone());
+        if checkpoint.steps() > steps {
+            let argument = "steps of the checkpoint";
+            let expected = format!("at most {steps}, the steps of this training");
+            return Err(NnError::parameter(argument, expected, checkpoint.steps()).into());
         }
         while checkpoint.steps() < steps {
             let of_step = loss(checkpoint.steps())?;
+            // A parameter that the loss drew would be drawn anew in each step and never trained.
+            let known = checkpoint.weights.tensors();
+            if let Some(name) = parameters
+                .weights()
+                .names()
+                .find(|name| !known.contains_key(*name))
+            {
+                return Err(NnError::NotBuilt {
+                    name: name.to_owned(),
+                }
+                .into());
+            }
             let report = self.take(&mut checkpoint, &of_step)?;
             parameters.set(checkpoint.weights.clone());
             checkpoint.batches += 1;

@@ -55,7 +55,7 @@ impl Weights {
     }
 
     /// The source of a model's tensors. A model that asks for a name that is not here, or for
-    /// another shape, gets an error.
+    /// another shape or type, gets an error.
     #[must_use]
     pub fn builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
@@ -172,13 +172,22 @@ impl Weights {
         }
     }
 
-    /// The tensor of a name and shape, if there is one of that name.
-    pub(super) fn shaped(&self, name: &str, shape: &Shape) -> candle_core::Result<Option<Tensor>> {
+    /// The tensor of a name, shape and type, if there is one of that name.
+    pub(super) fn matching(
+        &self,
+        name: &str,
+        shape: &Shape,
+        dtype: DType,
+    ) -> candle_core::Result<Option<Tensor>> {
         match self.get(name) {
-            Some(tensor) if tensor.shape() != shape => candle_core::bail!(
-                "the parameter `{name}` has the shape {:?}, the model asks for {shape:?}",
-                tensor.shape()
-            ),
+            Some(tensor) if tensor.shape() != shape || tensor.dtype() != dtype => {
+                candle_core::bail!(
+                    "the parameter `{name}` is {}, the model asks for {} {:?}",
+                    describe(tensor),
+                    dtype.as_str(),
+                    shape.dims()
+                )
+            }
             found => Ok(found.cloned()),
         }
     }
@@ -191,10 +200,10 @@ impl SimpleBackend for Weights {
         shape: Shape,
         name: &str,
         _init: candle_nn::Init,
-        _dtype: DType,
+        dtype: DType,
         _device: &Device,
     ) -> candle_core::Result<Tensor> {
-        match self.shaped(name, &shape)? {
+        match self.matching(name, &shape, dtype)? {
             Some(tensor) => Ok(tensor),
             None => candle_core::bail!("no parameter is named `{name}` (shape {shape:?})"),
         }
