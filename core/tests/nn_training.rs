@@ -448,3 +448,20 @@ fn a_parameter_of_another_type_is_an_error() {
         "{error}"
     );
 }
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    let step = Step::new(Adam::default(), 0.01);
+    let plain = || CheckpointFile::new(&path, 1).unwrap();
+    let of = |data: &str| plain().for_training(["batch size 4", data]);
+    train_with(&step, &untrained(5), 2, Some(&of("a"))).unwrap();
+    train_with(&step, &untrained(5), 3, Some(&of("a"))).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for other in [of("b"), plain(), plain().for_training(["batch size 4a"])] {
+        let error = train_with(&step, &untrained(5), 4, Some(&other)).unwrap_err();
+        assert!(matches!(error, NnError::OtherTraining { .. }), "{error}");
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use sha2::{Digest as _, Sha256};
 
 use super::optimizer::State;
 use super::{NnError, Parameters, TensorMap, Weights, file};
@@ -38,6 +39,8 @@ pub struct Checkpoint {
     /// The number of batches that were drawn, for [`Batches::seek`](super::Batches::seek): not
     /// always that of the steps, since a step may draw several batches.
     pub batches: u64,
+    /// Which training this is the state of: see [`CheckpointFile::for_training`].
+    pub training: Option<[u8; 32]>,
 }
 
 /// Names in the file: the prefixes of the three kinds of tensors, and the two counters.
@@ -46,6 +49,7 @@ const BUFFERS: &str = "buffers/";
 const MOMENTS: &str = "moments/";
 const STEPS: &str = "steps";
 const BATCHES: &str = "batches";
+const TRAINING: &str = "training";
 
 impl Checkpoint {
     /// The state before the first step.
@@ -56,6 +60,7 @@ impl Checkpoint {
             buffers: TensorMap::new(),
             optimizer: State::default(),
             batches: 0,
+            training: None,
         }
     }
 
@@ -83,6 +88,9 @@ impl Checkpoint {
         for (name, count) in [(STEPS, self.steps()), (BATCHES, self.batches)] {
             tensors.insert(name.to_owned(), counter(count)?);
         }
+        if let Some(training) = &self.training {
+            tensors.insert(TRAINING.to_owned(), Tensor::new(training, &Device::Cpu)?);
+        }
         file::save(path.as_ref(), &tensors)
     }
 
@@ -96,6 +104,19 @@ impl Checkpoint {
         let mut tensors = file::load(path, device)?;
         let steps = take_counter(&mut tensors, STEPS, path)?;
         let batches = take_counter(&mut tensors, BATCHES, path)?;
+        let training = match tensors.remove(TRAINING) {
+            Some(tensor) => {
+                let bytes = tensor.to_vec1::<u8>().ok();
+                let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+                Some(bytes.ok_or_else(|| NnError::Mismatch {
+                    path: path.to_owned(),
+                    name: TRAINING.to_owned(),
+                    expected: "u8 [32]".to_owned(),
+                    found: file::describe(&tensor),
+                })?)
+            }
+            None => None,
+        };
         // Without their prefix, the others are weights, buffers and moments.
         let prefixes = [WEIGHTS, BUFFERS, MOMENTS];
         let mut maps = [const { TensorMap::new() }; 3];
@@ -114,6 +135,7 @@ impl Checkpoint {
             buffers,
             optimizer: State::from_parts(steps, moments),
             batches,
+            training,
         })
     }
 }
@@ -149,6 +171,7 @@ fn take_counter(tensors: &mut TensorMap, name: &str, path: &Path) -> Result<u64,
 pub struct CheckpointFile {
     path: PathBuf,
     every: u64,
+    training: Option<[u8; 32]>,
 }
 
 impl CheckpointFile {
@@ -162,24 +185,52 @@ impl CheckpointFile {
             let argument = "steps between checkpoints";
             return Err(NnError::parameter(argument, "at least 1", every));
         }
-        let path = path.into();
-        Ok(Self { path, every })
+        Ok(Self {
+            path: path.into(),
+            every,
+            training: None,
+        })
+    }
+
+    /// The file of one training: `parts` are what decides its result beside the initial weights and
+    /// the number of steps, such as the data, the batch size, the optimizer and the seed. A training
+    /// does not continue from the file of another one.
+    #[must_use]
+    pub fn for_training<B: AsRef<[u8]>>(self, parts: impl IntoIterator<Item = B>) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            let part = part.as_ref();
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self {
+            training: Some(hash.finalize().into()),
+            ..self
+        }
     }
 
     /// The state to start from: that of the file, which `parameters` get too, or the one before the
     /// first step when there is no file.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::load`], and of a file with other parameters than `parameters`.
+    /// Those of [`Checkpoint::load`], and of a file with other parameters than `parameters` or of
+    /// another training.
     pub(super) fn start(&self, parameters: &Parameters) -> Result<Checkpoint, NnError> {
         let weights = parameters.weights();
         let found = match Checkpoint::load(&self.path, &Device::Cpu) {
             Err(NnError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                return Ok(Checkpoint::new(weights));
+                return Ok(Checkpoint {
+                    training: self.training,
+                    ..Checkpoint::new(weights)
+                });
             }
             found => found?,
         };
         found.weights.check_against(&weights, &self.path)?;
+        if found.training != self.training {
+            let path = self.path.clone();
+            return Err(NnError::OtherTraining { path });
+        }
         parameters.set(found.weights.clone());
         parameters.set_buffers(found.buffers.clone());
         Ok(found)

@@ -53,6 +53,15 @@ pub enum NnError {
         /// The type and shape in the file.
         found: String,
     },
+    /// A checkpoint was written by a training on other data, or with other options or another seed.
+    #[error(
+        "{} is the checkpoint of a training on other data, or with other options or another seed",
+        path.display()
+    )]
+    OtherTraining {
+        /// The file.
+        path: PathBuf,
+    },
     /// An argument is outside its range.
     #[error("{argument}: expected {expected}, found {found}")]
     Parameter {
