@@ -345,6 +345,26 @@ fn a_resumed_training_ends_with_the_same_bits() {
         let file = || Some(CheckpointFile::new(&path, 4).unwrap());
         assert_ne!(train(5, file()).0, through);
         assert_eq!(train(9, file()), (through, 4), "only the rest is trained");
+
+        // Another learning rate, and another window of the same size.
+        let size = EmbedMlpSize::default();
+        let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
+        let trainer = Trainer::new(Loss::Poisson, &seed())
+            .sampler(sampler)
+            .batch_size(256)
+            .max_gradient_norm(1.0)
+            .steps(9)
+            .checkpoint(file().unwrap());
+        let mut others = counts.clone();
+        others[0] += 1;
+        for (trainer, counts) in [
+            (trainer.clone().learning_rate(1e-2), &counts),
+            (trainer, &others),
+        ] {
+            let error = trainer.fit(&network, &keys, counts, |_| ()).unwrap_err();
+            let refused = matches!(error, SketchError::Tensor(NnError::OtherTraining { .. }));
+            assert!(refused, "{error}");
+        }
     }
 }
 

@@ -64,7 +64,8 @@ impl SampledBatches {
                 let sums: Vec<f64> = counts
                     .iter()
                     .scan(0.0, |sum, &count| {
-                        *sum += (count as f64).powf(alpha);
+                        // As in the loss, a count of 0 is taken as 1.
+                        *sum += (count.max(1) as f64).powf(alpha);
                         Some(*sum)
                     })
                     .collect();
@@ -147,6 +148,13 @@ mod tests {
                 assert!((drawn - share).abs() < 0.0174, "{drawn} {share}");
             }
             assert_eq!(batches.of_step(5), batches.of_step(5));
+        }
+        // A count of 0 is taken as 1, for negative exponents too.
+        for alpha in [1.0, -1.0] {
+            let sampler = Sampler::ByCount { alpha };
+            let mut batches = SampledBatches::new(sampler, &[0, 1], 2, &SeedTree::new(1)).unwrap();
+            let drawn: Vec<u32> = (0..50).flat_map(|step| batches.of_step(step)).collect();
+            assert!(drawn.contains(&0) && drawn.contains(&1));
         }
         let alpha = f64::INFINITY;
         let sampler = Sampler::ByCount { alpha };

@@ -1,6 +1,6 @@
 //! The loop that fits a network to counts.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use septet_core::nn::{Adam, CheckpointFile, NnError, Schedule, Step};
 use septet_core::seed::SeedTree;
 
@@ -113,7 +113,8 @@ impl Trainer {
     }
 
     /// Keeps the state of the training in this file, and continues from it when it is there: the
-    /// result is the same, bit for bit, as without the interruption.
+    /// result is the same, bit for bit, as without the interruption. The file of a training with
+    /// other examples, options or another seed is an error.
     #[must_use]
     pub fn checkpoint(mut self, file: CheckpointFile) -> Self {
         self.checkpoint = Some(file);
@@ -146,10 +147,17 @@ impl Trainer {
         };
         let references: Vec<&K> = keys.iter().collect();
         let encoded = network.encode(&references).map_err(NnError::from)?;
+        let file = match &self.checkpoint {
+            Some(file) => Some(
+                self.described(file, &encoded, counts)
+                    .map_err(NnError::from)?,
+            ),
+            None => None,
+        };
         self.step.run(
             network.parameters(),
             steps,
-            self.checkpoint.as_ref(),
+            file.as_ref(),
             |step| -> Result<Tensor, SketchError> {
                 let loss = self.loss_of(network, &encoded, counts, batches.of_step(step));
                 Ok(loss.map_err(NnError::from)?)
@@ -162,6 +170,30 @@ impl Trainer {
                 });
             },
         )
+    }
+
+    /// The checkpoint's file, bound to the options and examples of this training.
+    fn described(
+        &self,
+        file: &CheckpointFile,
+        encoded: &Tensor,
+        counts: &[u64],
+    ) -> candle_core::Result<CheckpointFile> {
+        let options = (
+            self.loss,
+            self.sampler,
+            self.step,
+            self.batch_size,
+            self.seed,
+        );
+        let keys: Vec<u32> = encoded.to_dtype(DType::U32)?.flatten_all()?.to_vec1()?;
+        let keys = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
+        let counts = counts
+            .iter()
+            .flat_map(|count| count.to_le_bytes())
+            .collect();
+        let parts = [format!("{options:?}").into_bytes(), keys, counts];
+        Ok(file.clone().for_training(parts))
     }
 
     fn loss_of<K>(
