@@ -16,7 +16,7 @@ use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
     ResidualNetwork, TrainError, outputs,
 };
-use septet_core::nn::{CheckpointFile, NnError, Parameters};
+use septet_core::nn::{CheckpointFile, Decay, NnError, Parameters, Schedule};
 use septet_core::seed::SeedTree;
 use small::{WIDTH, differences, encoder_network, images, query, seed, size, trained};
 
@@ -276,6 +276,26 @@ fn every_training_that_diverges_is_an_error() {
 }
 
 #[test]
+fn a_learning_rate_that_reaches_zero_ends_no_training() {
+    let train = images(60);
+    let base = CouplingNetwork::new(size(None), &seed()).unwrap();
+    let base = base.classifier().unwrap();
+    let decay = Decay::Linear {
+        steps: 2,
+        floor: 0.0,
+    };
+    let fit = Fit {
+        schedule: Schedule { warm_up: 0, decay },
+        ..Fit::new(4, 20, 1e-3)
+    };
+    for loss in [EncoderLoss::PixelLogCosh, EncoderLoss::PixelGan] {
+        encoder_network()
+            .fit(&base, &train, 2, loss, &fit, &seed())
+            .unwrap();
+    }
+}
+
+#[test]
 fn a_resumed_training_ends_with_the_same_bits() {
     let train = images(60);
     let folder = tempfile::tempdir().unwrap();
@@ -332,6 +352,38 @@ fn a_resumed_training_ends_with_the_same_bits() {
         assert_ne!(train(5, &kept), through);
         assert_eq!(train(9, &kept), through, "{name}");
     }
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let (train, others) = (images(60), images(61));
+    let base = CouplingNetwork::new(size(None), &seed()).unwrap();
+    let base = base.classifier().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("encoder");
+    let fit = Fit {
+        checkpoint: Some(CheckpointFile::new(&path, 2).unwrap()),
+        ..Fit::new(4, 16, 1e-3)
+    };
+    let hasty = Fit {
+        learning_rate: 2e-3,
+        ..fit.clone()
+    };
+    let encoder = |images, group, fit: &Fit, seed: &SeedTree| {
+        encoder_network().fit(&base, images, group, EncoderLoss::Task, fit, seed)
+    };
+    encoder(&train, 2, &fit, &seed()).unwrap();
+    for result in [
+        encoder(&others, 2, &fit, &seed()),
+        encoder(&train, 3, &fit, &seed()),
+        encoder(&train, 2, &hasty, &seed()),
+        encoder(&train, 2, &fit, &seed().child("other")),
+    ] {
+        let error = result.unwrap_err();
+        let refused = matches!(error, TrainError::Tensor(NnError::OtherTraining { .. }));
+        assert!(refused, "{error}");
+    }
+    encoder(&train, 2, &fit, &seed()).unwrap();
 }
 
 #[test]

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom as _;
 use septet_core::nn::{Batches, DenseInit, Parameters, relu, soft_cross_entropy};
 use septet_core::seed::SeedTree;
 
+use super::fit::Goal;
 use super::layer::Layer;
 use super::{Fit, TrainError};
 use crate::images::Images;
@@ -170,7 +171,13 @@ impl CouplingNetwork {
         check(images, fit, self.size.order.len(), self.size.classes)?;
         let seed = seed.child("manifold mixup");
         let mut batches = Batches::new(images.len(), fit.batch_size, &seed.child("batches"))?;
-        fit.run(&self.parameters, |step| {
+        let goal = Goal {
+            kind: format!("mixup {:?}", self.size),
+            seed: &seed,
+            images,
+            answers: &[],
+        };
+        fit.run(&self.parameters, &goal, |step| {
             let (x, chosen) = gather(images, &mut batches, step)?;
             let labels = one_hot(images, &chosen, self.size.classes)?;
             // The depth, the share and the partners of the mixture.

@@ -12,7 +12,7 @@ use septet_core::seed::SeedTree;
 use super::frozen::{as_tensor, latents};
 use super::groups::sum_of_groups;
 use super::layer::Layer;
-use super::{Fit, TrainError, outputs};
+use super::{Fit, TrainError, fit, outputs};
 use crate::code::Weights;
 use crate::images::Images;
 use crate::network::{Batch, Bijection as _, Coupling, InvertibleClassifier, Mlp, SetEncoder};
@@ -184,7 +184,15 @@ impl EncoderNetwork {
             })
         };
         if loss != EncoderLoss::PixelGan {
-            return fit.run(&self.parameters, |step| {
+            // The answer to one image stands for the base model.
+            let answer = base.forward(&images.batch(&[0]))?;
+            let training = fit::Goal {
+                kind: format!("{loss:?} {rows:?}"),
+                seed: &draws,
+                images,
+                answers: answer.as_slice(),
+            };
+            return fit.run(&self.parameters, &training, |step| {
                 Ok(goal.loss(loss, &draw(step, 0)?)?)
             });
         }
@@ -214,6 +222,10 @@ impl EncoderNetwork {
         for step in 0..fit.steps {
             // The schedule counts the steps of the encoder, for both.
             let rate = fit.schedule.rate(fit.learning_rate, step);
+            if rate == 0.0 {
+                // No schedule rises from 0 again.
+                break;
+            }
             let of_critic = adversarial
                 .schedule(Schedule::default())
                 .learning_rate(rate);
@@ -511,7 +523,14 @@ mod tests {
 
         let fit = Fit::new(150, 30, 1e-3);
         let learn = || critic.loss(&step_now(), &exact);
-        fit.run(&critic.parameters, |_| Ok(learn()?)).unwrap();
+        let training = fit::Goal {
+            kind: String::new(),
+            seed: &seed,
+            images: &images,
+            answers: &[],
+        };
+        fit.run(&critic.parameters, &training, |_| Ok(learn()?))
+            .unwrap();
         let told = number(learn().unwrap());
         assert!(told < 0.2, "{told} is left of {found}");
         // It did not train the encoder.
@@ -527,8 +546,8 @@ mod tests {
         assert!(before < -0.8, "{before}");
         // The encoder follows the judgment, and it alone.
         let fool = Fit::new(30, 30, 1e-3);
-        fool.run(network.parameters(), |_| Ok(score_of_made().neg()?))
-            .unwrap();
+        let judged = |_| Ok(score_of_made().neg()?);
+        fool.run(network.parameters(), &training, judged).unwrap();
         let after = number(score_of_made());
         assert!(after > before + 0.5, "{before} to {after}");
     }

@@ -2,8 +2,38 @@
 
 use candle_core::Tensor;
 use septet_core::nn::{Adam, CheckpointFile, Decay, Parameters, Schedule, Step};
+use septet_core::seed::SeedTree;
 
 use super::TrainError;
+use crate::images::Images;
+
+/// What a network is trained for: with its steps, all that decides the result.
+pub(super) struct Goal<'a> {
+    /// The kind of training and its options.
+    pub(super) kind: String,
+    pub(super) seed: &'a SeedTree,
+    pub(super) images: &'a Images,
+    /// The answers of the base model, or some of them.
+    pub(super) answers: &'a [f32],
+}
+
+impl Goal<'_> {
+    /// What a checkpoint is told apart by.
+    fn parts(&self, step: &Step, batch_size: usize) -> impl Iterator<Item = Vec<u8>> {
+        let bytes = |values: &[f32]| {
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
+        };
+        let labels = self.images.labels();
+        let options = (&self.kind, self.seed, step, batch_size, labels);
+        let images = (0..labels.len()).map(move |index| bytes(self.images.image(index)));
+        [format!("{options:?}").into_bytes(), bytes(self.answers)]
+            .into_iter()
+            .chain(images)
+    }
+}
 
 /// How long and how fast a training runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +49,8 @@ pub struct Fit {
     /// The constants of Adam.
     pub optimizer: Adam,
     /// Where the state of the training is kept; a training that finds the file continues from it, and
-    /// ends with the same bits as without the interruption.
+    /// ends with the same bits as without the interruption. The file of a training on other images,
+    /// with other options or another seed is an error.
     pub checkpoint: Option<CheckpointFile>,
 }
 
@@ -54,15 +85,12 @@ impl Fit {
     pub(super) fn run(
         &self,
         parameters: &Parameters,
+        goal: &Goal<'_>,
         loss: impl FnMut(u64) -> Result<Tensor, TrainError>,
     ) -> Result<(), TrainError> {
         let step = self.step_with(self.optimizer);
-        step.run(
-            parameters,
-            self.steps,
-            self.checkpoint.as_ref(),
-            loss,
-            |_| (),
-        )
+        let file = self.checkpoint.clone();
+        let file = file.map(|file| file.for_training(goal.parts(&step, self.batch_size)));
+        step.run(parameters, self.steps, file.as_ref(), loss, |_| ())
     }
 }

@@ -6,6 +6,7 @@ use septet_core::nn::{Batches, DenseInit, Parameters, relu, soft_cross_entropy, 
 use septet_core::seed::SeedTree;
 
 use super::coupling::{check, gather, one_hot};
+use super::fit::Goal;
 use super::layer::Layer;
 use super::{Fit, TrainError};
 use crate::images::Images;
@@ -96,7 +97,13 @@ impl MlpNetwork {
         check_answers(images, answers, classes)?;
         let seed = seed.child("student");
         let mut batches = Batches::new(images.len(), fit.batch_size, &seed)?;
-        fit.run(&self.parameters, |step| {
+        let goal = Goal {
+            kind: "student".to_owned(),
+            seed: &seed,
+            images,
+            answers: answers.as_slice(),
+        };
+        fit.run(&self.parameters, &goal, |step| {
             let (x, chosen) = gather(images, &mut batches, step)?;
             let base = softmax(&rows(answers, &chosen)?)?;
             let targets = (one_hot(images, &chosen, classes)? + base)?.affine(0.5, 0.0)?;
@@ -127,7 +134,13 @@ impl MlpNetwork {
         }
         let seed = seed.child("parity");
         let scale = 1.0 / (size as f32).sqrt();
-        fit.run(&self.parameters, |step| {
+        let goal = Goal {
+            kind: format!("parity of {size}"),
+            seed: &seed,
+            images,
+            answers: answers.as_slice(),
+        };
+        fit.run(&self.parameters, &goal, |step| {
             let mut rng = seed.index(step).rng();
             let mut sums = vec![0.0; fit.batch_size * width];
             let mut targets = vec![0.0; fit.batch_size * classes];
