@@ -2,7 +2,7 @@
 
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// Stands for a space that is not broken: of a plane that no text uses.
+/// Stands for a space that is not broken: a private-use character, which no text has.
 const HELD: char = '\u{e000}';
 
 /// Breaks a text into lines of at most `width` columns, the first behind `first`, the others behind
@@ -26,6 +26,7 @@ pub fn wrap(text: &str, width: usize, first: &str, rest: &str) -> Vec<String> {
     let is_command = ["cargo ", "sudo "]
         .iter()
         .any(|program| text.starts_with(program));
+    // Spaces of commands are replaced while the text is wrapped: textwrap does not break at them.
     let mut is_held = is_command;
     let held: String = text
         .chars()

@@ -10,7 +10,7 @@ use super::{NnError, TensorMap, Weights, file};
 /// The state of a training between two steps: with the code and the data, enough to continue as if
 /// it had never stopped, bit for bit.
 ///
-/// It goes into one safetensors file, which appears whole or not at all.
+/// It is stored in one safetensors file, which appears whole or not at all.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -70,6 +70,7 @@ impl Checkpoint {
     /// # Errors
     /// [`NnError::File`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
+        // One flat map: the prefixes keep equal names of weights, buffers and moments apart.
         let mut tensors = TensorMap::new();
         for (prefix, map) in [
             (WEIGHTS, self.weights.tensors()),
@@ -93,6 +94,7 @@ impl Checkpoint {
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, NnError> {
         let path = path.as_ref();
         let mut tensors = file::load(path, device)?;
+        // The counters have no prefix, so they come out before the rest is sorted by prefix.
         let steps = take_counter(&mut tensors, STEPS, path)?;
         let batches = take_counter(&mut tensors, BATCHES, path)?;
         // Without their prefix, the others are weights, buffers and moments.
@@ -175,6 +177,7 @@ impl CheckpointFile {
             return Ok(Checkpoint::new(weights));
         }
         let found = Checkpoint::load(&self.path, &Device::Cpu)?;
+        // A file of another model is an error here, before a step is taken.
         found.weights.check_against(&weights, &self.path)?;
         Ok(found)
     }

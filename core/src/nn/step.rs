@@ -142,12 +142,14 @@ impl<O: Optimizer> Step<O> {
         let (gradients, norm) = clip_grad_norm(&gradients, bound)?;
         let gradient_norm = finite("norm of the gradients", norm)?;
 
+        // The checkpoint is replaced after the last check only: an error leaves it as it was.
         let (weights, state) = self.optimizer.step(
             learning_rate,
             &checkpoint.weights,
             &gradients,
             &checkpoint.optimizer,
         )?;
+        // An optimizer that normalizes its steps can diverge with finite losses and gradients.
         let largest = largest_magnitude(weights.tensors())?;
         if largest.is_nan() || largest > MAX_WEIGHT {
             return Err(NnError::Diverged {
@@ -189,6 +191,7 @@ impl<O: Optimizer> Step<O> {
             Some(file) => file.start(weights)?,
             None => Checkpoint::new(weights),
         };
+        // A resumed training continues with the weights and buffers of the file.
         if checkpoint.steps() > 0 {
             parameters.set(checkpoint.weights.clone());
             parameters.set_buffers(checkpoint.buffers.clone());
@@ -199,6 +202,7 @@ impl<O: Optimizer> Step<O> {
             parameters.set(checkpoint.weights.clone());
             checkpoint.batches += 1;
             if let Some(file) = file {
+                // Layers have updated their buffers while the loss was computed.
                 checkpoint.buffers = parameters.buffers();
                 file.after_step(&checkpoint, report.step == steps)?;
             }

@@ -44,7 +44,7 @@ pub struct Report {
     pub paper: Paper,
     /// The profile: `quick` or `full`.
     pub profile: String,
-    /// The claims that were asked for, when these were not all.
+    /// The claims that were selected; empty for all.
     pub only: Vec<String>,
     /// The claims, in the order in which they were judged.
     pub claims: Vec<Claim>,
@@ -58,16 +58,16 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// The program and the machine that made the report.
     pub provenance: Provenance,
-    /// The data sets that were asked for.
+    /// The data sets that the experiment opened.
     pub data: Vec<DataRecord>,
     /// The randomness.
     pub seeds: Seeds,
     /// Time from start to end, in seconds.
     pub wall_s: f64,
-    /// Time on all processors in this run, in seconds, where the system tells; cells taken from an
+    /// Time on all processors in this run, in seconds, where the system provides it; cells taken from an
     /// earlier run are not in it.
     pub cpu_s: Option<f64>,
-    /// The most memory the process held at once, in bytes, where the system tells.
+    /// The peak memory of the process, in bytes, where the system provides it.
     pub peak_rss_bytes: Option<u64>,
 }
 
@@ -88,7 +88,7 @@ pub struct Cell {
     pub is_new: bool,
     /// Whether another build of the program computed it.
     pub other_build: bool,
-    /// The load of the machine when it was computed, where the system tells.
+    /// The load of the machine when it was computed, where the system provides it.
     pub load: Option<f64>,
 }
 
@@ -153,7 +153,7 @@ pub enum ReportError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file is not a report.
@@ -177,7 +177,7 @@ pub enum ReportError {
     Write {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A figure cannot be drawn.
@@ -294,9 +294,9 @@ impl Report {
             (false, Verdict::Skipped) => Some(3),
             (false, Verdict::Reproduced) => None,
         };
-        (0..4).flat_map(move |wanted| {
+        (0..4).flat_map(move |current| {
             let claims = self.claims.iter();
-            claims.filter(move |claim| !claim.headline && rank(claim) == Some(wanted))
+            claims.filter(move |claim| !claim.headline && rank(claim) == Some(current))
         })
     }
 
@@ -365,7 +365,7 @@ impl Report {
             format!(
                 "{count} claims rest on intervals at 95 %: about {:.1} of these intervals miss the true \
                  value by chance, in one direction or the other. A verdict changes by that only where \
-                 the true value lies at the bound.",
+                 the true value is at the bound.",
                 0.05 * count as f64
             )
         })

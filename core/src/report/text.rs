@@ -67,6 +67,7 @@ fn columns() -> Option<usize> {
 
 /// Writes the whole report but for the paths of its files.
 pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()> {
+    // The claim of the paper and its measurement first: many readers stop there.
     let headline: Vec<&Claim> = report.headline().collect();
     writeln!(out, "{}", style.bold("The paper claims"))?;
     paragraph(out, &report.paper.claim, "  ", style)?;
@@ -77,7 +78,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
         }
     }
 
-    // Who reads on wants to know what did not come out; each in full, with the reason.
+    // What is not reproduced comes next, each in full with the reason.
     let not_reproduced: Vec<&Claim> = report.not_reproduced().collect();
     if !not_reproduced.is_empty() {
         writeln!(out, "\n{}", style.bold("Not reproduced"))?;
@@ -98,6 +99,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
             }
             let heading = format!("{} {}", question.id, question.text);
             writeln!(out)?;
+            // The heading is printed once, and only when a claim follows.
             if std::mem::take(&mut is_first) {
                 let whose = if own {
                     "This project's own claims"
@@ -143,6 +145,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
 
 /// The last line of a run, which scripts read.
 pub(crate) fn last_line(report: &Report) -> String {
+    // Scripts read this line: its form does not change.
     let show = |own| {
         let counts = report.counts(own);
         let counts = counts.map(|(verdict, count)| format!("{count} {}", verdict.name()));

@@ -62,7 +62,7 @@ mod tests {
     }
 
     // The seeds are fixed: these tests say the same forever. A coverage of 0.95 is measured with a
-    // standard error of 0.0034 in 4000 experiments; 0.93 lies six of them below.
+    // standard error of 0.0034 in 4000 experiments; 0.93 is six of them below.
     #[test]
     fn the_interval_holds_the_truth_as_often_as_it_says_at_the_numbers_of_seeds_in_use() {
         let ours = |values: &[f64], rng: &mut ChaCha8Rng| mean_interval(values, 0.95, rng);
@@ -78,9 +78,9 @@ mod tests {
     #[test]
     fn the_bootstrap_of_few_samples_would_not() {
         let bootstrap = |values: &[f64], rng: &mut ChaCha8Rng| bca(values, mean, 600, 0.95, rng);
-        for (n, most) in [(2, 0.60), (3, 0.78), (5, 0.88)] {
+        for (n, max) in [(2, 0.60), (3, 0.78), (5, 0.88)] {
             let covered = coverage(n, 1_000, deviate, bootstrap);
-            assert!(covered < most, "{n}: {covered}");
+            assert!(covered < max, "{n}: {covered}");
         }
     }
 

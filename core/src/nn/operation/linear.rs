@@ -180,6 +180,7 @@ fn forward<T: Float>(
     shape.pop();
     let rows = shape.iter().product();
     shape.push(outputs);
+    // The product is added to the bias in place: one pass over the result less.
     let mut result: Vec<T>;
     match bias {
         None => result = vec![T::zero(); rows * outputs],
@@ -241,6 +242,7 @@ fn weight_and_bias_gradient<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<(
     let outputs = gradient.dims().last().copied().unwrap_or(0);
     let to_bias = with_elements([gradient], |[gradient]: [&[T]; 1]| {
         let mut to_bias = vec![T::zero(); outputs];
+        // Row after row, in the order of the memory.
         for row in gradient.chunks_exact(outputs.max(1)) {
             for (sum, &value) in to_bias.iter_mut().zip(row) {
                 *sum += value;
@@ -274,7 +276,7 @@ mod tests {
             .reshape((2, 5, 4))
             .unwrap();
         assert_close(&ours, &theirs, 1e-12);
-        // Operands that do not lie in order.
+        // Operands that are not contiguous.
         let turned = draw("x", (3, 10)).t().unwrap();
         let ours = linear(&turned, &w, Some(&b)).unwrap();
         let theirs = turned.matmul(&w.t().unwrap()).unwrap();

@@ -80,6 +80,7 @@ fn soft_forward<T: Float>(
         || {
             let rows = logits.chunks_exact(width);
             for (logits, targets) in rows.zip(targets.chunks_exact(width)) {
+                // -ln softmax(x) = largest - x + ln sum exp(x - largest), without overflow.
                 let largest = maximum(logits);
                 let total = sum(
                     logits,
@@ -128,6 +129,7 @@ fn soft_backward<T: Float>(
                 let rows = logits.chunks_exact(width);
                 for (logits, row) in rows.zip(target_values.chunks_exact(width)) {
                     let (largest, total) = exponentials(logits, &mut block);
+                    // Targets need not add up to 1: their sum is the factor of the softmax.
                     let mass = sum(
                         row,
                         #[inline(always)]

@@ -32,6 +32,7 @@ pub fn global_norm(tensors: &TensorMap) -> Result<f64, NnError> {
 pub fn clip_grad_norm(gradients: &TensorMap, bound: f64) -> Result<(TensorMap, f64), NnError> {
     let norm = global_norm(gradients)?;
     let factor = bound / (norm + 1e-6);
+    // A norm of NaN goes on: the result is NaN then, not a gradient that was never clipped.
     if factor >= 1.0 {
         return Ok((gradients.clone(), norm));
     }
