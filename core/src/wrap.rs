@@ -9,7 +9,7 @@ const HELD: char = '\u{e000}';
 /// `rest`.
 ///
 /// It is broken at spaces only, so that a path, an address, a name or a number stays whole, and not
-/// within a command: what stands in backquotes, or a whole text that begins with `cargo` or `sudo`.
+/// within a command: text in backquotes, or a whole text that begins with `cargo` or `sudo`.
 /// A line is longer than `width` when a single one of these is.
 ///
 /// ```

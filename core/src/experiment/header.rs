@@ -20,6 +20,7 @@ pub(super) fn write(
         "{}. {} {}. {}",
         paper.authors, paper.venue, paper.year, paper.url
     )?;
+    // What the manifest expects of this profile, beside the settings of this run.
     let run = profile.of(paper);
     let time = show_seconds(run.seconds);
     let threads = provenance.threads;
@@ -49,6 +50,7 @@ pub(super) fn write(
             Err(error) => writeln!(out, "data {name}: {error}")?,
         }
     }
+    // Last, just above the progress of the run, where it is not overlooked.
     if let Some(warning) = provenance.load_warning() {
         writeln!(out, "warning: {warning}")?;
     }

@@ -65,6 +65,8 @@ fn render(reports: &[(String, Report)]) -> String {
                                     (report.paper.authors) ". " (report.paper.venue) " " (report.paper.year)
                                 }
                                 p.abstract { (report.paper.claim) }
+                                // Of each report the headline claims only: the report itself is a
+                                // click away.
                                 @for claim in report.headline() {
                                     div.row {
                                         (badge(claim))
@@ -80,6 +82,7 @@ fn render(reports: &[(String, Report)]) -> String {
                                                     @if let Some(scale) = claim.scale { "; " (scale.name()) }
                                                 }
                                             }
+                                            // Without a measurement the reason stands in its place.
                                             @if claim.verdict == Verdict::Skipped {
                                                 @if let Some(reason) = &claim.reason { p.note { (reason) } }
                                             }

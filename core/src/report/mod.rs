@@ -92,7 +92,7 @@ pub struct Cell {
     pub load: Option<f64>,
 }
 
-/// A data set, as it stands in a report.
+/// A data set, as a report describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataRecord {
     /// The registered name.
@@ -121,7 +121,7 @@ pub enum DataState {
     Damaged,
 }
 
-/// A file of a data set, as it stands in a report.
+/// A file of a data set, as a report describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFileRecord {
     /// The name.
@@ -284,7 +284,7 @@ impl Report {
         self.claims.iter().filter(|claim| claim.headline)
     }
 
-    /// The claims that are not reproduced and do not stand in the headline: what is news first, then
+    /// The claims that are not reproduced and are not in the headline: what is news first, then
     /// the known contradictions, then what was skipped.
     pub(crate) fn not_reproduced(&self) -> impl Iterator<Item = &Claim> {
         let rank = |claim: &Claim| match (claim.is_news(), claim.verdict) {
@@ -339,7 +339,7 @@ impl Report {
             ));
         }
         let processors = self.provenance.processors as f64;
-        // Its own threads are part of the load while a run goes on.
+        // Its own threads are part of the load during a run.
         let limit = 0.5 * processors + self.provenance.threads as f64;
         let busy = |cell: &&Cell| cell.load.is_some_and(|load| load > limit);
         let busy = self.cells.iter().filter(busy).count();
@@ -355,7 +355,7 @@ impl Report {
 
     /// How many of the claims rest on intervals at 95 %, and so how many would miss their true
     /// value by chance.
-    pub(crate) fn by_chance(&self) -> Option<String> {
+    pub(crate) fn expected_misses(&self) -> Option<String> {
         let is_interval = |claim: &&Claim| {
             let certainty = claim.measured.as_ref().map(|measured| &measured.certainty);
             matches!(certainty, Some(Certainty::Confidence { .. }))

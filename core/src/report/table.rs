@@ -34,14 +34,14 @@ pub struct Table {
 pub struct Column {
     /// The title.
     pub title: String,
-    /// On which side its values stand.
+    /// The side of its values.
     pub alignment: Alignment,
     /// The digits behind the point of its numbers; `None` for what the number needs, up to
     /// five significant ones.
     pub decimals: Option<usize>,
 }
 
-/// On which side the values of a column stand.
+/// The side of the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Alignment {

@@ -127,8 +127,8 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
         }
     }
     writeln!(out)?;
-    if let Some(by_chance) = report.by_chance() {
-        paragraph(out, &by_chance, "", style)?;
+    if let Some(misses) = report.expected_misses() {
+        paragraph(out, &misses, "", style)?;
     }
     for warning in report.all_warnings() {
         paragraph(out, &format!("warning: {warning}"), "", style)?;
@@ -202,6 +202,7 @@ pub(crate) fn summary(report: &Report) -> String {
 
 /// A claim with everything that decides about it.
 fn in_full(out: &mut dyn Write, claim: &Claim, style: Style) -> io::Result<()> {
+    // Only a contradiction can be known: for other verdicts the list itself is wrong.
     let known = if claim.verdict == Verdict::Contradicted && claim.known.is_some() {
         ", known"
     } else {
@@ -238,6 +239,7 @@ fn in_full(out: &mut dyn Write, claim: &Claim, style: Style) -> io::Result<()> {
     if let Some(reason) = &claim.reason {
         paragraph(out, reason, "      ", style)?;
     }
+    // On its own line, so that a command can be copied.
     if let Some(how) = &claim.how_to_get {
         paragraph(out, "to get it:", "      ", style)?;
         paragraph(out, how, "        ", style)?;

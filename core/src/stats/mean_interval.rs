@@ -22,6 +22,7 @@ const RESAMPLES: usize = 10_000;
 /// `sigma = 1`) it covers 82 to 90 % instead of 95 % with 3 to 30 samples; no method does better
 /// without knowing the distribution.
 pub fn mean_interval(samples: &[f64], level: f64, rng: &mut impl RngCore) -> Option<Interval> {
+    // Few samples do not show their distribution: a normal one is assumed.
     if samples.len() <= STUDENT_SAMPLES {
         student_t(samples, level)
     } else {

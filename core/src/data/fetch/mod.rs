@@ -139,6 +139,7 @@ pub fn fetch_set(
     let mut without_address = Vec::new();
     for file in set.files {
         let path = data_folder.join(set.folder).join(file.name);
+        // A file that is there is trusted only by its hash.
         if hash_contents(&path).is_ok_and(|hash| hash == file.sha256) {
             progress(file, file.bytes);
             continue;
@@ -234,6 +235,7 @@ impl<'a> Part<'a> {
         let mut path = target.to.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
+        // Appending: a partial file keeps the bytes that it has.
         let open = || {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
@@ -261,6 +263,7 @@ impl<'a> Part<'a> {
             file,
             received,
         };
+        // Larger than the whole: the beginning of another file.
         if received > target.bytes {
             part.start_over()?;
         }

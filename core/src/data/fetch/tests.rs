@@ -18,7 +18,7 @@ struct Request {
     range_start: Option<usize>,
 }
 
-/// A server that answers requests, one connection each, until the test ends. It tells the test
+/// A server that answers requests, one connection each, until the test ends. It reports to the test
 /// which requests it got.
 struct Server {
     address: String,

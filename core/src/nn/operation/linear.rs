@@ -176,6 +176,7 @@ fn forward<T: Float>(
     let [x, weight] = operands.map(|(storage, layout)| elements::<T>(storage, layout));
     let (x, weight) = (x?, weight?);
     let (outputs, inputs) = operands[1].1.shape().dims2()?;
+    // All axes but the last are rows of one matrix.
     let mut shape = operands[0].1.dims().to_vec();
     shape.pop();
     let rows = shape.iter().product();

@@ -325,6 +325,7 @@ fn gru_backward<T: Float>(
     with_elements(
         operands,
         |[input, recurrent, hidden, gradient]: [&[T]; 4]| {
+            // The gradients of reset, update, n, n' and the last state.
             let mut row = vec![T::zero(); 5 * width];
             vectorized(
                 #[inline(always)]
@@ -338,6 +339,7 @@ fn gru_backward<T: Float>(
                         let [reset, update, new]: [&[T]; 3] = parts(input, width);
                         let [last_reset, last_update, last_new]: [&[T]; 3] =
                             parts(recurrent, width);
+                        // Slices that cannot overlap: the loop below vectorizes.
                         let (to_reset, rest) = row.split_at_mut(width);
                         let (to_update, rest) = rest.split_at_mut(width);
                         let (to_new, rest) = rest.split_at_mut(width);

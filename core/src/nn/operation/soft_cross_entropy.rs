@@ -137,6 +137,8 @@ fn soft_backward<T: Float>(
                     );
                     let softmax = T::from_f64(gradient * mass / total);
                     let factor = T::from_f64(gradient);
+                    // dlogits = (softmax sum(targets) - targets) / n, times the gradient of the
+                    // loss.
                     for (to, &target) in block.iter_mut().zip(row) {
                         *to = *to * softmax - factor * target;
                     }

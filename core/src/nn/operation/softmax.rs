@@ -129,6 +129,7 @@ fn backward<T: Float>(logarithm: bool, result: &Tensor, gradient: &Tensor) -> Re
                             *to = g - y.exp_nonpositive() * total;
                         }
                     } else {
+                        // The derivative of the softmax: y (g - sum y g).
                         let total = sum_of_pairs(
                             row,
                             gradient,

@@ -82,6 +82,7 @@ impl Optimizer for Adam {
         };
         let mut values = TensorMap::new();
         for (name, value) in weights.tensors() {
+            // Each parameter by itself: its value and both moments in one pass over the memory.
             let grad = gradient(gradients, name, value)?;
             let first = state.moment(FIRST, name, value)?;
             let second = state.moment(SECOND, name, value)?;

@@ -156,7 +156,7 @@ fn claims(report: &Report) -> Markup {
                         h3.question { span.id { (question.id) } " " (question.text) }
                         (claim_table(claims.into_iter().filter(|claim| !claim.headline)))
                         @if report.headline().any(|claim| claim.is_own() == own && claim.id.split('.').next() == Some(&question.id)) {
-                            p.note { "Some claims on this question stand at the top of the page." }
+                            p.note { "Some claims on this question are at the top of the page." }
                         }
                     }
                 }
@@ -189,7 +189,7 @@ fn claims(report: &Report) -> Markup {
                     "In the small drawings the shaded range is what is expected, the line is the interval \
                     and the dot the measured value."
                 }
-                @if let Some(by_chance) = report.by_chance() { p { (by_chance) } }
+                @if let Some(misses) = report.expected_misses() { p { (misses) } }
             }
         }
     }
@@ -213,11 +213,13 @@ fn claim_table<'a>(claims: impl Iterator<Item = &'a Claim>) -> Markup {
 fn claim_row(claim: &Claim) -> Markup {
     html! {
         tr id=(claim.id) {
+            // The id is a link to itself, so that a claim can be cited.
             td.statement {
                 a.id href={ "#" (claim.id) } { (claim.id) }
                 p { (claim.statement) }
                 @if let Some(place) = &claim.paper_ref { p.note { (place) } }
             }
+            // On narrow screens cells stand below each other: `data-label` is then their title.
             td.nothing[claim.expected.is_none()] data-label="Expected" {
                 @if let Some(expected) = claim.expected { p.value { (expected) } } @else { "–" }
                 @if let Some(source) = &claim.source { p.note { "from " (source) } }
@@ -283,6 +285,7 @@ fn figure(figure: &Figure) -> Markup {
     let file = |extension| format!("figures/{}.{extension}", figure.id);
     html! {
         figure id=(figure.id) {
+            // Both sizes are in the page; the style sheet shows the one that fits.
             div.wide { (draw(Size::Wide)) }
             div.narrow { (draw(Size::Narrow)) }
             figcaption { (figure.caption) }
@@ -441,10 +444,12 @@ fn provenance(report: &Report) -> Markup {
         load_after,
     } = &report.provenance;
     let program = program_sha256.as_deref();
+    // Uncommitted changes are named: the commit alone would not give this program again.
     let commit = build.commit.as_ref().map(|commit| match build.changed {
         true => format!("{commit} and changes"),
         false => commit.clone(),
     });
+    // Time of the work in all runs, and of it what this run took.
     let (all, new) = report.cell_seconds();
     let machine = [Some(platform), kernel.as_ref(), processor.as_ref()];
     let machine: Vec<&str> = machine.into_iter().flatten().map(String::as_str).collect();

@@ -117,6 +117,8 @@ impl Geometry {
                  {weight:?}"
             );
         }
+        // Checked arithmetic for the same reason as in `Axis::checked`: groups may come from a
+        // file.
         let (images, channels, outputs, groups) = (x[0], x[1], weight[0], options.groups);
         if groups == 0 || Some(channels) != weight[1].checked_mul(groups) || outputs % groups != 0 {
             candle_core::bail!(

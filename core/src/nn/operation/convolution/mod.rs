@@ -114,6 +114,7 @@ fn convolve<const D: usize>(
     // Checks the shapes before anything is computed.
     let geometry = Geometry::new(name, &options, x.dims(), weight.dims())?;
     let outputs = geometry.groups * geometry.outputs;
+    // Candle's operations take a fixed number of operands: without a bias it is zero.
     let bias = match bias {
         None => Tensor::zeros(outputs, x.dtype(), x.device())?,
         Some(bias) => {
@@ -202,6 +203,7 @@ fn forward<T: MultiplyAdd>(
     if elements == 0 {
         return Ok(stored(result, operation.shape.clone()));
     }
+    // Positions and runs depend on the sizes alone, and are the same for all images.
     let (padded, passes) = plan::forward(geometry);
     let kernels = Kernels::of_outputs(geometry);
     // Kernels are packed once and serve all images.
@@ -214,6 +216,7 @@ fn forward<T: MultiplyAdd>(
                 .map(move |pass| Sums::new(pass, kernels.packed(weight, &pass.taps), bias))
         })
         .collect();
+    // The padding is zero from here on: only the inside of the block is written again.
     let mut block = vec![T::zero(); padded.elements()];
     let mut scratch = Vec::new();
     let (from, to) = (&geometry.input, &geometry.output);
@@ -381,6 +384,7 @@ fn add_products<T: MultiplyAdd>(
     let band = (BAND / (rows / pass.taps.len() + outputs).max(1)).clamp(32, 256);
     let bands = pass.starts.chunks(band).zip(gradient_starts.chunks(band));
     for (starts, gradient_starts) in bands {
+        // The sums of a block of channels are contiguous, in the order of its packed kernels.
         for (first_channel, width) in channel_blocks(outputs) {
             let sums = &mut to_weight[first_channel * rows..][..rows * width];
             if width == WIDE {

@@ -216,6 +216,7 @@ fn plan(
     let passes = positions(axes.each_ref().map(|axis| axis.phases.len())).map(|phase| {
         let phase: [&Phase; 3] = std::array::from_fn(|axis| &axes[axis].phases[phase[axis]]);
         let counts = phase.map(|phase| phase.count);
+        // Where the kernel starts at each position of this pass, in the padded form.
         let starts = positions(counts).map(|position| {
             let place = std::array::from_fn(|axis| position[axis] * axes[axis].in_step);
             padded.pixel(place) * channels
@@ -311,6 +312,7 @@ impl Pass {
             for channel in 0..channels {
                 let to = &mut block[to + channel * strides.channel..][..(width - 1) * step + 1];
                 let positions = results.chunks_exact(stride);
+                // The layouts of a row agree when a position has one number and none is skipped.
                 if step == 1 && stride == 1 {
                     to.copy_from_slice(results);
                 } else if step == 1 {

@@ -19,6 +19,8 @@ pub(super) fn spread_maximum<T: Ordered>(
     let elements = phases.elements() * windows.axes[0].size * windows.axes[1].size;
     let columns = (width.padding..width.padding + width.size).map(|column| phases.index(column));
     let columns: Vec<usize> = columns.collect();
+    // Phases are of equal length, so that some have elements behind the row: these and the padding
+    // are not inside.
     let mut inside = vec![0; phases.elements()];
     for &column in &columns {
         inside[column] = 1;

@@ -141,6 +141,7 @@ impl Windows {
             );
         }
         let names = ["time", "height", "width"];
+        // An image is a clip of one frame: axes that are absent have one window of one element.
         let mut axes = [Axis {
             size: 1,
             kernel: 1,
