@@ -1,6 +1,6 @@
 //! The facts of a paper, as the manifest of its experiment states them.
 //!
-//! They stand once, in `[package.metadata.septet]` of `septet-<system>-reproduce`. The experiment's
+//! They are stated once, in `[package.metadata.septet]` of `septet-<system>-reproduce`. The experiment's
 //! program, its report and the runner read them from there. Keys that are not known are refused,
 //! so that a misspelled one is found when the program starts.
 
@@ -45,7 +45,7 @@ pub struct Paper {
 pub struct Question {
     /// The name on the command line: letters and digits.
     pub id: String,
-    /// What is asked, in one line.
+    /// The question, in one line.
     pub text: String,
     /// Whether only the profile `full` has claims on it.
     #[serde(default)]

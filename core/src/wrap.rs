@@ -2,14 +2,14 @@
 
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// Stands for a space that is not broken: of a plane that no text uses.
+/// Stands for a space that is not broken: a private-use character, which no text has.
 const HELD: char = '\u{e000}';
 
 /// Breaks a text into lines of at most `width` columns, the first behind `first`, the others behind
 /// `rest`.
 ///
 /// It is broken at spaces only, so that a path, an address, a name or a number stays whole, and not
-/// within a command: what stands in backquotes, or a whole text that begins with `cargo` or `sudo`.
+/// within a command: text in backquotes, or a whole text that begins with `cargo` or `sudo`.
 /// A line is longer than `width` when a single one of these is.
 ///
 /// ```
@@ -26,6 +26,7 @@ pub fn wrap(text: &str, width: usize, first: &str, rest: &str) -> Vec<String> {
     let is_command = ["cargo ", "sudo "]
         .iter()
         .any(|program| text.starts_with(program));
+    // Spaces of commands are replaced while the text is wrapped: textwrap does not break at them.
     let mut is_held = is_command;
     let held: String = text
         .chars()

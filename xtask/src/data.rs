@@ -256,32 +256,32 @@ fn failure(error: &DataError) -> Failure {
     Failure::new(outcome, anyhow::Error::msg(explain(error)))
 }
 
-/// The error in lines: what is wrong with which file, and what mends it.
+/// The error in lines: what is wrong with which file, and how to fix it.
 fn explain(error: &DataError) -> String {
     match error {
         DataError::Absent {
             set,
             missing,
             searched,
-            mend,
+            how_to_get,
         } => format!(
             "the data set `{set}` is not here\n\
              missing:   {missing}\n\
              looked in: {searched}\n\
-             get it:    {mend}"
+             get it:    {how_to_get}"
         ),
         DataError::WrongHash {
             set,
             file,
             expected,
             actual,
-            mend,
+            how_to_fix,
         } => format!(
             "a file of the data set `{set}` is damaged\n\
              file:     {}\n\
              expected: sha256 {expected}\n\
              actual:   sha256 {actual}\n\
-             fix it:   {mend}",
+             fix it:   {how_to_fix}",
             file.display()
         ),
         other => anyhow::Chain::new(other)

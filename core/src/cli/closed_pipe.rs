@@ -1,4 +1,4 @@
-//! Standard output that nobody reads any more, as in `program | head -1`.
+//! Standard output whose reader has closed it, as in `program | head -1`.
 //!
 //! Rust programs ignore SIGPIPE, so that the end of the reader comes as an error of kind
 //! `BrokenPipe`, or as a panic of `println!`. A broken pipe may also be a network connection or a

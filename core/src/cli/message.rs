@@ -20,6 +20,7 @@ impl Style {
     /// JSON when `--json` is among the arguments. They need not be valid: the message may be about
     /// them.
     pub(super) fn of(arguments: &[OsString]) -> Self {
+        // Behind `--` there are no options, even if they look like one.
         let mut options = arguments.iter().take_while(|word| *word != "--");
         match options.any(|word| word == "--json") {
             true => Self::Json,
@@ -38,6 +39,7 @@ pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {
         let text = cause.to_string();
+        // Some errors repeat their source in their own text.
         if !texts.iter().any(|shown| shown.contains(&text)) {
             texts.push(text);
         }
@@ -45,7 +47,7 @@ pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<String> {
     texts
 }
 
-/// Prints an error with its causes. When standard error is closed, the exit code has to do.
+/// Prints an error with its causes. When standard error is closed, the exit code must suffice.
 pub(super) fn print_error(style: Style, error: &anyhow::Error, exit: Exit) {
     let texts = chain(error.as_ref());
     let message = match style {

@@ -5,7 +5,7 @@
 //!
 //! | code | [`Exit`] | meaning |
 //! |---|---|---|
-//! | 0 | `Success` | done; also when who reads the output has closed the pipe |
+//! | 0 | `Success` | done; also when the reader of the output has closed the pipe |
 //! | 1 | `Negative` | done, with a negative verdict |
 //! | 2 | `Inconclusive` | done, without a verdict |
 //! | 3 | `Usage` | wrong arguments |
@@ -13,8 +13,8 @@
 //! | 5 | `Internal` | a bug |
 //! | 130 | `Interrupted` | Ctrl-C |
 //!
-//! The class of an error is found in its chain of causes: a [`Failure`] says it itself, and of the
-//! errors of a library a function of the program says it.
+//! The class of an error is found in its chain of causes: a [`Failure`] carries it, and for the
+//! errors of a library a function of the program gives it.
 //!
 //! ```no_run
 //! use std::error::Error;
@@ -130,7 +130,7 @@ pub(crate) fn run_from<A: clap::Parser, T: Into<Exit>>(
 /// Prints clap's message: help on standard output, an error on standard error.
 fn explain(message: &clap::Error, style: Style) -> Exit {
     if !message.use_stderr() {
-        // Who closes the pipe before the end of the help has read enough.
+        // A reader that closes the pipe early has read enough.
         let _ = message.print();
         return Exit::Success;
     }
@@ -139,13 +139,14 @@ fn explain(message: &clap::Error, style: Style) -> Exit {
         let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
         print_error(style, &anyhow::Error::msg(text.to_owned()), Exit::Usage);
     } else {
-        // When standard error is closed, the exit code has to do.
+        // When standard error is closed, the exit code must suffice.
         let _ = message.print();
     }
     Exit::Usage
 }
 
 fn class_of(error: &anyhow::Error, class: impl Fn(&(dyn Error + 'static)) -> Option<Exit>) -> Exit {
+    // The program's own judgment comes before the general one of its `class`.
     let failure = error.chain().find_map(|cause| cause.downcast_ref());
     failure
         .map(Failure::exit)

@@ -111,7 +111,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The operating system's error.
     pub fn print(&self, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match json {
@@ -129,6 +129,7 @@ impl Report {
             .map(|field| (field.name.to_string(), field.value.clone()))
             .collect();
         for table in &self.tables {
+            // Objects, not arrays: readers do not depend on the order of the columns.
             let columns = || table.columns.iter().map(|&column| column.to_owned());
             let rows = table.rows.iter();
             let rows = rows.map(|row| Value::Object(columns().zip(row.iter().cloned()).collect()));
@@ -141,11 +142,12 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// What the sink says.
+    /// The error of the sink.
     pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for sentence in &self.sentences {
             writeln!(out, "{sentence}")?;
         }
+        // Values begin in one column, behind the longest name.
         let widths = self.fields.iter().map(|field| field.name.chars().count());
         let width = widths.max().unwrap_or(0);
         for field in &self.fields {
@@ -173,6 +175,7 @@ impl Table {
                 column(&name.replace('_', " "), values)
             })
             .collect();
+        // Line 0 has the names of the columns.
         for line in 0..=self.rows.len() {
             let cells: Vec<&str> = columns.iter().map(|column| column[line].as_str()).collect();
             writeln!(out, "  {}", cells.join("  ").trim_end())?;
@@ -196,6 +199,7 @@ fn column<'a>(name: &str, values: impl Iterator<Item = &'a Value>) -> Vec<String
             cell.push_str(&" ".repeat(missing));
         }
     }
+    // The name counts for the width of the column, but has no decimals.
     cells.insert(0, name.to_owned());
     let width = cells.iter().map(|cell| cell.chars().count()).max();
     let width = width.unwrap_or(0);
@@ -252,6 +256,7 @@ pub fn significant(value: f64) -> String {
         false => digits.to_owned(),
     };
     let size = value.abs();
+    // Outside of this range scientific notation is shorter: five digits as well.
     if !(1e-4..1e6).contains(&size) {
         let text = format!("{value:.4e}");
         // Infinities and NaN have no exponent.
@@ -260,6 +265,7 @@ pub fn significant(value: f64) -> String {
             None => text,
         };
     }
+    // Digits before and behind the point are five together.
     let decimals = (4.0 - size.log10().floor()).max(0.0) as usize;
     strip_zeros(&format!("{value:.decimals$}"))
 }

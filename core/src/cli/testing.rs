@@ -68,8 +68,8 @@ impl TestedProgram {
     ///
     /// # Panics
     ///
-    /// When there is no room for the folder. All functions here panic on what a test cannot go on
-    /// without.
+    /// When the folder cannot be created. All functions here panic on whatever keeps a test from
+    /// continuing.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
@@ -97,6 +97,7 @@ impl TestedProgram {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(self.folder());
+        // The cache of the folder is empty: data sets of the user are not found.
         command.env("XDG_CACHE_HOME", self.folder().join(".cache"));
         for variable in [
             "SEPTET_DATA",
@@ -146,6 +147,7 @@ impl TestedProgram {
         for &(situation, arguments) in cases {
             match situation {
                 Situation::ClosedPipe => {
+                    // Without a reader the first write fails, at any speed of the program.
                     let (reader, writer) = std::io::pipe().expect("a pipe can be made");
                     drop(reader);
                     let mut command = self.command(arguments);

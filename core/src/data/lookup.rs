@@ -33,8 +33,8 @@ impl Location {
     }
 }
 
-/// The folders where data sets are looked for, in order. The place of a system package is asked
-/// last, and needs no entry here.
+/// The folders where data sets are looked for, in order. The place of a system package comes last,
+/// and needs no entry here.
 #[derive(Clone, Debug, Default)]
 pub struct Lookup {
     folders: Vec<(Location, PathBuf)>,
@@ -52,7 +52,7 @@ pub struct DataSet {
 pub struct LocatedFile {
     /// The name within the set.
     pub name: &'static str,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
     /// The kind of place.
     pub location: Location,
@@ -63,6 +63,7 @@ impl Lookup {
     #[must_use]
     pub fn new(argument: Option<PathBuf>) -> Self {
         let environment = std::env::var_os("SEPTET_DATA").filter(|value| !value.is_empty());
+        // From the most specific place to the most general one.
         let folders = [
             argument.map(|folder| (Location::Argument, folder)),
             environment.map(|folder| (Location::Environment, PathBuf::from(folder))),
@@ -73,7 +74,7 @@ impl Lookup {
         }
     }
 
-    /// These folders only, whatever the environment says. System packages are still asked.
+    /// These folders only, whatever the environment says. System packages are still searched.
     #[must_use]
     pub fn in_folders(folders: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
@@ -89,7 +90,7 @@ impl Lookup {
     /// # Errors
     ///
     /// [`DataError::UnknownSet`], [`DataError::Absent`] with how to get it,
-    /// [`DataError::WrongHash`] with how to mend it, [`DataError::Read`].
+    /// [`DataError::WrongHash`] with how to fix it, [`DataError::Read`].
     pub fn find(&self, name: &str) -> Result<DataSet, DataError> {
         let set = set(name).ok_or_else(|| DataError::UnknownSet { name: name.into() })?;
         self.find_set(set)
@@ -98,6 +99,7 @@ impl Lookup {
     fn find_set(&self, set: &'static Set) -> Result<DataSet, DataError> {
         let mut files = Vec::with_capacity(set.files.len());
         let mut missing = Vec::new();
+        // The first folder with the file wins; the files of a set may be in different folders.
         for file in set.files {
             let places = self.places(set);
             match places
@@ -112,6 +114,7 @@ impl Lookup {
                 }),
             }
         }
+        // All that is absent in one error, before the others are read.
         if !missing.is_empty() {
             let searched: Vec<String> = self
                 .places(set)
@@ -121,9 +124,10 @@ impl Lookup {
                 set: set.name,
                 missing: missing.join(", "),
                 searched: searched.join(", "),
-                mend: set.how_to_get(),
+                how_to_get: set.how_to_get(),
             });
         }
+        // Verified at every run: results never rest on another version of the data.
         for (located, file) in files.iter().zip(set.files) {
             let actual = sha256_of_file(&located.path).map_err(|source| DataError::Read {
                 file: located.path.clone(),
@@ -135,14 +139,14 @@ impl Lookup {
                     file: located.path.clone(),
                     expected: file.sha256,
                     actual,
-                    mend: mend(set, located),
+                    how_to_fix: how_to_fix(set, located),
                 });
             }
         }
         Ok(DataSet { set, files })
     }
 
-    /// The folders in which the files of a set may lie.
+    /// The folders in which the files of a set may be.
     fn places(&self, set: &'static Set) -> impl Iterator<Item = (Location, PathBuf)> {
         self.folders
             .iter()
@@ -168,7 +172,7 @@ impl DataSet {
         &self.files
     }
 
-    /// Where a file of the set lies.
+    /// The path of a file of the set.
     ///
     /// # Errors
     ///
@@ -186,7 +190,7 @@ impl DataSet {
 }
 
 /// How to get rid of a damaged file and get the right one.
-fn mend(set: &Set, damaged: &LocatedFile) -> String {
+fn how_to_fix(set: &Set, damaged: &LocatedFile) -> String {
     match (&set.package, damaged.location) {
         (Some(package), Location::Package) => {
             format!("sudo apt-get install --reinstall {}", package.name)
@@ -299,7 +303,7 @@ mod tests {
             file,
             expected,
             actual,
-            mend,
+            how_to_fix,
             ..
         } = error
         else {
@@ -311,7 +315,7 @@ mod tests {
         let abd = "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9";
         assert_eq!(actual, abd);
         assert_eq!(
-            mend,
+            how_to_fix,
             format!("rm '{}'; write abc into both files", file.display())
         );
     }
@@ -330,10 +334,10 @@ mod tests {
             ..SET
         }));
         let error = lookup(&[]).find_set(set).unwrap_err();
-        let DataError::WrongHash { mend, .. } = error else {
+        let DataError::WrongHash { how_to_fix, .. } = error else {
             panic!("{error:?}");
         };
-        assert_eq!(mend, "sudo apt-get install --reinstall dataset-test");
+        assert_eq!(how_to_fix, "sudo apt-get install --reinstall dataset-test");
         let own = folder_with(&[("second", "abc")]);
         let data = lookup(&[&own]).find_set(set).unwrap();
         assert_eq!(data.files()[0].location, Location::Package);

@@ -1,4 +1,4 @@
-//! Named data sets: where they come from, where they lie, and whether they are the right bytes.
+//! Named data sets: where they come from, where they are, and whether they are the right bytes.
 //!
 //! [`sets`] lists what is registered. A [`Lookup`] finds a set in, one after another,
 //!
@@ -40,7 +40,7 @@ pub enum DataError {
     /// No set of this name is registered.
     #[error("no data set is named `{name}`; `cargo xtask data list` names them all")]
     UnknownSet {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
     /// The set has no file of this name.
@@ -48,14 +48,14 @@ pub enum DataError {
     UnknownFile {
         /// The set.
         set: &'static str,
-        /// The name asked for.
+        /// The requested name.
         file: String,
         /// The names of its files, separated by commas.
         known: String,
     },
-    /// At least one file of the set lies nowhere where it was looked for.
+    /// At least one file of the set is in none of the places where it was looked for.
     #[error(
-        "the data set `{set}` is not here: {missing} not found in {searched}; to get it: {mend}"
+        "the data set `{set}` is not here: {missing} not found in {searched}; to get it: {how_to_get}"
     )]
     Absent {
         /// The set.
@@ -65,11 +65,11 @@ pub enum DataError {
         /// The folders that were searched, separated by commas.
         searched: String,
         /// How to get it: a command, or where it comes from.
-        mend: String,
+        how_to_get: String,
     },
     /// A file has other bytes than the registered ones.
     #[error(
-        "{} is not the registered file of the data set `{set}`: its sha256 is {actual}, expected {expected}; to mend it: {mend}",
+        "{} is not the registered file of the data set `{set}`: its sha256 is {actual}, expected {expected}; to fix it: {how_to_fix}",
         file.display()
     )]
     WrongHash {
@@ -81,15 +81,15 @@ pub enum DataError {
         expected: &'static str,
         /// The SHA-256 of the file, in hexadecimal.
         actual: String,
-        /// The command that mends it.
-        mend: String,
+        /// How to fix it: a command.
+        how_to_fix: String,
     },
     /// A file could not be read.
     #[error("{} cannot be read", file.display())]
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }

@@ -1,6 +1,6 @@
 //! The registered data sets: one table, to be read and extended by hand.
 //!
-//! An address stands here only when its bytes are those of the registered hash, and names a fixed
+//! An address is listed only when its bytes are those of the registered hash, and names a fixed
 //! revision, so that it keeps giving them.
 
 /// A registered data set.
@@ -10,7 +10,7 @@ pub struct Set {
     pub name: &'static str,
     /// What it is, in one line.
     pub title: &'static str,
-    /// The folder below a data folder where its files lie.
+    /// The folder below a data folder of its files.
     pub folder: &'static str,
     /// Its license, or what is known of one.
     pub license: &'static str,

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::io::hex;
 
-/// What makes two looks at a path the same file, as far as the file system says.
+/// What identifies the content of a file, as far as the file system knows: path, length and time of
+/// change.
 type Identity = (PathBuf, u64, Option<SystemTime>);
 
 /// What this process has hashed already: a data set is opened by many cells, and hashed once.
@@ -30,6 +31,7 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     if let Some(known) = hashed().get(&identity) {
         return Ok(known.clone());
     }
+    // Without the lock: two threads may hash a file at once, and find the same.
     let hash = hash_contents(path)?;
     hashed().insert(identity, hash.clone());
     Ok(hash)

@@ -44,8 +44,8 @@ impl Cell {
         self.seed_index
     }
 
-    /// A folder of the cell's own, made when it is first asked for. It survives a kill and is
-    /// removed when the cell is finished: what is checkpointed there is where the next run goes on.
+    /// A folder of the cell's own, created on the first call. It survives a kill and is
+    /// removed when the cell is finished: the next run continues from what is checkpointed there.
     /// Write files with [`write_whole`](crate::io::write_whole), since a kill can come at any time.
     ///
     /// # Errors
@@ -67,11 +67,13 @@ impl Cell {
     /// # Errors
     ///
     /// The program cannot be started, ends with another exit code than 0, or prints something else
-    /// than one JSON value of the type asked for.
+    /// than one JSON value of the type `T`.
     pub fn run<T: DeserializeOwned>(&self, command: &mut Command) -> Result<T, ExperimentError> {
         let name = command.get_program().to_string_lossy().into_owned();
         let scratch = self.scratch()?;
         let messages = scratch.join("stderr.txt");
+        // The messages go to a file, which survives a kill and never blocks the program, as a full
+        // pipe would.
         let output = command
             .env("SEPTET_SCRATCH", &scratch)
             .env("SEPTET_SEED", self.seed_of_child().to_string())
@@ -82,6 +84,7 @@ impl Cell {
                 ExperimentError::from(error).while_doing(format!("running `{name}`"))
             })?;
         if !output.status.success() {
+            // What went wrong is at the end.
             let text = fs::read(&messages).unwrap_or_default();
             let end = &text[text.len().saturating_sub(SHOWN_BYTES)..];
             let end = String::from_utf8_lossy(end);

@@ -74,6 +74,8 @@ impl<'a> ClaimBuilder<'a> {
     /// is a fault of the experiment, and ends the run with an error.
     pub fn measured(self, measured: Estimate) -> Verdict {
         let Self { context, mut claim } = self;
+        // A claim without bounds or scale is recorded, too: the run computes everything before it
+        // ends with the fault.
         match (claim.expected, claim.scale) {
             (Some(expected), Some(_)) if expected.is_valid() => {
                 (claim.verdict, claim.reason) = expected.judge(&measured);

@@ -1,4 +1,4 @@
-//! What an experiment works through.
+//! The interface of an experiment to its run.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -12,7 +12,7 @@ use crate::data::{DataError, DataSet, Lookup, Set, set};
 use crate::report::{Cell, Claim, DataFileRecord, DataRecord, DataState, Figure, Table};
 use crate::seed::SeedTree;
 
-/// What an experiment works through: its only way to randomness, data, progress and results.
+/// The interface of an experiment to its run: its only way to randomness, data, progress and results.
 #[derive(Debug)]
 pub struct Context {
     paper: Paper,
@@ -77,11 +77,11 @@ impl Context {
         &self.seed
     }
 
-    /// Whether this claim, or any claim whose id begins with this one, was asked for: `Q1` stands
+    /// Whether this claim, or any claim whose id begins with this one, was selected: `Q1` stands
     /// for `Q1.opt-bk`. True when no claim was named on the command line.
     #[must_use]
     pub fn wants(&self, claim: &str) -> bool {
-        self.claim_filter.wants(claim)
+        self.claim_filter.selects(claim)
     }
 
     /// A data set, verified by hash. `None` when it is not there, or damaged; the report says
@@ -89,6 +89,7 @@ impl Context {
     ///
     /// A group of cells that reads the set names it with [`GridBuilder::reads`].
     pub fn data(&mut self, set: &str) -> Option<DataSet> {
+        // A set has one record in the report, however many parts of the experiment read it.
         if let Some(known) = self.found.get(set) {
             return known.clone();
         }
@@ -112,6 +113,7 @@ impl Context {
         let Some(registered) = set(name) else {
             return self.fault(error.to_string());
         };
+        // A set may be absent in the profile quick; a damaged one is a warning in every profile.
         let state = match error {
             DataError::Absent { .. } => DataState::Absent,
             _ => {
@@ -121,7 +123,7 @@ impl Context {
         };
         let mut absent = record(registered, state, None);
         absent.how_to_get = Some(match error {
-            DataError::WrongHash { mend, .. } => mend.clone(),
+            DataError::WrongHash { how_to_fix, .. } => how_to_fix.clone(),
             _ => registered.how_to_get(),
         });
         self.results.data.push(absent);
@@ -145,15 +147,17 @@ impl Context {
     ) -> Vec<(String, Vec<&'static str>)> {
         let mut hashes = Vec::with_capacity(sets.len());
         for name in sets {
+            // Without a look-up there are no hashes for the key.
             let Some(found) = self.found.get(name) else {
                 self.fault(format!(
-                    "the cells {group} read the data set {name}, which was not asked for before"
+                    "the cells {group} read the data set {name}, which was not opened before"
                 ));
                 continue;
             };
             let files = found.iter().flat_map(|data| data.set().files);
             hashes.push((name.clone(), files.map(|file| file.sha256).collect()));
         }
+        // The order in which sets are named does not change the key.
         hashes.sort();
         hashes
     }
@@ -170,7 +174,7 @@ impl Context {
         &self.store
     }
 
-    /// States a claim; [`ClaimBuilder::measured`] judges it. A claim that was not asked for is not
+    /// States a claim; [`ClaimBuilder::measured`] judges it. A claim that was not selected is not
     /// recorded.
     pub fn claim(&mut self, id: &str, statement: &str) -> ClaimBuilder<'_> {
         ClaimBuilder::new(self, id, statement)
@@ -214,11 +218,12 @@ impl Context {
         self.results.warnings.push(text);
     }
 
-    /// Records a judged claim, with what is known of it.
+    /// Records a judged claim, with its known contradiction.
     pub(super) fn record(&mut self, mut claim: Claim) {
         if self.results.claims.iter().any(|other| other.id == claim.id) {
             return self.fault(format!("two claims are named {}", claim.id));
         }
+        // The manifest lists what the experiment answers, and the claims keep to it.
         match self.paper.question_of(&claim.id) {
             None => {
                 return self.fault(format!(
@@ -237,6 +242,7 @@ impl Context {
         if !self.claim_filter.records(&claim.id) {
             return;
         }
+        // A listed claim that is not contradicted is news, as a contradiction off the list is.
         let listed = self.known.iter().find(|known| known.claim == claim.id);
         claim.known = listed.map(|known| known.reason.clone());
         if claim.is_news() && claim.known.is_some() {
@@ -252,6 +258,7 @@ impl Context {
     /// Checks, at the end of a run of all claims, that the manifest and the list of known
     /// contradictions name nothing that does not exist.
     pub(super) fn check_names(&mut self) {
+        // A run of some claims does not see the others.
         if !self.claim_filter.is_everything() {
             return;
         }
@@ -260,6 +267,7 @@ impl Context {
         if !self.results.data.iter().all(is_verified) {
             return;
         }
+        // Each known contradiction is a claim, and each question of this profile has an answer.
         let claims = &self.results.claims;
         let mut faults = Vec::new();
         for known in &self.known {
@@ -338,45 +346,49 @@ impl Context {
 /// The claims named on the command line.
 #[derive(Debug)]
 struct ClaimFilter {
-    wanted: Vec<String>,
+    selected: Vec<String>,
     met: RefCell<HashSet<String>>,
 }
 
 impl ClaimFilter {
-    fn new(wanted: Vec<String>) -> Self {
+    fn new(selected: Vec<String>) -> Self {
         Self {
-            wanted,
+            selected,
             met: RefCell::default(),
         }
     }
 
     fn is_everything(&self) -> bool {
-        self.wanted.is_empty()
+        self.selected.is_empty()
     }
 
-    fn wants(&self, claim: &str) -> bool {
-        self.any(|wanted| is_part(claim, wanted) || is_part(wanted, claim))
+    fn selects(&self, claim: &str) -> bool {
+        self.any(|selected| is_part(claim, selected) || is_part(selected, claim))
     }
 
     fn records(&self, claim: &str) -> bool {
+        // Which selections have matched: the others are misspelled, and reported at the end.
         let mut met = self.met.borrow_mut();
         met.extend(
-            self.wanted
+            self.selected
                 .iter()
-                .filter(|wanted| is_part(claim, wanted))
+                .filter(|selected| is_part(claim, selected))
                 .cloned(),
         );
-        self.any(|wanted| is_part(claim, wanted))
+        self.any(|selected| is_part(claim, selected))
     }
 
     fn any(&self, matches: impl Fn(&str) -> bool) -> bool {
-        self.wanted.is_empty() || self.wanted.iter().any(|wanted| matches(wanted))
+        self.selected.is_empty() || self.selected.iter().any(|selected| matches(selected))
     }
 
     /// Those that no claim of the experiment matched.
     fn unknown(&self) -> Vec<String> {
         let met = self.met.borrow();
-        let unknown = self.wanted.iter().filter(|wanted| !met.contains(*wanted));
+        let unknown = self
+            .selected
+            .iter()
+            .filter(|selected| !met.contains(*selected));
         unknown.cloned().collect()
     }
 }
@@ -416,14 +428,14 @@ mod tests {
     #[test]
     fn a_claim_is_asked_for_by_its_name_or_by_a_part_of_it() {
         let filter = ClaimFilter::new(vec!["Q1".into(), "Q2.noise".into(), "Q9".into()]);
-        assert!(filter.wants("Q1.opt-bk"));
-        assert!(filter.wants("Q2"), "a group with a wanted claim in it");
-        assert!(!filter.wants("Q10"));
-        assert!(!filter.wants("Q2.drift"));
+        assert!(filter.selects("Q1.opt-bk"));
+        assert!(filter.selects("Q2"), "a group with a selected claim in it");
+        assert!(!filter.selects("Q10"));
+        assert!(!filter.selects("Q2.drift"));
         assert!(filter.records("Q1.opt-bk"));
         assert!(filter.records("Q2.noise"));
         assert!(!filter.records("Q2"));
         assert_eq!(filter.unknown(), ["Q9"]);
-        assert!(ClaimFilter::new(vec![]).wants("anything"));
+        assert!(ClaimFilter::new(vec![]).selects("anything"));
     }
 }

@@ -4,7 +4,7 @@ use crate::cli::Exit;
 use crate::report::{Claim, DataState, Report, Verdict};
 
 /// How a run ends that left this report. Wrong data come first: what was measured without them is not
-/// what was asked for. Then verdicts that are news, then inconclusive ones.
+/// what was requested. Then verdicts that are news, then inconclusive ones.
 pub(super) fn exit_of(report: &Report, absent_data_is_an_error: bool) -> Exit {
     let data_are_wrong = report.data.iter().any(|record| match record.state {
         DataState::Verified => false,

@@ -65,8 +65,8 @@ impl<'a, P> GridBuilder<'a, P> {
         self
     }
 
-    /// The data sets that the work reads, by name, each asked for with
-    /// [`Context::data`](super::Context::data) before: cells are computed again when their files
+    /// The data sets that the work reads, by name, each opened with
+    /// [`Context::data`](super::Context::data) before: cells are recomputed when their files
     /// change.
     pub fn reads<S: Into<String>>(mut self, sets: impl IntoIterator<Item = S>) -> Self {
         self.reads.extend(sets.into_iter().map(Into::into));
@@ -115,7 +115,7 @@ impl<P: Serialize + Sync> GridBuilder<'_, P> {
             }
             as_json.push(json);
         }
-        // Seeds are the inner loop: the results of one set of parameters lie side by side.
+        // Seeds are the inner loop: the results of one set of parameters are adjacent.
         let seeds_of_each = seeds.unwrap_or(1);
         let jobs: Vec<(usize, u64)> = (0..params.len())
             .flat_map(|place| (0..seeds_of_each).map(move |seed| (place, seed)))

@@ -1,11 +1,11 @@
-//! What a run says before it starts.
+//! The header that a run prints before it starts.
 
 use super::{Paper, Profile};
 use crate::data::{DataError, Lookup};
 use crate::report::Provenance;
 use std::io::{self, Write};
 
-/// Writes the header: the paper, the setting, the data, and what makes times doubtful.
+/// Writes the header: the paper, the setting, the data, and a warning when the machine is busy.
 pub(super) fn write(
     out: &mut dyn Write,
     paper: &Paper,
@@ -20,6 +20,7 @@ pub(super) fn write(
         "{}. {} {}. {}",
         paper.authors, paper.venue, paper.year, paper.url
     )?;
+    // What the manifest expects of this profile, beside the settings of this run.
     let run = profile.of(paper);
     let time = show_seconds(run.seconds);
     let threads = provenance.threads;
@@ -28,6 +29,7 @@ pub(super) fn write(
         "profile {} (about {time}), seed {seed}, threads {threads}",
         profile.name()
     )?;
+    // Each file with its place and the beginning of its hash, which tells versions apart.
     for name in &run.data {
         match lookup.find(name) {
             Ok(data) => {
@@ -42,12 +44,13 @@ pub(super) fn write(
                     )?;
                 }
             }
-            Err(DataError::Absent { mend, .. }) => {
-                writeln!(out, "data {name}: not here; to get it: {mend}")?;
+            Err(DataError::Absent { how_to_get, .. }) => {
+                writeln!(out, "data {name}: not here; to get it: {how_to_get}")?;
             }
             Err(error) => writeln!(out, "data {name}: {error}")?,
         }
     }
+    // Last, just above the progress of the run, where it is not overlooked.
     if let Some(warning) = provenance.load_warning() {
         writeln!(out, "warning: {warning}")?;
     }

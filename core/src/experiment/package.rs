@@ -96,6 +96,7 @@ impl Package {
             super::ExperimentError::from(error).while_doing("reading contradictions.toml")
         })?;
         let mut listed = listed.contradiction;
+        // An entry without a profile is for both.
         listed.retain(|entry| entry.profile.is_none_or(|of| of == profile));
         Ok(listed)
     }

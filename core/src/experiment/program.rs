@@ -19,7 +19,7 @@ use crate::report::text::{self, Style};
 use crate::report::{DataState, Provenance, Report, SCHEMA, Seeds, provenance, write_index};
 use crate::telemetry;
 
-/// The master seed unless another is asked for: that of the report in the profile's own folder.
+/// The default master seed: that of the report in the profile's own folder.
 const DEFAULT_SEED: u64 = 1;
 
 /// Runs the experiment of a paper and reports what it found.
@@ -138,7 +138,7 @@ fn run(
     header::write(out, &paper, profile, seed, &lookup, &provenance)?;
     out.flush()?;
 
-    // The experiment itself; then whether it kept to its manifest and knows the claims asked for.
+    // The experiment itself; then whether it kept to its manifest and has the selected claims.
     let only = claims.clone();
     let store = Store::open(folder, arguments.fresh)?;
     let mut cx = Context::new(paper, known, profile, seed, claims, lookup, store);
@@ -154,6 +154,8 @@ fn run(
     // The report is on disk before anything is printed: a closed pipe loses nothing.
     provenance.load_after = provenance::load();
     let (paper, results) = cx.finish();
+    // Everything that the page and the terminal show is in the report: they are rendered from it
+    // alone.
     let report = Report {
         schema: SCHEMA.to_owned(),
         paper,
@@ -181,7 +183,7 @@ fn run(
     }
     let index = arguments.out.join("index.html");
     conclude(out, &report, &report_folder, &index)?;
-    // How it ended, with what to do about data that stood in the way.
+    // The exit code, with how to fix the data that it is about.
     let absent_data_is_an_error = profile != Profile::Quick;
     let exit = exit_of(&report, absent_data_is_an_error);
     if exit == Exit::Data {
@@ -190,9 +192,9 @@ fn run(
             .iter()
             .filter(|record| record.state != DataState::Verified)
         {
-            let mend = record.how_to_get.as_deref().unwrap_or_default();
+            let how_to_fix = record.how_to_get.as_deref().unwrap_or_default();
             complain(&format!(
-                "the data set {} is not usable; to fix it: {mend}",
+                "the data set {} is not usable; to fix it: {how_to_fix}",
                 record.set
             ));
         }

@@ -37,7 +37,7 @@ pub(super) struct Key<'a> {
     pub(super) data: &'a [(String, Vec<&'static str>)],
 }
 
-/// A finished cell as it lies on disk.
+/// A finished cell as it is stored on disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
     key: String,
@@ -50,7 +50,7 @@ pub(super) struct Stored {
     pub(super) result: Value,
 }
 
-/// Where a cell lies.
+/// Where a cell is stored.
 #[derive(Debug)]
 pub(super) struct Place {
     key: String,
@@ -71,6 +71,8 @@ impl Store {
     }
 
     pub(super) fn place(&self, key: &Key<'_>) -> Result<Place, ExperimentError> {
+        // The name has 80 bits of the hash; the whole hash is in the file and compared when it is
+        // read.
         let hash = hex::encode(&Sha256::digest(serde_json::to_string(key)?));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let group = key.group.replace(|c| !is_plain(c), "_");
@@ -86,6 +88,7 @@ impl Store {
             let _ = remove_if_there(&self.scratch(place));
             return None;
         }
+        // What cannot be read is recomputed, and replaced.
         let text = fs::read_to_string(self.folder.join(place.file())).ok()?;
         let stored: Stored = serde_json::from_str(&text).ok()?;
         (stored.key == place.key).then_some(stored)
@@ -96,7 +99,7 @@ impl Store {
         stored.program != self.program
     }
 
-    /// Keeps a finished cell; its scratch folder goes.
+    /// Stores a finished cell and removes its scratch folder.
     pub(super) fn save(
         &self,
         place: &Place,
@@ -113,7 +116,7 @@ impl Store {
             load: crate::report::provenance::load(),
             result,
         };
-        // There can be thousands of cells, and one that a power failure damages is computed again.
+        // There can be thousands of cells, and one that a power failure damages is recomputed.
         let path = self.folder.join(place.file());
         fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
         let mut file = WholeFile::create(&path)?.without_sync();

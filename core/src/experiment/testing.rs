@@ -26,6 +26,7 @@ pub fn check_exit_codes(program: &Path, claims: &str, set: &str) {
     let set = data::set(set).expect("the set is registered");
     std::fs::create_dir_all(program.folder().join("data").join(set.folder))
         .expect("the folder is writable");
+    // Files with the registered names and other bytes.
     for file in set.files {
         program.write(&format!("data/{}/{}", set.folder, file.name), "damaged");
     }

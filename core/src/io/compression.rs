@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::position::quote;
 
 /// The memory that an xz stream may take, in bytes. The highest preset, `xz -9`, needs half of it; a
-/// header can ask for 4 GiB. (zstd refuses windows above 128 MiB by itself, gzip has none to speak of.)
+/// header can demand 4 GiB. (zstd refuses windows above 128 MiB by itself, gzip has none to speak of.)
 #[cfg(feature = "compression")]
 const XZ_MEMORY: u64 = 128 << 20;
 
@@ -112,7 +112,7 @@ impl fmt::Display for Compression {
 ///
 /// # Errors
 ///
-/// What the operating system says, and the errors of [`Decoder::new`].
+/// The operating system's error, and the errors of [`Decoder::new`].
 pub fn open(path: impl AsRef<Path>) -> io::Result<Decoder<'static>> {
     let path = path.as_ref();
     Decoder::new(File::open(path)?, Compression::of_path(path))
@@ -139,9 +139,12 @@ impl<'a> Decoder<'a> {
     /// stream says.
     pub fn new(source: impl Read + Send + 'a, expected: Compression) -> io::Result<Self> {
         let mut source = source;
+        // The bytes that identify a compression are read ahead and put back in front of the stream.
         let mut header = Vec::with_capacity(HEADER);
         (&mut source).take(HEADER as u64).read_to_end(&mut header)?;
         let compression = Compression::of_content(&header);
+        // The content decides. Only a name that promises a compression makes plain content an
+        // error.
         if compression == Compression::None && expected != Compression::None {
             let found = quote(&header);
             let message = format!("expected {expected} data as the name says, found {found}");
@@ -267,7 +270,7 @@ impl<W: Write> Encoder<W> {
     ///
     /// # Errors
     ///
-    /// What the sink says.
+    /// The error of the sink.
     #[cfg_attr(
         not(feature = "compression"),
         expect(

@@ -30,7 +30,7 @@ impl fmt::Display for Position {
 pub struct Unexpected {
     /// Where.
     pub position: Position,
-    /// What the format asks for here.
+    /// What the format requires here.
     pub expected: String,
     /// What is here instead: quoted bytes, or a description.
     pub found: String,

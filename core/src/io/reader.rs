@@ -78,6 +78,8 @@ impl<'a> PositionedReader<'a> {
     #[must_use]
     pub fn max_line_len(mut self, len: usize) -> Self {
         self.max_line_len = len;
+        // A line is returned as a slice of the buffer, so the buffer holds the longest one with its
+        // end.
         let line_end = 2;
         if self.buffer.len() < len.saturating_add(line_end) {
             self.buffer.resize(len.saturating_add(line_end), 0);
@@ -108,7 +110,7 @@ impl<'a> PositionedReader<'a> {
     ///
     /// # Errors
     ///
-    /// What the stream says.
+    /// The error of the stream.
     ///
     /// # Panics
     ///
@@ -124,9 +126,11 @@ impl<'a> PositionedReader<'a> {
     #[cold]
     fn refill(&mut self, count: usize) -> io::Result<bool> {
         assert!(count <= self.buffer.len(), "more bytes than are buffered");
+        // Makes the space behind the buffered bytes contiguous.
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        // A read may return fewer bytes than there are, or be interrupted by a signal.
         while self.end < count && !self.ended {
             match self.source.read(&mut self.buffer[self.end..]) {
                 Ok(0) => self.ended = true,
@@ -142,7 +146,7 @@ impl<'a> PositionedReader<'a> {
     ///
     /// # Errors
     ///
-    /// What the stream says.
+    /// The error of the stream.
     pub fn read_full(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < target.len() && self.fill(1)? {
@@ -159,9 +163,10 @@ impl<'a> PositionedReader<'a> {
     ///
     /// # Errors
     ///
-    /// What the stream says, and [`ReadError::Unexpected`] for a line that is too long.
+    /// The error of the stream, and [`ReadError::Unexpected`] for a line that is too long.
     #[inline]
     pub fn read_line(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        // Bytes are searched once, also when a line takes several reads.
         let mut searched = 0;
         let (len, taken) = loop {
             if let Some(at) = memchr::memchr(b'\n', &self.buffered()[searched..]) {
@@ -171,6 +176,7 @@ impl<'a> PositionedReader<'a> {
             // One byte more than the longest line may be the carriage return.
             let too_long = searched > self.max_line_len + 1;
             if too_long || !self.fill(searched + 1)? {
+                // At the end of the stream a last line may lack its line feed.
                 if searched == 0 {
                     return Ok(None);
                 }
@@ -178,7 +184,9 @@ impl<'a> PositionedReader<'a> {
             }
         };
         let (start, end) = (self.start, self.start + len);
+        // A carriage return before the line feed belongs to the line end.
         let end = end - usize::from(len > 0 && self.buffer[end - 1] == b'\r');
+        // Consumed before the check, so that the error names this line and reading can go on.
         self.consume(taken);
         self.lines += 1;
         self.line = start..end;

@@ -66,7 +66,7 @@ impl WholeFile {
     ///
     /// # Errors
     ///
-    /// What the operating system says when the folder does not exist or is not writable.
+    /// The operating system's error when the folder does not exist or is not writable.
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let existing = fs::metadata(path).ok();
@@ -108,7 +108,7 @@ impl WholeFile {
     ///
     /// # Errors
     ///
-    /// What the operating system says. Then the temporary file is gone and an existing file is as it
+    /// The operating system's error. Then the temporary file is gone and an existing file is as it
     /// was.
     pub fn finish(self) -> io::Result<()> {
         match self.0 {
@@ -171,6 +171,8 @@ impl Replacement {
     }
 
     fn finish(self) -> io::Result<()> {
+        // The content is on the disk before the name changes, and then the name: a crash at any
+        // point leaves the old file or the new one.
         let file = self.file.into_inner()?;
         if self.sync {
             file.as_file().sync_all()?;
@@ -236,7 +238,7 @@ fn folder_of(path: &Path) -> &Path {
 ///
 /// # Errors
 ///
-/// The error of the closure, and what the operating system says, turned into that error.
+/// The error of the closure, and the operating system's error, converted to that type.
 pub fn write_whole<E: From<io::Error>>(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut WholeFile) -> Result<(), E>,

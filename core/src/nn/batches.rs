@@ -87,6 +87,7 @@ impl Batches {
             self.order.shuffle(&mut self.seed.index(epoch).rng());
             self.shuffled = Some(epoch);
         }
+        // Only whole batches count: the remainder of an epoch is never drawn.
         let start = (self.drawn % self.per_epoch()) as usize * self.size;
         self.drawn += 1;
         &self.order[start..start + self.size]

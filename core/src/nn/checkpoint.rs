@@ -12,7 +12,7 @@ use super::{NnError, Parameters, TensorMap, Weights, file};
 /// The state of a training between two steps: with the code and the data, enough to continue as if
 /// it had never stopped, bit for bit.
 ///
-/// It goes into one safetensors file, which appears whole or not at all.
+/// It is stored in one safetensors file, which appears whole or not at all.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -76,6 +76,7 @@ impl Checkpoint {
     /// # Errors
     /// [`NnError::File`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
+        // One flat map: the prefixes keep equal names of weights, buffers and moments apart.
         let mut tensors = TensorMap::new();
         for (prefix, map) in [
             (WEIGHTS, self.weights.tensors()),
@@ -102,6 +103,7 @@ impl Checkpoint {
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, NnError> {
         let path = path.as_ref();
         let mut tensors = file::load(path, device)?;
+        // The counters have no prefix, so they come out before the rest is sorted by prefix.
         let steps = take_counter(&mut tensors, STEPS, path)?;
         let batches = take_counter(&mut tensors, BATCHES, path)?;
         let training = match tensors.remove(TRAINING) {

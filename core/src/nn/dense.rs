@@ -35,6 +35,7 @@ pub enum DenseInit {
 impl DenseInit {
     /// The distributions of weight and bias of a layer with this number of inputs.
     fn distributions(self, inputs: usize) -> [Init; 2] {
+        // The standard deviation is gain / sqrt(inputs), with the gain sqrt(2) of a rectifier or 1.
         let kaiming = |non_linearity| Init::Kaiming {
             dist: NormalOrUniform::Normal,
             fan: FanInOut::FanIn,

@@ -2,7 +2,7 @@
 //!
 //! Each function exists for one number and for a slice. Both give the same bits, on every processor:
 //! a function is a fixed sequence of additions, multiplications and divisions without branches, tables
-//! or fused multiply-adds. Slices are worked on with the widest vector instructions at hand, which is
+//! or fused multiply-adds. Slices are computed with the widest vector instructions at hand, which is
 //! an order of magnitude faster than a call of the platform's mathematical library for each number.
 //!
 //! Errors are given in units in the last place (ulp) of the result, as the distance from the exact
@@ -30,6 +30,8 @@ pub fn exp(x: f32) -> f32 {
 /// [`exp`] for `x <= 0` in a quarter less time, because its results stay normal numbers: 0 below -87.
 #[inline(always)]
 pub(super) fn exp_nonpositive(x: f32) -> f32 {
+    // From this bound on 2^n is a normal number, so that one factor suffices. The comparison keeps
+    // NaN.
     let bounded = if x < -87.0 { -87.0 } else { x };
     let (power, rest) = reduced(bounded, 0.0);
     let value = (exp_minus_one(rest) + 1.0) * two_to(power);
@@ -44,6 +46,7 @@ pub fn tanh(x: f32) -> f32 {
     // well before the bound.
     let (power, rest) = reduced((2.0 * x.abs()).clamp(0.0, 20.0), 0.0);
     let power = two_to(power);
+    // For y = n ln(2) + r: e^y - 1 = (e^r - 1) 2^n + (2^n - 1).
     let t = exp_minus_one(rest) * power + (power - 1.0);
     (t / (t + 2.0)).copysign(x)
 }
@@ -65,8 +68,11 @@ pub fn erf(x: f32) -> f32 {
     let square = x * x;
     let near = x + x * polynomial(square, ERF);
     let magnitude = x.abs().clamp(0.0, 4.0);
+    // erfc(x) = e^(-x^2) times the scaled complement. The square has two parts, since an absolute
+    // error of the exponent is a relative error of the result.
     let (high, low) = squared(magnitude);
     let far = 1.0 - scaled_complement(magnitude) * exp_of_sum(-high, -low);
+    // A selection of two results, not a branch: the loop over a slice stays vectorized.
     if magnitude < 0.875 {
         near
     } else {
@@ -83,6 +89,8 @@ pub fn normal(x: f32) -> (f32, f32) {
     let magnitude = x.abs().clamp(0.0, 14.4);
     let (high, low) = squared(magnitude);
     let power = exp_of_sum(-0.5 * high, -0.5 * low);
+    // P(X > |x|) = erfc(|x| / sqrt(2)) / 2. For negative x that is the result itself, so that the
+    // lower tail keeps its relative error.
     let tail = 0.5 * scaled_complement(magnitude * std::f32::consts::FRAC_1_SQRT_2) * power;
     let cumulative = if x < 0.0 { tail } else { 1.0 - tail };
     (cumulative, power * INVERSE_ROOT_OF_TWO_PI)
@@ -189,7 +197,9 @@ fn reduced(high: f32, low: f32) -> (i32, f32) {
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let shifted = (high + low) * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
+    // Reduction after Cody and Waite: the parts that cancel are subtracted first.
     let rest = high - n * LN_2_HIGH - n * LN_2_LOW + low;
+    // Adjacent bit patterns of the shifted sum are adjacent integers.
     let integer = shifted.to_bits().wrapping_sub(ROUND.to_bits());
     (integer.cast_signed(), rest)
 }
@@ -203,12 +213,14 @@ fn exp_minus_one(rest: f32) -> f32 {
 /// `2^n` for `n` in `[-126, 127]`.
 #[inline(always)]
 fn two_to(n: i32) -> f32 {
+    // The biased exponent above the 23 bits of the fraction.
     f32::from_bits(n.wrapping_add(127).cast_unsigned().wrapping_shl(23))
 }
 
 /// The square of a number as a sum: the first part has 24 bits and is exact.
 #[inline(always)]
 fn squared(x: f32) -> (f32, f32) {
+    // The leading 12 bits, whose square fits; x^2 - l^2 = (x - l)(x + l).
     let leading = f32::from_bits(x.to_bits() & 0xffff_f000);
     (leading * leading, (x - leading) * (x + leading))
 }

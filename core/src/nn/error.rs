@@ -12,7 +12,7 @@ pub enum NnError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The bytes of a file are not those of a safetensors file.

@@ -16,6 +16,7 @@ use super::{NnError, TensorMap};
 /// There is no metadata, because the format's library writes its entries in an order that changes
 /// from run to run.
 pub(super) fn save(path: &Path, tensors: &TensorMap) -> Result<(), NnError> {
+    // The format knows no strides: a view is stored in the order of its elements.
     let contiguous = tensors
         .iter()
         .map(|(name, tensor)| Ok((name.as_str(), tensor.contiguous()?)))
@@ -41,6 +42,7 @@ pub(super) fn load(path: &Path, device: &Device) -> Result<TensorMap, NnError> {
         path: path.to_owned(),
         source,
     })?;
+    // The header is checked against the length of the file before a tensor is allocated.
     let file = SafeTensors::deserialize(&bytes).map_err(format)?;
     let tensors = file
         .iter()

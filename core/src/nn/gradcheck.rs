@@ -34,6 +34,7 @@ pub fn gradcheck(
     function: impl Fn(&[Tensor]) -> Result<Tensor>,
 ) -> Result<GradientDifference> {
     const STEP: f64 = 1e-5;
+    // Variables of their own, in f64: the caller's tensors stay outside of the graph.
     let inputs: Vec<Var> = inputs
         .iter()
         .map(|input| Var::from_tensor(&input.detach().to_dtype(DType::F64)?.copy()?))
@@ -50,6 +51,8 @@ pub fn gradcheck(
     let weights = Tensor::from_vec(weights, output.shape(), &Device::Cpu)?;
     let number = |output: Tensor| (output * &weights)?.sum_all();
     let gradients = number(output)?.backward()?;
+    // Central differences (f(x + h) - f(x - h)) / 2h, one element at a time: their error is of
+    // order h^2, and each takes two calls of the function.
     let mut worst: Option<GradientDifference> = None;
     for (position, input) in inputs.iter().enumerate() {
         let values: Vec<f64> = input.flatten_all()?.to_vec1()?;
@@ -66,6 +69,7 @@ pub fn gradcheck(
         };
         for (element, &gradient) in gradient.iter().enumerate() {
             let quotient = (moved(element, STEP)? - moved(element, -STEP)?) / (2.0 * STEP);
+            // The error is relative where derivatives are large, absolute where they are small.
             let scale = gradient.abs().max(quotient.abs()).max(1.0);
             // The absolute value also makes the sign of a NaN positive.
             let error = ((gradient - quotient) / scale).abs();

@@ -26,6 +26,7 @@ pub fn initial(
 ) -> Result<Tensor> {
     let shape = shape.into();
     let count = shape.elem_count();
+    // The stream belongs to the name: no draw depends on other parameters.
     let stream = || seed.child(name).rng();
     let uniform = |low: f64, high: f64| -> Vec<f64> {
         let draws = stream().random_iter::<f64>().take(count);
@@ -44,10 +45,13 @@ pub fn initial(
             fan,
             non_linearity,
         } => {
+            // The gain makes up for what the non-linearity does to the variance (He et al., ICCV
+            // 2015).
             let deviation = non_linearity.gain() / (fan_of(fan, &shape) as f64).sqrt();
             match dist {
                 NormalOrUniform::Normal => normal(0.0, deviation),
                 NormalOrUniform::Uniform => {
+                    // A uniform distribution in +-a has the standard deviation a / sqrt(3).
                     let bound = 3f64.sqrt() * deviation;
                     uniform(-bound, bound)
                 }

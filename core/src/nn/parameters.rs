@@ -10,7 +10,7 @@ use super::initial::initial;
 use super::{NnError, TensorMap, Weights};
 use crate::seed::SeedTree;
 
-/// The newest [`Weights`] of a model under training, and how parameters that a model asks for
+/// The newest [`Weights`] of a model under training, and how parameters that a model uses
 /// first are drawn.
 ///
 /// A model is built from [`Parameters::builder`]: each parameter that is not there yet is drawn
@@ -68,7 +68,7 @@ impl Store {
 }
 
 impl Parameters {
-    /// No parameters yet: each is drawn when a model first asks for it.
+    /// No parameters yet: each is drawn when a model first requests it.
     #[must_use]
     pub fn new(seed: SeedTree) -> Self {
         Self {
@@ -124,6 +124,7 @@ impl Parameters {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<(), NnError> {
         let path = path.as_ref();
         let found = Weights::load(path, &Device::Cpu)?;
+        // Checked before anything is replaced.
         found.check_against(&self.weights(), path)?;
         self.set(found);
         Ok(())
@@ -131,7 +132,7 @@ impl Parameters {
 }
 
 impl From<Weights> for Parameters {
-    /// Parameters with these values. A model that asks for another name gets an error.
+    /// Parameters with these values. A model that requests another name gets an error.
     fn from(weights: Weights) -> Self {
         Self {
             store: Store::new(None, weights),
@@ -149,6 +150,7 @@ impl SimpleBackend for Parameters {
         dtype: DType,
         device: &Device,
     ) -> candle_core::Result<Tensor> {
+        // One lock over look-up and insertion: two threads with a new name get the same tensor.
         let mut newest = self.store.newest();
         if let Some(tensor) = newest.matching(name, &shape, dtype)? {
             return Ok(tensor);

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 /// A linear warm-up, then a decay. The rate is a function of the step alone, so that a run that is
-/// resumed goes on as if it had never stopped.
+/// resumed continues as if it had never stopped.
 ///
 /// ```
 /// use septet_core::nn::{Decay, Schedule};
@@ -61,6 +61,7 @@ impl Schedule {
             return base * (step + 1) as f64 / self.warm_up as f64;
         }
         let step = step - self.warm_up;
+        // The share of the fall that is done: 1 from its end on, and for a fall without steps.
         let progress = |steps: u64| {
             if step >= steps {
                 1.0

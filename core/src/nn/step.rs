@@ -154,12 +154,14 @@ impl<O: Optimizer> Step<O> {
             });
         }
 
+        // The checkpoint is replaced after the last check only: an error leaves it as it was.
         let (weights, state) = self.optimizer.step(
             learning_rate,
             &checkpoint.weights,
             &gradients,
             &checkpoint.optimizer,
         )?;
+        // An optimizer that normalizes its steps can diverge with finite losses and gradients.
         let largest = largest_magnitude(weights.tensors())?;
         if largest.is_nan() || largest > MAX_WEIGHT {
             return Err(NnError::Diverged {
@@ -225,6 +227,7 @@ impl<O: Optimizer> Step<O> {
             parameters.set(checkpoint.weights.clone());
             checkpoint.batches += 1;
             if let Some(file) = file {
+                // Layers have updated their buffers while the loss was computed.
                 checkpoint.buffers = parameters.buffers();
                 file.after_step(&checkpoint, report.step == steps)?;
             }

@@ -12,10 +12,11 @@ const POOL_SIZE: &str = "CANDLE_NUM_THREADS";
 /// each other. Results are the same bits either way.
 ///
 /// The size of candle's pool can only be given in the environment, which may be changed only while
-/// the process has no other thread. Where there is one, or the platform does not tell, this leaves
+/// the process has no other thread. Where there is one, or the platform does not say, this leaves
 /// the environment as it is; set `CANDLE_NUM_THREADS=1` then.
 #[must_use = "whether it took effect"]
 pub fn one_math_thread() -> bool {
+    // No product is large enough for threads.
     gemm::set_threading_threshold(usize::MAX);
     if std::env::var_os(POOL_SIZE).is_none() && is_only_thread() {
         #[expect(unsafe_code, reason = "candle offers no other way")]
@@ -24,10 +25,11 @@ pub fn one_math_thread() -> bool {
             std::env::set_var(POOL_SIZE, "1");
         }
     }
+    // Creates the pool, if there is none yet, and thereby fixes its size.
     candle_core::utils::barrier_pool().n_workers() == 0
 }
 
-/// Whether the process has one thread. `false` where the platform does not tell.
+/// Whether the process has one thread. `false` where that is unknown.
 fn is_only_thread() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }

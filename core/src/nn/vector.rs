@@ -34,6 +34,7 @@ pub(super) fn map<T: Float, const I: usize, const O: usize>(
         move || {
             let mut results: [Vec<T>; O] = std::array::from_fn(|_| Vec::with_capacity(count));
             let mut block = [[T::zero(); BLOCK]; O];
+            // Blocks are arrays: a loop of constant length vectorizes without a remainder.
             let parts = inputs.map(|input| input.as_chunks::<BLOCK>());
             for position in 0..parts[0].0.len() {
                 apply(
@@ -102,6 +103,7 @@ pub(super) fn sum<T: Float>(row: &[T], term: impl Fn(T) -> T) -> f64 {
 pub(super) fn sum_of_pairs<T: Float>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> f64 {
     let mut total = 0.0;
     for (a, b) in a.chunks(16 * LANES).zip(b.chunks(16 * LANES)) {
+        // At most 16 terms for each lane: few enough for the precision of the type.
         let mut lanes = [T::zero(); LANES];
         let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
         for (a, b) in a.iter().zip(b) {
@@ -109,9 +111,11 @@ pub(super) fn sum_of_pairs<T: Float>(a: &[T], b: &[T], term: impl Fn(T, T) -> T)
                 lanes[i] += term(a[i], b[i]);
             }
         }
+        // What does not fill the lanes is added to the first ones.
         for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
             *lane += term(a, b);
         }
+        // 32 lanes become 8, and these one in a tree of fixed order.
         let mut eighths = [T::zero(); 8];
         for part in lanes.as_chunks::<8>().0 {
             for i in 0..8 {
@@ -144,6 +148,7 @@ pub(super) fn maximum<T: Float>(row: &[T]) -> T {
             *lane = larger(*lane, x);
         }
     }
+    // The upper half onto the lower one until one lane is left.
     let mut half = WIDTH / 2;
     while half > 0 {
         for i in 0..half {

@@ -63,6 +63,7 @@ pub fn vjp(
         if !output.track_op() {
             continue;
         }
+        // The gradient is a constant here, even if it was computed with variables.
         let start = output.apply_op1(Start {
             gradient: gradient.detach(),
         })?;
@@ -74,6 +75,7 @@ pub fn vjp(
     let Some(root) = root else {
         return Ok(vec![None; inputs.len()]);
     };
+    // Backward starts with one, which the additions hand on to every `Start`.
     let gradients = root.backward()?;
     Ok((inputs.iter().map(|input| gradients.get(input).cloned())).collect())
 }

@@ -109,6 +109,7 @@ impl Weights {
     pub fn fingerprint(&self) -> Result<[u8; 32], NnError> {
         let mut hash = Sha256::new();
         for (name, value) in self.tensors.iter() {
+            // With the length of the name, different snapshots cannot give the same bytes.
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name);
             hash.update(describe(value));
@@ -137,23 +138,24 @@ impl Weights {
     /// An error unless `self`, read from the file `path`, has the names, types and shapes of
     /// `expected`.
     pub(super) fn check_against(&self, expected: &Self, path: &Path) -> Result<(), NnError> {
-        for (name, wanted) in expected.tensors.iter() {
+        for (name, parameter) in expected.tensors.iter() {
             let Some(value) = self.get(name) else {
                 return Err(NnError::Missing {
                     path: path.to_owned(),
                     name: name.clone(),
-                    expected: describe(wanted),
+                    expected: describe(parameter),
                 });
             };
-            if value.shape() != wanted.shape() || value.dtype() != wanted.dtype() {
+            if value.shape() != parameter.shape() || value.dtype() != parameter.dtype() {
                 return Err(NnError::Mismatch {
                     path: path.to_owned(),
                     name: name.clone(),
-                    expected: describe(wanted),
+                    expected: describe(parameter),
                     found: describe(value),
                 });
             }
         }
+        // The other way round: no tensor without a parameter.
         match self.names().find(|&name| expected.get(name).is_none()) {
             None => Ok(()),
             Some(name) => Err(NnError::Unexpected {
@@ -165,6 +167,7 @@ impl Weights {
 
     /// The snapshot with one tensor more.
     pub(super) fn with(&self, name: &str, variable: Var) -> Self {
+        // Copies the map, not the tensors; older snapshots stay as they are.
         let mut tensors = TensorMap::clone(&self.tensors);
         tensors.insert(name.to_owned(), variable.into_inner());
         Self {

@@ -146,9 +146,9 @@ pub enum Scale {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The whole interval lies in what is expected.
+    /// The whole interval is within what is expected.
     Reproduced,
-    /// The whole interval lies outside.
+    /// The whole interval is outside.
     Contradicted,
     /// The interval straddles the bound, or there is none.
     Inconclusive,
@@ -245,7 +245,7 @@ impl Verdict {
         Self::Skipped,
     ];
 
-    /// A sign of one column: color is not all that tells a verdict.
+    /// A sign of one column, which makes verdicts readable without colors.
     pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::Reproduced => "✓",
@@ -296,6 +296,7 @@ pub(crate) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (place, digit) in digits.chars().enumerate() {
+        // Groups of three from the right; numbers of four digits stay together.
         if place > 0 && (digits.len() - place).is_multiple_of(3) && digits.len() > 4 {
             text.push('\u{2009}');
         }

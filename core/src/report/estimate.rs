@@ -114,6 +114,7 @@ impl Estimate {
         let (n, of) = (values.len(), of.into());
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // `f64::min` and `f64::max` pass over NaN.
         let all_finite = values.iter().all(|value| value.is_finite());
         Self {
             value: stats::mean(values),
@@ -182,7 +183,7 @@ impl Estimate {
         }
     }
 
-    /// The ends between which the value is taken to lie: those of the interval or of the range, the
+    /// The ends of the range of the value: those of the interval or of the range, the
     /// value itself when it is exact. `None` when nothing is known, or the value is not finite.
     #[must_use]
     pub fn ends(&self) -> Option<(f64, f64)> {

@@ -80,7 +80,7 @@ pub struct Point {
 pub struct Reference {
     /// The name in the legend.
     pub name: String,
-    /// Where it lies.
+    /// Its place on the vertical axis.
     pub y: f64,
 }
 
@@ -106,14 +106,14 @@ impl Figure {
         }
     }
 
-    /// The figure with a logarithmic horizontal axis. Points that do not lie on it are not drawn.
+    /// The figure with a logarithmic horizontal axis. Points without a place on it are not drawn.
     #[must_use]
     pub fn log_x(mut self) -> Self {
         self.log_x = true;
         self
     }
 
-    /// The figure with a logarithmic vertical axis. Points that do not lie on it are not drawn.
+    /// The figure with a logarithmic vertical axis. Points without a place on it are not drawn.
     #[must_use]
     pub fn log_y(mut self) -> Self {
         self.log_y = true;
@@ -159,6 +159,7 @@ impl Figure {
     #[must_use]
     pub fn to_csv(&self) -> String {
         let mut csv = String::from("series,x,y,low,high\n");
+        // A number that is absent or not finite is an empty field.
         let mut line = |name: &str, fields: [Option<f64>; 4]| {
             csv.push_str(&quoted(name));
             for field in fields {
@@ -222,7 +223,7 @@ impl Series {
     }
 }
 
-/// A CSV field as RFC 4180 wants it.
+/// A CSV field as RFC 4180 defines it.
 fn quoted(field: &str) -> String {
     if field.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))

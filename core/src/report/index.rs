@@ -23,6 +23,7 @@ pub fn write_index(folder: &Path) -> Result<PathBuf, ReportError> {
 
 /// The reports below a folder with their paths relative to it, in the order of these.
 fn reports(folder: &Path) -> Vec<(String, Report)> {
+    // Sorted: the page does not depend on the order of the file system.
     let names = |folder: &Path| -> Vec<String> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
@@ -35,6 +36,7 @@ fn reports(folder: &Path) -> Vec<(String, Report)> {
     for paper in names(folder) {
         for profile in names(&folder.join(&paper)) {
             let path = format!("{paper}/{profile}");
+            // Other folders, and reports of other versions, are passed over.
             if let Ok(report) = Report::load(&folder.join(&path).join("report.json")) {
                 reports.push((path, report));
             }
@@ -63,6 +65,8 @@ fn render(reports: &[(String, Report)]) -> String {
                                     (report.paper.authors) ". " (report.paper.venue) " " (report.paper.year)
                                 }
                                 p.abstract { (report.paper.claim) }
+                                // Of each report the headline claims only: the report itself is a
+                                // click away.
                                 @for claim in report.headline() {
                                     div.row {
                                         (badge(claim))
@@ -78,6 +82,7 @@ fn render(reports: &[(String, Report)]) -> String {
                                                     @if let Some(scale) = claim.scale { "; " (scale.name()) }
                                                 }
                                             }
+                                            // Without a measurement the reason stands in its place.
                                             @if claim.verdict == Verdict::Skipped {
                                                 @if let Some(reason) = &claim.reason { p.note { (reason) } }
                                             }

@@ -44,7 +44,7 @@ pub struct Report {
     pub paper: Paper,
     /// The profile: `quick` or `full`.
     pub profile: String,
-    /// The claims that were asked for, when these were not all.
+    /// The claims that were selected; empty for all.
     pub only: Vec<String>,
     /// The claims, in the order in which they were judged.
     pub claims: Vec<Claim>,
@@ -58,16 +58,16 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// The program and the machine that made the report.
     pub provenance: Provenance,
-    /// The data sets that were asked for.
+    /// The data sets that the experiment opened.
     pub data: Vec<DataRecord>,
     /// The randomness.
     pub seeds: Seeds,
     /// Time from start to end, in seconds.
     pub wall_s: f64,
-    /// Time on all processors in this run, in seconds, where the system tells; cells taken from an
+    /// Time on all processors in this run, in seconds, where the system provides it; cells taken from an
     /// earlier run are not in it.
     pub cpu_s: Option<f64>,
-    /// The most memory the process held at once, in bytes, where the system tells.
+    /// The peak memory of the process, in bytes, where the system provides it.
     pub peak_rss_bytes: Option<u64>,
 }
 
@@ -88,11 +88,11 @@ pub struct Cell {
     pub is_new: bool,
     /// Whether another build of the program computed it.
     pub other_build: bool,
-    /// The load of the machine when it was computed, where the system tells.
+    /// The load of the machine when it was computed, where the system provides it.
     pub load: Option<f64>,
 }
 
-/// A data set, as it stands in a report.
+/// A data set, as a report describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataRecord {
     /// The registered name.
@@ -121,7 +121,7 @@ pub enum DataState {
     Damaged,
 }
 
-/// A file of a data set, as it stands in a report.
+/// A file of a data set, as a report describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFileRecord {
     /// The name.
@@ -153,7 +153,7 @@ pub enum ReportError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file is not a report.
@@ -177,7 +177,7 @@ pub enum ReportError {
     Write {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A figure cannot be drawn.
@@ -284,7 +284,7 @@ impl Report {
         self.claims.iter().filter(|claim| claim.headline)
     }
 
-    /// The claims that are not reproduced and do not stand in the headline: what is news first, then
+    /// The claims that are not reproduced and are not in the headline: what is news first, then
     /// the known contradictions, then what was skipped.
     pub(crate) fn not_reproduced(&self) -> impl Iterator<Item = &Claim> {
         let rank = |claim: &Claim| match (claim.is_news(), claim.verdict) {
@@ -294,9 +294,9 @@ impl Report {
             (false, Verdict::Skipped) => Some(3),
             (false, Verdict::Reproduced) => None,
         };
-        (0..4).flat_map(move |wanted| {
+        (0..4).flat_map(move |current| {
             let claims = self.claims.iter();
-            claims.filter(move |claim| !claim.headline && rank(claim) == Some(wanted))
+            claims.filter(move |claim| !claim.headline && rank(claim) == Some(current))
         })
     }
 
@@ -339,7 +339,7 @@ impl Report {
             ));
         }
         let processors = self.provenance.processors as f64;
-        // Its own threads are part of the load while a run goes on.
+        // Its own threads are part of the load during a run.
         let limit = 0.5 * processors + self.provenance.threads as f64;
         let busy = |cell: &&Cell| cell.load.is_some_and(|load| load > limit);
         let busy = self.cells.iter().filter(busy).count();
@@ -355,7 +355,7 @@ impl Report {
 
     /// How many of the claims rest on intervals at 95 %, and so how many would miss their true
     /// value by chance.
-    pub(crate) fn by_chance(&self) -> Option<String> {
+    pub(crate) fn expected_misses(&self) -> Option<String> {
         let is_interval = |claim: &&Claim| {
             let certainty = claim.measured.as_ref().map(|measured| &measured.certainty);
             matches!(certainty, Some(Certainty::Confidence { .. }))
@@ -365,7 +365,7 @@ impl Report {
             format!(
                 "{count} claims rest on intervals at 95 %: about {:.1} of these intervals miss the true \
                  value by chance, in one direction or the other. A verdict changes by that only where \
-                 the true value lies at the bound.",
+                 the true value is at the bound.",
                 0.05 * count as f64
             )
         })

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-/// The program and the machine that made a report, and when. What the system does not tell is
+/// The program and the machine that made a report, and when. What the system does not provide is
 /// `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -27,7 +27,7 @@ pub struct Provenance {
     pub processor: Option<String>,
     /// The processors that the process may use.
     pub processors: usize,
-    /// The threads that cells were worked out on.
+    /// The threads that cells were computed on.
     pub threads: usize,
     /// The memory of the machine, in bytes.
     pub memory_bytes: Option<u64>,
@@ -63,6 +63,7 @@ impl Provenance {
             release_build: !cfg!(debug_assertions),
             build,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            // These files exist on Linux; elsewhere the facts are absent.
             kernel: line_of("/proc/sys/kernel/osrelease"),
             processor: field_of("/proc/cpuinfo", "model name"),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
@@ -75,7 +76,7 @@ impl Provenance {
         }
     }
 
-    /// What makes measured times doubtful: other work on the machine.
+    /// The warning that other work on the machine makes measured times unreliable.
     pub(crate) fn load_warning(&self) -> Option<String> {
         let load = self.load_before?;
         let is_busy = load > 0.5 * self.processors as f64;
@@ -105,7 +106,7 @@ pub(crate) fn processor_seconds() -> Option<f64> {
     None
 }
 
-/// The most memory that this process held at once, in bytes.
+/// The peak memory of this process, in bytes.
 pub(crate) fn peak_memory_bytes() -> Option<u64> {
     kibibytes(&field_of("/proc/self/status", "VmHWM")?)
 }

@@ -25,7 +25,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows, each with a value for each column.
     pub rows: Vec<Vec<Value>>,
-    /// What the reader needs to know to read it.
+    /// An explanation below the table.
     pub note: Option<String>,
 }
 
@@ -34,14 +34,14 @@ pub struct Table {
 pub struct Column {
     /// The title.
     pub title: String,
-    /// On which side its values stand.
+    /// The side of its values.
     pub alignment: Alignment,
-    /// The digits behind the point of its numbers; `None` for as many as the number needs, up to
+    /// The digits behind the point of its numbers; `None` for what the number needs, up to
     /// five significant ones.
     pub decimals: Option<usize>,
 }
 
-/// On which side the values of a column stand.
+/// The side of the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Alignment {
@@ -61,7 +61,7 @@ pub enum Value {
     Number(f64),
     /// A text.
     Text(String),
-    /// Nothing to say.
+    /// No value.
     Nothing,
 }
 
@@ -111,7 +111,7 @@ impl Column {
         }
     }
 
-    /// A column of numbers with so many digits behind the point.
+    /// A column of numbers with this number of digits behind the point.
     #[must_use]
     pub fn number(title: impl Into<String>, decimals: usize) -> Self {
         Self {

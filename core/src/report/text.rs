@@ -67,6 +67,7 @@ fn columns() -> Option<usize> {
 
 /// Writes the whole report but for the paths of its files.
 pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::Result<()> {
+    // The claim of the paper and its measurement first: many readers stop there.
     let headline: Vec<&Claim> = report.headline().collect();
     writeln!(out, "{}", style.bold("The paper claims"))?;
     paragraph(out, &report.paper.claim, "  ", style)?;
@@ -77,7 +78,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
         }
     }
 
-    // Who reads on wants to know what did not come out; each in full, with the reason.
+    // What is not reproduced comes next, each in full with the reason.
     let not_reproduced: Vec<&Claim> = report.not_reproduced().collect();
     if !not_reproduced.is_empty() {
         writeln!(out, "\n{}", style.bold("Not reproduced"))?;
@@ -98,6 +99,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
             }
             let heading = format!("{} {}", question.id, question.text);
             writeln!(out)?;
+            // The heading is printed once, and only when a claim follows.
             if std::mem::take(&mut is_first) {
                 let whose = if own {
                     "This project's own claims"
@@ -125,8 +127,8 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
         }
     }
     writeln!(out)?;
-    if let Some(by_chance) = report.by_chance() {
-        paragraph(out, &by_chance, "", style)?;
+    if let Some(misses) = report.expected_misses() {
+        paragraph(out, &misses, "", style)?;
     }
     for warning in report.all_warnings() {
         paragraph(out, &format!("warning: {warning}"), "", style)?;
@@ -143,6 +145,7 @@ pub(crate) fn write(out: &mut dyn Write, report: &Report, style: Style) -> io::R
 
 /// The last line of a run, which scripts read.
 pub(crate) fn last_line(report: &Report) -> String {
+    // Scripts read this line: its form does not change.
     let show = |own| {
         let counts = report.counts(own);
         let counts = counts.map(|(verdict, count)| format!("{count} {}", verdict.name()));
@@ -199,6 +202,7 @@ pub(crate) fn summary(report: &Report) -> String {
 
 /// A claim with everything that decides about it.
 fn in_full(out: &mut dyn Write, claim: &Claim, style: Style) -> io::Result<()> {
+    // Only a contradiction can be known: for other verdicts the list itself is wrong.
     let known = if claim.verdict == Verdict::Contradicted && claim.known.is_some() {
         ", known"
     } else {
@@ -235,6 +239,7 @@ fn in_full(out: &mut dyn Write, claim: &Claim, style: Style) -> io::Result<()> {
     if let Some(reason) = &claim.reason {
         paragraph(out, reason, "      ", style)?;
     }
+    // On its own line, so that a command can be copied.
     if let Some(how) = &claim.how_to_get {
         paragraph(out, "to get it:", "      ", style)?;
         paragraph(out, how, "        ", style)?;

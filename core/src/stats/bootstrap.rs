@@ -29,6 +29,7 @@ pub fn bca<T: Clone>(
     let observed = statistic(samples);
     let acceleration = acceleration(samples, &statistic)?;
 
+    // The distribution of the statistic over resamples of equal size.
     let mut drawn = samples.to_vec();
     let mut replicates = Vec::with_capacity(resamples);
     for _ in 0..resamples {
@@ -46,9 +47,11 @@ pub fn bca<T: Clone>(
     let smaller = replicates.partition_point(|&value| value < observed);
     let equal = replicates[smaller..].partition_point(|&value| value <= observed);
     let share = (smaller as f64 + equal as f64 / 2.0) / resamples as f64;
+    // A share of 0 or 1 would give an infinite bias.
     let smallest_share = 0.5 / resamples as f64;
     let bias = normal_quantile(share.clamp(smallest_share, 1.0 - smallest_share));
 
+    // The percentiles of the replicates, moved by bias and acceleration.
     let end = |probability: f64| {
         let z = bias + normal_quantile(probability);
         let adjusted = normal_cdf(bias + z / (1.0 - acceleration * z));
@@ -63,6 +66,8 @@ pub fn bca<T: Clone>(
 
 /// The acceleration constant: a sixth of the skewness of the jackknife values.
 fn acceleration<T: Clone>(samples: &[T], statistic: &impl Fn(&[T]) -> f64) -> Option<f64> {
+    // The jackknife: the statistic without one sample at a time. Between two of these, one place of
+    // `rest` changes.
     let mut rest = samples[1..].to_vec();
     let mut values = Vec::with_capacity(samples.len());
     values.push(statistic(&rest));
@@ -70,6 +75,7 @@ fn acceleration<T: Clone>(samples: &[T], statistic: &impl Fn(&[T]) -> f64) -> Op
         rest[left_out - 1].clone_from(&samples[left_out - 1]);
         values.push(statistic(&rest));
     }
+    // sum d^3 / (6 (sum d^2)^(3/2)) with d the distances from the mean of the jackknife values.
     let center = super::mean(&values);
     let (mut squares, mut cubes) = (0.0, 0.0);
     for value in values {
@@ -84,9 +90,10 @@ fn acceleration<T: Clone>(samples: &[T], statistic: &impl Fn(&[T]) -> f64) -> Op
     Some(if spread > 0.0 { cubes / spread } else { 0.0 })
 }
 
-/// A uniform index below `bound`. The excess of the most probable index over the least is below
-/// `bound / 2^64`.
+/// A uniform index below `bound`. The probabilities of two indices differ by less than
+/// `2^-64`.
 fn below(bound: usize, rng: &mut impl RngCore) -> usize {
+    // The draw as a fraction of 2^64, times the bound, rounded down.
     ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 

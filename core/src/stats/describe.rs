@@ -38,6 +38,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 
 /// As [`quantile`], of values that are sorted already and not empty.
 pub(super) fn quantile_of_sorted(sorted: &[f64], p: f64) -> f64 {
+    // The lowest value has position 0, the highest n - 1.
     let position = p * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);

@@ -30,6 +30,7 @@ pub fn wilson(successes: u64, trials: u64, level: f64) -> Option<Interval> {
     let z = normal_quantile(0.5 + level / 2.0);
     let n = trials as f64;
     let p = successes as f64 / n;
+    // The ends are the solutions q of (p - q)^2 = z^2 q (1 - q) / n.
     let denominator = 1.0 + z * z / n;
     let center = (p + z * z / (2.0 * n)) / denominator;
     let half_width = z / denominator * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();

@@ -22,6 +22,7 @@ const RESAMPLES: usize = 10_000;
 /// `sigma = 1`) it covers 82 to 90 % instead of 95 % with 3 to 30 samples; no method does better
 /// without knowing the distribution.
 pub fn mean_interval(samples: &[f64], level: f64, rng: &mut impl RngCore) -> Option<Interval> {
+    // Few samples do not show their distribution: a normal one is assumed.
     if samples.len() <= STUDENT_SAMPLES {
         student_t(samples, level)
     } else {
@@ -62,7 +63,7 @@ mod tests {
     }
 
     // The seeds are fixed: these tests say the same forever. A coverage of 0.95 is measured with a
-    // standard error of 0.0034 in 4000 experiments; 0.93 lies six of them below.
+    // standard error of 0.0034 in 4000 experiments; 0.93 is six of them below.
     #[test]
     fn the_interval_holds_the_truth_as_often_as_it_says_at_the_numbers_of_seeds_in_use() {
         let ours = |values: &[f64], rng: &mut ChaCha8Rng| mean_interval(values, 0.95, rng);
@@ -78,9 +79,9 @@ mod tests {
     #[test]
     fn the_bootstrap_of_few_samples_would_not() {
         let bootstrap = |values: &[f64], rng: &mut ChaCha8Rng| bca(values, mean, 600, 0.95, rng);
-        for (n, most) in [(2, 0.60), (3, 0.78), (5, 0.88)] {
+        for (n, max) in [(2, 0.60), (3, 0.78), (5, 0.88)] {
             let covered = coverage(n, 1_000, deviate, bootstrap);
-            assert!(covered < most, "{n}: {covered}");
+            assert!(covered < max, "{n}: {covered}");
         }
     }
 

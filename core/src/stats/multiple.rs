@@ -2,13 +2,15 @@
 
 /// Holm's step-down adjusted p-values, in the order of the input: rejecting those below `α` keeps
 /// the probability of any false rejection below `α` (Holm, Scandinavian Journal of Statistics 6,
-/// 1979). `None` if a value lies outside `[0, 1]`.
+/// 1979). `None` if a value is outside `[0, 1]`.
 #[must_use]
 pub fn holm(p_values: &[f64]) -> Option<Vec<f64>> {
     let order = ascending(p_values)?;
     let mut adjusted = vec![0.0; p_values.len()];
     let mut largest = 0.0_f64;
     for (rank, &index) in order.iter().enumerate() {
+        // The p-value times the number of hypotheses that are left; the running maximum keeps the
+        // order.
         let remaining = (p_values.len() - rank) as f64;
         largest = largest.max((p_values[index] * remaining).min(1.0));
         adjusted[index] = largest;
@@ -18,13 +20,14 @@ pub fn holm(p_values: &[f64]) -> Option<Vec<f64>> {
 
 /// Benjamini and Hochberg's adjusted p-values, in the order of the input: rejecting those below
 /// `q` keeps the expected share of false rejections below `q` for independent tests (Benjamini and
-/// Hochberg, JRSS B 57, 1995). `None` if a value lies outside `[0, 1]`.
+/// Hochberg, JRSS B 57, 1995). `None` if a value is outside `[0, 1]`.
 #[must_use]
 pub fn benjamini_hochberg(p_values: &[f64]) -> Option<Vec<f64>> {
     let order = ascending(p_values)?;
     let mut adjusted = vec![0.0; p_values.len()];
     let mut smallest = 1.0_f64;
     for (rank, &index) in order.iter().enumerate().rev() {
+        // p n / rank; the running minimum from the largest down keeps the order.
         let scale = p_values.len() as f64 / (rank + 1) as f64;
         smallest = smallest.min(p_values[index] * scale);
         adjusted[index] = smallest;

@@ -41,6 +41,7 @@ pub fn paired_ratio(first: &[f64], second: &[f64], rng: &mut impl RngCore) -> Op
         return None;
     }
     compare(first, second, rng, |pairs| {
+        // Swapping the methods changes only the sign of each logarithm.
         let logarithms: f64 = pairs.iter().map(|(a, b)| (a / b).ln()).sum();
         (logarithms / pairs.len() as f64).exp()
     })

@@ -26,6 +26,7 @@ pub fn log_log_slope(points: &[(f64, f64)], level: f64) -> Option<Slope> {
     let logarithms: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     let mean_x = logarithms.iter().map(|(x, _)| x).sum::<f64>() / n;
     let mean_y = logarithms.iter().map(|(_, y)| y).sum::<f64>() / n;
+    // Least squares: the covariance over the variance of ln x.
     let spread: f64 = logarithms.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
     if spread == 0.0 {
         return None;
@@ -40,6 +41,7 @@ pub fn log_log_slope(points: &[(f64, f64)], level: f64) -> Option<Slope> {
         .iter()
         .map(|(x, y)| (y - intercept - exponent * x).powi(2))
         .sum();
+    // The residuals have n - 2 degrees of freedom, since two parameters are fitted.
     let standard_error = (residual / (n - 2.0) / spread).sqrt();
     let half_width = student_quantile(0.5 + level / 2.0, points.len() - 2)? * standard_error;
     Some(Slope {

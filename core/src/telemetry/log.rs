@@ -1,4 +1,4 @@
-//! Logging as the environment says.
+//! Logging, configured by the environment.
 
 use std::env::{self, VarError};
 use std::fs::File;
@@ -17,7 +17,7 @@ use super::above_bars;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// A variable has a value that means nothing.
+    /// A variable has an invalid value.
     #[error("the environment variable {variable} is `{value}`, expected {expected}")]
     Variable {
         /// The variable.
@@ -32,7 +32,7 @@ pub enum TelemetryError {
     TraceFile {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
 }
@@ -50,11 +50,11 @@ impl std::fmt::Debug for Guard {
     }
 }
 
-/// Sets up logging as the environment says. When it is set up already, it stays as it is.
+/// Sets up logging as the environment configures it. When it is set up already, it stays as it is.
 ///
 /// # Errors
 ///
-/// [`TelemetryError`] when a variable makes no sense or the trace file cannot be written.
+/// [`TelemetryError`] when a variable has an invalid value or the trace file cannot be written.
 pub fn init() -> Result<Guard, TelemetryError> {
     let filter = match variable("SEPTET_LOG")? {
         None => Targets::new().with_default(LevelFilter::INFO),
@@ -64,6 +64,7 @@ pub fn init() -> Result<Guard, TelemetryError> {
             expected: "a level, or targets with levels: `debug`, `warn,septet_cache=trace`",
         })?,
     };
+    // Events become lines above the progress bars.
     let lines = fmt::layer().with_writer(|| AboveBars).with_target(false);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match variable("SEPTET_LOG_FORMAT")? {
         Some(format) if format == "json" => lines.json().with_filter(filter).boxed(),
@@ -79,6 +80,7 @@ pub fn init() -> Result<Guard, TelemetryError> {
             .with_filter(filter)
             .boxed(),
     };
+    // Spans are recorded on request only: there may be very many.
     let (spans, guard) = match variable("SEPTET_TRACE")? {
         None => (None, None),
         Some(file) => {

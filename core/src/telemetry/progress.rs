@@ -73,6 +73,7 @@ impl Progress {
     }
 
     fn with(name: &str, total: Option<u64>, unit: &'static str, template: &str) -> Self {
+        // A bar needs a terminal; elsewhere `log` writes lines.
         let bar = io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(template)
                 .expect("the template is valid")
@@ -126,6 +127,7 @@ impl Progress {
     fn log(&self, position: u64) {
         let now = self.start.elapsed().as_secs();
         let last = self.last_logged.load(Ordering::Relaxed);
+        // The end is logged by `finish`.
         if now < last + LOG_INTERVAL.as_secs() || self.total == Some(position) {
             return;
         }

@@ -59,7 +59,7 @@ pub enum FetchError {
         /// What went wrong.
         source: Box<ureq::Error>,
     },
-    /// The server has something else to say.
+    /// The server answers with an error status.
     #[error("{url} answers with status {status}")]
     Status {
         /// The address.
@@ -80,7 +80,7 @@ pub enum FetchError {
         url: String,
         /// The registered size.
         expected: u64,
-        /// What the server says; at least so many.
+        /// The size that the server announces, or a lower bound of it.
         actual: u64,
     },
     /// The connection broke. What was received is kept, and the next download continues it.
@@ -116,7 +116,7 @@ pub enum FetchError {
     Write {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
 }
@@ -125,7 +125,7 @@ pub enum FetchError {
 /// [`cache_folder`](super::cache_folder). Files that are there and right are left alone; several
 /// addresses of a file are tried in turn.
 ///
-/// The progress is told as the file and the number of its bytes that are here.
+/// `progress` is called with a file and the number of its bytes that are here.
 ///
 /// # Errors
 ///
@@ -139,19 +139,21 @@ pub fn fetch_set(
     let mut without_address = Vec::new();
     for file in set.files {
         let path = data_folder.join(set.folder).join(file.name);
+        // A file that is there is trusted only by its hash.
         if hash_contents(&path).is_ok_and(|hash| hash == file.sha256) {
             progress(file, file.bytes);
             continue;
         }
+        // Addresses in turn, until one gives the registered bytes.
         let mut outcome = None;
         for url in file.urls {
-            let wanted = Download {
+            let target = Download {
                 url,
                 bytes: file.bytes,
                 sha256: file.sha256,
                 to: &path,
             };
-            let attempt = download(&wanted, |bytes| progress(file, bytes));
+            let attempt = download(&target, |bytes| progress(file, bytes));
             let is_done = attempt.is_ok();
             outcome = Some(attempt);
             if is_done {
@@ -163,6 +165,7 @@ pub fn fetch_set(
             Some(outcome) => outcome?,
         }
     }
+    // Reported last, when everything that has an address is here.
     if without_address.is_empty() {
         return Ok(());
     }
@@ -173,36 +176,36 @@ pub fn fetch_set(
     })
 }
 
-/// Downloads a file, and tells how many of its bytes are here.
+/// Downloads a file, and calls `progress` with the number of bytes that are here.
 ///
 /// # Errors
 ///
 /// Any [`FetchError`] but `NoAddress`. After [`FetchError::Incomplete`] another call continues.
-pub fn download(wanted: &Download<'_>, progress: impl FnMut(u64)) -> Result<(), FetchError> {
+pub fn download(target: &Download<'_>, progress: impl FnMut(u64)) -> Result<(), FetchError> {
     let agent = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(MAX_REDIRECTS)
         .user_agent(concat!("septet/", env!("CARGO_PKG_VERSION")))
-        // The bytes are to arrive as they lie on the server.
+        // The hash is that of the bytes as the server stores them.
         .accept_encoding("identity")
         .timeout_connect(Some(TIMEOUT))
         .timeout_recv_response(Some(TIMEOUT))
         .timeout_per_read(Some(TIMEOUT))
         .build()
         .new_agent();
-    download_through(&agent, wanted, progress)
+    download_through(&agent, target, progress)
 }
 
 fn download_through(
     agent: &Agent,
-    wanted: &Download<'_>,
+    target: &Download<'_>,
     mut progress: impl FnMut(u64),
 ) -> Result<(), FetchError> {
-    let mut part = Part::open(wanted)?;
+    let mut part = Part::open(target)?;
     let continued = part.received > 0;
     let outcome = part.complete(agent, &mut progress);
     match outcome {
-        // The beginning may stem from another version of the file: once more, from the start.
+        // The beginning may stem from another version of the file: again, from the start.
         Err(FetchError::WrongHash { .. }) if continued => {
             part.start_over()?;
             part.complete(agent, &mut progress)?;
@@ -212,26 +215,27 @@ fn download_through(
     // The partial file keeps its name from run to run, to be continued: its lock, not a unique name,
     // keeps other processes away.
     let finished = part.file.sync_all();
-    let finished = finished.and_then(|()| fs::rename(&part.path, wanted.to));
+    let finished = finished.and_then(|()| fs::rename(&part.path, target.to));
     finished.map_err(|source| FetchError::Write {
-        file: wanted.to.into(),
+        file: target.to.into(),
         source,
     })
 }
 
 /// The partial file of a download, which no other process writes to.
 struct Part<'a> {
-    wanted: &'a Download<'a>,
+    target: &'a Download<'a>,
     path: PathBuf,
     file: File,
     received: u64,
 }
 
 impl<'a> Part<'a> {
-    fn open(wanted: &'a Download<'a>) -> Result<Self, FetchError> {
-        let mut path = wanted.to.as_os_str().to_owned();
+    fn open(target: &'a Download<'a>) -> Result<Self, FetchError> {
+        let mut path = target.to.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
+        // Appending: a partial file keeps the bytes that it has.
         let open = || {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
@@ -245,6 +249,7 @@ impl<'a> Part<'a> {
             file: path.clone(),
             source,
         })?;
+        // The lock belongs to the open file: it ends with the process, however that ends.
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { file: path }),
@@ -253,12 +258,13 @@ impl<'a> Part<'a> {
             }
         }
         let mut part = Self {
-            wanted,
+            target,
             path,
             file,
             received,
         };
-        if received > wanted.bytes {
+        // Larger than the whole: the beginning of another file.
+        if received > target.bytes {
             part.start_over()?;
         }
         Ok(part)
@@ -279,26 +285,26 @@ impl<'a> Part<'a> {
         agent: &Agent,
         progress: &mut impl FnMut(u64),
     ) -> Result<(), FetchError> {
-        if self.received < self.wanted.bytes {
+        if self.received < self.target.bytes {
             let answer = self.request(agent)?;
             self.receive(answer, progress)?;
         }
         let actual = hash_contents(&self.path).map_err(|source| self.not_written(source))?;
-        if actual != self.wanted.sha256 {
+        if actual != self.target.sha256 {
             self.start_over()?;
             return Err(FetchError::WrongHash {
-                url: self.wanted.url.to_owned(),
-                expected: self.wanted.sha256.to_owned(),
+                url: self.target.url.to_owned(),
+                expected: self.target.sha256.to_owned(),
                 actual,
             });
         }
         Ok(())
     }
 
-    /// Asks for what is missing, and when the server cannot give just that, for everything.
+    /// Requests what is missing, and when the server cannot give just that, everything.
     fn request(&mut self, agent: &Agent) -> Result<Response<Body>, FetchError> {
         if self.received > 0 {
-            let answer = self.ask(agent, Some(self.received))?;
+            let answer = self.get(agent, Some(self.received))?;
             match answer.status().as_u16() {
                 206 if continues_at(&answer) == Some(self.received) => return Ok(answer),
                 // Not this range, or no ranges at all: from the start.
@@ -310,24 +316,24 @@ impl<'a> Part<'a> {
                 status => return Err(self.status(status)),
             }
         }
-        let answer = self.ask(agent, None)?;
+        let answer = self.get(agent, None)?;
         match answer.status().as_u16() {
             200 => Ok(answer),
             status => Err(self.status(status)),
         }
     }
 
-    fn ask(&self, agent: &Agent, from: Option<u64>) -> Result<Response<Body>, FetchError> {
-        let mut request = agent.get(self.wanted.url);
+    fn get(&self, agent: &Agent, from: Option<u64>) -> Result<Response<Body>, FetchError> {
+        let mut request = agent.get(self.target.url);
         if let Some(from) = from {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
         request.call().map_err(|error| match error {
             ureq::Error::TooManyRedirects => FetchError::TooManyRedirects {
-                url: self.wanted.url.to_owned(),
+                url: self.target.url.to_owned(),
             },
             other => FetchError::Unreachable {
-                url: self.wanted.url.to_owned(),
+                url: self.target.url.to_owned(),
                 source: Box::new(other),
             },
         })
@@ -339,8 +345,9 @@ impl<'a> Part<'a> {
         answer: Response<Body>,
         progress: &mut impl FnMut(u64),
     ) -> Result<(), FetchError> {
-        let expected = self.wanted.bytes;
+        let expected = self.target.bytes;
         let mut body = answer.into_body();
+        // A wrong size is an error before anything is received.
         if let Some(length) = body.content_length() {
             let announced = self.received.saturating_add(length);
             if announced != expected {
@@ -357,6 +364,7 @@ impl<'a> Part<'a> {
                 Err(source) => return Err(self.incomplete(Some(source))),
             };
             let received = self.received + length as u64;
+            // A server that sends more than it announced cannot fill the disk.
             if received > expected {
                 return self.refuse_size(received);
             }
@@ -371,24 +379,24 @@ impl<'a> Part<'a> {
     fn refuse_size(&mut self, actual: u64) -> Result<(), FetchError> {
         self.start_over()?;
         Err(FetchError::WrongSize {
-            url: self.wanted.url.to_owned(),
-            expected: self.wanted.bytes,
+            url: self.target.url.to_owned(),
+            expected: self.target.bytes,
             actual,
         })
     }
 
     fn incomplete(&self, source: Option<io::Error>) -> FetchError {
         FetchError::Incomplete {
-            url: self.wanted.url.to_owned(),
+            url: self.target.url.to_owned(),
             received: self.received,
-            expected: self.wanted.bytes,
+            expected: self.target.bytes,
             source,
         }
     }
 
     fn status(&self, status: u16) -> FetchError {
         FetchError::Status {
-            url: self.wanted.url.to_owned(),
+            url: self.target.url.to_owned(),
             status,
         }
     }

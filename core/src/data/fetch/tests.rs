@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::io::hex;
 
-/// What a request asks for.
+/// What is requested.
 struct Request {
     path: String,
     range_start: Option<usize>,
 }
 
-/// A server that answers requests, one connection each, until the test ends. It tells the test
+/// A server that answers requests, one connection each, until the test ends. It reports to the test
 /// which requests it got.
 struct Server {
     address: String,
@@ -134,13 +134,13 @@ impl Place {
 
     fn download(&self, server: &Server) -> Result<(), FetchError> {
         let url = format!("{}/data.bin", server.address);
-        let wanted = Download {
+        let target = Download {
             url: &url,
             bytes: content().len() as u64,
             sha256: &self.sha256,
             to: &self.file,
         };
-        download(&wanted, |_| {})
+        download(&target, |_| {})
     }
 
     fn assert_whole(&self) {
@@ -155,21 +155,21 @@ impl Place {
 }
 
 #[test]
-fn a_file_arrives_whole_and_the_progress_is_told() {
+fn a_file_arrives_whole_and_the_progress_is_reported() {
     let server = Server::start(serve_well(content()));
     let place = Place::new();
     let url = format!("{}/data.bin", server.address);
-    let wanted = Download {
+    let target = Download {
         url: &url,
         bytes: content().len() as u64,
         sha256: &place.sha256,
         to: &place.file,
     };
-    let mut told = Vec::new();
-    download(&wanted, |bytes| told.push(bytes)).unwrap();
+    let mut reported = Vec::new();
+    download(&target, |bytes| reported.push(bytes)).unwrap();
     place.assert_whole();
-    assert!(told.is_sorted());
-    assert_eq!(told.last(), Some(&wanted.bytes));
+    assert!(reported.is_sorted());
+    assert_eq!(reported.last(), Some(&target.bytes));
 }
 
 #[test]
@@ -484,7 +484,7 @@ fn a_set_is_fetched_from_the_address_that_works() {
         content()
     );
 
-    // What is there is not asked for again; what has no address is named.
+    // What is there is not requested again; what has no address is named.
     good.requests();
     set.files = vec![set.files[0], file("second", &[])].leak();
     let error = fetch_set(&set, folder.path(), |_, _| {}).unwrap_err();

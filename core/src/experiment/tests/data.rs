@@ -19,17 +19,17 @@ fn damaged_data_are_named_and_not_used() {
     let argument = data.path().to_str().unwrap();
     let (exit, out) = place.run(&["--data", argument], |cx| {
         assert!(cx.data("fashion-mnist").is_none());
-        assert!(cx.data("fashion-mnist").is_none(), "asked again");
+        assert!(cx.data("fashion-mnist").is_none(), "a second look-up");
         Ok(())
     });
     assert_eq!(exit, Exit::Data);
     let report = place.report();
     assert_eq!(report.data.len(), 1);
     assert_eq!(report.data[0].state, DataState::Damaged);
-    let mend = report.data[0].how_to_get.as_deref().unwrap();
+    let how_to_fix = report.data[0].how_to_get.as_deref().unwrap();
     assert!(
-        mend.starts_with("rm '") && mend.contains("train-images"),
-        "{mend}"
+        how_to_fix.starts_with("rm '") && how_to_fix.contains("train-images"),
+        "{how_to_fix}"
     );
     for part in [
         "train-images-idx3-ubyte.gz",

@@ -55,6 +55,8 @@ fn gelu_backward<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
             [values, gradient],
             #[inline(always)]
             move |[x, g]: [T; 2]| {
+                // d/dx x P(x) = P(x) + x p(x). In both tails p is 0, so that x can be bounded to
+                // +-100.
                 let (cumulative, density) = x.normal();
                 [(cumulative + -bounded_below(-bounded_below(x)) * density) * g]
             },
@@ -98,6 +100,7 @@ fn relu_forward<T: Float>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage
 }
 
 fn relu_backward<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    // The slope at 0 is 0. A NaN is not <= 0: its gradient passes.
     let [to_x] = with_elements([x, gradient], |[values, gradient]| {
         Ok(map(
             [values, gradient],

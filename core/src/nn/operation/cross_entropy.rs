@@ -101,6 +101,7 @@ struct Loss {
 
 /// Checks the labels and spreads weights and reduction over the rows.
 fn prepared<T: Float>(options: &CrossEntropy, labels: &Tensor, classes: usize) -> Result<Loss> {
+    // In f64, as all sums over rows are.
     let weights: Option<Vec<f64>> = match &options.class_weights {
         Some(weights) => Some(with_elements([weights], |[weights]: [&[T]; 1]| {
             Ok(weights.iter().map(|weight| weight.to_f64()).collect())
@@ -123,6 +124,7 @@ fn prepared<T: Float>(options: &CrossEntropy, labels: &Tensor, classes: usize) -
         });
             rows.collect::<Result<Vec<_>>>()
         })?;
+    // An ignored row has the weight 0: it is neither in the sum nor in the divisor.
     let divisor = match options.reduction {
         Reduction::Mean => rows.iter().map(|&(_, weight)| weight).sum(),
         Reduction::Sum => 1.0,
@@ -165,6 +167,8 @@ fn forward<T: Float>(
             {
                 // An ignored row may hold anything.
                 if weight != 0.0 {
+                    // -ln softmax(x)[label] = ln sum exp(x - largest) + largest - x[label], without
+                    // overflow.
                     let largest = maximum(logits);
                     let total = sum(
                         logits,
@@ -195,6 +199,8 @@ fn backward<T: Float>(operation: &Loss, logits: &Tensor, gradient: &Tensor) -> R
                     if weight == 0.0 {
                         block.fill(T::zero());
                     } else {
+                        // exp(x - largest) / total is the softmax; the label's term is subtracted
+                        // afterwards.
                         let (_, total) = exponentials(logits, &mut block);
                         let factor = T::from_f64(gradient * weight / total);
                         for to in &mut block {

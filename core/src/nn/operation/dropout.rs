@@ -84,6 +84,8 @@ impl Dropout {
                 let mut bytes = [[0; 2]; BLOCK];
                 let mut block = [T::zero(); BLOCK];
                 for values in values.chunks(BLOCK) {
+                    // A block is a whole number of the generator's words: blocks do not show in the
+                    // stream.
                     rng.fill_bytes(bytes[..values.len()].as_flattened_mut());
                     for ((y, &x), &draw) in block.iter_mut().zip(values).zip(&bytes) {
                         // Selected, not multiplied by 0: what is dropped may be infinite.

@@ -21,6 +21,7 @@ pub fn embedding(ids: &Tensor, table: &Tensor) -> Result<Tensor> {
     }
     let mut shape = ids.dims().to_vec();
     shape.push(width);
+    // Checked here once; the passes index without a check of their own.
     let ids = with_elements([ids], |[ids]: [&[u32]; 1]| Ok(ids.to_vec()))?;
     if let Some(position) = ids.iter().position(|&id| id as usize >= rows) {
         candle_core::bail!(
@@ -40,7 +41,7 @@ struct Embedding {
 }
 
 impl Embedding {
-    /// Where the row of an id lies in the table.
+    /// The elements of the row of an id in the table.
     fn place(&self, id: u32) -> std::ops::Range<usize> {
         let start = id as usize * self.width;
         start..start + self.width
@@ -78,6 +79,7 @@ fn backward<T: Float>(operation: &Embedding, table: &Tensor, gradient: &Tensor) 
     let mut to_table = vec![T::zero(); table.elem_count()];
     with_elements([gradient], |[gradient]: [&[T]; 1]| {
         let rows = gradient.chunks_exact(operation.width.max(1));
+        // One after another, so that equal ids are added in a fixed order.
         for (&id, row) in operation.ids.iter().zip(rows) {
             for (sum, &value) in to_table[operation.place(id)].iter_mut().zip(row) {
                 *sum += value;
@@ -107,7 +109,7 @@ mod tests {
             embedding(&ids, &x[0])?.sqr()
         });
         assert_f32_gradient(&[table], 1e-6, |x| embedding(&ids, &x[0])?.sqr());
-        // Ids and a table that do not lie in order.
+        // Ids and a table that are not contiguous.
         let turned = draw("table", (3, 4));
         assert_gradient(&[turned], 1e-8, |x| embedding(&ids.t()?, &x[0].t()?)?.sqr());
         let one = Tensor::new(1u32, &Device::Cpu).unwrap();

@@ -116,6 +116,7 @@ fn backward<T: Float>(
             #[inline(always)]
             move |[prediction, target]: [T; 2]| {
                 let error = prediction - target;
+                // Comparisons instead of minimum and maximum, which would turn NaN into a bound.
                 let below = if error > delta { delta } else { error };
                 [factor * if below < -delta { -delta } else { below }]
             },

@@ -176,10 +176,12 @@ fn forward<T: Float>(
     let [x, weight] = operands.map(|(storage, layout)| elements::<T>(storage, layout));
     let (x, weight) = (x?, weight?);
     let (outputs, inputs) = operands[1].1.shape().dims2()?;
+    // All axes but the last are rows of one matrix.
     let mut shape = operands[0].1.dims().to_vec();
     shape.pop();
     let rows = shape.iter().product();
     shape.push(outputs);
+    // The product is added to the bias in place: one pass over the result less.
     let mut result: Vec<T>;
     match bias {
         None => result = vec![T::zero(); rows * outputs],
@@ -241,6 +243,7 @@ fn weight_and_bias_gradient<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<(
     let outputs = gradient.dims().last().copied().unwrap_or(0);
     let to_bias = with_elements([gradient], |[gradient]: [&[T]; 1]| {
         let mut to_bias = vec![T::zero(); outputs];
+        // Row after row, in the order of the memory.
         for row in gradient.chunks_exact(outputs.max(1)) {
             for (sum, &value) in to_bias.iter_mut().zip(row) {
                 *sum += value;
@@ -274,7 +277,7 @@ mod tests {
             .reshape((2, 5, 4))
             .unwrap();
         assert_close(&ours, &theirs, 1e-12);
-        // Operands that do not lie in order.
+        // Operands that are not contiguous.
         let turned = draw("x", (3, 10)).t().unwrap();
         let ours = linear(&turned, &w, Some(&b)).unwrap();
         let theirs = turned.matmul(&w.t().unwrap()).unwrap();

@@ -70,6 +70,7 @@ fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
     } else {
         T::zero()
     };
+    // Around the mean: the difference of two means of squares would cancel.
     let squares = sum(
         row,
         #[inline(always)]
@@ -97,6 +98,8 @@ fn forward<T: Float>(
             for row in x.chunks_exact(weight.len()) {
                 let (mean, scale) = moments(row, bias.is_some(), epsilon);
                 let terms = block.iter_mut().zip(row).zip(weight);
+                // With a bias it is layer normalization; root mean squares have neither bias nor
+                // mean.
                 if let Some(bias) = bias {
                     for (((y, &x), &weight), &bias) in terms.zip(bias) {
                         *y = (x - mean) * scale * weight + bias;
@@ -136,11 +139,14 @@ fn backward<T: Float>(
             || {
                 let groups = values.chunks(GROUP * width);
                 for (values, gradients) in groups.zip(gradients.chunks(GROUP * width)) {
+                    // Few rows are summed in the type of x, their groups in f64: the rounding error
+                    // does not grow with the batch.
                     of_weight.fill(T::zero());
                     of_bias.fill(T::zero());
                     let rows = values.chunks_exact(width);
                     for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
                         let (mean, scale) = moments(row, centered, epsilon);
+                        // z = (x - mean) scale and h = g weight.
                         for (((z, h), (&x, &g)), &weight) in z
                             .iter_mut()
                             .zip(&mut h)
@@ -150,12 +156,15 @@ fn backward<T: Float>(
                             *z = (x - mean) * scale;
                             *h = g * weight;
                         }
+                        // dweight = sum g z, dbias = sum g.
                         for (((to_weight, to_bias), &z), &g) in
                             of_weight.iter_mut().zip(&mut of_bias).zip(&z).zip(gradient)
                         {
                             *to_weight += g * z;
                             *to_bias += g;
                         }
+                        // The normalization removes the components along z and, when centered,
+                        // along 1: the gradient loses them.
                         let mean_of_h = if centered {
                             T::from_f64(
                                 sum(

@@ -1,4 +1,4 @@
-//! Operands of a backward pass, read where they lie.
+//! Operands of a backward pass, read in place.
 
 use candle_core::{CpuStorage, Result, Storage, StorageRef, Tensor};
 

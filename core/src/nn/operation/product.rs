@@ -4,7 +4,7 @@ use gemm::Parallelism;
 
 use super::values::Float;
 
-/// A matrix that is a view of a slice: element `(i, j)` lies at `i * row + j * column`.
+/// A matrix that is a view of a slice: element `(i, j)` is at `i * row + j * column`.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a, T> {
     values: &'a [T],
@@ -60,6 +60,8 @@ pub(super) fn multiply<T: Float>(
     // the product and is borrowed mutably, so that it overlaps neither. T is f32 or f64, for
     // which gemm is defined.
     unsafe {
+        // dst = alpha dst + beta lhs rhs, where dst is read only when accumulating; strides are
+        // given as column, then row.
         gemm::gemm(
             a.rows,
             b.columns,

@@ -150,6 +150,7 @@ fn lstm_forward<T: Float>(
             for (gates, ((cell, hidden), new_cell)) in gates.chunks_exact(4 * width).zip(states) {
                 activate(gates, width, &mut activated);
                 let [input, forget, candidate, output] = parts(&activated, width);
+                // c' = f c + i g.
                 for (((new, &cell), &f), (&i, &g)) in new_cell
                     .iter_mut()
                     .zip(cell)
@@ -158,6 +159,7 @@ fn lstm_forward<T: Float>(
                 {
                     *new = f * cell + i * g;
                 }
+                // h' = o tanh(c').
                 for ((hidden, &new), &o) in hidden.iter_mut().zip(&*new_cell).zip(output) {
                     *hidden = o * new.tanh();
                 }
@@ -196,12 +198,15 @@ fn lstm_backward<T: Float>(
                 for (gates, (((cell, new_cell), to_hidden), to_new)) in
                     gates.chunks_exact(4 * width).zip(states)
                 {
+                    // Activations are computed again rather than kept in memory since the forward
+                    // pass.
                     activate(gates, width, &mut activated);
                     for (squashed, &new) in squashed.iter_mut().zip(new_cell) {
                         *squashed = new.tanh();
                     }
                     let [input, forget, candidate, output] = parts(&activated, width);
                     let squashed = &squashed[..width];
+                    // Slices that cannot overlap: the loop below vectorizes.
                     let (to_input, rest) = row.split_at_mut(width);
                     let (to_forget, rest) = rest.split_at_mut(width);
                     let (to_candidate, rest) = rest.split_at_mut(width);
@@ -210,6 +215,8 @@ fn lstm_backward<T: Float>(
                     for k in 0..width {
                         let one = T::one();
                         let (i, f, g, o) = (input[k], forget[k], candidate[k], output[k]);
+                        // dc' arrives directly and through h'; the gates follow with sigmoid' = s
+                        // (1 - s) and tanh' = 1 - t^2.
                         let slope = one - squashed[k] * squashed[k];
                         let to_cell = to_new[k] + to_hidden[k] * o * slope;
                         to_input[k] = to_cell * g * i * (one - i);
@@ -289,6 +296,8 @@ fn gru_forward<T: Float>(operands: [(&CpuStorage, &Layout); 3]) -> Result<(CpuSt
                 let [last_reset, last_update, last_new]: [&[T]; 3] = parts(recurrent, width);
                 let row = &mut row[..width];
                 for k in 0..width {
+                    // r is the share of the last state in the candidate n, z the share that is
+                    // kept.
                     let r = (reset[k] + last_reset[k]).sigmoid();
                     let z = (update[k] + last_update[k]).sigmoid();
                     let n = (new[k] + r * last_new[k]).tanh();
@@ -316,6 +325,7 @@ fn gru_backward<T: Float>(
     with_elements(
         operands,
         |[input, recurrent, hidden, gradient]: [&[T]; 4]| {
+            // The gradients of reset, update, n, n' and the last state.
             let mut row = vec![T::zero(); 5 * width];
             vectorized(
                 #[inline(always)]
@@ -329,6 +339,7 @@ fn gru_backward<T: Float>(
                         let [reset, update, new]: [&[T]; 3] = parts(input, width);
                         let [last_reset, last_update, last_new]: [&[T]; 3] =
                             parts(recurrent, width);
+                        // Slices that cannot overlap: the loop below vectorizes.
                         let (to_reset, rest) = row.split_at_mut(width);
                         let (to_update, rest) = rest.split_at_mut(width);
                         let (to_new, rest) = rest.split_at_mut(width);
@@ -339,6 +350,8 @@ fn gru_backward<T: Float>(
                             let r = (reset[k] + last_reset[k]).sigmoid();
                             let z = (update[k] + last_update[k]).sigmoid();
                             let n = (new[k] + r * last_new[k]).tanh();
+                            // The gradient of the candidate before its tanh; r n' hands it on to r
+                            // and n'.
                             let to_sum = gradient[k] * (one - z) * (one - n * n);
                             to_reset[k] = to_sum * last_new[k] * r * (one - r);
                             to_update[k] = gradient[k] * (hidden[k] - n) * z * (one - z);

@@ -80,6 +80,7 @@ fn soft_forward<T: Float>(
         || {
             let rows = logits.chunks_exact(width);
             for (logits, targets) in rows.zip(targets.chunks_exact(width)) {
+                // -ln softmax(x) = largest - x + ln sum exp(x - largest), without overflow.
                 let largest = maximum(logits);
                 let total = sum(
                     logits,
@@ -128,6 +129,7 @@ fn soft_backward<T: Float>(
                 let rows = logits.chunks_exact(width);
                 for (logits, row) in rows.zip(target_values.chunks_exact(width)) {
                     let (largest, total) = exponentials(logits, &mut block);
+                    // Targets need not add up to 1: their sum is the factor of the softmax.
                     let mass = sum(
                         row,
                         #[inline(always)]
@@ -135,6 +137,8 @@ fn soft_backward<T: Float>(
                     );
                     let softmax = T::from_f64(gradient * mass / total);
                     let factor = T::from_f64(gradient);
+                    // dlogits = (softmax sum(targets) - targets) / n, times the gradient of the
+                    // loss.
                     for (to, &target) in block.iter_mut().zip(row) {
                         *to = *to * softmax - factor * target;
                     }

@@ -70,6 +70,7 @@ fn forward<T: Float>(
         || {
             for (row, result) in x.chunks_exact(width).zip(result.chunks_exact_mut(width)) {
                 let (largest, total) = exponentials(row, result);
+                // The logarithm is taken of the sum, not of each quotient, which may be 0.
                 if logarithm {
                     // One after the other: beside large logits their sum would lose the logarithm.
                     let logarithm = T::from_f64(total.ln());
@@ -117,6 +118,7 @@ fn backward<T: Float>(logarithm: bool, result: &Tensor, gradient: &Tensor) -> Re
             || {
                 let rows = results.chunks_exact(width);
                 for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
+                    // Here y is the logarithm, so that exp(y) is the softmax.
                     if logarithm {
                         let total = sum(
                             gradient,
@@ -128,6 +130,7 @@ fn backward<T: Float>(logarithm: bool, result: &Tensor, gradient: &Tensor) -> Re
                             *to = g - y.exp_nonpositive() * total;
                         }
                     } else {
+                        // The derivative of the softmax: y (g - sum y g).
                         let total = sum_of_pairs(
                             row,
                             gradient,

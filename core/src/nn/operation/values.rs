@@ -105,8 +105,8 @@ pub(in crate::nn) fn elements<'a, T: WithDType>(
     }
 }
 
-/// Calls a function with the elements of tensors on the CPU, read where they lie; a tensor that is
-/// not contiguous is copied first.
+/// Calls a function with the elements of tensors on the CPU, read in place; a tensor that is not
+/// contiguous is copied first.
 pub(in crate::nn) fn with_elements<T: WithDType, R, const N: usize>(
     tensors: [&Tensor; N],
     function: impl FnOnce([&[T]; N]) -> Result<R>,
@@ -115,6 +115,7 @@ pub(in crate::nn) fn with_elements<T: WithDType, R, const N: usize>(
         .into_iter()
         .map(Tensor::contiguous)
         .collect::<Result<_>>()?;
+    // The locks are held as long as the slices that point into the storage.
     let locked: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
     let slices: Vec<&[T]> = locked
         .iter()

@@ -28,5 +28,6 @@ pub(super) fn vectorize(work: impl Loop) {
             return;
         }
     }
+    // Every aarch64 processor fuses; elsewhere `mul_add` may be a slow call of the C library.
     work.run::<{ cfg!(target_arch = "aarch64") }>();
 }

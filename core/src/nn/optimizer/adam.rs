@@ -69,6 +69,7 @@ impl Optimizer for Adam {
         state: &State,
     ) -> Result<(Weights, State), NnError> {
         let mut next = state.next();
+        // The bias corrections become two factors: sqrt(v / (1 - beta2^t)) = root sqrt(v).
         let unbias = |beta: f64| 1.0 - beta.powf(next.steps as f64);
         let constants = Constants {
             shrink: if self.decoupled {
@@ -81,6 +82,7 @@ impl Optimizer for Adam {
         };
         let mut values = TensorMap::new();
         for (name, value) in weights.tensors() {
+            // Each parameter by itself: its value and both moments in one pass over the memory.
             let grad = gradient(gradients, name, value)?;
             let first = state.moment(FIRST, name, value)?;
             let second = state.moment(SECOND, name, value)?;
@@ -113,6 +115,7 @@ fn update<T: Float>(
     constants: &Constants,
     tensors: [&Tensor; 4],
 ) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+    // Constants in the type of the tensors, copied into the loop so that it vectorizes.
     let [beta1, beta2, epsilon] = [adam.beta1, adam.beta2, adam.epsilon].map(T::from_f64);
     let (rest1, rest2) = (T::from_f64(1.0 - adam.beta1), T::from_f64(1.0 - adam.beta2));
     let decay = T::from_f64(if adam.decoupled {
@@ -129,6 +132,7 @@ fn update<T: Float>(
                 let grad = grad + decay * value;
                 let first = beta1 * first + rest1 * grad;
                 let second = beta2 * second + rest2 * (grad * grad);
+                // m / (1 - beta1^t) is in the rate.
                 let step = first / (second.sqrt() * root + epsilon);
                 [value * shrink - rate * step, first, second]
             },

@@ -8,9 +8,9 @@ use crate::nn::{NnError, TensorMap};
 
 /// The square root of the sum of the squares of all elements of all tensors.
 ///
-/// The sum goes over the tensors in the order of their names, in f64 between blocks: the same in every
-/// run. Squares are taken in the type of the tensor; where they overflow in f32, it goes over the
-/// tensor in f64.
+/// The sum is taken over the tensors in the order of their names, in f64 between blocks: the same in every
+/// run. Squares are taken in the type of the tensor; where they overflow in f32, those of the
+/// tensor are taken in f64.
 ///
 /// # Errors
 /// Candle's error for types other than f32 and f64, or tensors that are not on the CPU.
@@ -32,6 +32,7 @@ pub fn global_norm(tensors: &TensorMap) -> Result<f64, NnError> {
 pub fn clip_grad_norm(gradients: &TensorMap, bound: f64) -> Result<(TensorMap, f64), NnError> {
     let norm = global_norm(gradients)?;
     let factor = bound / (norm + 1e-6);
+    // A norm of NaN goes on: the result is NaN then, not a gradient that was never clipped.
     if factor >= 1.0 {
         return Ok((gradients.clone(), norm));
     }

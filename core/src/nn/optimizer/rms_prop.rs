@@ -58,6 +58,7 @@ impl Optimizer for RmsProp {
         for (name, value) in weights.tensors() {
             let grad = gradient(gradients, name, value)?;
             let second = state.moment(SECOND, name, value)?;
+            // Without momentum there is no velocity to keep.
             let (value, second) = if self.momentum == 0.0 {
                 let tensors = [value, grad, &second];
                 by_type!("rms_prop", value.dtype(), descend(self, rate, tensors))?

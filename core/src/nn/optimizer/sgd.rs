@@ -40,6 +40,7 @@ impl Optimizer for Sgd {
         let mut values = TensorMap::new();
         for (name, value) in weights.tensors() {
             let grad = gradient(gradients, name, value)?;
+            // Plain descent has no moments.
             if self.momentum == 0.0 {
                 let value = by_type!("sgd", value.dtype(), descend(self, rate, [value, grad]))?;
                 values.insert(name.clone(), value);
@@ -86,6 +87,7 @@ fn accelerate<T: Float>(
             move |[value, grad, velocity]: [T; 3]| {
                 let grad = grad + decay * value;
                 let velocity = momentum * velocity + grad;
+                // The look-ahead is the velocity after one more step with the same gradient.
                 let direction = if nesterov {
                     grad + momentum * velocity
                 } else {

@@ -61,6 +61,7 @@ pub(super) fn page(title: &str, body: &Markup) -> String {
 
 fn head(report: &Report) -> Markup {
     let paper = &report.paper;
+    // The time of the work, which a resumed run has taken over in part.
     let (all, new) = report.cell_seconds();
     html! {
         header {
@@ -86,6 +87,7 @@ pub(super) fn tally(report: &Report) -> Markup {
     html! {
         @for own in [false, true] {
             @let counts = report.counts(own);
+            // Most experiments have no claims of this project.
             @if !own || counts.iter().any(|&(_, count)| count > 0) {
                 ul.counts {
                     li.whose { (if own { "This project's claims" } else { "The paper's claims" }) }
@@ -128,6 +130,7 @@ fn is_headline(report: &Report, figure: &Figure) -> bool {
 }
 
 fn claims(report: &Report) -> Markup {
+    // What is not reproduced comes first, as links to the rows below.
     let not_reproduced: Vec<&Claim> = report.not_reproduced().collect();
     html! {
         @if !not_reproduced.is_empty() {
@@ -143,6 +146,7 @@ fn claims(report: &Report) -> Markup {
                 }
             }
         }
+        // Then all claims by question; those of the headline have their row at the top of the page.
         @for own in [false, true] {
             @let groups = report.grouped(own);
             @if !groups.is_empty() {
@@ -152,19 +156,20 @@ fn claims(report: &Report) -> Markup {
                         h3.question { span.id { (question.id) } " " (question.text) }
                         (claim_table(claims.into_iter().filter(|claim| !claim.headline)))
                         @if report.headline().any(|claim| claim.is_own() == own && claim.id.split('.').next() == Some(&question.id)) {
-                            p.note { "Some claims on this question stand at the top of the page." }
+                            p.note { "Some claims on this question are at the top of the page." }
                         }
                     }
                 }
             }
         }
         section {
+            // Closed, so that the claims fill the page.
             details.key {
                 summary { "How to read this" }
                 p {
                     "A claim is " b { "reproduced" } " when the whole interval of the measurement \
-                    lies within what is expected, " b { "contradicted" }
-                    " when it lies wholly outside, " b { "inconclusive" } " when it straddles the bound \
+                    is within what is expected, " b { "contradicted" }
+                    " when it is wholly outside, " b { "inconclusive" } " when it straddles the bound \
                     or when a single random run has no interval, and " b { "skipped" } " when \
                     something that it needs is not here. A contradiction is " b { "known" }
                     " when it is listed with its reason."
@@ -184,13 +189,14 @@ fn claims(report: &Report) -> Markup {
                     "In the small drawings the shaded range is what is expected, the line is the interval \
                     and the dot the measured value."
                 }
-                @if let Some(by_chance) = report.by_chance() { p { (by_chance) } }
+                @if let Some(misses) = report.expected_misses() { p { (misses) } }
             }
         }
     }
 }
 
 fn claim_table<'a>(claims: impl Iterator<Item = &'a Claim>) -> Markup {
+    // A table without rows is left out, with its head.
     let mut claims = claims.peekable();
     html! {
         @if claims.peek().is_some() {
@@ -207,11 +213,13 @@ fn claim_table<'a>(claims: impl Iterator<Item = &'a Claim>) -> Markup {
 fn claim_row(claim: &Claim) -> Markup {
     html! {
         tr id=(claim.id) {
+            // The id is a link to itself, so that a claim can be cited.
             td.statement {
                 a.id href={ "#" (claim.id) } { (claim.id) }
                 p { (claim.statement) }
                 @if let Some(place) = &claim.paper_ref { p.note { (place) } }
             }
+            // On narrow screens cells stand below each other: `data-label` is then their title.
             td.nothing[claim.expected.is_none()] data-label="Expected" {
                 @if let Some(expected) = claim.expected { p.value { (expected) } } @else { "–" }
                 @if let Some(source) = &claim.source { p.note { "from " (source) } }
@@ -240,7 +248,7 @@ fn claim_row(claim: &Claim) -> Markup {
     }
 }
 
-/// A verdict with its own sign: color is not all that tells it.
+/// A verdict with its own sign, readable without colors.
 pub(super) fn badge(claim: &Claim) -> Markup {
     let verdict = claim.verdict;
     html! {
@@ -252,10 +260,12 @@ pub(super) fn badge(claim: &Claim) -> Markup {
 }
 
 fn figure(figure: &Figure) -> Markup {
+    // The error of a figure takes its place: the report is worth more than the figure.
     let draw = |size| match svg::render(figure, size) {
         Ok(svg) => PreEscaped(svg),
         Err(error) => html! { p { (error) } },
     };
+    // All points in one table, for those who cannot see the drawing.
     let rows = figure.series.iter().flat_map(|series| {
         let points = series.points.iter();
         points.map(move |point| (series.name.as_str(), point))
@@ -275,6 +285,7 @@ fn figure(figure: &Figure) -> Markup {
     let file = |extension| format!("figures/{}.{extension}", figure.id);
     html! {
         figure id=(figure.id) {
+            // Both sizes are in the page; the style sheet shows the one that fits.
             div.wide { (draw(Size::Wide)) }
             div.narrow { (draw(Size::Narrow)) }
             figcaption { (figure.caption) }
@@ -433,14 +444,17 @@ fn provenance(report: &Report) -> Markup {
         load_after,
     } = &report.provenance;
     let program = program_sha256.as_deref();
+    // Uncommitted changes are named: the commit alone would not give this program again.
     let commit = build.commit.as_ref().map(|commit| match build.changed {
         true => format!("{commit} and changes"),
         false => commit.clone(),
     });
+    // Time of the work in all runs, and of it what this run took.
     let (all, new) = report.cell_seconds();
     let machine = [Some(platform), kernel.as_ref(), processor.as_ref()];
     let machine: Vec<&str> = machine.into_iter().flatten().map(String::as_str).collect();
     let load = load_before.zip(*load_after);
+    // What the system does not provide is `None`, and left out.
     let facts = [
         ("Started", Some(started.clone())),
         (

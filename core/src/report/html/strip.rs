@@ -1,4 +1,4 @@
-//! A small drawing beside a claim: where the measurement lies with respect to what is expected.
+//! A small drawing beside a claim: the measurement and what is expected.
 
 use maud::{Markup, html};
 
@@ -19,11 +19,13 @@ pub(super) fn draw(expected: Expected, measured: &Estimate) -> Markup {
         return html! {};
     }
     let ends = [low, high, value, bounds.0, bounds.1];
+    // The axis spans all finite ends; an open bound reaches to the edge.
     let finite = || ends.iter().copied().filter(|end| end.is_finite());
     let (from, to) = (
         finite().fold(value, f64::min),
         finite().fold(value, f64::max),
     );
+    // A quarter at each side shows that the ends are ends.
     let margin = if to > from { 0.25 * (to - from) } else { 1.0 };
     let place = |number: f64| {
         let share = (number - (from - margin)) / (to - from + 2.0 * margin);

@@ -17,12 +17,12 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis for these values, with about so many labels at most. Values that have no place on
+    /// An axis for these values, with at most about `max_labels` labels. Values that have no place on
     /// it are left out.
     pub(super) fn new(
         values: impl Iterator<Item = f64>,
         logarithmic: bool,
-        most_labels: usize,
+        max_labels: usize,
     ) -> Self {
         let mut axis = Self {
             logarithmic,
@@ -30,12 +30,14 @@ impl Axis {
             high: f64::NEG_INFINITY,
             ticks: Vec::new(),
         };
+        // From the lowest to the highest place of all values.
         for value in values {
             if let Some(place) = axis.place(value) {
                 axis.low = axis.low.min(place);
                 axis.high = axis.high.max(place);
             }
         }
+        // Without values any axis will do.
         if axis.low > axis.high {
             (axis.low, axis.high) = (0.0, 1.0);
         }
@@ -50,9 +52,9 @@ impl Axis {
         axis.low -= margin;
         axis.high += margin;
         axis.ticks = if logarithmic {
-            logarithmic_ticks(axis.low, axis.high, most_labels)
+            logarithmic_ticks(axis.low, axis.high, max_labels)
         } else {
-            linear_ticks(axis.low, axis.high, most_labels)
+            linear_ticks(axis.low, axis.high, max_labels)
         };
         axis
     }
@@ -132,15 +134,17 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten, at most so many.
-fn linear_ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
-    let mut power = 10.0_f64.powf(((high - low) / most as f64).log10().floor());
+/// Multiples of 1, 2 or 5 times a power of ten, at most `max` of them.
+fn linear_ticks(low: f64, high: f64, max: usize) -> Vec<f64> {
+    // The smallest round step with few enough multiples, searched upward from the power of ten
+    // below the ideal step.
+    let mut power = 10.0_f64.powf(((high - low) / max as f64).log10().floor());
     loop {
         for factor in [1.0, 2.0, 5.0] {
             let step = factor * power;
             let (first, last) = ((low / step).ceil(), (high / step).floor());
             let count = last - first + 1.0;
-            if count <= most as f64 {
+            if count <= max as f64 {
                 let multiples = 0..count.max(0.0) as usize;
                 return multiples
                     .map(|index| (first + index as f64) * step)
@@ -151,17 +155,19 @@ fn linear_ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     }
 }
 
-/// Powers of ten, thinned out to at most so many; when there are less than three, also twice and
+/// Powers of ten, thinned out to at most `max`; when there are less than three, also twice and
 /// five times those.
-fn logarithmic_ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
+fn logarithmic_ticks(low: f64, high: f64, max: usize) -> Vec<f64> {
+    // Three powers of ten or more suffice as labels.
     let (first, last) = (low.ceil() as i64, high.floor() as i64);
     if last - first >= 2 {
-        let every = (last - first) as usize / most + 1;
+        let every = (last - first) as usize / max + 1;
         return (first..=last)
             .step_by(every)
             .map(|power| power as f64)
             .collect();
     }
+    // Otherwise multiples of the powers, as few as give three labels.
     let (first, last) = (low.floor() as i64, high.floor() as i64);
     let candidates = |factors: &[f64]| -> Vec<f64> {
         let powers = first..=last;

@@ -49,6 +49,7 @@ impl<'a> Legend<'a> {
         let references = figure.references.iter().enumerate();
         let references =
             references.map(|(index, line)| (line.name.as_str(), Sample::Reference(index)));
+        // From left to right; an entry that does not fit begins the next row.
         let left = 2 * SPACE;
         let (mut x, mut row) = (left, 0);
         let mut entries = Vec::new();
@@ -78,6 +79,7 @@ impl<'a> Legend<'a> {
         for entry in &self.entries {
             let middle = entry.row * ROW + ROW / 2;
             let line = vec![(entry.x, middle), (entry.x + SAMPLE, middle)];
+            // The sample has the style of the line in the chart.
             match entry.sample {
                 Sample::Measured(index) => {
                     let color = color(index);

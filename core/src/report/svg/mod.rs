@@ -58,7 +58,7 @@ impl Size {
         }
     }
 
-    /// The most labels that an axis has room for.
+    /// The maximum number of labels of the horizontal and the vertical axis.
     fn labels(self) -> (usize, usize) {
         match self {
             Self::Wide => (8, 6),
@@ -77,6 +77,7 @@ const TEXT: u32 = 15;
 /// [`ReportError::Draw`].
 pub fn render(figure: &Figure, size: Size) -> Result<String, ReportError> {
     let (width, height) = size.extent();
+    // The entries decide the height of the legend, and with it that of the picture.
     let legend = Legend::lay_out(figure, width);
     let mut svg = String::new();
     let draw = |svg: &mut String| -> Drawn {
@@ -93,6 +94,7 @@ pub fn render(figure: &Figure, size: Size) -> Result<String, ReportError> {
         figure: figure.id.clone(),
         reason: error.to_string(),
     })?;
+    // plotters gives the picture no description for screen readers; maud escapes it.
     let description = html! { (figure.description()) }.into_string();
     Ok(svg.replacen(
         "<svg ",
@@ -129,6 +131,7 @@ fn draw_chart(canvas: &Canvas<'_>, figure: &Figure, size: Size) -> Drawn {
         .label_style(text(FAINT_INK))
         .draw()?;
 
+    // References are drawn first, below all data.
     let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
     let Range { start, end } = x.range();
     for (index, reference) in figure.references.iter().enumerate() {
@@ -151,6 +154,7 @@ fn draw_chart(canvas: &Canvas<'_>, figure: &Figure, size: Size) -> Drawn {
             draw_band(canvas, &run, color(index))?;
         }
     }
+    // Lines and markers on top, interrupted where a point has no place.
     for (index, series) in figure.series.iter().enumerate() {
         let points = series.points.iter().map(|point| {
             let is_drawn = x.holds(point.x) && y.holds(point.y);
@@ -180,9 +184,11 @@ fn axes(figure: &Figure, size: Size) -> (Axis, Axis) {
 
 /// Draws a band, given by its lower and upper ends.
 fn draw_band(canvas: &Canvas<'_>, ends: &[(Pixel, Pixel)], color: RGBColor) -> Drawn {
+    // A single point spans no area: its band is a vertical line.
     if let &[(low, high)] = ends {
         return strokes::line(canvas, vec![low, high], color.stroke_width(1));
     }
+    // The outline runs along the lower ends and back along the upper ones.
     let lower = ends.iter().map(|&(low, _)| low);
     let upper = ends.iter().rev().map(|&(_, high)| high);
     let style = color.mix(0.16).filled();

@@ -45,8 +45,8 @@ pub(super) fn area(canvas: &Canvas<'_>, outline: Vec<Pixel>, style: ShapeStyle) 
     Ok(canvas.draw(&Polygon::new(outline, style))?)
 }
 
-/// The marker of the series with this index. Each series has its own shape, so that color is not
-/// all that tells them apart.
+/// The marker of the series with this index. Each series has its own shape, so that it can be
+/// identified without colors.
 pub(super) fn marker(canvas: &Canvas<'_>, (x, y): Pixel, index: usize, color: RGBColor) -> Drawn {
     let style = color.filled();
     let polygon = |corners: &[Pixel]| {

@@ -20,7 +20,7 @@ pub(super) struct Geometry {
     pub(super) width: usize,
 }
 
-/// Where the heads lie in a slice: the distances of neighbors. The numbers of a row are adjacent.
+/// Where the heads are in a slice: the distances of neighbors. The numbers of a row are adjacent.
 #[derive(Clone, Copy)]
 pub(super) struct View {
     pub(super) offset: usize,
@@ -80,8 +80,8 @@ impl Head {
     }
 }
 
-/// Queries of a block: few enough that causality saves half of the products, as many as they need to
-/// be efficient.
+/// Queries of a block: few enough that causality saves half of the products, enough for efficient
+/// products.
 const BLOCK: usize = 64;
 
 /// What both passes do for a block of queries: its scores, turned into weights.
@@ -118,21 +118,25 @@ impl<'a, T: Float> Weights<'a, T> {
     }
 
     /// Computes the weights of the queries from `first`, where `q` holds their rows, scaled, and `k`
-    /// all keys. Returns how many keys the block has to look at.
+    /// all keys. Returns the number of keys that the block sees.
     fn compute(&mut self, head: Head, first: usize, q: &[T], k: &[T]) -> usize {
         let Geometry { keys, width, .. } = self.checked.geometry;
         let rows = q.len() / width.max(1);
+        // The last query of a causal block sees the most keys. The product covers this rectangle;
+        // the softmax below leaves out what is right of the diagonal.
         let visible = if self.checked.causal {
             first + rows
         } else {
             keys
         };
+        // S = (scale Q) K^T.
         multiply(
             Matrix::new(q, rows, width),
             Matrix::new(k, visible, width).transposed(),
             &mut self.scores[..rows * visible],
             false,
         );
+        // Row by row: P = softmax(S) over the keys that the query sees, 0 for the others.
         let mask = self.checked.key_mask.as_ref();
         let mask = mask.map(|mask| &mask[head.batch * keys..][..visible]);
         let scores = self.scores[..rows * visible].chunks_exact_mut(visible.max(1));
@@ -148,6 +152,7 @@ impl<'a, T: Float> Weights<'a, T> {
                 }
             },
         );
+        // Every visible key takes a draw, masked or not: the stream does not depend on the mask.
         self.draw(first, rows, visible);
         visible
     }
@@ -158,6 +163,8 @@ impl<'a, T: Float> Weights<'a, T> {
         let (Some((probability, _)), Some(rng)) = (self.checked.dropout, &mut self.rng) else {
             return;
         };
+        // The probability in units of 2^-16. What stays is scaled by the inverse of the rounded
+        // probability of staying, so that the mean is exact.
         let threshold = (probability * 65_536.0).round().min(65_535.0) as u16;
         let stays = T::from_f64(65_536.0 / (65_536.0 - f64::from(threshold)));
         let block = self.factors[..rows * visible].chunks_exact_mut(visible.max(1));
@@ -181,6 +188,7 @@ impl<'a, T: Float> Weights<'a, T> {
 /// the mask hides are overwritten.
 #[inline(always)]
 fn softmax<T: Float>(scores: &mut [T], mask: Option<&[u8]>, weights: &mut [T]) {
+    // Selected, not added: the score of a hidden key may be NaN.
     if let Some(mask) = mask {
         for (score, &there) in scores.iter_mut().zip(mask) {
             *score = if there == 0 {
@@ -220,6 +228,7 @@ pub(super) fn forward<T: Float>(
     let mut means = vec![T::zero(); BLOCK * width];
     let mut weights = Weights::new(checked);
     for head in heads(geometry) {
+        // The scale is applied once per query instead of once per score.
         head.gather(operands.q, scale, &mut q, width);
         head.gather(operands.k, T::one(), &mut k, width);
         head.gather(operands.v, T::one(), &mut v, width);
@@ -228,10 +237,12 @@ pub(super) fn forward<T: Float>(
             let first = block * BLOCK;
             let visible = weights.compute(head, first, q, &k);
             let rows = q.len() / width;
+            // P D. Without dropout there are no factors, and nothing is multiplied.
             let kept = &mut weights.weights[..rows * visible];
             for (weight, &factor) in kept.iter_mut().zip(&weights.factors) {
                 *weight *= factor;
             }
+            // The means (P D) V of this block, written to its rows of the result.
             let means = &mut means[..q.len()];
             multiply(
                 Matrix::new(kept, rows, visible),
@@ -281,6 +292,7 @@ pub(super) fn backward<T: Float>(
         head.gather(operands.k, T::one(), &mut k, width);
         head.gather(operands.v, T::one(), &mut v, width);
         head.gather(gradient, T::one(), &mut to_means, width);
+        // The gradients of keys and values collect over all blocks of queries of the head.
         to_k.fill(T::zero());
         to_v.fill(T::zero());
         weights.start(head);
@@ -289,6 +301,7 @@ pub(super) fn backward<T: Float>(
             .zip(to_means.chunks(BLOCK * width.max(1)));
         for (block, (q, to_means)) in blocks.enumerate() {
             let first = block * BLOCK;
+            // P is computed again, with the dropout of the forward pass.
             let visible = weights.compute(head, first, q, &k);
             let rows = q.len() / width;
             let to_means = Matrix::new(to_means, rows, width);
@@ -314,12 +327,15 @@ pub(super) fn backward<T: Float>(
                     }
                 },
             );
+            // dV += (P D)^T dO and dK += dS^T (scale Q), in the rows of the keys that the block
+            // sees.
             let kept = Matrix::new(kept, rows, visible);
             let to_scores = Matrix::new(to_scores, rows, visible);
             let seen = visible * width;
             multiply(kept.transposed(), to_means, &mut to_v[..seen], true);
             let q = Matrix::new(q, rows, width);
             multiply(to_scores.transposed(), q, &mut to_k[..seen], true);
+            // dQ = scale dS K is complete after its block.
             let to_q = &mut to_q[..rows * width];
             multiply(to_scores, Matrix::new(&k, visible, width), to_q, false);
             to_q.iter_mut().for_each(|to_q| *to_q *= scale);
@@ -333,6 +349,7 @@ pub(super) fn backward<T: Float>(
                 },
             );
         }
+        // dK and dV are complete after the last block.
         for (part, values) in [(1, &to_k), (2, &to_v)] {
             emit(
                 part,
@@ -351,11 +368,13 @@ pub(super) fn backward<T: Float>(
 /// scores; the weights become what dropout leaves.
 #[inline(always)]
 fn score_gradients<T: Float>(weights: &mut [T], to_weights: &mut [T], factors: Option<&[T]>) {
+    // dP = D (dO V^T).
     if let Some(factors) = factors {
         for (to_weight, &factor) in to_weights.iter_mut().zip(factors) {
             *to_weight *= factor;
         }
     }
+    // The derivative of the softmax: dS = P (dP - sum P dP).
     let mean = T::from_f64(sum_of_pairs(
         weights,
         to_weights,
@@ -365,6 +384,7 @@ fn score_gradients<T: Float>(weights: &mut [T], to_weights: &mut [T], factors: O
     for (&mut weight, to_weight) in weights.iter_mut().zip(to_weights) {
         *to_weight = weight * (*to_weight - mean);
     }
+    // P D, which the gradient of the values needs.
     if let Some(factors) = factors {
         for (weight, &factor) in weights.iter_mut().zip(factors) {
             *weight *= factor;

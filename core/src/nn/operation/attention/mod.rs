@@ -14,7 +14,7 @@ use kernel::{Geometry, Operands, View};
 /// Options of [`attention`] and [`self_attention`]; the default sees all keys, without dropout.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attention<'a> {
-    /// Whether query `i` sees only keys `0..=i`. It needs as many queries as keys.
+    /// Whether query `i` sees only keys `0..=i`. The numbers of queries and keys must be equal.
     pub causal: bool,
     /// Which keys there are, of shape `[b, keys]` and type u8: 0 for padding, which no query sees.
     pub key_mask: Option<&'a Tensor>,
@@ -66,8 +66,8 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &Attention<'_>) ->
         .apply_op3(&k.contiguous()?, &v.contiguous()?, operation)
 }
 
-/// [`attention`] of a sequence to itself, for queries, keys and values that lie beside each other as
-/// one linear map gives them: `qkv` of shape `[b, t, 3 heads d]` holds the queries of all heads,
+/// [`attention`] of a sequence to itself, for queries, keys and values beside each other, as one
+/// linear map gives them: `qkv` of shape `[b, t, 3 heads d]` holds the queries of all heads,
 /// their keys, then their values. The result has the shape `[b, t, heads d]`, as the next linear map
 /// takes it.
 ///
@@ -125,6 +125,7 @@ impl Checked {
                 "{name}: expected a dropout probability in [0, 1), found {probability}"
             );
         }
+        // Read once, so that both passes have it as bytes.
         let key_mask = match options.key_mask {
             None => None,
             Some(mask) if mask.dims() == [batch, keys] && mask.dtype() == DType::U8 => {
@@ -136,6 +137,8 @@ impl Checked {
                 mask.dims()
             ),
         };
+        // 1 / sqrt(d) keeps the variance of the scores independent of the width (Vaswani et al.,
+        // NeurIPS 2017, section 3.2.1).
         let scale = options
             .scale
             .unwrap_or_else(|| (width.max(1) as f64).sqrt().recip());
@@ -150,7 +153,7 @@ impl Checked {
         })
     }
 
-    /// Where the heads lie in tensors `[b, heads, t, d]`.
+    /// Where the heads are in tensors `[b, heads, t, d]`.
     fn by_head(&self, length: usize) -> View {
         let Geometry { heads, width, .. } = self.geometry;
         View {
@@ -161,7 +164,7 @@ impl Checked {
         }
     }
 
-    /// Where the heads lie in tensors `[b, t, parts heads d]`, in the part of this number.
+    /// Where the heads are in tensors `[b, t, parts heads d]`, in the part of this number.
     fn by_row(&self, part: usize, parts: usize) -> View {
         let Geometry {
             heads,
@@ -252,6 +255,7 @@ type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 fn separate_backward<T: Float>(checked: &Checked, operands: [&Tensor; 4]) -> Result<Gradients> {
     let [q, k, v, _] = operands;
+    // The kernel emits blocks of rows, which are scattered into these.
     let [mut to_q, mut to_k, mut to_v] =
         [q, k, v].map(|operand| vec![T::zero(); operand.elem_count()]);
     with_elements(operands, |[q, k, v, gradient]: [&[T]; 4]| {

@@ -106,7 +106,7 @@ fn gradients_are_right() {
         ..Attention::default()
     };
     gradient(&operands(1, 1, 67, 67, 1), options);
-    // Operands that do not lie in order.
+    // Operands that are not contiguous.
     let turned = [
         draw("q", (2, 5, 2, 3)),
         draw("k", (2, 5, 2, 3)),

@@ -14,7 +14,7 @@ use super::values::{Float, by_type, elements, same_type, stored};
 /// channel are taken over all its elements in the batch, or are those of earlier batches.
 ///
 /// The statistics of earlier batches are values: training returns new ones, and nothing is changed
-/// in place. To estimate them anew for fixed weights, begin with [`BatchNormStatistics::new`], set
+/// in place. To recompute them for fixed weights, begin with [`BatchNormStatistics::new`], set
 /// `momentum` to `None`, and run [`BatchNorm::train`] over some batches.
 ///
 /// Each direction reads its operands twice: once for the sums over a channel, once for the result.
@@ -71,6 +71,7 @@ impl BatchNormStatistics {
     fn updated(&self, batch: &Moments, momentum: Option<f64>, dtype: DType) -> Result<Self> {
         let batches = self.batches + 1;
         let weight = momentum.unwrap_or(1.0 / batches as f64);
+        // old + weight (new - old); the weight 1 / batches makes it the mean over all batches.
         let update = |old: &Tensor, new: Vec<f64>| -> Result<Tensor> {
             let old = old.to_dtype(DType::F64)?.to_vec1::<f64>()?;
             let mixed = old
@@ -80,6 +81,7 @@ impl BatchNormStatistics {
             let mixed: Vec<f64> = mixed.collect();
             Tensor::new(mixed, self.mean.device())?.to_dtype(dtype)
         };
+        // Running variances divide by n - 1, as PyTorch's do.
         let (count, channels) = (batch.count as f64, batch.squares.iter());
         let variance = channels.map(|squares| squares / (count - 1.0)).collect();
         Ok(Self {
@@ -113,6 +115,7 @@ impl BatchNorm {
                 x.dims()
             );
         }
+        // The running estimate divides by n - 1, the normalization of the batch by n.
         let running = running.updated(&batch, self.momentum, x.dtype())?;
         let variance = batch.squares.iter().map(|sum| sum / batch.count as f64);
         let operation = Normalize {
@@ -214,6 +217,8 @@ fn moments<T: Float>(x: &Tensor) -> Result<Moments> {
             let squares = sum(block, [], |value, []| (value - center) * (value - center));
             // The center is the mean rounded to the type: the sum is corrected for the difference.
             let rounding = mean - center.to_f64();
+            // With n and m elements so far and in the block, and d the difference of their means:
+            // mean += d m / (n + m), squares += new squares + d^2 n m / (n + m).
             let difference = mean - moments.mean[channel];
             moments.mean[channel] += difference * new / (old + new);
             moments.squares[channel] += squares - new * rounding * rounding
@@ -242,6 +247,7 @@ fn sum<T: Float, const N: usize>(
             sums[lane] += value(first[lane], others.map(|other| other[lane]));
         }
     }
+    // What does not fill the lanes is added to the first ones.
     for (index, &first) in first.iter().enumerate().skip(whole) {
         sums[index - whole] += value(first, others.map(|other| other[index]));
     }
@@ -467,6 +473,7 @@ fn backward<T: Float, const RELU: bool>(
     } else {
         None
     };
+    // With z the normalized input: dweight = sum g z, dbias = sum g.
     let vector = |values: Vec<f64>| -> Result<Option<Tensor>> {
         let values: Vec<T> = values.into_iter().map(T::from_f64).collect();
         Tensor::from_vec(values, count, x.device()).map(Some)

@@ -4,7 +4,7 @@
 use super::kernel::{MultiplyAdd, NARROW, Run};
 use crate::nn::operation::vectorize::Loop;
 
-/// What the loops need to know of the positions.
+/// The positions, as the loops take them.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     /// Of each position, in whole rows.
@@ -38,9 +38,12 @@ impl<T: MultiplyAdd> Loop for Correlate<'_, T> {
     #[inline(always)]
     fn run<const FUSED: bool>(mut self) {
         let Rows { starts, width, .. } = self.rows;
+        // The kernel is packed in blocks of NARROW channels, of which the first is this one.
         let weights = self.weight.iter().step_by(NARROW).copied();
         let points: Vec<(usize, T)> = self.rows.points().zip(weights).collect();
         for (row, &start) in starts.iter().step_by(width).enumerate() {
+            // Neighboring positions read neighboring elements only at step 1; otherwise they are
+            // computed one by one.
             let mut x = 0;
             if self.rows.step == 1 {
                 x = self.tiles::<FUSED, 32>(&points, row, start, x);
@@ -69,6 +72,7 @@ impl<T: MultiplyAdd> Correlate<'_, T> {
         let Rows { width, step, .. } = self.rows;
         while x + P <= width {
             let out = &mut self.out[row * width + x..][..P];
+            // P sums stay in registers over all points of the kernel.
             let mut sums = [T::zero(); P];
             for i in 0..P {
                 sums[i] = out[i];
@@ -111,11 +115,14 @@ impl<T: MultiplyAdd> Loop for Outer<'_, T> {
         } = self.rows;
         let totals = self.sums.iter_mut().step_by(NARROW);
         for (point, total) in self.rows.points().zip(totals) {
+            // Summed from zero and added once: rounding errors grow with the rows of one call, not
+            // with those of the batch.
             let mut lanes = [T::zero(); LANES];
             let firsts = starts.iter().zip(self.gradient_starts).step_by(width);
             for (&start, &gradient_start) in firsts {
                 let gradient = &self.gradient[gradient_start..][..width];
                 let input = &self.input[start + point..][..(width - 1) * step + 1];
+                // Whole vectors where the input is contiguous; the rest of the row one by one.
                 let whole = if step == 1 { width / LANES * LANES } else { 0 };
                 for first in (0..whole).step_by(LANES) {
                     let (gradient, input) = (&gradient[first..][..LANES], &input[first..][..LANES]);

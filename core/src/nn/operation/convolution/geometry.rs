@@ -54,6 +54,7 @@ impl Axis {
             .padding
             .checked_mul(2)
             .and_then(|padding| padding.checked_add(axis.size));
+        // out = floor((size + 2 padding - reach) / stride) + 1.
         match (reach, padded) {
             (Some(reach), Some(padded)) if reach <= padded && padded <= usize::MAX / 2 => {
                 // A stride beyond the input leaves one position, however long it is.
@@ -118,6 +119,8 @@ impl Geometry {
                  {weight:?}"
             );
         }
+        // Checked arithmetic for the same reason as in `Axis::checked`: groups may come from a
+        // file.
         let (images, channels, outputs, groups) = (x[0], x[1], weight[0], options.groups);
         if groups == 0 || Some(channels) != weight[1].checked_mul(groups) || outputs % groups != 0 {
             candle_core::bail!(
@@ -125,6 +128,7 @@ impl Geometry {
                  groups"
             );
         }
+        // An image is a clip of one frame: axes that are absent have one point.
         let mut axes = [Axis::pointwise(1); 3];
         for i in 0..D {
             let position = 3 - D + i;
@@ -153,6 +157,7 @@ impl Geometry {
                 options.padding
             );
         }
+        // The sizes of the whole result, before the axes are cut into parts.
         let out = axes.map(|axis| axis.out);
         let (channels, outputs) = (channels / groups, outputs / groups);
         let (parts, axes, input, output) = cut(groups, channels, outputs, axes);
@@ -197,11 +202,14 @@ fn cut(
     let mut parts = 1;
     let mut cut = axes;
     let (mut part, mut rows) = ((0, 0), (sizes[2], outs[2]));
+    // No extent in time: each frame is a part.
     if axes[0].is_pointwise() {
         parts = sizes[0];
         cut[0] = Axis::pointwise(1);
         part = (sizes[1] * sizes[2], outs[1] * outs[2]);
     } else if height.is_pointwise() && width.is_pointwise() {
+        // No extent in space: a frame becomes one row, cut into the longest equal pieces that fit.
+        // A piece has 64 pixels or more, as short rows cost more than a large block.
         let space = sizes[1] * sizes[2];
         let longest = (1..=space.min(LONGEST)).rev();
         let length = longest.into_iter().find(|length| space % length == 0);
@@ -213,6 +221,7 @@ fn cut(
         part = (length, length);
         rows = (length, length);
     }
+    // The distances are those of the whole tensors, in which parts are views.
     let strides = |channels: usize, sizes: [usize; 3], part: usize, row: usize| {
         let channel = sizes.iter().product::<usize>();
         Strides {

@@ -69,7 +69,7 @@ pub(super) struct Correlate<'a, T, const L: usize> {
 impl<T: MultiplyAdd, const L: usize> Loop for Correlate<'_, T, L> {
     #[inline(always)]
     fn run<const FUSED: bool>(mut self) {
-        // As many positions as keep their sums in twelve vector registers of eight numbers.
+        // Tiles of positions whose sums fit into twelve vector registers of eight numbers.
         let mut first = 0;
         if L == NARROW {
             first = self.tiles::<FUSED, 8>(first);
@@ -92,6 +92,7 @@ impl<T: MultiplyAdd, const L: usize> Correlate<'_, T, L> {
     fn tiles<const FUSED: bool, const P: usize>(&mut self, mut first: usize) -> usize {
         let weight = self.weight.as_chunks::<L>().0;
         while let Some(starts) = self.starts.get(first..).and_then(<[_]>::first_chunk::<P>) {
+            // P x L sums in registers, starting from the bias or from what earlier runs left.
             let mut sums = [[T::zero(); L]; P];
             for i in 0..P {
                 let out = &self.out[(first + i) * self.out_stride..];
@@ -100,6 +101,7 @@ impl<T: MultiplyAdd, const L: usize> Correlate<'_, T, L> {
                     sums[i][j] = initial[j];
                 }
             }
+            // One row of weights serves P positions: P x L multiply-adds for L + P loads.
             let mut element = 0;
             for run in self.runs {
                 let mut rows: [&[T]; P] = [&[]; P];
@@ -146,6 +148,7 @@ pub(super) struct Outer<'a, T, const L: usize> {
 impl<T: MultiplyAdd, const L: usize> Loop for Outer<'_, T, L> {
     #[inline(always)]
     fn run<const FUSED: bool>(mut self) {
+        // A row of sums for each element of the runs; `offset` is its place relative to a position.
         let mut row = 0;
         for run in self.runs {
             let end = row + run.length;

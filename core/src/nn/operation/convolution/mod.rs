@@ -11,7 +11,7 @@
 //! beside PyTorch 2.15 with its tensors channels last (both with `malloc` kept from returning
 //! memory to the system, which otherwise costs either up to half as much again):
 //!
-//! | input, as many outputs | kernel | here | PyTorch |
+//! | input, outputs as inputs | kernel | here | PyTorch |
 //! |---|---|---|---|
 //! | 128 x 16 x 32 x 32 | 3 x 3 | 7.3 / 23.0 | 6.4 / 19.2 |
 //! | 256 x 8 x 16 x 16 | 3 x 3 | 1.7 / 5.0 | 1.9 / 5.7 |
@@ -52,8 +52,8 @@ pub struct Convolution<const D: usize> {
     pub padding: [usize; D],
     /// Distance of neighboring points of the kernel, at least 1.
     pub dilation: [usize; D],
-    /// Into how many groups the channels are split, each with kernels of its own; as many as
-    /// input channels make the convolution depthwise.
+    /// Into how many groups the channels are split, each with its own kernels; one group for
+    /// each input channel makes the convolution depthwise.
     pub groups: usize,
 }
 
@@ -114,6 +114,7 @@ fn convolve<const D: usize>(
     // Checks the shapes before anything is computed.
     let geometry = Geometry::new(name, &options, x.dims(), weight.dims())?;
     let outputs = geometry.groups * geometry.outputs;
+    // Candle's operations take a fixed number of operands: without a bias it is zero.
     let bias = match bias {
         None => Tensor::zeros(outputs, x.dtype(), x.device())?,
         Some(bias) => {
@@ -202,8 +203,10 @@ fn forward<T: MultiplyAdd>(
     if elements == 0 {
         return Ok(stored(result, operation.shape.clone()));
     }
+    // Positions and runs depend on the sizes alone, and are the same for all images.
     let (padded, passes) = plan::forward(geometry);
     let kernels = Kernels::of_outputs(geometry);
+    // Kernels are packed once and serve all images.
     let sums: Vec<Sums<'_, T>> = (0..geometry.groups)
         .flat_map(|group| {
             let weight = &weight[group * geometry.kernel_elements()..];
@@ -213,6 +216,7 @@ fn forward<T: MultiplyAdd>(
                 .map(move |pass| Sums::new(pass, kernels.packed(weight, &pass.taps), bias))
         })
         .collect();
+    // The padding is zero from here on: only the inside of the block is written again.
     let mut block = vec![T::zero(); padded.elements()];
     let mut scratch = Vec::new();
     let (from, to) = (&geometry.input, &geometry.output);
@@ -233,7 +237,7 @@ fn forward<T: MultiplyAdd>(
     Ok(stored(result, operation.shape.clone()))
 }
 
-/// Gradients of the input, the weight and the bias, as far as they are wanted.
+/// Gradients of the input, the weight and the bias, as far as they are needed.
 type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 fn backward<T: MultiplyAdd>(
@@ -244,7 +248,7 @@ fn backward<T: MultiplyAdd>(
     gradient: &Tensor,
 ) -> Result<Gradients> {
     let gradient = &gradient.contiguous()?;
-    let wanted = [x.track_op(), weight.track_op(), bias.track_op()];
+    let needed = [x.track_op(), weight.track_op(), bias.track_op()];
     let (x_shape, weight_shape) = (x.shape(), weight.shape());
     let device = x.device();
     let (x, weight) = (Operand::new(x), Operand::new(weight));
@@ -253,6 +257,8 @@ fn backward<T: MultiplyAdd>(
     let gradient = gradient.values::<T>()?;
     let kernel_elements = geometry.kernel_elements();
 
+    // The weight's gradient sums products of padded input and gradient; the input's gradient is a
+    // forward pass over the gradient with the kernels transposed.
     let (padded_x, forward) = plan::forward(geometry);
     let (padded_gradient, transposed) = plan::input_gradient(geometry);
     let forward = &forward[0];
@@ -261,15 +267,16 @@ fn backward<T: MultiplyAdd>(
     let mut gradient_block = vec![T::zero(); padded_gradient.elements() + WIDE];
     let mut x_block = vec![T::zero(); padded_x.elements()];
     let mut scratch = Vec::new();
-    let mut to_x = Vec::with_capacity(if wanted[0] { x.len() } else { 0 });
+    let mut to_x = Vec::with_capacity(if needed[0] { x.len() } else { 0 });
     let mut to_bias = vec![T::zero(); bias.elem_count()];
     let to_kernels = Kernels::of_outputs(geometry);
     let to_inputs = Kernels::of_inputs(geometry);
     let rows = geometry.channels * forward.taps.len();
     let packed = rows * padded_channels(geometry.outputs);
+    // In the packed order; unpacked after the last image.
     let mut to_weight = vec![
         T::zero();
-        if wanted[1] {
+        if needed[1] {
             geometry.groups * packed
         } else {
             0
@@ -277,7 +284,8 @@ fn backward<T: MultiplyAdd>(
     ];
     let no_bias = vec![T::zero(); geometry.channels];
     let mut sums = Vec::new();
-    if wanted[0] {
+    // Kernels are packed once, with all passes of a group next to each other.
+    if needed[0] {
         for group in 0..geometry.groups {
             let weight = &weight[group * kernel_elements..];
             sums.extend(
@@ -289,20 +297,21 @@ fn backward<T: MultiplyAdd>(
     }
     let (input, output) = (&geometry.input, &geometry.output);
     for image in 0..geometry.images {
-        if wanted[0] {
+        if needed[0] {
             to_x.resize((image + 1) * input.image, T::zero());
         }
         for group in 0..geometry.groups {
             for part in 0..geometry.parts {
                 let start = image * input.image + group * input.group + part * input.part;
                 let out = image * output.image + group * output.group + part * output.part;
+                // Both gradients below read the padded gradient of the result.
                 padded_gradient.fill(&gradient[out..], output, &mut gradient_block);
-                if wanted[0] {
+                if needed[0] {
                     for sums in &sums[group * transposed.len()..][..transposed.len()] {
                         sums.run(&gradient_block, &mut scratch, &mut to_x[start..], input);
                     }
                 }
-                if wanted[1] {
+                if needed[1] {
                     padded_x.fill(&x[start..], input, &mut x_block);
                     add_products(
                         forward,
@@ -314,19 +323,20 @@ fn backward<T: MultiplyAdd>(
                 }
             }
         }
-        if wanted[2] {
+        if needed[2] {
+            // The bias is added at every position of its channel: its gradient is their sum.
             let planes = gradient[image * output.image..].chunks_exact(output.channel);
             for (sum, plane) in to_bias.iter_mut().zip(planes) {
                 *sum += sum_of(plane);
             }
         }
     }
-    let to_x = if wanted[0] {
+    let to_x = if needed[0] {
         Some(Tensor::from_vec(to_x, x_shape, device)?)
     } else {
         None
     };
-    let to_weight = if wanted[1] {
+    let to_weight = if needed[1] {
         let mut unpacked = vec![T::zero(); geometry.groups * kernel_elements];
         for group in 0..geometry.groups {
             to_kernels.unpack(
@@ -339,7 +349,7 @@ fn backward<T: MultiplyAdd>(
     } else {
         None
     };
-    let to_bias = if wanted[2] {
+    let to_bias = if needed[2] {
         Some(Tensor::from_vec(to_bias, bias.shape(), device)?)
     } else {
         None
@@ -368,10 +378,13 @@ fn add_products<T: MultiplyAdd>(
         });
         return;
     }
+    // Positions in bands, whose inputs and gradients stay in the first-level cache while the blocks
+    // of channels pass over them.
     let rows: usize = pass.runs.iter().map(|run| run.length).sum();
     let band = (BAND / (rows / pass.taps.len() + outputs).max(1)).clamp(32, 256);
     let bands = pass.starts.chunks(band).zip(gradient_starts.chunks(band));
     for (starts, gradient_starts) in bands {
+        // The sums of a block of channels are contiguous, in the order of its packed kernels.
         for (first_channel, width) in channel_blocks(outputs) {
             let sums = &mut to_weight[first_channel * rows..][..rows * width];
             if width == WIDE {
@@ -429,6 +442,7 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
         if frames * height * width * self.channels == 0 {
             return;
         }
+        // A band is a number of rows of positions; each position has its channels side by side.
         let stride = self.bias.len();
         let elements: usize = self.pass.runs.iter().map(|run| run.length).sum();
         let rows = (BAND / (stride * width)).max(1);
@@ -436,6 +450,7 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
         for first in (0..frames * height).step_by(rows) {
             let band = first..(first + rows).min(frames * height);
             let starts = &self.pass.starts[band.start * width..band.end * width];
+            // A single channel cannot fill a vector: these sums run along the row.
             if let Some(rows) = self.pass.depthwise(starts, self.channels) {
                 let sums = &mut scratch[..starts.len()];
                 sums.fill(self.bias[0]);
@@ -454,8 +469,8 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
                 let mut runs = self.pass.runs.as_slice();
                 let out = &mut scratch[first..];
                 let mut bias = Some(&self.bias[first..][..block]);
-                // So many runs at a time that their kernels stay in the first-level cache. There
-                // may be none: the result is the bias then.
+                // In pieces whose kernels stay in the first-level cache. There may be no run: the
+                // result is the bias then.
                 loop {
                     let (some, count) = leading(runs);
                     let (head, rest) = weight.split_at(count * block);
@@ -480,6 +495,7 @@ impl<'a, T: MultiplyAdd> Sums<'a, T> {
                             out_stride: stride,
                         });
                     }
+                    // The runs that follow add to what is there.
                     bias = None;
                     weight = rest;
                     runs = &runs[some.len()..];

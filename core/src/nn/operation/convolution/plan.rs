@@ -1,4 +1,4 @@
-//! Where the kernel lies at each position: the forward pass and the gradient of the input as the
+//! What the kernel covers at each position: the forward pass and the gradient of the input as the
 //! same sum over runs of a padded, channels-last block.
 
 use super::depthwise;
@@ -6,7 +6,7 @@ use super::geometry::{Axis, Geometry, Strides};
 use super::kernel::Run;
 use crate::nn::operation::values::Float;
 
-/// How a block `[channels, time, height, width]` lies in its padded form
+/// The layout of a block `[channels, time, height, width]` in its padded form
 /// `[time, height, width, channels]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Padded {
@@ -39,7 +39,7 @@ impl Padded {
     }
 
     /// Copies a block, which starts at the first element of `block`, into its padded form. What
-    /// lies outside the block stays as it is.
+    /// is outside the block stays as it is.
     pub(super) fn fill<T: Float>(&self, block: &[T], strides: &Strides, padded: &mut [T]) {
         const LINE: usize = 8;
         let [frames, rows, width] = self.sizes;
@@ -51,6 +51,7 @@ impl Padded {
                 let from = t * strides.frame + y * strides.row;
                 let channel_row =
                     |channel: usize| &block[from + channel * strides.channel..][..width];
+                // With one channel both layouts of a row are the same.
                 if self.channels == 1 {
                     row.copy_from_slice(channel_row(0));
                     continue;
@@ -68,6 +69,7 @@ impl Padded {
                         }
                     }
                 }
+                // Channels that do not fill a line go one at a time.
                 for channel in whole..self.channels {
                     let pixels = row.chunks_exact_mut(self.channels);
                     for (pixel, &value) in pixels.zip(channel_row(channel)) {
@@ -118,6 +120,8 @@ struct Phases {
 impl Phases {
     fn forward(axis: &Axis) -> Self {
         let taps = (0..axis.kernel).map(|k| (k, k * axis.dilation)).collect();
+        // The padded form holds the input and what the last position reaches; padding behind both
+        // is never read.
         let reach = (axis.kernel - 1) * axis.dilation + 1;
         Self {
             before: axis.padding,
@@ -140,16 +144,21 @@ impl Phases {
         let (mut lowest, mut highest) = (0, axis.out.cast_signed() - 1);
         for first in 0..axis.stride.min(axis.size) {
             let count = (axis.size - first).div_ceil(axis.stride);
+            // Point k of the kernel meets element i at position (i + padding - k dilation) /
+            // stride, if that is a whole number.
             let place =
                 |k: usize| (first + axis.padding).cast_signed() - (k * axis.dilation).cast_signed();
             let meets = (0..axis.kernel).filter(|&k| place(k) % stride == 0);
             let taps: Vec<(usize, isize)> = meets.map(|k| (k, place(k) / stride)).collect();
+            // The positions that any phase reads. Those outside of the result have the gradient 0,
+            // which the padding holds.
             for &(_, place) in &taps {
                 lowest = lowest.min(place);
                 highest = highest.max(place + count.cast_signed() - 1);
             }
             phases.push((first, count, taps));
         }
+        // From here on places count from the lowest position, the start of the padded form.
         let phases = phases.into_iter().map(|(first, count, taps)| Phase {
             first,
             count,
@@ -203,9 +212,11 @@ fn plan(
         extents: axes.each_ref().map(|axis| axis.extent),
         channels,
     };
+    // One pass for each combination of the phases of the three axes.
     let passes = positions(axes.each_ref().map(|axis| axis.phases.len())).map(|phase| {
         let phase: [&Phase; 3] = std::array::from_fn(|axis| &axes[axis].phases[phase[axis]]);
         let counts = phase.map(|phase| phase.count);
+        // Where the kernel starts at each position of this pass, in the padded form.
         let starts = positions(counts).map(|position| {
             let place = std::array::from_fn(|axis| position[axis] * axes[axis].in_step);
             padded.pixel(place) * channels
@@ -229,7 +240,7 @@ fn plan(
 /// The elements whose kernels, for a block of channels, take a third of the first-level cache.
 pub(super) const LONGEST: usize = 192;
 
-/// The points of the kernel in the order in which they lie in the padded form, neighbors joined:
+/// The points of the kernel in the order in which they are stored in the padded form, neighbors joined:
 /// all points of a row without dilation are one run, unless it is longer than [`LONGEST`].
 fn runs(padded: &Padded, phase: [&Phase; 3], kernel: [usize; 3]) -> (Vec<Run>, Vec<usize>) {
     let counts = phase.map(|phase| phase.taps.len());
@@ -242,6 +253,7 @@ fn runs(padded: &Padded, phase: [&Phase; 3], kernel: [usize; 3]) -> (Vec<Run>, V
             (place * padded.channels, (t * kernel[1] + y) * kernel[2] + x)
         })
         .collect();
+    // In the order of their places, so that neighbors can be joined.
     points.sort_unstable();
     let mut runs: Vec<Run> = Vec::new();
     for &(start, _) in &points {
@@ -253,6 +265,7 @@ fn runs(padded: &Padded, phase: [&Phase; 3], kernel: [usize; 3]) -> (Vec<Run>, V
             }),
         }
     }
+    // Longer runs are cut, so that the kernels of a piece stay in the cache.
     let pieces = runs.into_iter().flat_map(|run| {
         (0..run.length).step_by(LONGEST).map(move |first| Run {
             start: run.start + first,
@@ -279,7 +292,7 @@ impl Pass {
     }
 
     /// Copies the results of the positions of some rows, `[position, stride]` with the channels
-    /// first, to where they lie in a block.
+    /// first, to their places in a block.
     pub(super) fn scatter<T: Float>(
         &self,
         rows: std::ops::Range<usize>,
@@ -295,9 +308,11 @@ impl Pass {
             let to = (self.first[0] + t * self.step[0]) * strides.frame
                 + (self.first[1] + y * self.step[1]) * strides.row
                 + self.first[2];
+            // Back from channels last to a plane for each channel.
             for channel in 0..channels {
                 let to = &mut block[to + channel * strides.channel..][..(width - 1) * step + 1];
                 let positions = results.chunks_exact(stride);
+                // The layouts of a row agree when a position has one number and none is skipped.
                 if step == 1 && stride == 1 {
                     to.copy_from_slice(results);
                 } else if step == 1 {

@@ -19,6 +19,8 @@ pub(super) fn spread_maximum<T: Ordered>(
     let elements = phases.elements() * windows.axes[0].size * windows.axes[1].size;
     let columns = (width.padding..width.padding + width.size).map(|column| phases.index(column));
     let columns: Vec<usize> = columns.collect();
+    // Phases are of equal length, so that some have elements behind the row: these and the padding
+    // are not inside.
     let mut inside = vec![0; phases.elements()];
     for &column in &columns {
         inside[column] = 1;
@@ -49,7 +51,7 @@ pub(super) fn spread_maximum<T: Ordered>(
 }
 
 /// A padded row, its columns ordered by their remainder modulo the stride: what one point of all
-/// windows of a row covers lies side by side.
+/// windows of a row covers is contiguous.
 #[derive(Clone, Copy, Debug)]
 struct Phases {
     stride: usize,
@@ -78,7 +80,7 @@ struct SpreadMaximum<'a, T> {
     width: &'a Axis,
     phases: Phases,
     rows: &'a [Vec<usize>],
-    /// Where the columns of a row lie in phases.
+    /// The index in phases of each column of a row.
     columns: &'a [usize],
     /// 1 for the elements of a row in phases that are no padding.
     inside: &'a [u32],
@@ -98,6 +100,7 @@ impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
     fn run<const FUSED: bool>(self) {
         let Self { width, phases, .. } = self;
         let length = phases.elements();
+        // Into phases: a point of neighboring windows is contiguous there.
         let planes = self.plane.chunks_exact(width.size);
         for (row, values) in planes.zip(self.values.chunks_exact_mut(length)) {
             for (&value, &column) in row.iter().zip(self.columns) {
@@ -105,6 +108,7 @@ impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
             }
         }
         self.sums.fill(T::zero());
+        // Each point of the window is compared for all windows of a row at once.
         let windows = self.result.chunks_exact(width.out);
         let windows = windows.zip(self.gradient.chunks_exact(width.out));
         for (starts, (maxima, gradient)) in self.rows.iter().zip(windows) {
@@ -119,7 +123,10 @@ impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
                     let found = &mut self.found[..width.out];
                     for i in 0..width.out {
                         let (value, maximum) = (values[i], maxima[i]);
+                        // A window with a NaN has the maximum NaN: its first NaN gets the gradient.
                         let is_nan = value.is_nan() & maximum.is_nan();
+                        // `inside` exceeds `found` only within the input and before the first
+                        // maximum, so that padding and later ties get nothing, without a branch.
                         let is_it = ((value == maximum) | is_nan) & (inside[i] > found[i]);
                         sums[i] += if is_it { gradient[i] } else { T::zero() };
                         found[i] |= u32::from(is_it);
@@ -127,6 +134,7 @@ impl<T: Ordered> Loop for SpreadMaximum<'_, T> {
                 }
             }
         }
+        // Back from phases to columns.
         let rows = self.to.chunks_exact_mut(width.size);
         for (row, sums) in rows.zip(self.sums.chunks_exact(length)) {
             for (sum, &column) in row.iter_mut().zip(self.columns) {

@@ -13,7 +13,7 @@ use self::maximum::spread_maximum;
 use super::operand::Operand;
 use super::values::{Float, by_type, elements, stored};
 
-/// How windows lie along each of the `D` spatial axes in their order: height and width, or time,
+/// How windows are placed along each of the `D` spatial axes in their order: height and width, or time,
 /// height and width. Windows that do not fit into the padded input are left out, so that sizes need
 /// not be divisible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Axis {
         }
     }
 
-    /// The positions of window `index` that lie inside.
+    /// The positions of window `index` that are inside.
     fn inside(&self, index: usize) -> Range<usize> {
         let start = index * self.stride;
         start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(self.size)
@@ -147,6 +147,7 @@ impl Windows {
             );
         }
         let names = ["time", "height", "width"];
+        // An image is a clip of one frame: axes that are absent have one window of one element.
         let mut axes = [Axis {
             size: 1,
             kernel: 1,
@@ -337,6 +338,7 @@ fn reduce<T: Float>(
     let mut result = Vec::with_capacity(windows.shape.elem_count());
     for plane in elements::<T>(x, layout)?.chunks_exact(windows.plane().max(1)) {
         for starts in &rows {
+            // Across the rows of the window; the padding at both ends keeps the neutral value.
             let inside = &mut line[width.padding..][..width.size];
             inside.fill(empty);
             for &start in starts {
@@ -344,6 +346,7 @@ fn reduce<T: Float>(
                     *held = combine(*held, value);
                 }
             }
+            // Then along the row.
             let windows = line.windows(width.kernel).step_by(width.stride);
             let along = |window: &[T]| {
                 let mut held = empty;
