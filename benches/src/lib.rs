@@ -2,10 +2,10 @@
 //!
 //! Absolute times say little on a shared machine, so every comparison here interleaves the
 //! contenders, measures CPU time and peak memory of whole processes, and prints ratios with their
-//! spread. [`cache_peers`] compares the cache simulator with libCacheSim; `sketch_peers` the
-//! sketches with other crates, `core_peers` the operators for training with `PyTorch`, `robust_stats_peers` the private mechanisms with pure-ldp and
-//! multi-freq-ldpy, `coded_serving_peers` the prediction server with `MLServer`, each under the feature of
-//! its name.
+//! spread. [`cache_peers`] compares the cache simulator with libCacheSim, `sketch_peers` the
+//! sketches with other crates, `core_peers` the operators for training with `PyTorch`,
+//! `robust_stats_peers` the private mechanisms with pure-ldp and multi-freq-ldpy, and
+//! `coded_serving_peers` the prediction server with `MLServer`, each under the feature of its name.
 
 pub mod cache_peers;
 #[cfg(feature = "coded-serving-peers")]

@@ -14,8 +14,8 @@ pub(crate) fn write(record: &impl Serialize, path: &Path) -> anyhow::Result<()> 
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The number of processes that wanted to run, averaged over the last minute, where the system
-/// tells it.
+/// The load average: the number of runnable processes over the last minute. `None` where the system
+/// does not report it.
 pub(crate) fn load_average() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split_whitespace().next()?.parse().ok()

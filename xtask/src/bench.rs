@@ -89,12 +89,13 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let wanted = arguments.system.as_deref();
+    let name = arguments.system.as_deref();
     let chosen = COMPARISONS
         .iter()
-        .filter(|comparison| wanted.is_none_or(|system| system == comparison.system));
+        .filter(|comparison| name.is_none_or(|name| name == comparison.system));
     let mut worst = Exit::Success;
     for comparison in chosen {
+        // The list needs no build: peers are large, and some need a network.
         if !arguments.peers {
             println!(
                 "cargo xtask bench {} --peers\n    {}",
@@ -103,6 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             continue;
         }
         let program = comparison.program;
+        // Only the feature of this comparison: the peers of the others are not compiled.
         let build = Build::program("septet-benches", program, comparison.features);
         let outcome = build_and_run(&build, program, arguments.for_program())?;
         worst = crate::outcome::worse(worst, outcome);

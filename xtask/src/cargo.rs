@@ -30,6 +30,7 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
 
 /// Cargo with this subcommand for another manifest than that of the workspace.
 pub(crate) fn cargo_of(manifest: &str, subcommand: &str) -> Command {
+    // Cargo sets `CARGO` for the programs that it runs: the same toolchain is used again.
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command
@@ -103,6 +104,7 @@ struct ArtifactProfile {
 impl Programs {
     /// Builds, showing cargo's progress. When it fails, cargo has explained why.
     pub(crate) fn build(build: &Build) -> anyhow::Result<Self> {
+        // Messages come as JSON on standard output, progress and diagnostics go to the terminal.
         let mut child = cargo("build")
             .arg("--message-format=json-render-diagnostics")
             .args(&build.0)
@@ -113,7 +115,7 @@ impl Programs {
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).lines() {
                 let line = line.context("cannot read the messages of `cargo build`")?;
-                // Other lines are what build scripts and later versions of cargo say.
+                // Lines of another form come from build scripts and later versions of cargo.
                 let Ok(message) = serde_json::from_str::<Message>(&line) else {
                     continue;
                 };
@@ -124,7 +126,7 @@ impl Programs {
         if status.success() {
             return Ok(Self(programs));
         }
-        // Cargo may tell before this process has noticed the signal itself.
+        // Cargo may have ended by the signal before this process has recorded it.
         let (outcome, what) = match crate::outcome::of_program(status) {
             Exit::Interrupted => (Exit::Interrupted, "interrupted while building"),
             _ if interrupted() => (Exit::Interrupted, "interrupted while building"),
@@ -143,7 +145,7 @@ impl Programs {
         Ok(crate::outcome::of_program(ran))
     }
 
-    /// Where a program lies.
+    /// The path of a program that was built.
     pub(crate) fn path(&self, program: &str) -> anyhow::Result<&Path> {
         let path = self.0.get(program).map(PathBuf::as_path);
         path.with_context(|| format!("cargo built no program named `{program}`"))
@@ -154,6 +156,8 @@ impl Message {
     /// The name and the path of the program, if it is about one.
     fn program(self) -> Option<(String, PathBuf)> {
         let target = self.target?;
+        // A program that is built as a test has the same target name; only the program itself
+        // counts.
         let is_program = self.reason == "compiler-artifact"
             && target.kind.iter().any(|kind| kind == "bin")
             && !self.profile?.test;
@@ -193,11 +197,12 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Keeps the runner alive on Ctrl-C while a child runs; the child still receives the signal.
 pub(crate) fn outlive_control_c() -> anyhow::Result<()> {
+    // Relaxed: the flag guards no other data.
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))
         .context("cannot install the handler of Ctrl-C")
 }
 
-/// Whether the user has pressed Ctrl-C: whoever runs several programs stops after this one.
+/// Whether the user has pressed Ctrl-C; a caller that runs several programs stops then.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

@@ -56,7 +56,7 @@ enum Stage {
     Browser,
     /// The tests of sketch/datafusion, only when named (it takes minutes)
     Datafusion,
-    /// The servers of coded-serving, asked by clients in Python (where installed)
+    /// The servers of coded-serving, queried by clients in Python (where installed)
     Conformance,
     /// The quick reproduction of every paper
     Reproduce,
@@ -86,18 +86,21 @@ struct TestCount {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    // `datafusion` compiles a dependency tree of its own for minutes: it runs only when named.
     let by_default: Vec<Stage> = Stage::value_variants()
         .iter()
         .copied()
         .filter(|stage| *stage != Stage::Datafusion)
         .collect();
     let scope = Scope::of(arguments.package.as_deref())?;
+    // Stages that are named run as named, even if they check nothing of the named packages.
     let stages: Vec<Stage> = if arguments.stage.is_empty() {
         let concerns = |stage: &Stage| scope.named.is_empty() || stage.concerns(&scope);
         by_default.into_iter().filter(concerns).collect()
     } else {
         arguments.stage.clone()
     };
+    // A failed stage does not stop the others: one run shows everything that is wrong.
     let mut tests = None;
     let mut results: Vec<(Stage, Verdict, Duration)> = Vec::new();
     for &stage in &stages {
@@ -108,10 +111,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             println!("skipped: {why}");
         }
         results.push((stage, verdict, start.elapsed()));
+        // The verdict of an interrupted stage says nothing about the code, so there is no summary.
         if interrupted() {
             return Ok(Exit::Interrupted);
         }
     }
+    // One line a stage, since the output of the first ones has scrolled away.
     println!("\n=== summary ===");
     for (stage, verdict, time) in &results {
         let verdict = match verdict {
@@ -125,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             time.as_secs_f64()
         );
     }
+    // There is a count only if a stage has run tests.
     if let Some(TestCount {
         passed,
         failed,
@@ -133,6 +139,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     {
         println!("tests: {passed} passed, {failed} failed, {ignored} ignored");
     }
+    // A skipped stage does not fail the run: tools beyond Rust and a C compiler are optional.
     let failed = results
         .iter()
         .any(|(_, verdict, _)| matches!(verdict, Verdict::Failed));
@@ -156,10 +163,12 @@ impl Stage {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Whether the stage has something to say about the packages named.
+    /// Whether the stage checks anything of the named packages.
     fn concerns(self, scope: &Scope) -> bool {
         let names = |name: &str| scope.named.iter().any(|package| package.name == name);
         match self {
+            // These look at the whole workspace or outside of it; a run for one package stays
+            // short.
             Self::Spelling | Self::Licenses | Self::Msrv | Self::Datafusion => false,
             Self::Fmt | Self::Clippy | Self::Test | Self::Docs | Self::Features => true,
             Self::NoStd => names("septet-sketch") || names("septet-robust-stats"),
@@ -177,8 +186,10 @@ impl Stage {
                 cargo("fmt").args(scope.or("--all")).arg("--check"),
             ),
             Self::Spelling => {
+                // typos searches its configuration from the current folder upwards.
                 with_tool(tool::TYPOS, Command::new("typos").current_dir(workspace()))
             }
+            // Without advisories, whose database would have to be downloaded.
             Self::Licenses => with_tool(
                 tool::CARGO_DENY,
                 Command::new("cargo")
@@ -195,6 +206,7 @@ impl Stage {
             Self::Test => {
                 let mut command = cargo("test");
                 command.args(scope.or("--workspace"));
+                // Test programs after a failing one run too, so that the counts are complete.
                 command.args(["--all-features", "--no-fail-fast"]);
                 test(&mut command, tests.get_or_insert_default())
             }
@@ -217,6 +229,7 @@ impl Stage {
             Self::Browser => browser(),
             Self::Conformance => conformance::run(&scope.or("--workspace")),
             Self::Reproduce => {
+                // A scope that names a system contains its experiment as well (see `Scope::of`).
                 let mut systems = system::all()?;
                 if !scope.named.is_empty() {
                     let is_named =
@@ -228,6 +241,7 @@ impl Stage {
                     return Ok(Verdict::Skipped(why));
                 }
                 Ok(
+                    // An inconclusive claim fails the stage as well as a contradicted one.
                     match reproduce::quick_and_fresh(&systems, &scope.or("--workspace"))? {
                         Exit::Success => Verdict::Passed,
                         _ => Verdict::Failed,
@@ -246,15 +260,16 @@ impl Scope {
             return Ok(Self { named: Vec::new() });
         };
         let mut members = packages::members()?;
+        // `septet-cache` and `cache` name the same package, which brings `septet-cache-reproduce`.
         let bare = name.strip_prefix("septet-").unwrap_or(name);
-        let wanted = |package: &Package| {
+        let is_named = |package: &Package| {
             let package = package
                 .name
                 .strip_prefix("septet-")
                 .unwrap_or(&package.name);
             package == bare || package.strip_suffix("-reproduce") == Some(bare)
         };
-        if !members.iter().any(wanted) {
+        if !members.iter().any(is_named) {
             let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
             return Err(Failure::usage(format!(
                 "no package is named `{name}`\npackages: {}",
@@ -262,7 +277,7 @@ impl Scope {
             ))
             .into());
         }
-        members.retain(wanted);
+        members.retain(is_named);
         Ok(Self { named: members })
     }
 
@@ -294,6 +309,8 @@ pub(crate) fn verdict_of(command: &mut Command) -> anyhow::Result<Verdict> {
 
 /// Runs tests, showing their output as it comes and adding up the results.
 fn test(command: &mut Command, count: &mut TestCount) -> anyhow::Result<Verdict> {
+    // Standard output passes through this process, which reads the counts; compiler messages go to
+    // standard error, and so directly to the terminal.
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -320,6 +337,7 @@ impl TestCount {
             return;
         };
         let words: Vec<_> = result.split_whitespace().collect();
+        // A number counts for the word that follows it: `3 passed;`.
         for pair in words.windows(2) {
             let Ok(number) = pair[0].parse::<u64>() else {
                 continue;
@@ -339,6 +357,7 @@ fn features(scope: &Scope) -> anyhow::Result<Verdict> {
     if !tool::CLIPPY.is_present() {
         return Ok(Verdict::without(tool::CLIPPY));
     }
+    // First the default features, which most users build, in one call for all members.
     let mut sets = Vec::new();
     if scope.named.is_empty() {
         sets.push(vec!["--workspace".to_owned(), "--all-targets".to_owned()]);
@@ -349,7 +368,8 @@ fn features(scope: &Scope) -> anyhow::Result<Verdict> {
     } else {
         &scope.named
     };
-    // Without features a package is checked with the others.
+    // Then each member without features and with each one alone: a feature must not rely on one
+    // that it does not enable. A member without features was covered by the call above.
     for package in checked
         .iter()
         .filter(|package| !package.features.is_empty())
@@ -360,6 +380,7 @@ fn features(scope: &Scope) -> anyhow::Result<Verdict> {
             sets.push([&alone[..], &["--features".to_owned(), feature.clone()]].concat());
         }
     }
+    // Goes on after a failure: one run lists every combination that does not compile.
     let mut verdict = Verdict::Passed;
     for set in sets {
         if interrupted() {
@@ -387,7 +408,7 @@ fn features(scope: &Scope) -> anyhow::Result<Verdict> {
 /// A target without an operating system, as small devices have.
 const BARE_TARGET: &str = "thumbv7em-none-eabi";
 
-/// What promises to do without std: package, and the features that stay.
+/// The packages whose libraries build without std when their default features are off.
 const WITHOUT_STD: [&str; 2] = ["septet-sketch", "septet-robust-stats"];
 
 fn no_std() -> anyhow::Result<Verdict> {
@@ -396,6 +417,7 @@ fn no_std() -> anyhow::Result<Verdict> {
             "the target {BARE_TARGET} is not installed (rustup target add {BARE_TARGET})"
         )));
     }
+    // Only the library: programs and tests need std.
     all_of(WITHOUT_STD.map(|package| {
         let mut command = cargo("check");
         command.args(["--package", package, "--lib", "--no-default-features"]);
@@ -409,6 +431,7 @@ const LOWEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 fn msrv() -> anyhow::Result<Verdict> {
     let version = tool::RUSTC.version().unwrap_or_default();
+    // `rustc 1.95.0 (..)`: every patch release of the lowest minor version counts as lowest.
     let is_lowest = |version: &str| {
         let number = version.split_whitespace().nth(1).unwrap_or_default();
         number == LOWEST || number.starts_with(&format!("{LOWEST}."))
@@ -417,6 +440,8 @@ fn msrv() -> anyhow::Result<Verdict> {
         println!("every other stage uses the lowest supported version: {version}");
         return Ok(Verdict::Passed);
     }
+    // rustup's proxy of cargo selects the toolchain; a cargo without rustup rejects the argument,
+    // and then the stage is skipped.
     let toolchain = format!("+{LOWEST}");
     let probe = Command::new("cargo")
         .args([&toolchain, "--version"])
@@ -445,6 +470,7 @@ fn fuzz() -> anyhow::Result<Verdict> {
         manifests
             .filter(|manifest| manifest.is_file())
             .map(|manifest| {
+                // Each fuzz target is a program of its own.
                 let mut command = elsewhere(&manifest, "check");
                 command.arg("--bins");
                 command
@@ -475,6 +501,7 @@ fn python() -> anyhow::Result<Verdict> {
     let bin = python.parent().unwrap_or(Path::new("")).to_path_buf();
     all_of([
         {
+            // maturin builds the wheel and installs it into the environment that VIRTUAL_ENV names.
             let mut command = Command::new(bin.join("maturin"));
             command.args(["develop", "--quiet"]).current_dir(&folder);
             command
@@ -484,6 +511,8 @@ fn python() -> anyhow::Result<Verdict> {
         },
         {
             let mut command = Command::new(&python);
+            // The tests import the installed module; nothing compiled or cached stays in the
+            // sources.
             command.args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests"]);
             command
                 .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -497,6 +526,7 @@ fn python() -> anyhow::Result<Verdict> {
 fn elsewhere(manifest: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
+        // The lock files of these workspaces are tracked: a check must not change them.
         .args([subcommand, "--locked", "--manifest-path"])
         .arg(manifest)
         .env("CARGO_TARGET_DIR", target_directory().join("elsewhere"));
@@ -507,6 +537,7 @@ fn elsewhere(manifest: &Path, subcommand: &str) -> Command {
 fn all_of(commands: impl IntoIterator<Item = Command>) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::Passed;
     for mut command in commands {
+        // Ctrl-C ended the command before; the next one must not start.
         if interrupted() {
             break;
         }

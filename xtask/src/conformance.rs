@@ -1,5 +1,5 @@
-//! `cargo xtask ci --stage conformance`: the servers of coded-serving, asked by clients in Python
-//! that other people wrote.
+//! `cargo xtask ci --stage conformance`: the servers of coded-serving, queried by the Python clients
+//! of other projects.
 
 use std::ffi::OsString;
 use std::fs;
@@ -45,6 +45,7 @@ pub(crate) enum Environment {
 /// Makes the environment of this name, or takes the one that is there if it was made for the same
 /// requirements.
 pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Environment> {
+    // Nothing below is an error: without Python or a network the stage is skipped.
     if !tool::PYTHON.is_present() {
         let Tool { name, install, .. } = tool::PYTHON;
         return Ok(Environment::Missing(format!(
@@ -57,14 +58,17 @@ pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Env
     } else {
         "bin/python"
     });
-    let wanted = fs::read(requirements)
+    let required = fs::read(requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
-    // Written last: what was interrupted is made again.
+    // A copy of the requirements says what the environment was made for. It is written last, so that
+    // an interrupted installation is made again. An upgrade of the system's Python can break an
+    // environment without touching it: hence `works`.
     let made = folder.join("requirements.txt");
-    if fs::read(&made).is_ok_and(|made| made == wanted) && works(&python) {
+    if fs::read(&made).is_ok_and(|made| made == required) && works(&python) {
         return Ok(Environment::Ready(python));
     }
     println!("installing the clients, which takes a minute or two");
+    // `--clear` removes the remains of an older or interrupted installation.
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&folder);
     if !quietly(&mut venv)? {
@@ -79,6 +83,7 @@ pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Env
         .arg("--requirement")
         .arg(requirements);
     if !quietly(&mut pip)? {
+        // The output of pip was hidden: the message gives the command that shows it.
         let command: Vec<OsString> = std::iter::once(pip.get_program())
             .chain(pip.get_args())
             .map(OsString::from)
@@ -89,7 +94,7 @@ pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Env
             command.display()
         )));
     }
-    fs::write(&made, wanted).with_context(|| format!("cannot write {}", made.display()))?;
+    fs::write(&made, required).with_context(|| format!("cannot write {}", made.display()))?;
     Ok(Environment::Ready(python))
 }
 

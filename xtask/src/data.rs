@@ -53,7 +53,7 @@ pub(crate) enum Action {
     },
 }
 
-/// Where the data sets lie.
+/// Where the data sets are stored.
 #[derive(Args, Debug)]
 pub(crate) struct Place {
     /// Where the data sets are [default: `$SEPTET_DATA`, or the user's cache]
@@ -100,6 +100,7 @@ fn names() -> PossibleValuesParser {
 }
 
 fn list(lookup: &Lookup) {
+    // `find` verifies hashes: what is counted can be used.
     let mut here = 0;
     for set in data::sets() {
         let found = lookup.find(set.name);
@@ -139,6 +140,7 @@ fn list_as_json(lookup: &Lookup) {
 fn state(found: &Result<DataSet, DataError>) -> &'static str {
     match found {
         Ok(_) => "here",
+        // Any other error concerns bytes that are there.
         Err(DataError::Absent { .. }) => "absent",
         Err(_) => "damaged",
     }
@@ -200,6 +202,7 @@ fn verify(names: &[String], lookup: &Lookup) -> Exit {
         }
         match lookup.find(set.name) {
             Ok(_) => println!("ok       {}", set.name),
+            // Without names nothing is required, and absence is normal.
             Err(DataError::Absent { .. }) if !named => println!("absent   {}", set.name),
             Err(error) => {
                 println!("FAILED   {}", set.name);
@@ -217,6 +220,8 @@ fn verify(names: &[String], lookup: &Lookup) -> Exit {
 fn fetch(names: &[String], all: bool, _: Option<PathBuf>) -> anyhow::Result<Exit> {
     let named = |set: &&Set| names.iter().any(|name| name == set.name);
     let sets: Vec<&Set> = data::sets().iter().filter(named).collect();
+    // Sets without an address need no download: how to get them can be said without building HTTP
+    // and TLS first.
     if !all && !sets.iter().any(|set| set.is_downloadable()) {
         for set in sets {
             println!("FAILED   {}", set.name);
@@ -236,19 +241,20 @@ fn fetch(names: &[String], all: bool, folder: Option<PathBuf>) -> anyhow::Result
     let folder = folder.or_else(data::cache_folder).ok_or_else(|| {
         Failure::usage("there is no cache folder without a home; name a folder with `--data`")
     })?;
-    let is_wanted = |set: &&Set| {
+    let is_selected = |set: &&Set| {
         if all {
             set.is_downloadable()
         } else {
             names.iter().any(|name| name == set.name)
         }
     };
-    let sets: Vec<_> = data::sets().iter().filter(is_wanted).collect();
+    let sets: Vec<_> = data::sets().iter().filter(is_selected).collect();
     crate::fetch::fetch(&sets, &folder)
 }
 
 /// The error with the exit code it deserves.
 fn failure(error: &DataError) -> Failure {
+    // A name that is not registered is a wrong argument; all other errors concern the data.
     let outcome = match error {
         DataError::UnknownSet { .. } | DataError::UnknownFile { .. } => Exit::Usage,
         _ => Exit::Data,

@@ -12,7 +12,7 @@ use crate::cargo::target_directory;
 use crate::terminal::indented;
 use crate::tool::{self, Tool};
 
-/// How to tell.
+/// How to report.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// As JSON, for programs
@@ -39,7 +39,7 @@ const DISK_OF_BUILDS: u64 = 15 << 30;
 /// What the largest compiler process and the largest experiment need, in bytes.
 const MEMORY: u64 = 4 << 30;
 
-/// What this machine is like, as far as the system tells.
+/// What this machine is like, as far as the operating system reports it.
 struct Machine {
     threads: usize,
     memory: Option<u64>,
@@ -60,6 +60,9 @@ impl Machine {
 
 pub(crate) fn run(arguments: &Arguments) -> Exit {
     let machine = Machine::look();
+    // Only required tools and the version of Rust decide the exit code; memory, disk, optional
+    // tools and data are advice. An unknown version passes, as a missing rustc counts as missing
+    // already.
     let missing = REQUIRED.iter().filter(|tool| !tool.is_present()).count();
     let outcome = if missing == 0 && machine.rust_is_new_enough != Some(false) {
         Exit::Success
@@ -71,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         return outcome;
     }
 
+    // The machine: what could not be found out is left out.
     println!("machine");
     let Machine {
         threads,
@@ -95,6 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         );
     }
 
+    // Tools, the required ones first, with the command that installs what is missing.
     println!("\nrequired");
     for tool in &REQUIRED {
         report(tool);
@@ -144,6 +149,7 @@ fn as_json(machine: &Machine, outcome: Exit) -> serde_json::Value {
 
 /// The memory of the machine in bytes.
 fn memory() -> Option<u64> {
+    // Only Linux has this file.
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
@@ -157,6 +163,7 @@ fn free_disk() -> Option<u64> {
     let target = target_directory();
     // The folder is made by the first build; until then its parent says the same.
     let folder = target.ancestors().find(|folder| folder.exists())?;
+    // `-P` fixes the format: a header, then one line whose fourth field is the available space.
     let output = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let kibibytes: u64 = text
@@ -172,6 +179,7 @@ fn free_disk() -> Option<u64> {
 fn rust_is_new_enough() -> Option<bool> {
     // rustc 1.95.0 (59807616e 2026-04-14)
     let version = tool::RUSTC.version()?;
+    // Major and minor version; `1.96.0-nightly` has a suffix after a dash.
     let parts = |version: &str| -> Option<(u32, u32)> {
         let mut parts = version.split(['.', '-']);
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -11,7 +11,7 @@ use septet_core::telemetry::Progress;
 
 use crate::terminal::indented;
 
-/// Downloads these sets, one after another. What fails does not keep the others from coming.
+/// Downloads these sets one after another; a failure does not stop the others.
 pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> anyhow::Result<Exit> {
     let mut outcome = Exit::Success;
     for set in sets {
@@ -28,6 +28,7 @@ pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> anyhow::Result<Exit> {
             Err(error) => {
                 let why = anyhow::Error::from(error);
                 println!("FAILED   {}\n         {why:#}", set.name);
+                // Remedies for a failed download; a set without an address has another problem.
                 if set.is_downloadable() {
                     let place = folder.join(set.folder);
                     let otherwise = format!(

@@ -46,7 +46,7 @@ enum Command {
     Reproduce(reproduce::Arguments),
     /// Builds the page and the figures of a run again from its report.json
     Report(report::Arguments),
-    /// The data sets: which there are, where they lie, whether they are the right bytes
+    /// The data sets: which there are, where they are stored, whether their hashes match
     #[command(subcommand)]
     Data(data::Action),
     /// Runs the comparisons with other implementations: `bench cache --peers`
@@ -60,6 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     cli::run(internal, |line: CommandLine| match line.command {
         Some(command) => dispatch(command),
+        // Without a command the help is the answer, not a usage error: newcomers type this first.
         None => {
             println!("{}", CommandLine::command().render_help());
             Ok(Exit::Success)
@@ -67,12 +68,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// What fails without a class of its own is the runner's fault.
+/// An error that no `Failure` classifies is an internal error of the runner.
 fn internal(_: &(dyn Error + 'static)) -> Option<Exit> {
     Some(Exit::Internal)
 }
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
+    // Before any child is spawned: Ctrl-C ends the child, and the runner still reports how it
+    // ended.
     cargo::outlive_control_c()?;
     match command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),

@@ -42,6 +42,7 @@ pub(crate) fn of_program(status: ExitStatus) -> Exit {
 fn interrupted(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     const SIGINT: i32 = 2;
+    // The program ended by the signal itself, without a handler that exits with 130.
     status.signal() == Some(SIGINT)
 }
 

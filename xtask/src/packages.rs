@@ -58,6 +58,8 @@ pub(crate) fn members() -> anyhow::Result<Vec<Package>> {
 }
 
 fn package(found: PackageMetadata) -> anyhow::Result<Package> {
+    // Only experiments have the table. One that does not fit is an error: otherwise the paper would
+    // silently be missing from `reproduce all`.
     let septet = found.metadata.and_then(|custom| custom.septet);
     let paper = septet.map(serde_json::from_value).transpose();
     let paper = paper.with_context(|| {

@@ -32,10 +32,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let out = arguments.out.clone().unwrap_or_else(default_output);
+    // Every paper and profile that has a report of the default seed.
     let systems = system::select(&arguments.paper)?;
     let profiles = Profile::value_variants()
         .iter()
-        .filter(|profile| arguments.profile.is_none_or(|wanted| wanted == **profile));
+        .filter(|profile| arguments.profile.is_none_or(|only| only == **profile));
     let folders: Vec<PathBuf> = profiles
         .flat_map(|profile| {
             let folder = |system: &System| run_directory(&out, system.name(), *profile, None);
@@ -73,8 +74,11 @@ fn picture(folders: &[PathBuf], file: &Path) -> anyhow::Result<Exit> {
     let Some(browser) = browsers.into_iter().find(is_here) else {
         return Err(Failure::usage("`--picture` needs Chromium (apt-get install chromium)").into());
     };
+    // A `file://` address has no current folder.
     let page = std::path::absolute(folder.join("report.html")).map_err(anyhow::Error::from)?;
     let (width, height) = PICTURE;
+    // The page is self-contained and our own: it needs no network, and no sandbox, which often does
+    // not start in containers.
     let status = Command::new(browser)
         .args([
             "--headless",
@@ -89,6 +93,7 @@ fn picture(folders: &[PathBuf], file: &Path) -> anyhow::Result<Exit> {
         .stderr(Stdio::null())
         .status()
         .with_context(|| format!("cannot run `{browser}`"))?;
+    // Exit code 0 alone does not show that a picture was written.
     if !status.success() || !file.exists() {
         return Err(anyhow::anyhow!("`{browser}` took no picture"));
     }
@@ -116,6 +121,7 @@ fn build_again(folders: &[PathBuf], out: &Path) -> anyhow::Result<Exit> {
         println!("{}", crate::summary::of_run(folder)?.trim_end());
         println!("{}", folder.join("report.html").display());
     }
+    // The index lists every report below `out`, not only those that were built again.
     let index = write_index(out).map_err(anyhow::Error::from)?;
     println!("{}", index.display());
     Ok(Exit::Success)

@@ -94,6 +94,7 @@ pub(crate) fn quick_and_fresh(systems: &[System], packages: &[String]) -> anyhow
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Some(paper) = &arguments.paper else {
+        // Without a paper this is `--list`, which clap requires then.
         if arguments.json {
             let papers: Vec<_> = system::all()?
                 .into_iter()
@@ -107,6 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     };
     let systems = system::select(paper)?;
+    // Identifiers such as Q1 are unique within one paper only.
     if systems.len() > 1 && !arguments.claims.is_empty() {
         return Err(Failure::usage(
             "`--claims` names the claims of one paper; give that paper instead of `all`",
@@ -155,6 +157,7 @@ fn run_each(
     arguments: &Arguments,
 ) -> anyhow::Result<Exit> {
     let out = arguments.out.clone().unwrap_or_else(default_output);
+    // The output of the programs scrolls away: their summaries are repeated at the end.
     let mut text = String::new();
     let mut totals = Totals::default();
     let mut worst = Exit::Success;
@@ -164,11 +167,13 @@ fn run_each(
         let outcome = programs.run(&system.program(), passed_on(arguments))?;
         let folder = run_directory(&out, name, arguments.profile, arguments.seed);
         let _ = writeln!(text, "{}", summary_of(system, arguments, outcome, &folder));
+        // After a run that broke off the folder may hold an older report, which must not be
+        // counted.
         if crate::outcome::has_report(outcome) {
             totals.add(&folder.join("report.json"))?;
         }
         worst = crate::outcome::worse(worst, outcome);
-        // The program may tell before this process has noticed the signal itself.
+        // The program may have ended by the signal before this process has recorded it.
         if outcome == Exit::Interrupted || crate::cargo::interrupted() {
             worst = Exit::Interrupted;
             break;
@@ -200,7 +205,7 @@ fn passed_on(arguments: &Arguments) -> Vec<OsString> {
     passed
 }
 
-/// Where reports and cells go unless the user says otherwise.
+/// The default folder for reports and cells.
 pub(crate) fn default_output() -> PathBuf {
     crate::cargo::target_directory().join("septet")
 }
@@ -249,17 +254,20 @@ fn listing(systems: &[System]) -> String {
         let mut line = |first: &str, value: &str| {
             let _ = writeln!(text, "{}", indented(value, first, "         "));
         };
+        // The paper, and what it claims.
         line("    ", &format!("{}.", paper.title));
         line(
             "    ",
             &format!("{}. {} {}.", paper.authors, paper.venue, paper.year),
         );
         line("    ", &format!("Claim: {}", paper.claim));
+        // The questions that the experiment answers; the quick profile leaves some to the full one.
         for question in &paper.questions {
             let only = if question.full_only { " (full)" } else { "" };
             let first = format!("    {:<4} ", question.id);
             line(&first, &format!("{}{only}", question.text));
         }
+        // What a run costs. The quick profile only uses data that is here, the full one needs it.
         for (name, run, data) in [
             ("quick", &paper.quick, "uses where they are here"),
             ("full", &paper.full, "needs"),

@@ -48,6 +48,7 @@ impl Totals {
             .with_context(|| format!("{} is not a report", file.display()))?;
         self.papers += 1;
         for claim in report.claims {
+            // Claims of this project's own are counted apart from those of the papers.
             let counts = match claim.scale.as_deref() {
                 Some("beyond") => &mut self.own,
                 _ => &mut self.of_papers,
@@ -55,6 +56,7 @@ impl Totals {
             for (count, verdict) in counts.iter_mut().zip(VERDICTS) {
                 *count += usize::from(claim.verdict == verdict);
             }
+            // `known` is the reason that `contradictions.toml` gives.
             let is_known = claim.verdict == "contradicted" && claim.known.is_some();
             self.known += usize::from(is_known);
         }

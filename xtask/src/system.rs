@@ -50,6 +50,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<System>> {
         bail!("no member of the workspace has a paper in [package.metadata.septet]");
     }
     systems.sort_by(|a, b| {
+        // By name among equals, so that the order does not depend on cargo's.
         let key = |system: &System| (system.paper.quick.seconds, system.name().to_owned());
         key(a).cmp(&key(b))
     });

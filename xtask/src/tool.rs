@@ -76,6 +76,7 @@ pub(crate) const PYTHON: Tool = Tool {
 
 /// Whether the standard library of a target is installed.
 pub(crate) fn has_target(target: &str) -> bool {
+    // Installed by rustup or by a distribution, targets are in the sysroot.
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
     sysroot.is_ok_and(|output| {
         let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -90,6 +91,7 @@ impl Tool {
     /// The first line that the tool says about its version; `None` where it is missing.
     pub(crate) fn version(&self) -> Option<String> {
         let (program, arguments) = self.probe.split_first()?;
+        // Without standard input: a probe must not wait for the terminal.
         let output = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())

@@ -54,6 +54,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     cli::exit_on_interrupt();
+    // The comparison starts this program again for each sample, and reads the sample from its
+    // output.
     if let Some(Command::Replay {
         trace,
         policy,

@@ -40,7 +40,7 @@ struct Arguments {
     /// Connections to the servers
     #[arg(long, default_value_t = 16)]
     connections: usize,
-    /// Seconds for which a server is asked in one repetition, after one second uncounted
+    /// Seconds of load on a server in one repetition, after one second uncounted
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// Repetitions of gateway and servers
@@ -69,6 +69,7 @@ fn main() -> ExitCode {
 
 fn compare(arguments: Arguments) -> anyhow::Result<()> {
     cli::exit_on_interrupt();
+    // The comparison starts this program again as the server.
     if let Some(file) = arguments.serve {
         return serve_file(&file);
     }

@@ -9,7 +9,7 @@ use super::environment::NATIVE_POLICIES;
 use super::sample::Sample;
 use super::workload::Workload;
 
-/// Who replays the trace.
+/// A simulator that replays the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// Septet's simulator.
@@ -58,6 +58,7 @@ impl Contender {
         let capacity = workload.capacity.to_string();
         let mut command = match self {
             Self::Ours => {
+                // This program again, as a child: peak memory is that of a whole process.
                 let mut command = Command::new(&programs.ours);
                 command
                     .arg("replay")

@@ -32,6 +32,7 @@ pub fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
     if installed_version(&python).as_deref() == Some(VERSION) {
         return Ok(python);
     }
+    // Another version, or an interrupted installation.
     if folder.exists() {
         std::fs::remove_dir_all(folder)
             .with_context(|| format!("cannot remove the stale {}", folder.display()))?;
@@ -78,6 +79,7 @@ fn installed_version(python: &Path) -> Option<String> {
     let output = Command::new(python)
         .args([
             "-c",
+            // The import shows that the library loads; metadata alone would not.
             "import libcachesim, importlib.metadata as m; print(m.version('libcachesim'))",
         ])
         .output()

@@ -93,6 +93,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
         python,
         script: environment::write_script(&plan.output)?,
     };
+    // The load on both sides of the measurement shows whether other work disturbed it.
     let before = load_average();
     let mut comparisons = Vec::new();
     for workload in &workloads {
@@ -131,6 +132,7 @@ fn compare(
             let sample = contender
                 .measure(programs, workload, policy)
                 .with_context(|| format!("{contender}, {policy} on {}", workload.name))?;
+            // Indexed by contender, since the order of turns reverses.
             samples[contender as usize].push(sample);
         }
         contenders.reverse();

@@ -14,6 +14,7 @@ use super::sample::Sample;
 /// # Errors
 /// When the file cannot be read or the policy is not known.
 pub fn replay(path: &Path, policy: &str, capacity: u64) -> anyhow::Result<Sample> {
+    // Before the trace is opened: what the program itself takes.
     let baseline_bytes = peak_bytes();
     let begin = cpu_seconds();
     let mut trace = read(path)?;
@@ -25,6 +26,7 @@ pub fn replay(path: &Path, policy: &str, capacity: u64) -> anyhow::Result<Sample
         trace.set_predictions(predicted)?;
     }
     let spec: PolicySpec = policy.parse()?;
+    // Making the cache is part of the replay, for both libraries.
     let begin = cpu_seconds();
     let tally = spec.build(capacity, &SeedTree::new(0))?.replay(&trace)?;
     let replay_seconds = cpu_seconds() - begin;

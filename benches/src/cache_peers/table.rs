@@ -120,6 +120,7 @@ fn outcomes(comparisons: &[Comparison]) -> Table {
             let peak = Spread::of(samples.iter().map(|sample| sample.peak_bytes as f64));
             let before = Spread::of(samples.iter().map(|sample| sample.baseline_bytes as f64));
             optional(peak.zip(before), |(peak, before)| {
+                // The interpreter and its libraries are not the simulator's.
                 let own = peak.median - before.median;
                 format!("{:.0} ({:.0})", peak.median / MEBIBYTE, own / MEBIBYTE)
             })
@@ -154,6 +155,7 @@ fn difference(ours: &Sample, theirs: &Sample) -> String {
 fn combinations(out: &mut String, comparisons: &[Comparison]) {
     for combination in comparisons
         .iter()
+        // No samples of libCacheSim: it lacks the policy.
         .filter(|comparison| comparison.tuned.is_empty())
     {
         let lru = comparisons
@@ -171,6 +173,7 @@ fn combinations(out: &mut String, comparisons: &[Comparison]) {
 }
 
 fn warnings(out: &mut String, record: &Record) {
+    // The comparison itself adds 1, as one process runs at a time.
     let load = record.load.iter().flatten().copied().fold(0.0, f64::max);
     if load > 0.5 * record.processors as f64 {
         let _ = writeln!(

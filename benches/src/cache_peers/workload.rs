@@ -53,7 +53,7 @@ const SOURCES: [Source; 4] = [
 ];
 
 /// Converts the traces that the data folder holds, or generates one when there is none, and leaves
-/// them in `output` for the next time. Traces that were asked for by name must be there.
+/// them in `output` for later runs. Traces that `names` lists must be there.
 ///
 /// # Errors
 /// When a trace is unknown, missing or cannot be converted.
@@ -63,6 +63,7 @@ pub fn prepare(
     output: &Path,
     log: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Vec<Workload>> {
+    // A misspelled name must not silently skip a trace.
     if let Some(unknown) = names
         .iter()
         .find(|name| SOURCES.iter().all(|source| source.name != *name))
@@ -74,19 +75,19 @@ pub fn prepare(
     }
     let mut workloads = Vec::new();
     for source in &SOURCES {
-        let wanted = names.iter().any(|name| name == source.name);
-        if !names.is_empty() && !wanted {
+        let is_named = names.iter().any(|name| name == source.name);
+        if !names.is_empty() && !is_named {
             continue;
         }
         let file = match source.file {
             // Generated: the stand-in of those who have no data.
-            None if workloads.is_empty() || wanted => None,
+            None if workloads.is_empty() || is_named => None,
             None => continue,
             Some((file, format)) => match data.map(|data| data.join(file)) {
                 Some(file) if file.exists() => Some((file, format)),
                 _ => {
                     let missing = format!("{} is not in the data folder", source.name);
-                    if wanted {
+                    if is_named {
                         bail!("{missing} that SEPTET_DATA or --data names");
                     }
                     log(&format!("skipped: {missing}"));
@@ -95,6 +96,7 @@ pub fn prepare(
             },
         };
         let path = output.join(format!("{}.oracleGeneral.bin", source.name));
+        // Converted or generated once; the file serves later runs too.
         if !path.exists() {
             log(&format!("preparing {}", source.name));
             let mut trace = match file {
@@ -103,6 +105,7 @@ pub fn prepare(
                 }
                 None => zipf()?,
             };
+            // Capacities are numbers of pages.
             trace.ignore_sizes();
             trace::write(&path, TraceFormat::OracleGeneral, &trace)?;
         }

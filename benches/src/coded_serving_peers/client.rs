@@ -9,7 +9,7 @@ use septet_coded_serving::protocol::http::{
 };
 use septet_coded_serving::protocol::{InferRequest, NamedTensor};
 
-/// Asks one model of one server. Clones share connections.
+/// Queries one model of one server. Clones share connections.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -18,7 +18,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client that asks for these queries, as JSON or with binary tensors.
+    /// A client that sends these queries, as JSON or with binary tensors.
     pub(super) fn new(
         server: &str,
         model: &str,
@@ -35,6 +35,7 @@ impl Client {
             };
             write_request(&request, binary)
         };
+        // Serialized once: the client's encoding must not count as the server's time.
         let bodies: Result<Vec<_>, _> = queries.iter().map(write).collect();
         Ok(Self {
             http: reqwest::Client::builder().tcp_nodelay(true).build()?,
@@ -44,7 +45,7 @@ impl Client {
     }
 
     /// The body of the answer to a query, and the length of its JSON when tensors follow.
-    pub(super) async fn ask(&self, number: usize) -> anyhow::Result<Body> {
+    pub(super) async fn infer(&self, number: usize) -> anyhow::Result<Body> {
         let body = &self.bodies[number % self.bodies.len()];
         let request = self.http.post(&self.url).body(body.bytes.clone());
         let request = match body.json_length {
@@ -53,6 +54,7 @@ impl Client {
                 .header(JSON_LENGTH, length),
             None => request.header("content-type", "application/json"),
         };
+        // Read to the end, since a latency includes the whole answer.
         let response = request.send().await?.error_for_status()?;
         let header = response.headers().get(JSON_LENGTH).cloned();
         let bytes = response.bytes().await?.to_vec();
@@ -63,10 +65,11 @@ impl Client {
     /// Checks that the server answers every query as it should.
     pub(super) async fn check(&self, expected: &[Tensor]) -> anyhow::Result<()> {
         for (number, expected) in expected.iter().enumerate() {
-            let body = self.ask(number).await?;
+            let body = self.infer(number).await?;
             let response = read_response(&body.bytes, body.json_length)?;
             let output = response.outputs.into_iter().next();
             let output = output.context("an answer has no output")?.tensor;
+            // A relative tolerance: servers add up in different orders.
             let mut pairs = output.values().iter().zip(expected.values());
             ensure!(
                 output.values().len() == expected.values().len()

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{GROUP, images};
 use crate::cache_peers::sample::Spread;
 
-/// Batches of which the median counts, so that one during which the thread was held up does not.
+/// Batches, of which the median is reported: those that the scheduler interrupted do not count.
 const BATCHES: usize = 200;
 const GROUPS_OF_A_BATCH: usize = 50;
 
@@ -65,10 +65,12 @@ pub(super) fn measure(seed: &SeedTree) -> anyhow::Result<Vec<Coding>> {
 
 fn measure_code(code: &Arc<dyn Code>, group: &[Tensor]) -> anyhow::Result<Coding> {
     let tasks = code.encode(group)?;
-    // Outputs of as many numbers as a classifier of ten classes has; decoding takes them as they are.
+    // Outputs as of a classifier of ten classes. Their values do not matter for the time of decoding.
     let output = |input: &Tensor| Tensor::vector(input.values().iter().take(10).copied().collect());
     let own = group.iter().enumerate().map(|(slot, x)| (slot, output(x)));
     let parities = tasks.iter().map(|task| (task.slot, output(&task.input)));
+    // The answer of one slot is lost. Systematic codes have the other queries' own outputs and the
+    // parities, other codes only what they encoded.
     let lost = 3;
     let outputs: Vec<(usize, Tensor)> = own
         .filter(|_| code.shape().systematic)
@@ -84,6 +86,7 @@ fn measure_code(code: &Arc<dyn Code>, group: &[Tensor]) -> anyhow::Result<Coding
         black_box(code.decode(GROUP, black_box(&arrived), Slots::EMPTY.with(lost))?);
         Ok(())
     })?;
+    // A runtime on this thread, so that wall time contains all work of the engine.
     let (engine, bookkeeping) = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?
@@ -102,6 +105,7 @@ fn typical(mut call: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> 
     let mut batches = Vec::with_capacity(BATCHES);
     for _ in 0..BATCHES {
         let begin = Instant::now();
+        // Many calls between two readings of the clock, whose resolution then does not matter.
         for _ in 0..GROUPS_OF_A_BATCH {
             call()?;
         }
@@ -124,6 +128,8 @@ async fn measure_engine(code: Arc<dyn Code>, group: &[Tensor]) -> anyhow::Result
         let coding = engine.coding_time();
         let begin = Instant::now();
         for _ in 0..GROUPS_OF_A_BATCH {
+            // The clients of a group are concurrent: the engine forms a group of queries that it
+            // has.
             let mut clients = JoinSet::new();
             for query in group {
                 let (engine, query) = (engine.clone(), Query::new(query.clone()));
@@ -135,10 +141,13 @@ async fn measure_engine(code: Arc<dyn Code>, group: &[Tensor]) -> anyhow::Result
         }
         let time = begin.elapsed();
         let now = engine.coding_time();
+        // The engine accounts for its own coding, which is subtracted from the time of the batch.
         let coded = now.encoding + now.decoding - coding.encoding - coding.decoding;
         all.push(of_a_group(time));
         without.push(of_a_group(time.saturating_sub(coded)));
     }
+    // Times are per group of ten with a parity query: other groups would falsify them. At most one
+    // group may lack its parity query.
     let counted = engine.statistics();
     let groups = (BATCHES * GROUPS_OF_A_BATCH) as u64;
     ensure!(
@@ -161,8 +170,8 @@ fn median(batches: Vec<f64>) -> anyhow::Result<f64> {
     Ok(spread.median)
 }
 
-/// Workers whose every answer is there when all that can be done without it is done: a group that is
-/// answered before it is encoded would get no parity query.
+/// Workers that answer after one yield to the scheduler, and so after the group was encoded: a group
+/// that is answered before would get no parity query.
 #[derive(Clone, Debug)]
 struct AtOnce {
     workers: usize,

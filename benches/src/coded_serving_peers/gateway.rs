@@ -19,7 +19,7 @@ use super::server::{NAME, ServerThread, all_cores, one_thread};
 use super::{GROUP, Plan, WIDTH, images};
 use crate::cache_peers::sample::Spread;
 
-/// Queries before the first repetition, uncounted: connections are made, forms of models are asked.
+/// Queries of the warm-up, which opens connections and fetches the metadata of models.
 const WARM_UP: usize = 500;
 
 /// Latencies of the same load, from when a query was sent, in milliseconds.
@@ -29,7 +29,7 @@ pub struct Gateway {
     pub rate: f64,
     /// Queries to each.
     pub requests: u64,
-    /// Of the workers, asked in turn.
+    /// Of the workers, queried in turn.
     pub direct: Quantiles,
     /// Of a gateway before the same workers.
     pub gateway: Quantiles,
@@ -58,6 +58,7 @@ pub(super) fn measure(
     log: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Gateway> {
     let queries = images(64, seed)?;
+    // Ten workers for the queries of a group and one for its parity.
     let workers: Vec<ServerThread> = (0..=GROUP)
         .map(|_| echo_server())
         .collect::<anyhow::Result<_>>()?;
@@ -65,7 +66,7 @@ pub(super) fn measure(
         .iter()
         .map(|worker| HttpWorker::new(&worker.url, ModelNames::base(NAME)).map(Into::into))
         .collect();
-    // As `coded-serving demo` has it: groups fill, and answers of live workers are waited for.
+    // As in `coded-serving demo`: groups fill, and answers of live workers get 20 ms to arrive.
     let code = Arc::new(InvNet::new(GROUP, 1, MixedQueries)?);
     let engine = Engine::builder(code, Pool::new(pool?))
         .policy(ReconstructionPolicy::AfterDelay(Duration::from_millis(20)))
@@ -84,6 +85,7 @@ pub(super) fn measure(
     let mut through = Side::new(vec![client(&gateway.url)?])?;
     let expected: Vec<Tensor> = queries.iter().map(first_ten).collect();
     let runtime = one_thread()?;
+    // Both sides must answer correctly, and be warm before anything counts.
     let before = runtime.block_on(async {
         for side in [&direct, &through] {
             for client in &side.clients {
@@ -91,7 +93,7 @@ pub(super) fn measure(
             }
             for number in 0..WARM_UP {
                 side.clients[number % side.clients.len()]
-                    .ask(number)
+                    .infer(number)
                     .await?;
             }
         }
@@ -103,6 +105,8 @@ pub(super) fn measure(
             repetition + 1,
             plan.repetitions
         ));
+        // Both sides get the same arrivals; which is first alternates, so that a drift of the
+        // machine's speed favors neither.
         let seed = seed.index(u64::from(repetition));
         let mut sides = [&mut direct, &mut through];
         if repetition % 2 == 1 {
@@ -112,9 +116,11 @@ pub(super) fn measure(
             runtime.block_on(side.load(plan, &seed))?;
         }
     }
+    // Redundant tasks for each accepted query, without the warm-up.
     let after = counts.statistics();
     let accepted = (after.accepted - before.accepted).max(1) as f64;
     let redundant = (after.redundant - before.redundant) as f64 / accepted;
+    // Differences within a repetition, whose two loads ran one after the other.
     let added_each: Vec<f64> = direct
         .medians
         .iter()
@@ -148,13 +154,15 @@ impl Side {
     async fn load(&mut self, plan: &Plan, seed: &SeedTree) -> anyhow::Result<()> {
         let arrivals = Arrivals::poisson(plan.rate)?;
         let seen = Arc::new(Mutex::new(Latencies::new()?));
+        // Open loop: queries arrive without regard to answers, as those of independent clients.
         let summary = open_loop(plan.requests, arrivals, seed, |number| {
             let number = number as usize;
             let client = self.clients[number % self.clients.len()].clone();
             let seen = Arc::clone(&seen);
             async move {
+                // From when the query is sent. `summary` has latencies from when it was due.
                 let begin = Instant::now();
-                let answer = client.ask(number).await;
+                let answer = client.infer(number).await;
                 let time = begin.elapsed();
                 if answer.is_err() {
                     return Outcome::Failed;
@@ -166,6 +174,7 @@ impl Side {
             }
         })
         .await;
+        // Latencies of some answers only would flatter a side that fails.
         ensure!(
             summary.answered() == plan.requests,
             "{} of {} queries were not answered",
@@ -185,7 +194,7 @@ impl Side {
     }
 }
 
-/// A worker that answers with the first ten numbers of what it is asked.
+/// A worker that answers with the first ten numbers of a query.
 fn echo_server() -> anyhow::Result<ServerThread> {
     let echo = |query: &Tensor| Ok(first_ten(query));
     let worker = LocalWorker::new([(Model::Base, echo)])?;

@@ -15,13 +15,13 @@ use super::server::NAME;
 /// The version that is compared with.
 pub(super) const VERSION: &str = "1.7.1";
 
-/// Newer ones refuse `asyncio.get_event_loop`, of which the server's parallel workers make use.
+/// Newer ones reject `asyncio.get_event_loop`, which the server's parallel workers call.
 const UVLOOP: &str = "uvloop<0.22";
 
 const MODEL: &str = include_str!("mlserver_model/perceptron.py");
 
-/// How long it may take to start, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout for starting, and for stopping.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes an environment, or takes the one that is there.
 pub(super) fn prepare(folder: &Path, log: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
@@ -60,9 +60,9 @@ pub(super) struct MlServer {
 }
 
 impl MlServer {
-    /// Serves a network; without a number of parallel workers it has as many as by default.
+    /// Serves a network with this number of parallel workers; `None` is the server's default.
     ///
-    /// Its threads for linear algebra are one, which is fastest for one row.
+    /// It has one thread for linear algebra, which is fastest for one row.
     pub(super) fn start(
         python: &Path,
         network: &Path,
@@ -83,6 +83,7 @@ impl MlServer {
         if let Some(workers) = parallel_workers {
             settings["parallel_workers"] = workers.into();
         }
+        // Absolute, because the server runs in its own folder.
         let network = fs::canonicalize(network)
             .with_context(|| format!("cannot find {}", network.display()))?;
         let model = json!({
@@ -91,6 +92,7 @@ impl MlServer {
             "parameters": {"uri": network},
         });
         for (name, text) in [
+            // The folder that MLServer loads: code, settings of the server, settings of the model.
             ("perceptron.py", MODEL.to_owned()),
             ("settings.json", settings.to_string()),
             ("model-settings.json", model.to_string()),
@@ -103,6 +105,7 @@ impl MlServer {
             File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
         let python = std::path::absolute(python)?;
         let child = Command::new(&python)
+            // Through the environment's Python, since its scripts are not on the path.
             .args(["-c", "from mlserver.cli import main; main()", "start", "."])
             .current_dir(&folder)
             .env("OMP_NUM_THREADS", "1")
@@ -123,6 +126,7 @@ impl MlServer {
         let url = format!("{}/v2/models/{NAME}/ready", self.url);
         let begin = Instant::now();
         loop {
+            // Refused connections are normal until the server listens.
             let answer = reqwest::get(&url).await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
@@ -130,8 +134,8 @@ impl MlServer {
             if let Some(status) = self.child.try_wait()? {
                 bail!("MLServer ended: {status}; its file `log` says why");
             }
-            if begin.elapsed() > PATIENCE {
-                bail!("MLServer is not ready within {PATIENCE:?}; its file `log` may say why");
+            if begin.elapsed() > TIMEOUT {
+                bail!("MLServer is not ready within {TIMEOUT:?}; its file `log` may say why");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -146,7 +150,7 @@ impl Drop for MlServer {
             let _ = kill_process(id, Signal::TERM);
         }
         let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
+        while begin.elapsed() < TIMEOUT {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
@@ -157,9 +161,10 @@ impl Drop for MlServer {
     }
 }
 
-/// Ports that nobody listens at.
+/// Free ports.
 fn free_ports() -> anyhow::Result<[u16; 3]> {
     let listen = || TcpListener::bind("127.0.0.1:0").context("no port is free");
+    // Bound together, so that the three differ; they are released on return.
     let listeners = [listen()?, listen()?, listen()?];
     let mut ports = [0; 3];
     for (port, listener) in ports.iter_mut().zip(&listeners) {

@@ -2,7 +2,7 @@
 //!
 //! Three parts, all on generated data: what coding and bookkeeping take for a group of ten queries; what
 //! a gateway adds to the latency of a query; and how many queries a second our server and `MLServer`
-//! answer with the same network, asked by the same client.
+//! answer with the same network, queried by the same client.
 
 mod client;
 mod coding;
@@ -59,9 +59,9 @@ pub struct Plan {
     pub fill: Duration,
     /// Connections to the servers.
     pub connections: usize,
-    /// How long a server is asked in one repetition.
+    /// How long a server is under load in one repetition.
     pub measured: Duration,
-    /// How long it is asked before, uncounted.
+    /// How long the load lasts before that, uncounted.
     pub warm_up: Duration,
     /// Repetitions of the last two parts.
     pub repetitions: u32,
@@ -106,7 +106,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
     Ok(record)
 }
 
-/// Images of noise, as rows: grey levels from 0 to 1 in steps of 1/255, as image files have them.
+/// Images of noise, as rows: gray levels from 0 to 1 in steps of 1/255, as image files have them.
 fn images(count: usize, seed: &SeedTree) -> anyhow::Result<Vec<Tensor>> {
     let mut rng = seed.child("images").rng();
     (0..count)

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-/// What a server prints once it can be asked, before its address.
+/// What a server prints once it accepts queries, before its address.
 const READY: &str = "ready ";
 
 /// The name of the model of every server.
@@ -38,6 +38,8 @@ impl ServerThread {
         engine: Engine<B>,
         metadata: ModelMetadata,
     ) -> anyhow::Result<Self> {
+        // Bound before the thread starts: the port is known, and early connections wait in its
+        // queue.
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel();
@@ -58,9 +60,10 @@ impl ServerThread {
 
 impl Drop for ServerThread {
     fn drop(&mut self) {
+        // The server stops when the sender is gone.
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // How it ended no longer matters: all that was asked was answered.
+            // How it ended no longer matters: all queries have been answered.
             let _ = thread.join();
         }
     }
@@ -100,6 +103,7 @@ pub fn serve_file(file: &Path) -> anyhow::Result<()> {
     let network = LocalNetwork::read(file)?;
     let metadata = network.metadata(NAME);
     let worker = LocalWorker::new([(Model::Base, network)])?;
+    // Groups of one without a backup: an engine that only passes queries on.
     let code = Arc::new(Replication::new(1, 0)?);
     let engine = Engine::builder(code, Pool::new(vec![worker.into()]))
         .max_queue_len(1024)
@@ -147,10 +151,12 @@ impl ServerProcess {
             .spawn()
             .context("our server cannot be started")?;
         let out = child.stdout.take();
+        // Complete before anything can fail, so that dropping it ends the child.
         let mut server = Self {
             child,
             url: String::new(),
         };
+        // Blocks until the port is open, or until the child has ended.
         let mut line = String::new();
         BufReader::new(out.context("our server has no output")?).read_line(&mut line)?;
         let url = line.trim().strip_prefix(READY);

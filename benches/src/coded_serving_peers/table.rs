@@ -1,4 +1,4 @@
-//! The figures as text, with what was aimed at.
+//! The figures as text, with the targets.
 
 use std::fmt::Write as _;
 
@@ -71,7 +71,7 @@ fn gateway(out: &mut String, measured: &Gateway) {
         "{} queries to each at {} a second: milliseconds from when a query was sent",
         measured.requests, measured.rate
     );
-    let mut table = empty_table(&["asked", "median", "p99", "median since due"]);
+    let mut table = empty_table(&["queried", "median", "p99", "median since due"]);
     let sides = [
         ("workers directly", measured.direct, measured.since_due[0]),
         ("gateway", measured.gateway, measured.since_due[1]),
@@ -113,6 +113,7 @@ fn servers(out: &mut String, measured: &Throughput) {
         ]);
     }
     let _ = writeln!(out, "{table}");
+    // Ratios refer to the fastest configuration of MLServer.
     let best = |a: &&Served, b: &&Served| a.rate().total_cmp(&b.rate());
     let theirs = measured.servers.iter().filter(|one| !one.is_ours);
     let Some(theirs) = theirs.max_by(best) else {

@@ -88,6 +88,8 @@ pub(super) fn measure(
     let folder = plan.output.join("mlserver-model");
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
+    // Both servers read their weights from one file; the answers of the network in this process are
+    // what both have to give.
     let network = network(seed)?;
     let file = folder.join("network.safetensors");
     let mut tensors = Tensors::default();
@@ -103,6 +105,8 @@ pub(super) fn measure(
         seen.push((Vec::new(), Latencies::new()?));
     }
     for repetition in 0..plan.repetitions {
+        // The order reverses from repetition to repetition: a drift of the machine's speed favors
+        // none.
         let mut order: Vec<usize> = (0..CONTENDERS.len()).collect();
         if repetition % 2 == 1 {
             order.reverse();
@@ -114,17 +118,18 @@ pub(super) fn measure(
                 repetition + 1,
                 plan.repetitions
             ));
-            let ask = |url: &str, binary| Client::new(url, NAME, &queries, binary);
+            let client = |url: &str, binary| Client::new(url, NAME, &queries, binary);
             let (rate, latencies) = runtime.block_on(async {
+                // A server runs only while it is measured, and starts afresh for each repetition.
                 match contender {
                     Contender::Ours { binary } => {
                         let server = ServerProcess::start(&file)?;
-                        load(plan, &ask(&server.url, binary)?, &expected).await
+                        load(plan, &client(&server.url, binary)?, &expected).await
                     }
                     Contender::MlServer { parallel_workers } => {
                         let server = start(&python, &file, &folder, parallel_workers);
                         let server = server.await?;
-                        load(plan, &ask(&server.url, false)?, &expected).await
+                        load(plan, &client(&server.url, false)?, &expected).await
                     }
                 }
             })?;
@@ -166,11 +171,12 @@ async fn load(
     expected: &[Tensor],
 ) -> anyhow::Result<(f64, Latencies)> {
     client.check(expected).await?;
+    // Closed loop: each connection sends its next query when it has an answer.
     let begin = Instant::now() + plan.warm_up;
     let end = begin + plan.measured;
     let mut connections = JoinSet::new();
     for connection in 0..plan.connections {
-        connections.spawn(ask_until(client.clone(), connection, begin, end));
+        connections.spawn(infer_until(client.clone(), connection, begin, end));
     }
     let mut all = Latencies::new()?;
     while let Some(ended) = connections.join_next().await {
@@ -180,17 +186,19 @@ async fn load(
 }
 
 /// One connection: latencies of the answers that came between two points in time.
-async fn ask_until(
+async fn infer_until(
     client: Client,
     connection: usize,
     begin: Instant,
     end: Instant,
 ) -> anyhow::Result<Latencies> {
     let mut latencies = Latencies::new()?;
+    // Connections start at different queries.
     for number in connection.. {
         let sent = Instant::now();
-        client.ask(number).await?;
+        client.infer(number).await?;
         let arrived = Instant::now();
+        // Counted by arrival: the rate is that of answers within the window.
         if arrived >= end {
             break;
         }
@@ -207,6 +215,7 @@ fn network(seed: &SeedTree) -> anyhow::Result<Mlp> {
     let mut layers = Vec::new();
     for (index, pair) in WIDTHS.windows(2).enumerate() {
         let (inputs, outputs) = (pair[0], pair[1]);
+        // He's uniform initialization.
         let bound = (6.0 / inputs as f32).sqrt();
         let mut array = |shape: Vec<usize>| {
             let count = shape.iter().product();

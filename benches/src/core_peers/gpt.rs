@@ -29,6 +29,7 @@ struct Model {
 
 impl Model {
     fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        // Initial values of GPT-2; scales of layer norms are 1 and biases 0.
         let init = match name.rsplit('.').next() {
             Some("scale") => Init::Const(1.0),
             Some("bias") => Init::Const(0.0),
@@ -55,6 +56,7 @@ impl Model {
     }
 
     fn block(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+        // Attention over the normalized input is added to the residual stream.
         let normalized = self.norm(x, &format!("{name}.first"))?;
         let qkv = self.linear(&normalized, &format!("{name}.qkv"), WIDTH, 3 * WIDTH)?;
         let causal = Attention {
@@ -63,6 +65,7 @@ impl Model {
         };
         let mixed = self_attention(&qkv, HEADS, &causal)?;
         let x = (x + self.linear(&mixed, &format!("{name}.projection"), WIDTH, WIDTH)?)?;
+        // So is a perceptron with a hidden layer four times as wide.
         let normalized = self.norm(&x, &format!("{name}.second"))?;
         let hidden = self.linear(&normalized, &format!("{name}.up"), WIDTH, 4 * WIDTH)?;
         &x + self.linear(&gelu(&hidden)?, &format!("{name}.down"), 4 * WIDTH, WIDTH)?
@@ -71,12 +74,14 @@ impl Model {
     fn loss(&self) -> Result<Tensor> {
         let tokens = self.get("tokens", &[VOCABULARY, WIDTH])?;
         let positions = self.get("positions", &[LENGTH, WIDTH])?;
+        // Embeddings of token and position add up.
         let mut x = embedding(&self.ids, &tokens)?.broadcast_add(&positions)?;
         for layer in 0..LAYERS {
             x = self.block(&x, &format!("{layer}"))?;
         }
         let x = self.norm(&x, "norm")?;
         let logits = linear(&x, &self.get("head", &[VOCABULARY, WIDTH])?, None)?;
+        // Each position of each sequence is a row of the loss.
         cross_entropy(&logits.reshape((BATCH * LENGTH, VOCABULARY))?, &self.labels)
     }
 }
@@ -87,9 +92,10 @@ pub(super) fn passes() -> Result<Passes> {
     let model = Rc::new(Model {
         parameters: Parameters::new(SeedTree::new(1)),
         ids: integers(count, 65)?.reshape((BATCH, LENGTH))?,
+        // Labels unrelated to the inputs: only the time counts.
         labels: integers(count + 1, 65)?.narrow(0, 1, BATCH * LENGTH)?,
     });
-    // Draws the parameters.
+    // The parameters are drawn at their first use, which must not be timed.
     model.loss()?;
     let [forward, both] = [model.clone(), model.clone()];
     let step = Step::new(Adam::decoupled(0.01), 3e-4).max_gradient_norm(1.0);
@@ -106,6 +112,7 @@ pub(super) fn passes() -> Result<Passes> {
                 let loss = model.loss()?;
                 step.take(&mut checkpoint, &loss)
                     .map_err(candle_core::Error::wrap)?;
+                // A step makes new weights: the next forward pass has to see them.
                 model.parameters.set(checkpoint.weights.clone());
                 Ok(())
             }),

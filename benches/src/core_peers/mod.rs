@@ -22,7 +22,7 @@ use row::{Passes, ROWS, Row};
 const SCRIPT: &str = include_str!("sample.py");
 
 /// The threshold above which the C library would give memory back.
-const MOST: &str = "2147483647";
+const MAX_THRESHOLD: &str = "2147483647";
 
 /// How many times PyTorch's CPU time an operator may take.
 pub const BOUND: f64 = 1.25;
@@ -91,9 +91,11 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     let script = plan.output.join("core-sample.py");
     std::fs::write(&script, SCRIPT)
         .with_context(|| format!("cannot write {}", script.display()))?;
+    // One process for all rows: importing PyTorch takes seconds.
     let mut peer = Peer::start(&plan.python, &script)?;
     let mut comparisons = Vec::new();
     for row in ROWS {
+        // A name of `--rows` selects every row that contains it.
         let is_part = |part: &String| row.name.contains(part.as_str());
         if plan.rows.is_empty() || plan.rows.iter().any(is_part) {
             log(row.name);
@@ -118,11 +120,12 @@ fn importable(python: &Path) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
+    // The last line of a traceback is the error.
     let text = String::from_utf8_lossy(&output.stderr);
     Err(text.lines().last().unwrap_or("no message").to_owned())
 }
 
-/// The Python process, which keeps the operands of the present row.
+/// The Python process, which keeps the operands of the current row.
 struct Peer {
     child: Child,
     requests: ChildStdin,
@@ -137,7 +140,10 @@ impl Peer {
         let mut child = Command::new(python)
             .arg(script)
             // What `septet_core::nn::keep_freed_memory` does for this process.
-            .envs(["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"].map(|key| (key, MOST)))
+            .envs(
+                ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"]
+                    .map(|key| (key, MAX_THRESHOLD)),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -153,6 +159,7 @@ impl Peer {
 
     fn sample(&mut self, row: &str, milliseconds: u32) -> anyhow::Result<Answer> {
         writeln!(self.requests, "{row} {milliseconds}").context("the script has ended")?;
+        // One line of JSON answers one request; `null` stands for an unknown row.
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         let answer: Option<Answer> = serde_json::from_str(&line)
@@ -184,6 +191,8 @@ fn compare(row: &Row, plan: &Plan, peer: &mut Peer) -> anyhow::Result<Vec<Compar
         })
         .collect();
     for repetition in 0..plan.repetitions {
+        // Ours first in even repetitions, theirs first in odd ones: a drift of the machine's speed
+        // favors neither.
         for ours in [repetition % 2 == 0, repetition % 2 == 1] {
             if ours {
                 let samples = (passes.iter_mut().zip(&counts)).zip(&mut comparisons);
@@ -192,6 +201,7 @@ fn compare(row: &Row, plan: &Plan, peer: &mut Peer) -> anyhow::Result<Vec<Compar
                 }
                 continue;
             }
+            // One answer holds all variants and passes of the row.
             for (variant, times) in peer.sample(row.name, plan.milliseconds)? {
                 for comparison in &mut comparisons {
                     let time = times.get(comparison.pass).with_context(|| {
@@ -207,14 +217,14 @@ fn compare(row: &Row, plan: &Plan, peer: &mut Peer) -> anyhow::Result<Vec<Compar
 }
 
 /// How many calls of each pass make a sample.
-fn calibrate(passes: &mut Passes, milliseconds_wanted: u32) -> anyhow::Result<Vec<u32>> {
+fn calibrate(passes: &mut Passes, sample_milliseconds: u32) -> anyhow::Result<Vec<u32>> {
     passes
         .iter_mut()
         .map(|(_, run)| {
-            // The first call fills caches and asks for memory.
+            // The first call fills caches and allocates memory.
             run()?;
             let once = milliseconds(run, 1)?.max(1e-3);
-            Ok((f64::from(milliseconds_wanted) / once).ceil() as u32)
+            Ok((f64::from(sample_milliseconds) / once).ceil() as u32)
         })
         .collect()
 }
@@ -253,6 +263,7 @@ fn render(comparisons: &[Comparison]) -> String {
     };
     let mut missed = Vec::new();
     for comparison in comparisons {
+        // A row needs samples of both sides.
         let (Some((variant, theirs)), Some(ours), Some(ratio)) = (
             comparison.fastest(),
             Spread::of(comparison.ours.iter().copied()),
@@ -260,6 +271,7 @@ fn render(comparisons: &[Comparison]) -> String {
         ) else {
             continue;
         };
+        // The bound holds for the median: single ratios depend on other work of the machine.
         let kept = ratio.median <= BOUND;
         if !kept {
             missed.push(format!(
@@ -267,6 +279,7 @@ fn render(comparisons: &[Comparison]) -> String {
                 comparison.row, comparison.pass, ratio.median
             ));
         }
+        // The variant matters only where PyTorch has several.
         let variant = match comparison.theirs.len() {
             1 => String::new(),
             _ => format!(" {variant}"),
@@ -282,6 +295,7 @@ fn render(comparisons: &[Comparison]) -> String {
     }
     let mut text = format!("CPU time of one thread; median (range)\n\n{table}\n\n");
     // Writing to a string cannot fail.
+    // What a row computes is said once for all its passes.
     for pair in comparisons.chunk_by(|a, b| a.row == b.row) {
         let _ = writeln!(text, "{}: {}", pair[0].row, pair[0].what);
     }

@@ -121,6 +121,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "lstm_cell",
         what: "n 256, h 64",
         build: || {
+            // The four gates side by side, already multiplied: only the cell is measured.
             let (gates, cell) = (variable(&[256, 256])?, variable(&[256, 64])?);
             Ok(operator(move || Ok(lstm_cell(&gates, &cell)?.0)))
         },
@@ -129,6 +130,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "gru_cell",
         what: "n 256, h 64",
         build: || {
+            // The three gates of the input and of the state, each side by side.
             let (input, recurrent) = (variable(&[256, 192])?, variable(&[256, 192])?);
             let hidden = variable(&[256, 64])?;
             Ok(operator(move || gru_cell(&input, &recurrent, &hidden)))
@@ -217,6 +219,7 @@ pub(super) const ROWS: &[Row] = &[
 pub(super) fn variable(shape: &[usize]) -> Result<Var> {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count)
+        // A sine at steps of about the golden ratio: scattered values without a generator.
         .map(|i| (1.618 * i as f64 + count as f64).sin() as f32)
         .collect();
     Var::from_vec(values, shape, &Device::Cpu)
@@ -225,6 +228,7 @@ pub(super) fn variable(shape: &[usize]) -> Result<Var> {
 /// Integers below `bound`, scattered.
 pub(super) fn integers(count: u32, bound: u32) -> Result<Tensor> {
     let values: Vec<u32> = (0..count)
+        // Knuth's multiplicative hash scatters successive numbers.
         .map(|i| i.wrapping_mul(2_654_435_761) % bound)
         .collect();
     Tensor::from_vec(values, count as usize, &Device::Cpu)
@@ -244,6 +248,7 @@ pub(super) fn operator(forward: impl Fn() -> Result<Tensor> + Clone + 'static) -
         (
             "forward+backward",
             Box::new(move || {
+                // Without a sum to a scalar: candle starts from a gradient of ones.
                 black_box(both()?.backward()?);
                 Ok(())
             }),
@@ -297,6 +302,7 @@ fn normalized_convolution(
     let weight = variable(&[channels, channels, time, height, width])?;
     let (scale, shift) = (variable(&[channels])?, variable(&[channels])?);
     let options = Convolution {
+        // Padding by half of the kernel keeps the sizes.
         padding: kernel.map(|size| size / 2),
         ..Convolution::default()
     };
@@ -316,6 +322,7 @@ fn normalized_convolution(
 fn optimizer(optimizer: impl Optimizer + 'static) -> Result<Passes> {
     let (mut values, mut gradients) = (TensorMap::new(), TensorMap::new());
     for index in 0..26 {
+        // Six matrices of 256 x 1024 and twenty vectors of 256: 1.58 million numbers.
         let shape: &[usize] = if index < 6 { &[256, 1024] } else { &[256] };
         let value = variable(shape)?.as_detached_tensor();
         gradients.insert(format!("{index}"), value.affine(0.1, 0.0)?);
@@ -329,6 +336,7 @@ fn optimizer(optimizer: impl Optimizer + 'static) -> Result<Passes> {
             let (next, moments) = optimizer
                 .step(1e-3, &weights, &gradients, &state)
                 .map_err(candle_core::Error::wrap)?;
+            // Each call continues from the one before, as training does.
             (weights, state) = (next, moments);
             Ok(())
         }),

@@ -111,6 +111,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
                     theirs: Vec::new(),
                 };
                 for seed in 0..plan.repetitions {
+                    // Ours directly after theirs: a drift of the machine's speed affects both.
                     let theirs = sample_peer(&python, &script, &comparison, plan, seed)?;
                     comparison.theirs.push(theirs);
                     comparison
@@ -130,6 +131,7 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
 /// Makes an environment, or takes the one that is there.
 fn prepare(folder: &Path, log: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
     let python = folder.join("bin/python");
+    // Only importing shows that an earlier installation was completed.
     let works = Command::new(&python)
         .args(["-c", "import pure_ldp, multi_freq_ldpy"])
         .output()
@@ -218,6 +220,7 @@ where
     M: Mechanism<Report = <M as Countable>::Report> + FrequencyOracle,
 {
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
+    // Zipf's law with exponent 1, from which `sample.py` draws too.
     let pmf = Pmf::zipf(mechanism.domain(), 1.0)?;
     let sampler = AliasSampler::new(&pmf);
     let values: Vec<usize> = (0..100 * reports)
@@ -226,7 +229,7 @@ where
 
     let mut aggregate = Aggregate::new(mechanism.clone());
     let (mut client, mut server) = (0.0, 0.0);
-    // In batches: all reports at once would not fit into the cache, as they do not for a server.
+    // In batches, as a server works: all reports at once would not fit into the processor's cache.
     for values in values.chunks(1_000) {
         let start = cpu_seconds();
         let sent: Result<Vec<_>, _> = values
@@ -242,10 +245,11 @@ where
         server += cpu_seconds() - middle;
     }
     let start = cpu_seconds();
+    // The estimates are part of the server's time, divided among all reports.
     black_box(aggregate.estimates());
     server += cpu_seconds() - start;
 
-    // As many rounds as the peer has: a mean over 1024 symbols or more.
+    // The same number of rounds as in `sample.py`: a mean over at least 1024 symbols.
     let rounds = (1_024 / mechanism.domain()).clamp(1, 100);
     let mut error = 0.0;
     for values in values.chunks_exact(reports).take(rounds) {
@@ -255,6 +259,7 @@ where
             few.push(&mechanism.encode(value, &mut rng)?)?;
             truth[value] += 1.0 / reports as f64;
         }
+        // Post-processing as in `sample.py`: no negative estimates, and a sum of 1.
         let clipped: Vec<f64> = few.estimates().iter().map(|x| x.max(0.0)).collect();
         let sum: f64 = clipped.iter().sum();
         let squares = clipped
@@ -287,6 +292,8 @@ fn render(comparisons: &[Comparison]) -> String {
         "mechanism      k  peer             client ns (theirs, ours, ratio)    aggregate ns (theirs, ours, ratio)   error ratio\n",
     );
     for comparison in comparisons {
+        // Medians of times, which other work on the machine distorts; means of errors, whose spread
+        // is the mechanism's own.
         let of = |samples: &[Sample], value: fn(&Sample) -> f64| median(samples.iter().map(value));
         let mean = |samples: &[Sample]| {
             samples.iter().map(|s| s.error).sum::<f64>() / samples.len() as f64
@@ -315,6 +322,7 @@ fn render(comparisons: &[Comparison]) -> String {
 /// What has no peer here: the hash design, and the transform.
 fn own_speeds(plan: &Plan) -> anyhow::Result<String> {
     let mut text = String::new();
+    // The hash design: 1024 symbols in 4 cells, with a table for each client.
     let epsilon = Epsilon::new(plan.epsilon)?;
     let parameters = DesignParameters::new(1024, 4, [1; 32])?.with_epsilon(epsilon)?;
     let assignment = Assignment::new([2; 16], &parameters);
@@ -334,6 +342,7 @@ fn own_speeds(plan: &Plan) -> anyhow::Result<String> {
             black_box(DesignReport::encode(&clients[0], black_box(3), &mut rng)?);
         }
         encode.push((cpu_seconds() - start) * 1e9 / names.len() as f64);
+        // One report of every client, made outside of the timed region.
         let reports: Result<Vec<DesignReport>, _> = clients
             .iter()
             .map(|client| DesignReport::encode(client, 3, &mut rng))
@@ -341,6 +350,8 @@ fn own_speeds(plan: &Plan) -> anyhow::Result<String> {
         let reports = reports?;
         let start = cpu_seconds();
         for (name, report) in names.iter().zip(&reports) {
+            // Computes the group that is assigned to the name, and compares it with that of the
+            // report.
             aggregator.push(name, report)?;
         }
         check.push((cpu_seconds() - start) * 1e9 / names.len() as f64);
@@ -354,6 +365,7 @@ fn own_speeds(plan: &Plan) -> anyhow::Result<String> {
     let mut times = Vec::new();
     let mut values: Vec<i64> = (0..1 << 20).map(|i| i * 7919 % 101).collect();
     for _ in 0..15 {
+        // A transform multiplies values by up to 2^20: reduced before each, they cannot overflow.
         values.iter_mut().for_each(|x| *x %= 101);
         let start = cpu_seconds();
         transform(black_box(&mut values));

@@ -12,10 +12,10 @@ use septet_sketch::{CountMin, CountSketch, FrequencySketch};
 use super::measure::{Sample, cpu_seconds};
 use super::stream::Stream;
 
-/// Who counts.
+/// A summary that estimates counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
-    /// Count-min of this crate, of so many rows.
+    /// Count-min of this crate, with this number of rows.
     CountMin(usize, Layout, UpdateRule),
     /// Count-sketch of this crate, of three rows.
     CountSketch,
@@ -52,12 +52,13 @@ impl Contender {
     /// Counts the stream with a summary of at most this many bytes.
     ///
     /// # Errors
-    /// When there is no summary of so few bytes.
+    /// When no summary fits into `bytes`.
     pub fn measure(self, bytes: usize, stream: &Stream, quality: bool) -> anyhow::Result<Sample> {
         let keys = &stream.keys;
         let cells = bytes / size_of::<u32>();
-        // Keys that only its caller knows: nothing can be computed beforehand.
+        // Hides the keys from the optimizer, which could otherwise compute with them beforehand.
         let keys = black_box(keys.as_slice());
+        // Only updates are timed; the quality is computed afterwards, if it is requested.
         let mut sample = Sample::default();
         match self {
             Self::CountMin(depth, layout, rule) => {

@@ -12,7 +12,7 @@ pub struct Sample {
     pub seconds: f64,
     /// Bytes of the summary, as it reports them.
     pub bytes: usize,
-    /// The figure of merit, when it was asked for.
+    /// The figure of merit, if it was requested.
     pub quality: Option<f64>,
 }
 
@@ -59,8 +59,8 @@ impl Samples {
     }
 }
 
-/// Takes one sample of each contender, forwards or backwards. `measure` is told whether the quality
-/// is wanted: it does not change from run to run.
+/// Takes one sample of each contender, forwards or backwards. The second argument of `measure`
+/// requests the quality, once for each contender: it does not change from run to run.
 ///
 /// # Errors
 /// Those of `measure`.
@@ -79,6 +79,7 @@ pub fn take_turns<T>(
         let sample = measure(&contenders[turn], first)?;
         samples[turn].seconds.push(sample.seconds);
         samples[turn].bytes = sample.bytes;
+        // Without a new quality the first one stays.
         samples[turn].quality = sample.quality.unwrap_or(samples[turn].quality);
     }
     Ok(())
@@ -87,6 +88,7 @@ pub fn take_turns<T>(
 /// The CPU seconds that this thread takes for `work`.
 pub fn cpu_seconds(work: impl FnOnce()) -> f64 {
     let now = || {
+        // Time of this thread, so that other work on the machine counts only through shared caches.
         let time = clock_gettime(ClockId::ThreadCPUTime);
         time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
     };

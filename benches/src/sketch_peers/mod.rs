@@ -1,8 +1,8 @@
 //! The sketches beside other crates for frequencies.
 //!
 //! All contenders count the same stream, one after another on one thread, each from an empty
-//! summary of the same number of bytes; who cannot be made of exactly that many gets the largest
-//! that fits. A sample is the CPU time of counting the whole stream. The contenders take turns, in
+//! summary of the same number of bytes; a contender that has no summary of exactly that size gets the
+//! largest that fits. A sample is the CPU time of counting the whole stream. The contenders take turns, in
 //! an order that reverses from repetition to repetition, and ratios are taken between the samples of
 //! one repetition.
 //!
@@ -74,7 +74,7 @@ pub struct Size {
 /// Runs the plan, printing progress lines with `log`; writes the samples as JSON and returns them.
 ///
 /// # Errors
-/// When a contender cannot be made of so many bytes, or the samples cannot be written.
+/// When a contender has no summary that fits, or the samples cannot be written.
 pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
     log("drawing the stream");
     let stream = Stream::zipf(plan.arrivals);
@@ -91,16 +91,18 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
                 repetition + 1,
                 plan.repetitions
             ));
+            // The order reverses: a drift of the machine's speed favors none.
             let backwards = repetition % 2 == 1;
             measure::take_turns(
                 &Contender::ALL,
                 &mut counting,
                 backwards,
-                |contender, last| contender.measure(bytes, &stream, last),
+                |contender, quality| contender.measure(bytes, &stream, quality),
             )?;
-            measure::take_turns(&Ranker::ALL, &mut top_k, backwards, |ranker, last| {
-                ranker.measure(bytes, &stream, last)
+            measure::take_turns(&Ranker::ALL, &mut top_k, backwards, |ranker, quality| {
+                ranker.measure(bytes, &stream, quality)
             })?;
+            // In the same repetition, and so under the same load.
             limit.measure(&stream.keys);
         }
         sizes.push(Size {

@@ -1,4 +1,4 @@
-//! The stream that everyone counts.
+//! The stream that all contenders count.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub struct Stream {
 
 impl Stream {
     /// Draws arrivals of a million identities, the probability of which falls as 1/rank. Keys are
-    /// scrambled ranks, so that their order tells nothing.
+    /// scrambled ranks, so that their order carries no information.
     #[must_use]
     pub fn zipf(arrivals: usize) -> Self {
         let mut sum = 0.0;
@@ -30,6 +30,8 @@ impl Stream {
             .collect();
         let keys: Vec<u64> = (0..arrivals as u64)
             .map(|arrival| {
+                // 53 random bits are a uniform number in [0, 1); the inverse of the distribution is
+                // found by binary search among the cumulated weights.
                 let uniform = (hash_integer(arrival, 1) >> 11) as f64 / (1_u64 << 53) as f64;
                 let rank = cumulated.partition_point(|&below| below < uniform * sum);
                 hash_integer(rank as u64, 2)
@@ -40,6 +42,7 @@ impl Stream {
             *counts.entry(key).or_insert(0_u64) += 1;
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
+        // Ties by key, as the order of a hash map is random.
         counts.sort_unstable_by_key(|&(key, count)| (std::cmp::Reverse(count), key));
         Self { keys, counts }
     }

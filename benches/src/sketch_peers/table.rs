@@ -12,7 +12,7 @@ use crate::cache_peers::sample::Spread;
 /// Above this spread the reader is warned.
 const NOISY: f64 = 0.3;
 
-/// All tables, and what has to be said about them.
+/// All tables, with warnings about noise.
 #[must_use]
 pub fn render(record: &Record) -> String {
     let mut out = String::new();
@@ -99,6 +99,7 @@ fn top_k(size: &Size, arrivals: usize) -> Table {
         &found,
     ]);
     let median = |samples: &Samples| samples.rate(arrivals).map_or(0.0, |spread| spread.median);
+    // Ratios refer to the peer that is fastest at this size.
     let peers = Ranker::ALL.iter().zip(&size.top_k);
     let peers = peers.filter(|(ranker, _)| ranker.is_peer());
     let best = peers.max_by(|(_, a), (_, b)| median(a).total_cmp(&median(b)));
@@ -130,6 +131,7 @@ fn limit(out: &mut String, size: &Size, arrivals: usize) {
         text(rate(&size.limit.seconds), 1),
         text(rate(&size.limit.uniform_seconds), 1)
     );
+    // Only blocked sketches touch one line a key, as the limit assumes.
     let blocked = size
         .counting
         .iter()

@@ -20,10 +20,10 @@ const HEAVYKEEPER_CELL: usize = 16;
 /// The decay of the crate's examples and benchmarks.
 const DECAY: f64 = 0.9;
 
-/// Who lists.
+/// A summary that lists the most frequent keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranker {
-    /// Candidates beside a conservative count-min sketch of so many rows.
+    /// Candidates beside a conservative count-min sketch with this number of rows.
     TopK(usize, Layout),
     /// Space-saving.
     SpaceSaving,
@@ -50,7 +50,7 @@ impl Ranker {
     /// [`K`] most frequent keys that are listed.
     ///
     /// # Errors
-    /// When there is no summary of so few bytes.
+    /// When no summary fits into `bytes`.
     pub fn measure(self, bytes: usize, stream: &Stream, quality: bool) -> anyhow::Result<Sample> {
         let keys = black_box(stream.keys.as_slice());
         let mut sample = Sample::default();
@@ -59,6 +59,7 @@ impl Ranker {
         let width = |cells: usize| (bytes / cells / HEAVYKEEPER_CELL + 1).next_power_of_two() / 2;
         match self {
             Self::TopK(depth, layout) => {
+                // The table of candidates takes part of the budget.
                 let table = TopK::<u64, CountMin>::table_bytes(K);
                 let sketch = CountMin::<u32>::builder().depth(depth).layout(layout);
                 let mut top = TopK::new(K, sketch.bytes(bytes.saturating_sub(table)).build()?)?;
@@ -85,6 +86,7 @@ impl Ranker {
                 listed = top.list().into_iter().map(|node| node.item).collect();
             }
             Self::Cuckoo => {
+                // A bucket of four cells and its lobby.
                 let mut top = CuckooTopK::<u64>::with_seed(K, width(5), 4, DECAY, 1);
                 sample.seconds = cpu_seconds(|| keys.iter().for_each(|key| top.add(key, 1)));
                 sample.bytes = top.mem_bytes(|_| 0);

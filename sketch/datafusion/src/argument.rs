@@ -35,6 +35,7 @@ impl Constants {
         first: usize,
     ) -> Option<Self> {
         let AggregateFunctionParams { args, .. } = &call.params;
+        // A placeholder gets its value later; then the accumulator checks it.
         let open = |argument: &Expr| matches!(argument, Expr::Placeholder(_));
         if args.iter().skip(first).any(open) {
             return None;
@@ -109,6 +110,7 @@ impl Constants {
     ) -> Result<u64> {
         let value = self.value(position, argument)?;
         match value.cast_to(&DataType::UInt64) {
+            // A negative number does not fit the type: the cast fails or gives NULL.
             Ok(ScalarValue::UInt64(Some(number))) if range.contains(&number) => Ok(number),
             _ => {
                 let (min, max) = range.into_inner();
@@ -162,6 +164,7 @@ impl<'a> Types<'a> {
                 accepted: Vec::new(),
             })
         } else {
+            // The message shows the form of a correct call, with optional arguments in brackets.
             let (required, optional) = names.split_at(required);
             let mut form = required.join(", ");
             for name in optional {

@@ -85,7 +85,9 @@ impl Call {
         } else {
             0
         };
-        // The depth is limited; the builder's own error would name its parameter `delta`.
+        // ln(1 / delta) rows of e / epsilon counters, with delta = 1 - confidence (G. Cormode and
+        // S. Muthukrishnan, "An improved data stream summary", 2005). The depth is limited; the
+        // builder's own error would name its parameter `delta`.
         let rows = -(1.0 - confidence).ln();
         if rows > MAX_DEPTH as f64 {
             let max = 1.0 - (-(MAX_DEPTH as f64)).exp();
@@ -104,6 +106,8 @@ impl Call {
         }
         let sketch = CountMin::builder()
             .error(epsilon, 1.0 - confidence)
+            // Conservative update errs less, but depends on the order of rows and does not merge
+            // exactly.
             .update_rule(UpdateRule::Plain)
             .seed(seed);
         // Building one sketch validates the parameters, and gives its size.
@@ -130,6 +134,7 @@ impl AggregateUDFImpl for CountMinAggregate {
 
     fn coerce_types(&self, found: &[DataType]) -> Result<Vec<DataType>> {
         let call = self.call;
+        // Only the seed is optional.
         let required = call.parameters().len() - 1;
         let mut types =
             Types::new(call.name(), found, call.parameters(), required)?.next("key", check_type)?;
@@ -151,6 +156,7 @@ impl AggregateUDFImpl for CountMinAggregate {
         let call = self.call;
         Some(Box::new(
             move |aggregate: AggregateFunction, _: &SimplifyContext| {
+                // Checks the constants when the query is planned; the call itself stays as it is.
                 argument::refuse_distinct(call.name(), aggregate.params.distinct)?;
                 let first = call.first_constant();
                 if let Some(constants) = Constants::of_call(call.name(), &aggregate, first) {

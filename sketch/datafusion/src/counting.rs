@@ -65,9 +65,11 @@ impl Counter {
     fn read(&self, columns: &[ArrayRef], rows: &mut Rows) -> Result<Option<NullBuffer>> {
         let keys = &columns[0];
         hash_column(keys, self.seed, &mut rows.hashes)?;
+        // Logical nulls include those in the values of a dictionary.
         let nulls = keys.logical_nulls();
         let nulls = if self.weighted {
             let weights = &columns[1];
+            // A row is null if its key or its weight is.
             read_weights(self.function, weights, nulls.as_ref(), &mut rows.weights)?
         } else {
             nulls
@@ -96,6 +98,8 @@ impl GroupState {
 
     /// Moves the list into the sketch if it is long enough.
     fn flush_if_full(&mut self, counter: &Counter) -> Result<()> {
+        // Without a sketch the list may take half of the sketch's memory; beside a sketch it is
+        // only a buffer that makes batches.
         let listed = (self.hashes.len() + self.weights.len()) * size_of::<u64>();
         let limit = if self.sketch.is_some() {
             BATCH * size_of::<u64>()
@@ -141,6 +145,7 @@ impl GroupState {
             state.append(&mut self.bytes(counter)?);
         } else {
             state.push(LIST);
+            // All hashes, then all weights, as little-endian words.
             let numbers = self.hashes.iter().chain(&self.weights);
             state.extend(numbers.flat_map(|number| number.to_le_bytes()));
         }
@@ -151,11 +156,15 @@ impl GroupState {
     fn merge(&mut self, counter: &Counter, state: &[u8]) -> Result<()> {
         match state.split_first() {
             Some((&SKETCH, bytes)) => {
+                // Counters can be added, but the hashes behind them are lost: this group becomes a
+                // sketch as well. Plain update is linear, so the sum is what one sketch of all rows
+                // would hold.
                 let other = CountMin::from_bytes(bytes).map_err(|error| counter.error(error))?;
                 let sketch = self.flush(counter)?;
                 sketch.merge(&other).map_err(|error| counter.error(error))
             }
             Some((&LIST, bytes)) if bytes.len() % self.list_unit(counter) == 0 => {
+                // With weights, the first half of the words are the hashes.
                 let (numbers, _) = bytes.as_chunks::<8>();
                 let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
                 let hashes = bytes.len() / self.list_unit(counter);
@@ -163,6 +172,7 @@ impl GroupState {
                 self.weights.extend(numbers);
                 self.flush_if_full(counter)
             }
+            // An empty state, an unknown tag, or a list that was cut: not written by this function.
             _ => Err(counter.error(SketchError::Decode {
                 format: "state",
                 offset: 0,
@@ -179,6 +189,7 @@ impl GroupState {
 
     fn memory(&self) -> usize {
         let sketch = self.sketch.as_deref();
+        // Capacities, not lengths: memory pools account for what is allocated.
         let counters = sketch.map_or(0, |sketch| size_of_val(sketch) + sketch.size_bytes());
         (self.hashes.capacity() + self.weights.capacity()) * size_of::<u64>() + counters
     }
@@ -213,6 +224,7 @@ impl CountAccumulator {
 impl Accumulator for CountAccumulator {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         if let Some(nulls) = self.counter.read(columns, &mut self.rows)? {
+            // The values of null rows are meaningless: only valid rows reach the sketch.
             keep_valid(&mut self.rows.hashes, &nulls);
             keep_valid(&mut self.rows.weights, &nulls);
         }
@@ -271,6 +283,7 @@ impl CountGroupsAccumulator {
         let state = &mut self.groups[group];
         let before = state.memory();
         change(state, &self.counter)?;
+        // The total includes `before`, so the difference cannot be negative.
         self.memory = self.memory + state.memory() - before;
         Ok(())
     }
@@ -282,6 +295,7 @@ impl CountGroupsAccumulator {
         bytes: impl Fn(&mut GroupState, &Counter) -> Result<Vec<u8>>,
     ) -> Result<ArrayRef> {
         let mut column = BinaryBuilder::new();
+        // `EmitTo::First` takes a prefix; the groups behind it move to the front and stay counted.
         for mut state in emit_to.take_needed(&mut self.groups) {
             self.memory -= state.memory();
             append(
@@ -324,6 +338,8 @@ impl GroupsAccumulator for CountGroupsAccumulator {
         let nulls = self.counter.read(columns, &mut rows)?;
         for (row, &group) in group_indices.iter().enumerate() {
             if is_counted(row, nulls.as_ref(), filter) {
+                // Rows are added one by one: neighbors mostly belong to different groups. Without
+                // weights the slice is empty.
                 let weight = rows.weights.get(row).map_or(&[][..], std::slice::from_ref);
                 let hash = std::slice::from_ref(&rows.hashes[row]);
                 self.change(group, |state, counter| state.add(counter, hash, weight))?;
@@ -364,10 +380,13 @@ impl GroupsAccumulator for CountGroupsAccumulator {
         columns: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
+        // DataFusion calls this when grouping before the exchange does not pay: every row is sent
+        // as a group of its own.
         let mut rows = Rows::default();
         let nulls = self.counter.read(columns, &mut rows)?;
         let mut column = BinaryBuilder::new();
         for (row, hash) in rows.hashes.iter().enumerate() {
+            // A row that is not counted needs a state too: an empty list.
             let mut state = vec![LIST];
             if is_counted(row, nulls.as_ref(), filter) {
                 let weight = rows.weights.get(row);

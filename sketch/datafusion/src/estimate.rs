@@ -54,10 +54,12 @@ impl ScalarUDFImpl for Estimate {
         let [sketches, keys] = &arguments.args[..] else {
             return argument::wrong_number(NAME, arguments.args.len());
         };
+        // A constant stays one row instead of being repeated: it is hashed once.
         let scalar_key = matches!(keys, ColumnarValue::Scalar(_));
         let keys = keys.to_array(if scalar_key { 1 } else { arguments.number_rows })?;
         match sketches {
             ColumnarValue::Scalar(sketch) => {
+                // A constant sketch is decoded once, and all keys are looked up in batches.
                 let estimates = match stored::scalar(sketch)? {
                     Some(bytes) => estimate_all(&read(bytes)?, &keys)?,
                     None => UInt64Array::new_null(keys.len()),
@@ -69,6 +71,7 @@ impl ScalarUDFImpl for Estimate {
                     Ok(ColumnarValue::Array(Arc::new(estimates)))
                 }
             }
+            // A sketch in every row, for instance of the group or the hour that the row belongs to.
             ColumnarValue::Array(sketches) => {
                 let estimates = estimate_each(sketches, &keys)?;
                 Ok(ColumnarValue::Array(Arc::new(estimates)))
@@ -101,6 +104,7 @@ fn estimate_each(sketches: &ArrayRef, keys: &ArrayRef) -> Result<UInt64Array> {
     let mut estimates = Vec::with_capacity(sketches.len());
     for (row, bytes) in stored::rows(sketches)?.enumerate() {
         let Some(bytes) = bytes else {
+            // A placeholder: the null of the sketch makes the row null below.
             estimates.push(0);
             continue;
         };

@@ -92,6 +92,7 @@ impl ScalarUDFImpl for Inspect {
         // All properties are collected; `cms_total` then selects one.
         let mut columns = vec![Vec::with_capacity(sketches.len()); PROPERTIES.len()];
         let mut valid = Vec::with_capacity(sketches.len());
+        // A null sketch has null properties.
         for bytes in stored::rows(sketches)? {
             let sketch = bytes
                 .map(Stored::read)

@@ -43,6 +43,7 @@ pub(crate) fn is_bytes(data_type: &DataType) -> bool {
 ///
 /// The hash of a null is meaningless.
 pub(crate) fn hash_column(column: &ArrayRef, seed: u64, hashes: &mut Vec<u64>) -> Result<()> {
+    // The type is matched once a column: the loops over rows are compiled for each type.
     macro_rules! integers {
         ($type:ty) => {
             hashes.extend(
@@ -54,6 +55,7 @@ pub(crate) fn hash_column(column: &ArrayRef, seed: u64, hashes: &mut Vec<u64>) -
             )
         };
     }
+    // In Arrow each type of index makes a dictionary type of its own.
     macro_rules! dictionary {
         ($($variant:ident => $type:ty),*) => {
             match column.data_type() {
@@ -110,11 +112,13 @@ fn hash_dictionary<I: ArrowDictionaryKeyType>(
         let plain = cast(column, values.data_type())?;
         return hash_column(&plain, seed, hashes);
     }
+    // Usually a dictionary has fewer values than the column has rows: each value is hashed once.
     let mut of_values = Vec::new();
     hash_column(&Arc::clone(values), seed, &mut of_values)?;
     hashes.extend(dictionary.keys_iter().map(|index| {
         index
             .and_then(|index| of_values.get(index).copied())
+            // A null row has no value, and any hash will do.
             .unwrap_or_default()
     }));
     Ok(())
@@ -154,6 +158,7 @@ pub(crate) fn read_weights(
     key_nulls: Option<&NullBuffer>,
     weights: &mut Vec<u64>,
 ) -> Result<Option<NullBuffer>> {
+    // A null weight or a null key removes the row: only weights of other rows have to be valid.
     let nulls = NullBuffer::union(key_nulls, column.nulls());
     weights.clear();
     if *column.data_type() == DataType::UInt64 {
@@ -171,6 +176,7 @@ pub(crate) fn read_weights(
                 "{function}: weight: expected 0 or more, found {weight}; sketches do not support deletions"
             );
         }
+        // Without the sign bit both types have the same bits; null rows may hold anything.
         weights.push(weight.cast_unsigned());
     }
     Ok(nulls)

@@ -30,6 +30,7 @@ struct Registry(Arc<Models>);
 
 impl PartialEq for Registry {
     fn eq(&self, other: &Self) -> bool {
+        // Models of the same name in two registries may differ: only the same registry is equal.
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -85,6 +86,7 @@ impl Input {
 
     /// Fails unless the model scores keys of this type.
     fn check(self, constants: &Constants, model: &dyn Model, key: &DataType) -> Result<()> {
+        // Sketches are checked when they are read, by the oracle's fingerprint. NULL has no keys.
         if self == Self::Keys && !model.accepts(key) && !key.is_null() {
             let expected = format!("{}, which this model scores", model.expected());
             return constants.refuse("key", &expected, &key.to_string());
@@ -142,6 +144,7 @@ impl AggregateUDFImpl for LearnedAggregate {
         let (input, registry) = (self.input, self.registry.clone());
         Some(Box::new(
             move |aggregate: AggregateFunction, context: &SimplifyContext| {
+                // Reports an unknown model, or one for other keys, when the query is planned.
                 argument::refuse_distinct(input.function(), aggregate.params.distinct)?;
                 if let Some(constants) = Constants::of_call(input.function(), &aggregate, 1) {
                     let model = registry.model(&constants, 1)?;
@@ -159,6 +162,7 @@ impl AggregateUDFImpl for LearnedAggregate {
         let model = self.registry.model(&constants, 1)?;
         let key = arguments.expr_fields[0].data_type();
         self.input.check(&constants, model, key)?;
+        // All partitions start from the same empty sketch, so that their states can be merged.
         let sketch = model.empty();
         Ok(Box::new(LearnedAccumulator {
             input: self.input,
@@ -280,6 +284,7 @@ impl LearnedQuery {
         sketches: &ArrayRef,
         mut visit: impl FnMut(usize, &dyn LearnedColumn) -> Result<()>,
     ) -> Result<()> {
+        // Decoding costs far more than comparing bytes, and a join repeats a sketch in many rows.
         let mut last: Option<(&[u8], Box<dyn LearnedColumn>)> = None;
         for (row, bytes) in stored::rows(sketches)?.enumerate() {
             let Some(bytes) = bytes else { continue };
@@ -324,11 +329,13 @@ impl ScalarUDFImpl for LearnedQuery {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        // The model is the last argument of both functions.
         let constants = Constants::of_values(self.function(), &arguments.args);
         let model = self
             .registry
             .model(&constants, self.parameters().len() - 1)?;
         let rows = arguments.number_rows;
+        // A constant sketch is an array of one row here: it is not repeated for all rows.
         let one_sketch = matches!(arguments.args[0], ColumnarValue::Scalar(_));
         let sketches = arguments.args[0].to_array(if one_sketch { 1 } else { rows })?;
         // The coverage: one value per sketch.

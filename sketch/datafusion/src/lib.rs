@@ -93,6 +93,7 @@ impl Functions {
     /// Those of DataFusion if it does not accept a signature.
     pub fn new(models: Models) -> Result<Self> {
         let models = Arc::new(models);
+        // Both learned functions and the queries share one registry of models.
         let aggregate: [AggregateUDF; 7] = [
             CountMinAggregate::new(false)?.into(),
             CountMinAggregate::new(true)?.into(),

@@ -81,6 +81,7 @@ impl Accumulator for MergeAccumulator {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        // A state is a stored sketch, as the input is.
         self.update_batch(states)
     }
 

@@ -116,8 +116,11 @@ impl Models {
         oracle: Arc<dyn Oracle<K>>,
         configure: impl FnOnce(ModelBuilder<K>) -> ModelBuilder<K>,
     ) -> Result<(), SketchError> {
+        // Built once, which validates the parameters. What is kept are the bytes of the empty
+        // sketch, from which each accumulator decodes a sketch of its own.
         let builder = Learned::builder(SharedOracle(oracle)).slot::<Slot16>();
         let empty: Sketch<K> = configure(builder).build(|bytes| {
+            // Plain update is linear: merging partitions loses nothing.
             let rows = CountMin::builder().bytes(bytes);
             rows.update_rule(UpdateRule::Plain).build()
         })?;
@@ -177,6 +180,7 @@ mod column {
 
         fn rows(column: &ArrayRef, mut visit: impl FnMut(usize, &Self)) -> Result<()> {
             if column.data_type().is_unsigned_integer() {
+                // Zero-extended: the key of an integer does not depend on its width.
                 let column = cast(column, &DataType::UInt64)?;
                 let keys = column.as_primitive::<UInt64Type>().iter().enumerate();
                 keys.for_each(|(row, key)| key.iter().for_each(|key| visit(row, key)));
@@ -295,6 +299,7 @@ impl<K: ModelKey + ?Sized> Model for TypedModel<K> {
 
     fn accepts(&self, data_type: &DataType) -> bool {
         match data_type {
+            // Dictionaries are expanded before their keys are read (`plain`).
             DataType::Dictionary(_, values) => K::accepts(values),
             other => K::accepts(other),
         }

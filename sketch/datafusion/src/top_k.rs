@@ -154,6 +154,7 @@ impl AggregateUDFImpl for TopKAggregate {
         let call = self.call;
         Some(Box::new(
             move |aggregate: AggregateFunction, _: &SimplifyContext| {
+                // Checks the constants when the query is planned; the call itself stays as it is.
                 argument::refuse_distinct(call.name(), aggregate.params.distinct)?;
                 let first = call.first_constant();
                 if let Some(constants) = Constants::of_call(call.name(), &aggregate, first) {
@@ -169,6 +170,8 @@ impl AggregateUDFImpl for TopKAggregate {
         argument::refuse_distinct(call.name(), arguments.is_distinct)?;
         let (k, counters) = call.sizes(&Constants::of_accumulator(call.name(), &arguments))?;
         let item = item_type(arguments.expr_fields[0].data_type());
+        // Three representations are enough for all keys: bytes, and integers widened to 64 bits
+        // with and without sign. NULL was coerced to a signed integer.
         Ok(if is_bytes(item) {
             Box::new(TopKAccumulator::<Vec<u8>>::new(call, item, k, counters)?)
         } else if item.is_unsigned_integer() {
@@ -180,6 +183,7 @@ impl AggregateUDFImpl for TopKAggregate {
 
     fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let name = format_state_name(arguments.name, "counters");
+        // A state has the type of the result, with all counters instead of `k`.
         let list = arguments.return_field.data_type().clone();
         Ok(vec![Arc::new(Field::new(name, list, true))])
     }
@@ -233,6 +237,7 @@ macro_rules! integer_items {
             ) -> Result<()> {
                 let column = cast(column, &$data_type)?;
                 let keys = column.as_primitive::<$arrow>().values();
+                // The usual case goes to the summary as one batch.
                 if nulls.is_none() && weights.is_none() {
                     summary.update_batch(keys);
                 } else {
@@ -301,6 +306,7 @@ impl<K: Item> TopKAccumulator<K> {
     /// The `k` keys with the largest counts as a list. Ties are ordered by key, so that the result does
     /// not depend on the order of rows.
     fn largest(&self, k: usize) -> Result<ScalarValue> {
+        // By descending count, then by key.
         let mut entries: Vec<(&K, u64)> = self.summary.entries().collect();
         entries.sort_unstable_by_key(|&(key, count)| (Reverse(count), key));
         entries.truncate(k);
@@ -344,6 +350,7 @@ impl<K: Item> Accumulator for TopKAccumulator<K> {
         let mut nulls = keys.logical_nulls();
         let mut weights = None;
         if self.call.weighted {
+            // A row is null if its key or its weight is.
             nulls = read_weights(
                 self.call.name(),
                 &columns[1],
@@ -353,6 +360,7 @@ impl<K: Item> Accumulator for TopKAccumulator<K> {
             weights = Some(&self.weights[..]);
         }
         let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
+        // Keys are counted, not indices: batches have different dictionaries.
         let plain = match keys.data_type() {
             DataType::Dictionary(_, values) => &cast(keys, values)?,
             _ => keys,
@@ -379,6 +387,7 @@ impl<K: Item> Accumulator for TopKAccumulator<K> {
     }
 
     fn size(&self) -> usize {
+        // The summary reports its counters without what its keys point to.
         let keys = self.summary.entries();
         size_of_val(self)
             + self.summary.size_bytes()
