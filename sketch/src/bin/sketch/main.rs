@@ -23,6 +23,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use septet_core::cli::{self, Exit};
+#[cfg(feature = "train")]
+use septet_core::nn::NnError;
 use septet_sketch::SketchError;
 
 /// Summarizes streams of keys in little memory and estimates how often each key occurred.
@@ -89,6 +91,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
     match cause.downcast_ref()? {
         SketchError::Parameter { .. } | SketchError::NeedsFeature { .. } => Some(Exit::Usage),
+        // Its text is that of the cause, so the chain of causes does not show it.
+        #[cfg(feature = "train")]
+        SketchError::Tensor(NnError::Parameter { .. }) => Some(Exit::Usage),
         _ => Some(Exit::Data),
     }
 }
