@@ -294,6 +294,7 @@ pub(crate) fn verdict_of(command: &mut Command) -> anyhow::Result<Verdict> {
 
 /// Runs tests, showing their output as it comes and adding up the results.
 fn test(command: &mut Command, count: &mut TestCount) -> anyhow::Result<Verdict> {
+    crate::cargo::outlive_control_c()?;
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

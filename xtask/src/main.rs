@@ -73,7 +73,6 @@ fn internal(_: &(dyn Error + 'static)) -> Option<Exit> {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
-    cargo::outlive_control_c()?;
     match command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
