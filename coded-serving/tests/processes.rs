@@ -418,6 +418,7 @@ fn exit_codes() {
             &["plan", "--target", "1s", "--quantile", "2"],
         ),
         (Situation::Usage, &["simulate", "--no-such-option"]),
+        (Situation::Usage, &["train", "inn", "--learning-rate=-1"]),
         (Situation::Usage, &["serve", "--config", "nan.toml"]),
         (
             Situation::Usage,

@@ -32,6 +32,7 @@ use septet_coded_serving::engine::BuildError;
 use septet_coded_serving::load::LoadError;
 use septet_coded_serving::train::TrainError;
 use septet_core::cli::{self, Exit};
+use septet_core::nn::NnError;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Serves predictions through codes, so that a lost worker costs no answer
@@ -112,7 +113,10 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
 /// configuration; everything else is about data.
 fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
     let is_usage = matches!(cause.downcast_ref(), Some(CodeError::Parameter { .. }))
-        || matches!(cause.downcast_ref(), Some(TrainError::Parameter { .. }))
+        || matches!(
+            cause.downcast_ref(),
+            Some(TrainError::Parameter { .. } | TrainError::Tensor(NnError::Parameter { .. }))
+        )
         || matches!(cause.downcast_ref(), Some(ConnectError::Address { .. }))
         || cause.is::<LoadError>()
         || cause.is::<BuildError>();
