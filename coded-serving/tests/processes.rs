@@ -423,6 +423,7 @@ fn exit_codes() {
             Situation::Usage,
             &["train", "inn", "--steps", "20", "--learning-rate", "1e9"],
         ),
+        (Situation::Usage, &["train", "inn", "--learning-rate=-1"]),
         (Situation::Usage, &["serve", "--config", "nan.toml"]),
         (
             Situation::Usage,

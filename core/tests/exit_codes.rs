@@ -45,6 +45,21 @@ fn a_panic_is_internal_and_a_lost_connection_no_success() {
     assert!(message.starts_with("error: "), "{message}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_no_bug() {
+    let program = program();
+    for arguments in [&["count", "100000"][..], &["write", "100000"], &["--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = program.command(arguments);
+        let output = command.stdout(full.expect("Linux has it")).output();
+        let output = output.expect("the program starts");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {message}");
+        assert!(message.starts_with("error: "), "{arguments:?}: {message}");
+    }
+}
+
 #[test]
 fn messages_are_json_on_request() {
     let program = program();

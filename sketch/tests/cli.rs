@@ -255,6 +255,18 @@ fn standard_input_and_output_are_files_too() {
         assert!(output.status.success(), "{arguments:?}");
         output.stdout
     };
+    #[cfg(feature = "compression")]
+    {
+        // Standard input is decompressed as a file is.
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"7\n8\n7\n").unwrap();
+        let gzip = gzip.finish().unwrap();
+        let file = run(&["build", "-", "-f", "integers", "-o", "-"], &gzip);
+        assert_eq!(
+            file,
+            run(&["build", "-", "-f", "integers", "-o", "-"], b"7\n8\n7\n")
+        );
+    }
     let file = run(&["build", "-", "-f", "integers", "-o", "-"], b"7\n8\n7\n");
     assert!(file.starts_with(b"LSK1"));
     let answer = run(&["query", "-", "7", "--json"], &file);
@@ -682,6 +694,11 @@ fn exit_codes() {
         (
             Situation::Usage,
             &["build", "words.txt", "-o", "x", "--bytes", "1"],
+        ),
+        #[cfg(feature = "train")]
+        (
+            Situation::Usage,
+            &["train", "words.txt", "-o", "x", "--learning-rate", "nan"],
         ),
         (Situation::Usage, &["query", "words.sk"]),
         (Situation::MissingData, &["info", "absent.sk"]),

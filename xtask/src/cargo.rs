@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use septet_core::cli::{Exit, Failure};
@@ -104,6 +105,7 @@ struct ArtifactProfile {
 impl Programs {
     /// Builds, showing cargo's progress. When it fails, cargo has explained why.
     pub(crate) fn build(build: &Build) -> anyhow::Result<Self> {
+        outlive_control_c()?;
         // Messages come as JSON on standard output, progress and diagnostics go to the terminal.
         let mut child = cargo("build")
             .arg("--message-format=json-render-diagnostics")
@@ -187,6 +189,7 @@ pub(crate) fn run_again_with(feature: &'static str) -> anyhow::Result<Exit> {
 /// Ctrl-C reaches the whole foreground group: the child ends in its own time (a reproduction keeps
 /// its finished cells), and the runner lives on to say how it ended.
 pub(crate) fn wait(command: &mut Command) -> anyhow::Result<ExitStatus> {
+    outlive_control_c()?;
     let name = command.get_program().to_string_lossy().into_owned();
     command
         .status()
@@ -195,11 +198,17 @@ pub(crate) fn wait(command: &mut Command) -> anyhow::Result<ExitStatus> {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Keeps the runner alive on Ctrl-C while a child runs; the child still receives the signal.
+/// Keeps the runner alive on Ctrl-C from its first child on; the child still receives the signal.
+/// Commands without a child end at once.
 pub(crate) fn outlive_control_c() -> anyhow::Result<()> {
-    // Relaxed: the flag guards no other data.
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))
-        .context("cannot install the handler of Ctrl-C")
+    static IS_SET: Mutex<bool> = Mutex::new(false);
+    let mut is_set = IS_SET.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_set {
+        ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))
+            .context("cannot install the handler of Ctrl-C")?;
+        *is_set = true;
+    }
+    Ok(())
 }
 
 /// Whether the user has pressed Ctrl-C; a caller that runs several programs stops then.

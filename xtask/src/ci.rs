@@ -309,6 +309,7 @@ pub(crate) fn verdict_of(command: &mut Command) -> anyhow::Result<Verdict> {
 
 /// Runs tests, showing their output as it comes and adding up the results.
 fn test(command: &mut Command, count: &mut TestCount) -> anyhow::Result<Verdict> {
+    crate::cargo::outlive_control_c()?;
     // Standard output passes through this process, which reads the counts; compiler messages go to
     // standard error, and so directly to the terminal.
     let mut child = command

@@ -15,9 +15,6 @@ use crate::terminal::indented;
 pub(crate) fn fetch(sets: &[&Set], folder: &Path) -> anyhow::Result<Exit> {
     let mut outcome = Exit::Success;
     for set in sets {
-        if crate::cargo::interrupted() {
-            return Ok(Exit::Interrupted);
-        }
         match fetch_one(set, folder) {
             Ok(()) => println!(
                 "ok       {} ({}) in {}",

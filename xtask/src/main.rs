@@ -74,9 +74,6 @@ fn internal(_: &(dyn Error + 'static)) -> Option<Exit> {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
-    // Before any child is spawned: Ctrl-C ends the child, and the runner still reports how it
-    // ended.
-    cargo::outlive_control_c()?;
     match command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::core_peers::{Plan, run};
+use septet_core::cli;
 
 /// Compares the operators for training with PyTorch: CPU time of one thread
 #[derive(Debug, Parser)]
@@ -42,16 +43,11 @@ fn main() -> ExitCode {
     let _ = septet_core::nn::one_math_thread();
     // Both sides keep freed memory: otherwise page faults are what is compared.
     let _ = septet_core::nn::keep_freed_memory();
-    match compare(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run(|_| None, compare)
 }
 
 fn compare(arguments: Arguments) -> anyhow::Result<()> {
+    cli::exit_on_interrupt();
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let plan = Plan {

@@ -10,9 +10,10 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use rustix::time::{ClockId, clock_gettime};
+use septet_core::cli::Failure;
 use serde::Serialize;
 
 use crate::cache_peers::sample::Spread;
@@ -104,11 +105,10 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     }
     if comparisons.is_empty() {
         let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
-        bail!("no row is named so; there are: {}", names.join(", "));
+        let message = format!("--rows: no such row; there are: {}", names.join(", "));
+        return Err(Failure::usage(message).into());
     }
-    let path = plan.output.join("core-peers.json");
-    std::fs::write(&path, serde_json::to_vec_pretty(&comparisons)?)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    crate::record::write(&comparisons, &plan.output.join("core-peers.json"))?;
     Ok(render(&comparisons))
 }
 

@@ -18,19 +18,24 @@ pub(super) fn ended(error: &anyhow::Error) -> bool {
     is_broken_pipe && stdout_is_closed()
 }
 
-/// Whether a panic is that of `println!` on a closed pipe.
-pub(super) fn panicked(payload: &(dyn Any + Send)) -> bool {
-    let text = payload.downcast_ref::<String>();
-    text.is_some_and(|text| text.starts_with("failed printing to stdout")) && stdout_is_closed()
+/// What the panic of `println!` or `eprintln!` says when it cannot print; `None` for any other panic.
+pub(super) fn printing_failed(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<String>()?;
+    text.starts_with("failed printing to std").then_some(text)
 }
 
-/// Leaves the panic of `println!` on a closed pipe unreported; any other is reported as before.
+/// Whether a panic is that of `println!` on a closed pipe, or of `eprintln!` on the same one.
+pub(super) fn panicked(payload: &(dyn Any + Send)) -> bool {
+    printing_failed(payload).is_some() && stdout_is_closed()
+}
+
+/// Leaves the panics of `println!` unreported: they are no bugs. Any other is reported as before.
 pub(super) fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !panicked(info.payload()) {
+            if printing_failed(info.payload()).is_none() {
                 report(info);
             }
         }));

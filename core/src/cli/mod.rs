@@ -118,7 +118,12 @@ pub(crate) fn run_from<A: clap::Parser, T: Into<Exit>>(
             exit
         }
         Err(panic) if closed_pipe::panicked(&*panic) => Exit::Success,
-        Err(_) => {
+        Err(panic) => {
+            // A full disk, for one, is no bug.
+            if let Some(text) = closed_pipe::printing_failed(&*panic) {
+                print_error(style, &anyhow::Error::msg(text.to_owned()), Exit::Data);
+                return Exit::Data;
+            }
             // The panic itself was reported where it arose.
             let error = anyhow::anyhow!("internal error: this is a bug, please report it");
             print_error(style, &error, Exit::Internal);
@@ -130,9 +135,16 @@ pub(crate) fn run_from<A: clap::Parser, T: Into<Exit>>(
 /// Prints clap's message: help on standard output, an error on standard error.
 fn explain(message: &clap::Error, style: Style) -> Exit {
     if !message.use_stderr() {
-        // A reader that closes the pipe early has read enough.
-        let _ = message.print();
-        return Exit::Success;
+        let Err(error) = message.print().and_then(|()| io::stdout().flush()) else {
+            return Exit::Success;
+        };
+        let error = anyhow::Error::from(error);
+        // Who closes the pipe before the end of the help has read enough.
+        if closed_pipe::ended(&error) {
+            return Exit::Success;
+        }
+        print_error(style, &error, Exit::Data);
+        return Exit::Data;
     }
     if style == Style::Json {
         let text = message.to_string();

@@ -16,6 +16,9 @@ const XZ_MEMORY: u64 = 128 << 20;
 /// Bytes that identify a compression.
 const HEADER: usize = 10;
 
+/// The signature of gzip, and its only method: deflate.
+const GZIP: &[u8] = &[0x1f, 0x8b, 8];
+
 /// How a file is compressed.
 ///
 /// Without the feature `compression` all are recognized, but only [`None`](Self::None) can be read
@@ -51,7 +54,8 @@ impl Compression {
     #[must_use]
     pub fn of_content(bytes: &[u8]) -> Self {
         match *bytes {
-            // Deflate; no reserved flag; a known level and operating system.
+            // Deflate; no reserved flag; a known level and operating system (19 is what zlib writes on
+            // macOS, beyond the numbers of the RFC).
             [
                 0x1f,
                 0x8b,
@@ -62,7 +66,7 @@ impl Compression {
                 _,
                 _,
                 0 | 2 | 4,
-                0..=13 | 255,
+                0..=13 | 19 | 255,
                 ..,
             ] => Self::Gzip,
             // A frame, or one that may be skipped, before others.
@@ -142,9 +146,13 @@ impl<'a> Decoder<'a> {
         // The bytes that identify a compression are read ahead and put back in front of the stream.
         let mut header = Vec::with_capacity(HEADER);
         (&mut source).take(HEADER as u64).read_to_end(&mut header)?;
-        let compression = Compression::of_content(&header);
-        // The content decides. Only a name that promises a compression makes plain content an
-        // error.
+        let compression = match Compression::of_content(&header) {
+            // With the name, the signature is enough: encoders fill the rest of the header as they like.
+            Compression::None if expected == Compression::Gzip && header.starts_with(GZIP) => {
+                expected
+            }
+            found => found,
+        };
         if compression == Compression::None && expected != Compression::None {
             let found = quote(&header);
             let message = format!("expected {expected} data as the name says, found {found}");
@@ -404,6 +412,17 @@ mod tests {
                 ];
                 assert_eq!(decoded(&twice.concat(), compression).unwrap(), b"one two");
             }
+        }
+
+        #[test]
+        fn gzip_headers_of_other_encoders_are_recognized() {
+            const LEVEL: usize = 8;
+            const SYSTEM: usize = 9;
+            let mut bytes = encoded(b"1\n2\n", Compression::Gzip);
+            bytes[SYSTEM] = 19;
+            assert_eq!(decoded(&bytes, Compression::None).unwrap(), b"1\n2\n");
+            (bytes[LEVEL], bytes[SYSTEM]) = (1, 77);
+            assert_eq!(decoded(&bytes, Compression::Gzip).unwrap(), b"1\n2\n");
         }
 
         #[test]

@@ -69,7 +69,18 @@ impl WholeFile {
     /// The operating system's error when the folder does not exist or is not writable.
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let existing = fs::metadata(path).ok();
+        let existing = match fs::metadata(path) {
+            Ok(existing) => Some(existing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A link to a file that does not exist yet: the file is made, and the link stays. A link
+                // to itself is another error.
+                if let Ok(target) = fs::read_link(path) {
+                    return Self::create(folder_of(path).join(target));
+                }
+                None
+            }
+            Err(error) => return Err(error),
+        };
         if existing
             .as_ref()
             .is_some_and(|existing| !existing.is_file())
@@ -341,6 +352,13 @@ mod tests {
         assert_eq!(mode(&path), 0o640);
         assert_eq!(fs::read(&path).unwrap(), b"through");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let dangling = folder.path().join("dangling");
+        symlink("new", &dangling).unwrap();
+        write(&dangling);
+        assert!(fs::symlink_metadata(&dangling).unwrap().is_symlink());
+        assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"x");
+        symlink("itself", folder.path().join("itself")).unwrap();
+        assert!(WholeFile::create(folder.path().join("itself")).is_err());
         write(Path::new("/dev/null"));
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }

@@ -124,7 +124,7 @@ impl ZipfArguments {
 impl NGrams {
     fn run(&self) -> Result<()> {
         let text: Box<dyn BufRead> = match is_stdio(&self.text) {
-            true => Box::new(BufReader::new(io::stdin())),
+            true => Box::new(BufReader::new(input::stdin()?)),
             false => septet_sketch::stream::open_text(&self.text)?,
         };
         // Earlier days are read and discarded: days have no index in a text.

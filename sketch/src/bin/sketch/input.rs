@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use septet_core::cli::Failure;
-use septet_core::io::is_stdio;
+use septet_core::io::{Compression, Decoder, is_stdio};
 use septet_core::telemetry::Progress;
 use septet_sketch::stream::{Record, Records, StreamFormat};
 use septet_sketch::{AnyKey, SketchError};
@@ -85,7 +85,7 @@ fn read_one(
     each: &mut impl FnMut(Record) -> Result<()>,
 ) -> Result<()> {
     let mut records = match is_stdio(path) {
-        true => Records::new(io::stdin(), format)?,
+        true => Records::new(stdin()?, format)?,
         false => Records::open(path, format)?,
     };
     // The bar counts compressed bytes, which are the ones whose total is known.
@@ -107,6 +107,12 @@ fn read_one(
     drop(bar);
     read.skipped += records.skipped();
     Ok(())
+}
+
+/// Standard input, decompressed as a file would be.
+pub(crate) fn stdin() -> Result<Decoder<'static>> {
+    let decoder = Decoder::new(io::stdin(), Compression::None);
+    decoder.context("standard input cannot be read")
 }
 
 /// Reads a whole file or standard input.
