@@ -227,6 +227,8 @@ fn what_makes_no_network_is_refused() {
     };
     refused(|size| size.hidden = 0);
     refused(|size| size.blocks = 0);
+    refused(|size| size.spectral_bound = Some(0.0));
+    refused(|size| size.spectral_bound = Some(f64::NAN));
     refused(|size| size.order = vec![0, 1, 2]);
     refused(|size| size.order = vec![0, 1, 2, 2]);
     assert!(MlpNetwork::new(&[4], &seed()).is_err());

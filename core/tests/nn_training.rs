@@ -360,6 +360,14 @@ fn a_model_gets_nothing_that_is_not_there() {
     drawn.set(Weights::new([("a".to_owned(), doubled)].into()).unwrap());
     assert_eq!(weights.fingerprint().unwrap(), before);
     assert_ne!(fingerprint(&drawn), before);
+    // Nor does it share the memory of a variable that it was made of.
+    let variable = candle_core::Var::zeros(2, DType::F32, CPU).unwrap();
+    let of_variable =
+        Weights::new([("v".to_owned(), variable.as_tensor().clone())].into()).unwrap();
+    let before = of_variable.fingerprint().unwrap();
+    let ones = Tensor::ones(2, DType::F32, CPU).unwrap();
+    variable.set(&ones).unwrap();
+    assert_eq!(of_variable.fingerprint().unwrap(), before);
 }
 
 #[test]

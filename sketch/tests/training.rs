@@ -452,6 +452,17 @@ fn wrong_arguments_are_named() {
     );
     assert!(LinearNetwork::new::<u64>(BlockFeatures::default(), 0, &seed()).is_err());
     assert!(LinearNetwork::new::<u64>(BlockFeatures::default(), 1 << 30, &seed()).is_err());
+    for loss in [
+        Loss::Tweedie { power: 2.0 },
+        Loss::Tweedie { power: f64::NAN },
+        Loss::BatchRank { group: 0 },
+    ] {
+        let result =
+            Trainer::new(loss, &seed())
+                .batch_size(2)
+                .fit(&network, &[1, 2], &[1, 1], |_| ());
+        assert!(matches!(result, Err(SketchError::Parameter { .. })));
+    }
     let empty = EmbedMlpSize {
         hidden: vec![4, 0],
         ..EmbedMlpSize::default()

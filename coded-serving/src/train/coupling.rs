@@ -72,6 +72,12 @@ impl CouplingNetwork {
                 found,
             ));
         }
+        if let Some(bound) = size.spectral_bound
+            && !(bound.is_finite() && bound > 0.0)
+        {
+            let expected = "a positive number";
+            return Err(TrainError::parameter("spectral bound", expected, bound));
+        }
         // The same checks as for inference.
         Coupling::new(size.order.clone(), Vec::new())?;
         let half = size.order.len() / 2;

@@ -40,18 +40,25 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// A snapshot of these tensors. What is not a variable of candle yet is copied.
+    /// A snapshot of copies of these tensors.
     ///
     /// # Errors
     /// Those of candle, for lack of memory on the tensors' device.
     pub fn new(tensors: TensorMap) -> Result<Self, NnError> {
         let variables = tensors
             .into_iter()
-            .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?.into_inner())))
+            // Detached, because candle would share the memory of a variable, which can be changed.
+            .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor.detach())?.into_inner())))
             .collect::<candle_core::Result<_>>()?;
-        Ok(Self {
+        Ok(Self::from_variables(variables))
+    }
+
+    /// A snapshot of variables that nothing else holds.
+    pub(in crate::nn) fn from_variables(variables: TensorMap) -> Self {
+        debug_assert!(variables.values().all(Tensor::is_variable));
+        Self {
             tensors: Arc::new(variables),
-        })
+        }
     }
 
     /// The source of a model's tensors. A model that asks for a name that is not here, or for

@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Result, Tensor};
 
+use crate::error::SketchError;
+
 /// A loss over a batch of scores `s` and counts `c`, computed in 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -34,6 +36,20 @@ pub enum Loss {
 const VARIANCE_FLOOR: f64 = 1e-5;
 
 impl Loss {
+    /// An error for a parameter outside its range.
+    pub(super) fn check(self) -> std::result::Result<(), SketchError> {
+        match self {
+            Self::BatchRank { group: 0 } => {
+                Err(SketchError::parameter("group", "at least 1 example", 0))
+            }
+            Self::Tweedie { power } if !(power > 1.0 && power < 2.0) => {
+                let expected = "between 1 and 2, both excluded";
+                Err(SketchError::parameter("power", expected, power))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The loss of `scores` (`[n]`, float) for `counts` (`[n]`, f64, at least 1), which were sampled
     /// with a probability proportional to `counts^sampling_exponent`.
     ///

@@ -140,6 +140,7 @@ impl Trainer {
             let expected = format!("{}, one for each key", keys.len());
             return Err(SketchError::parameter("counts", expected, counts.len()));
         }
+        self.loss.check()?;
         let mut batches = SampledBatches::new(self.sampler, counts, self.batch_size, &self.seed)?;
         let steps = match self.length {
             Length::Steps(steps) => steps,

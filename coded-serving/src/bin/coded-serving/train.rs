@@ -44,7 +44,13 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Steps between two writes of the checkpoint
-    #[arg(long, global = true, value_name = "STEPS", default_value_t = 200)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "STEPS",
+        default_value_t = 200,
+        requires = "checkpoint"
+    )]
     checkpoint_every: u64,
 }
 

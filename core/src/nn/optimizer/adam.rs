@@ -95,7 +95,7 @@ impl Optimizer for Adam {
             next.moments.insert(format!("{FIRST}/{name}"), first);
             next.moments.insert(format!("{SECOND}/{name}"), second);
         }
-        Ok((Weights::new(values)?, next))
+        Ok((Weights::from_variables(values), next))
     }
 }
 

@@ -73,7 +73,7 @@ impl Optimizer for RmsProp {
             values.insert(name.clone(), value);
             next.moments.insert(format!("{SECOND}/{name}"), second);
         }
-        Ok((Weights::new(values)?, next))
+        Ok((Weights::from_variables(values), next))
     }
 }
 

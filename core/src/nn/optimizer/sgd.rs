@@ -55,7 +55,7 @@ impl Optimizer for Sgd {
                 next.moments.insert(format!("{VELOCITY}/{name}"), velocity);
             }
         }
-        Ok((Weights::new(values)?, next))
+        Ok((Weights::from_variables(values), next))
     }
 }
 

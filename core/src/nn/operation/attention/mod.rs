@@ -16,7 +16,8 @@ use kernel::{Geometry, Operands, View};
 pub struct Attention<'a> {
     /// Whether query `i` sees only keys `0..=i`. The numbers of queries and keys must be equal.
     pub causal: bool,
-    /// Which keys there are, of shape `[b, keys]` and type u8: 0 for padding, which no query sees.
+    /// Which keys there are, of shape `[b, keys]` and type u8: 0 for padding, which no query sees. What
+    /// is hidden has the weight 0, and must be finite: 0 times infinity is not a number.
     pub key_mask: Option<&'a Tensor>,
     /// The probability, in `[0, 1)`, with which a weight is dropped, and the seed that selects
     /// which. The others are scaled up, as by [`dropout`](crate::nn::dropout). What is dropped
