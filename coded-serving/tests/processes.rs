@@ -418,6 +418,10 @@ fn exit_codes() {
             &["plan", "--target", "1s", "--quantile", "2"],
         ),
         (Situation::Usage, &["simulate", "--no-such-option"]),
+        (
+            Situation::MissingData,
+            &["train", "inn", "--out", "no/such/folder/n.safetensors"],
+        ),
         // A training that diverges.
         (
             Situation::Usage,

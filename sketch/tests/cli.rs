@@ -551,6 +551,14 @@ fn a_training_that_diverges_leaves_no_model() {
     let folder = folder.path();
     let flows = ["--flows", "3000", "-o", "day.tuples13"];
     prints(folder, &[&["gen", "heteroflows"], &flows[..]].concat());
+    // Nothing is trained for a file that cannot be written.
+    let nowhere = ["train", "day.tuples13", "-o", "no/such/folder/x"];
+    let message = fails(
+        folder,
+        4,
+        &[&nowhere[..], &["--steps", "1000000000"]].concat(),
+    );
+    assert!(message.contains("no/such/folder/x"), "{message}");
     for network in ["linear", "mlp"] {
         let train = ["train", "day.tuples13", "-o", "x", "--network", network];
         let rate = ["--learning-rate", "1e9"];

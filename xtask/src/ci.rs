@@ -56,7 +56,7 @@ enum Stage {
     Browser,
     /// The tests of sketch/datafusion, only when named (it takes minutes)
     Datafusion,
-    /// The servers of coded-serving, queried by clients in Python (where installed)
+    /// The servers of coded-serving, queried by Python clients (where installed)
     Conformance,
     /// The quick reproduction of every paper
     Reproduce,

@@ -42,12 +42,18 @@ impl Layer {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.bounded(IN_A_STEP)?.forward(x)
+        let (layer, left) = self.bounded(IN_A_STEP)?;
+        if let Some(left) = left {
+            let left = Tensor::from_vec(left, self.outputs, &Device::Cpu)?;
+            self.parameters.set_buffer(&self.buffer_name(), left);
+        }
+        layer.forward(x)
     }
 
     /// The layer for inference.
     pub(super) fn fold(&self, name: &str) -> std::result::Result<Dense, TrainError> {
-        let layer = self.bounded(TO_FOLD)?;
+        // The state of the training stays as it is: its next step is the same, folded or not.
+        let (layer, _) = self.bounded(TO_FOLD)?;
         Ok(Dense::new(
             name,
             &array(layer.weight())?,
@@ -66,22 +72,24 @@ impl Layer {
         )
     }
 
-    /// The newest weight within its bound, after further iterations towards its singular value.
-    fn bounded(&self, iterations: usize) -> Result<nn::Dense> {
+    /// The singular vector found so far is part of the training's state.
+    fn buffer_name(&self) -> String {
+        format!("{}.left", self.name)
+    }
+
+    /// The newest weight within its bound, after further iterations towards its singular value, and
+    /// the singular vector that they found.
+    fn bounded(&self, iterations: usize) -> Result<(nn::Dense, Option<Vec<f64>>)> {
         let layer = self.unbounded()?;
         let Some(bound) = self.bound else {
-            return Ok(layer);
+            return Ok((layer, None));
         };
-        // The singular vector found so far is part of the training's state.
-        let name = format!("{}.left", self.name);
-        let left = match self.parameters.buffer(&name) {
+        let left = match self.parameters.buffer(&self.buffer_name()) {
             Some(left) => left.to_vec1()?,
             None => Vec::new(),
         };
         let (weight, left) = bounded(layer.weight(), bound, left, iterations)?;
-        let left = Tensor::from_vec(left, self.outputs, &Device::Cpu)?;
-        self.parameters.set_buffer(&name, left);
-        Ok(layer.with_weight(weight))
+        Ok((layer.with_weight(weight), Some(left)))
     }
 }
 

@@ -66,6 +66,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn class(cause: &(dyn Error + 'static)) -> Option<Exit> {
     Some(match cause.downcast_ref()? {
         CacheError::Argument { .. }
+        | CacheError::MissingFeature { .. }
         | CacheError::UnknownName { .. }
         | CacheError::NeedsFuture { .. }
         | CacheError::NeedsPredictions { .. }

@@ -14,6 +14,7 @@ use septet_coded_serving::train::{
     outputs,
 };
 use septet_core::cli::Failure;
+use septet_core::io::WholeFile;
 use septet_core::nn::{CheckpointFile, keep_freed_memory, one_math_thread};
 use septet_core::seed::SeedTree;
 
@@ -124,6 +125,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Without effect, training only takes longer.
     let _ = one_math_thread();
     let _ = keep_freed_memory();
+    // A file that cannot be written is an error before the training, not after it.
+    drop(WholeFile::create(&arguments.out).with_context(|| arguments.out.display().to_string())?);
     let begin = Instant::now();
     let data = arguments.source.load()?;
     let seed = SeedTree::new(arguments.seed);

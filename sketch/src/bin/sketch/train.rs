@@ -80,8 +80,9 @@ pub(crate) use training::run;
 
 #[cfg(feature = "train")]
 mod training {
-    use anyhow::{Result, bail};
+    use anyhow::{Context as _, Result, bail};
     use septet_core::cli::Failure;
+    use septet_core::io::WholeFile;
     use septet_core::nn::CheckpointFile;
     use septet_core::seed::SeedTree;
     use septet_core::telemetry::Progress;
@@ -103,6 +104,9 @@ mod training {
     pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let loss = parse_loss(&arguments.loss)?;
         let sampler = parse_sampler(&arguments.sampler)?;
+        // A file that cannot be written is an error before the training, not after it.
+        let writable = WholeFile::create(&arguments.output);
+        drop(writable.with_context(|| arguments.output.display().to_string())?);
         // The examples are the distinct keys with their exact counts, all of one type.
         let counted = arguments.input.counts("counting")?;
         let Some(key_type) = counted.first().map(|(key, _)| key.key_type()) else {
