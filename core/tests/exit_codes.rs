@@ -90,6 +90,8 @@ fn an_interrupt_leaves_no_unfinished_file() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    // Held open to the end: `wait` would close it, and the program could finish its file first.
+    let _input = child.stdin.take();
     let mut line = String::new();
     let mut printed = BufReader::new(child.stdout.take().expect("piped"));
     printed.read_line(&mut line).expect("the program prints");
