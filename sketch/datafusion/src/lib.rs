@@ -46,7 +46,7 @@
 //! # Names
 //!
 //! DataFusion 55.2 has no functions with these names. [`register`] replaces functions of the same name
-//! in the session: check for a built-in `approx_top_k`, with another result type, after an upgrade.
+//! in the `SessionContext`: check for a built-in `approx_top_k`, with another result type, after an upgrade.
 
 mod argument;
 mod count_min;
