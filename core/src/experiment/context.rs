@@ -77,10 +77,10 @@ impl Context {
         &self.seed
     }
 
-    /// Whether this claim, or any claim whose id begins with this one, was selected: `Q1` stands
-    /// for `Q1.opt-bk`. True when no claim was named on the command line.
+    /// Whether the command line selects the claim `claim`, or any claim whose id begins with it: `Q1`
+    /// covers `Q1.opt-bk`. Every claim is selected when the command line names none.
     #[must_use]
-    pub fn wants(&self, claim: &str) -> bool {
+    pub fn selects(&self, claim: &str) -> bool {
         self.claim_filter.selects(claim)
     }
 

@@ -114,7 +114,7 @@ const GAMMA: f64 = 0.1;
 const ROW_GAMMA: f64 = 0.0015;
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q7") {
+    if !cx.selects("Q7") {
         return Ok(());
     }
     // One grid per size, because small domains take more runs.

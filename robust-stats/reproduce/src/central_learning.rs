@@ -38,7 +38,7 @@ fn truth(setting: &Setting) -> Result<Pmf, ExperimentError> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("L") {
+    if !cx.selects("L") {
         return Ok(());
     }
     // Flat and steep truths, from few to many samples per symbol.

@@ -31,7 +31,7 @@ struct Planted {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q4") {
+    if !cx.selects("Q4") {
         return Ok(());
     }
     // Fresh designs for each message length; the seed of a cell is one design.

@@ -190,7 +190,7 @@ fn planted(setting: &Setting) -> Result<f64, ExperimentError> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("G") {
+    if !cx.selects("G") {
         return Ok(());
     }
     // One row per exponent; one figure for the two headline lines.

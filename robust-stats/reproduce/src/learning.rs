@@ -19,10 +19,10 @@ use super::population::{decode, design_matrix, distance};
 use super::{DERIVED, band, seeds};
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if cx.wants("Q5") {
+    if cx.selects("Q5") {
         statistical(cx)?;
     }
-    if cx.wants("Q6") {
+    if cx.selects("Q6") {
         sparse(cx)?;
         error_against_gamma(cx)?;
     }

@@ -60,7 +60,7 @@ struct Errors {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("M") {
+    if !cx.selects("M") {
         return Ok(());
     }
     let designs = DESIGNS;

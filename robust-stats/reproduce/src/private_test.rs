@@ -73,7 +73,7 @@ fn formula(setting: &Setting) -> Result<f64, ExperimentError> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q8") {
+    if !cx.selects("Q8") {
         return Ok(());
     }
     // One grid for all questions: settings share designs, and are compared within them.

@@ -36,7 +36,7 @@ pub(super) struct Population {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("R") {
+    if !cx.selects("R") {
         return Ok(());
     }
     // Take the populations whose data are here.

@@ -19,16 +19,16 @@ use serde::Serialize;
 use super::{DERIVED, band, seeds};
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if cx.wants("Q1.formula") {
+    if cx.selects("Q1.formula") {
         formula(cx);
     }
-    if cx.wants("Q1.critical") {
+    if cx.selects("Q1.critical") {
         critical_distances(cx)?;
     }
-    if cx.wants("Q2") {
+    if cx.selects("Q2") {
         executed(cx)?;
     }
-    if cx.wants("Q3") {
+    if cx.selects("Q3") {
         false_alarms(cx)?;
     }
     Ok(())

@@ -101,7 +101,7 @@ struct Trained {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<Option<Series>, ExperimentError> {
-    if !cx.wants("Q5") {
+    if !cx.selects("Q5") {
         return Ok(None);
     }
     let Some(windows) = windows(cx, WINDOWS)? else {

@@ -756,13 +756,13 @@ fn others(profile: Profile) -> Vec<(Counter, OracleKind)> {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if cx.wants("F5.flows") {
+    if cx.selects("F5.flows") {
         flows(cx)?;
     }
-    if cx.wants("F5.blocks") {
+    if cx.selects("F5.blocks") {
         blocks(cx)?;
     }
-    if cx.wants("F5.n-grams") && cx.profile() != Profile::Quick {
+    if cx.selects("F5.n-grams") && cx.profile() != Profile::Quick {
         n_grams(cx)?;
     }
     Ok(())
