@@ -1,4 +1,4 @@
-//! Real processes on the loopback: workers that are killed, a gateway that is told to stop.
+//! Real processes: workers that are killed, a gateway that receives a signal, trainings that are resumed.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
@@ -15,6 +15,7 @@ use septet_coded_serving::Tensor;
 use septet_coded_serving::network::{Array, Dense, Mlp, Tensors};
 use septet_coded_serving::protocol::http::{json_length, read_response, write_request};
 use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
+use septet_core::cli::Exit;
 use septet_core::cli::testing::{Situation, TestedProgram};
 use tokio::task::JoinSet;
 
@@ -245,7 +246,7 @@ async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_told_to_stop_answers_what_it_took() {
+async fn a_gateway_that_is_stopped_answers_accepted_queries() {
     let mut fleet = fleet(
         5,
         &["--service-time", "30ms"],
@@ -422,11 +423,6 @@ fn exit_codes() {
             Situation::MissingData,
             &["train", "inn", "--out", "no/such/folder/n.safetensors"],
         ),
-        // A training that diverges.
-        (
-            Situation::Usage,
-            &["train", "inn", "--steps", "20", "--learning-rate", "1e9"],
-        ),
         (Situation::Usage, &["train", "inn", "--learning-rate=-1"]),
         (Situation::Usage, &["serve", "--config", "nan.toml"]),
         (
@@ -480,6 +476,75 @@ engine = { retry_budget = nan }
 [[model.worker]]
 file = "linear.safetensors"
 "#;
+
+/// The networks that `train` trains, small, and with the base model that [`base_model`] writes.
+const TRAINED: [&[&str]; 4] = [
+    &["inn", "--hidden", "4", "--blocks", "2"],
+    &[
+        "encoder",
+        "--base",
+        "base",
+        "--features",
+        "4",
+        "--hidden",
+        "4",
+    ],
+    &["parity", "--base", "base", "--hidden", "4"],
+    &["student", "--base", "base", "--hidden", "4"],
+];
+
+fn base_model(program: &TestedProgram) {
+    let train = ["train", "inn", "--hidden", "4", "--steps", "1"];
+    let written = program.prints(&[&train[..], &["--out", "base"]].concat());
+    assert!(written.starts_with("base: trained in"), "{written}");
+}
+
+#[test]
+fn diverging_training_of_every_network_is_a_usage_error() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
+    base_model(&program);
+    for network in TRAINED {
+        let rate = ["--steps", "20", "--learning-rate", "1e9", "--out", "model"];
+        let arguments = [&["train"], network, &rate].concat();
+        let message = program.fails(Exit::Usage, &arguments);
+        assert!(message.contains("training diverged in step"), "{message}");
+        assert!(!program.folder().join("model").exists(), "{network:?}");
+    }
+}
+
+/// Two networks, since a process takes a second: the tests of the library resume every training.
+#[test]
+fn killed_and_resumed_training_writes_the_same_file() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
+    base_model(&program);
+    for &network in &TRAINED[..2] {
+        let path = |name: &str| format!("{}-{name}", network[0]);
+        let short = ["--steps", "60", "--batch-size", "8", "--out"];
+        let train = [&["train"], network, &short].concat();
+        let (through, resumed, checkpoint) = (path("through"), path("resumed"), path("state"));
+        let kept = ["--checkpoint", &checkpoint, "--checkpoint-every", "10"];
+        let kept = [&train[..], &[&resumed], &kept].concat();
+        let _ = program.prints(&[&train[..], &[&through]].concat());
+
+        // It is killed after the first write of the checkpoint, at the latest after half a minute.
+        let mut killed = program.command(&kept);
+        let mut killed = killed.stderr(Stdio::null()).spawn().unwrap();
+        let state = program.folder().join(&checkpoint);
+        for _ in 0..3000 {
+            if state.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert!(state.exists(), "{network:?}");
+
+        let _ = program.prints(&kept);
+        let bytes = |name: &str| std::fs::read(program.folder().join(name)).unwrap();
+        assert_eq!(bytes(&resumed), bytes(&through), "{network:?}");
+    }
+}
 
 #[cfg(feature = "onnx")]
 #[test]
