@@ -85,7 +85,7 @@ fn a_trace_is_generated_annotated_converted_and_analyzed() {
 }
 
 #[test]
-fn columns_are_told_as_for_libcachesim() {
+fn columns_are_specified_as_for_libcachesim() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(

@@ -222,7 +222,7 @@ fn students_and_parity_models_learn() {
 }
 
 #[test]
-fn what_makes_no_network_is_refused() {
+fn invalid_sizes_and_data_are_rejected() {
     let refused = |change: fn(&mut CouplingSize)| {
         let mut size = size(None);
         change(&mut size);
@@ -402,7 +402,7 @@ fn a_checkpoint_of_another_training_is_refused() {
 }
 
 #[test]
-fn a_linear_readout_of_strokes_is_neither_trivial_nor_hopeless() {
+fn accuracy_of_a_linear_classifier_of_strokes_is_in_range() {
     let strokes = Strokes::new(16, &seed());
     let (train, test) = (
         strokes.images(4000, &seed().child("train")),

@@ -82,7 +82,7 @@ fn fingerprint(parameters: &Parameters) -> [u8; 32] {
 }
 
 #[test]
-fn a_resumed_training_ends_with_the_same_bits() {
+fn resumed_training_is_bitwise_equal() {
     fn check<O: Optimizer>(optimizer: O) {
         let step = Step::new(optimizer, 0.01).max_gradient_norm(0.5);
         let through = untrained(5);
@@ -119,7 +119,7 @@ fn a_resumed_training_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_checkpoint_of_another_model_is_refused_and_damage_is_named() {
+fn checkpoints_of_another_model_or_damaged_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     let step = Step::new(Adam::default(), 0.01);
@@ -173,7 +173,7 @@ fn a_checkpoint_of_another_model_is_refused_and_damage_is_named() {
 }
 
 #[test]
-fn a_training_that_diverges_is_an_error() {
+fn diverging_training_is_a_typed_error() {
     fn diverges<O: Optimizer>(step: &Step<O>) -> String {
         let parameters = untrained(5);
         let error = train_with(step, &parameters, 50, None).unwrap_err();
@@ -208,7 +208,7 @@ fn a_training_that_diverges_is_an_error() {
 }
 
 #[test]
-fn a_loss_or_gradient_that_is_no_number_changes_nothing() {
+fn a_loss_or_gradient_that_is_not_finite_changes_nothing() {
     let parameters = Parameters::new(SeedTree::new(1));
     let w = parameters.builder(DType::F32, CPU).get(4, "w").unwrap();
     let mut checkpoint = Checkpoint::new(parameters.weights());
@@ -265,7 +265,7 @@ fn the_order_of_construction_does_not_matter() {
 }
 
 #[test]
-fn a_saved_model_is_the_model() {
+fn a_saved_model_round_trips() {
     let folder = tempfile::tempdir().unwrap();
     let (path, again) = (folder.path().join("m.safetensors"), folder.path().join("n"));
     let trained = train(5, 3);
@@ -288,7 +288,7 @@ fn a_saved_model_is_the_model() {
 }
 
 #[test]
-fn what_does_not_fit_a_file_is_named() {
+fn tensors_that_do_not_match_a_file_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let store = |shapes: &[(&str, (usize, usize))]| {
@@ -339,7 +339,7 @@ fn what_does_not_fit_a_file_is_named() {
 }
 
 #[test]
-fn a_model_gets_nothing_that_is_not_there() {
+fn missing_parameters_are_an_error() {
     let drawn = Parameters::new(SeedTree::new(1));
     let builder = drawn.builder(DType::F32, CPU);
     builder.get((2, 2), "a").unwrap();

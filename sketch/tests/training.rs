@@ -259,7 +259,7 @@ fn an_oracle_scores_as_its_network() {
 }
 
 #[test]
-fn a_recurrent_network_survives_its_file() {
+fn a_recurrent_network_round_trips_through_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = HsuLstm::new(&seed()).unwrap();
@@ -389,7 +389,7 @@ fn resumed_training_is_bitwise_equal() {
 }
 
 #[test]
-fn what_is_trained_for_coverage_covers_more() {
+fn batch_rank_covers_more_than_log_mse() {
     let world = HeteroFlows::new(&seed());
     let train = world.window(0, 40_000);
     let test = world.window(1, 40_000);

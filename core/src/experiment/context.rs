@@ -426,7 +426,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_is_asked_for_by_its_name_or_by_a_part_of_it() {
+    fn claims_are_selected_by_id_or_prefix() {
         let filter = ClaimFilter::new(vec!["Q1".into(), "Q2.noise".into(), "Q9".into()]);
         assert!(filter.selects("Q1.opt-bk"));
         assert!(filter.selects("Q2"), "a group with a selected claim in it");

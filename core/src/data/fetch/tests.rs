@@ -229,7 +229,7 @@ fn a_server_without_ranges_gives_the_file_from_the_start() {
 }
 
 #[test]
-fn a_range_that_is_refused_or_another_one_is_asked_for_from_the_start() {
+fn a_rejected_or_wrong_range_restarts_the_download() {
     for (status, headers) in [
         ("416 Range Not Satisfiable", "Content-Length: 0\r\n"),
         (

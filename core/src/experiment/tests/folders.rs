@@ -80,7 +80,7 @@ fn wrong_arguments_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn only_the_claims_asked_for_are_reported() {
+fn only_selected_claims_are_reported() {
     let experiment = |cx: &mut Context| {
         assert!(cx.selects("Q1") && cx.selects("Q1.b") && !cx.selects("Q1.a") && !cx.selects("Q2"));
         claim(cx, "Q1.a", 2.0);
