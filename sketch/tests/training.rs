@@ -301,13 +301,13 @@ type Training<'a> = Box<dyn Fn(&Trainer, &[u64]) -> Result<([u8; 32], usize), Sk
 /// Every network that the library trains, by name: a new one belongs here.
 fn every_network(keys: &[FlowKey]) -> Vec<(&'static str, Training<'_>)> {
     fn train<N: Network<FlowKey>>(
-        network: N,
+        network: &N,
         trainer: &Trainer,
         keys: &[FlowKey],
         counts: &[u64],
     ) -> Result<([u8; 32], usize), SketchError> {
         let mut taken = 0;
-        trainer.fit(&network, keys, counts, |_| taken += 1)?;
+        trainer.fit(network, keys, counts, |_| taken += 1)?;
         Ok((network.parameters().weights().fingerprint()?, taken))
     }
     vec![
@@ -315,7 +315,7 @@ fn every_network(keys: &[FlowKey]) -> Vec<(&'static str, Training<'_>)> {
             "linear",
             Box::new(|trainer, counts| {
                 let network = LinearNetwork::new(FlowFeatures::default(), 64, &seed())?;
-                train(network, trainer, keys, counts)
+                train(&network, trainer, keys, counts)
             }),
         ),
         (
@@ -323,12 +323,12 @@ fn every_network(keys: &[FlowKey]) -> Vec<(&'static str, Training<'_>)> {
             Box::new(|trainer, counts| {
                 let size = EmbedMlpSize::default();
                 let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed())?;
-                train(network, trainer, keys, counts)
+                train(&network, trainer, keys, counts)
             }),
         ),
         (
             "recurrent",
-            Box::new(|trainer, counts| train(HsuLstm::new(&seed())?, trainer, keys, counts)),
+            Box::new(|trainer, counts| train(&HsuLstm::new(&seed())?, trainer, keys, counts)),
         ),
     ]
 }

@@ -353,6 +353,8 @@ fn show(
          Keys are unseen that no earlier window has, judged among themselves.",
         VALIDATION - 1
     ));
+
+    // Keys of all earlier windows, the window of validation included, count as seen.
     let tests = &windows[VALIDATION + 1..];
     let seen = seen(&windows[..=VALIDATION]);
     // The rival without a network: everything counted before the test, in a table without a limit.

@@ -160,6 +160,7 @@ impl EncoderNetwork {
                 fit.batch_size,
             ));
         }
+        // What all steps share: the targets, and the weights of each parity.
         let goal = Goal::new(base, images, loss, weights.queries())?;
         let rows: Vec<Vec<f32>> = (0..weights.parities())
             .map(|parity| weights.row(parity).iter().map(|&w| w as f32).collect())
@@ -190,6 +191,7 @@ impl EncoderNetwork {
             images,
             answers: answer.as_slice(),
         };
+        // Adversarial training alternates between two networks; every other loss has one.
         if loss == EncoderLoss::PixelGan {
             let critic = Critic::new(self.size.width, seed)?;
             return self.fit_against(&critic, &goal, fit, &training, &draw);
