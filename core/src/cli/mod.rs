@@ -58,6 +58,7 @@ mod closed_pipe;
 mod exit;
 mod interrupt;
 mod message;
+mod named_path;
 mod report;
 #[cfg(feature = "cli-testing")]
 pub mod testing;
@@ -73,6 +74,7 @@ use std::process::ExitCode;
 pub use exit::{Exit, Failure};
 pub use interrupt::exit_on_interrupt;
 pub use message::{chain, warn};
+pub use named_path::named_path;
 pub use report::{Report, significant};
 
 use message::{Style, print_error};
