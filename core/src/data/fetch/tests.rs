@@ -449,6 +449,30 @@ fn two_downloads_of_one_file_do_not_mix() {
     place.assert_whole();
 }
 
+/// Between opening a partial file and locking it, another download may do anything with it.
+#[test]
+fn a_partial_file_is_judged_once_it_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.bin.part");
+    let file = open_appending(&path).unwrap();
+    // The other download has received more.
+    fs::write(&path, "abc").unwrap();
+    assert_eq!(locked_length(&file, &path).unwrap(), Some(3));
+    let other = open_appending(&path).unwrap();
+    let busy = locked_length(&other, &path).unwrap_err();
+    assert!(matches!(busy, TryLockError::WouldBlock), "{busy:?}");
+    // The other download is complete, or has failed.
+    #[cfg(unix)]
+    {
+        file.unlock().unwrap();
+        fs::rename(&path, folder.path().join("data.bin")).unwrap();
+        assert_eq!(locked_length(&other, &path).unwrap(), None);
+        other.unlock().unwrap();
+        drop(open_appending(&path).unwrap());
+        assert_eq!(locked_length(&other, &path).unwrap(), None);
+    }
+}
+
 #[test]
 fn a_set_is_fetched_from_the_address_that_works() {
     let good = Server::start(serve_well(content()));

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     /// Hash design: file of the server's assignment key
     #[arg(long)]
     key: Option<PathBuf>,
-    /// Output file of counts
+    /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
     /// Report files. Malformed and truncated reports are rejected and counted, which is not an error
@@ -36,7 +36,7 @@ pub(crate) struct MergeArguments {
     /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Output file of counts
+    /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
     /// Count files
@@ -72,10 +72,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         design => count_cells(design, arguments)?
     );
     files::write(&arguments.out, &bytes)?;
-    print(reports, &rejected, json)
+    print(reports, &rejected, json, &arguments.out)
 }
 
-fn print(reports: u64, rejected: &RejectCounts, json: bool) -> anyhow::Result<Exit> {
+fn print(reports: u64, rejected: &RejectCounts, json: bool, output: &Path) -> anyhow::Result<Exit> {
     let reasons = RejectReason::ALL.into_iter();
     let counted = reasons.filter(|&reason| rejected.get(reason) > 0);
     let by_reason: Map<String, Value> = counted
@@ -85,7 +85,7 @@ fn print(reports: u64, rejected: &RejectCounts, json: bool) -> anyhow::Result<Ex
         .field("reports", reports)
         .field("rejected", rejected.total())
         .field("reasons", by_reason);
-    report.print(json)?;
+    files::print(&report, json, output)?;
     if rejected.total() > reports {
         let main = RejectReason::ALL
             .into_iter()
@@ -188,5 +188,5 @@ pub(crate) fn merge(arguments: &MergeArguments, json: bool) -> anyhow::Result<Ex
         }
     );
     files::write(&arguments.out, &bytes)?;
-    print(reports, &rejected, json)
+    print(reports, &rejected, json, &arguments.out)
 }

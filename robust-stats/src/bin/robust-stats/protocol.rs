@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     /// Sketches: buckets per row
     #[arg(long, default_value_t = 256)]
     width: usize,
-    /// Output file
+    /// Output file; - is standard output
     #[arg(long)]
     out: PathBuf,
 }
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
             .field("groups", design.groups())
             .field("isometry_constant", constant);
     }
-    report.print(json)?;
+    files::print(&report, json, &arguments.out)?;
     Ok(Exit::Success)
 }
 
