@@ -5,8 +5,9 @@ use std::hint::black_box;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use septet_core::nn::{
     Adam, Attention, BatchNorm, BatchNormStatistics, Convolution, Optimizer, Pool, RmsProp, Sgd,
-    State, TensorMap, Weights, attention, conv2d, conv3d, cross_entropy, dropout, embedding, gelu,
-    gru_cell, layer_norm, linear, log_softmax, lstm_cell, max_pool, relu, rms_norm, softmax,
+    State, TensorMap, Weights, attention, avg_pool, conv2d, conv3d, cross_entropy, dropout,
+    embedding, gelu, global_mean, gru_cell, layer_norm, linear, log_softmax, lstm_cell, max_pool,
+    relu, rms_norm, softmax,
 };
 use septet_core::seed::SeedTree;
 
@@ -197,16 +198,58 @@ pub(super) const ROWS: &[Row] = &[
         build: || normalized_convolution(32, 8, 16, [3, 1, 1]),
     },
     Row {
+        name: "conv3d 3x3x3",
+        what: "16 x 16 x 8 x 32 x 32, 3 x 3 x 3",
+        build: || {
+            let x = variable(&[16, 16, 8, 32, 32])?;
+            let weight = variable(&[16, 16, 3, 3, 3])?;
+            let options = Convolution {
+                padding: [1; 3],
+                ..Convolution::default()
+            };
+            Ok(operator(move || conv3d(&x, &weight, None, options)))
+        },
+    },
+    Row {
+        name: "depthwise",
+        what: "128 x 16 x 32 x 32, 3 x 3, 16 groups",
+        build: || {
+            let (x, weight) = (variable(&[128, 16, 32, 32])?, variable(&[16, 1, 3, 3])?);
+            let options = Convolution {
+                padding: [1; 2],
+                groups: 16,
+                ..Convolution::default()
+            };
+            Ok(operator(move || conv2d(&x, &weight, None, options)))
+        },
+    },
+    Row {
+        name: "batch_norm",
+        what: "128 x 16 x 32 x 32",
+        build: || {
+            let x = variable(&[128, 16, 32, 32])?;
+            let (scale, shift) = (variable(&[16])?, variable(&[16])?);
+            let statistics = BatchNormStatistics::new(16, DTYPE)?;
+            let norm = BatchNorm::default();
+            Ok(operator(move || {
+                Ok(norm.train(&x, &scale, &shift, &statistics)?.0)
+            }))
+        },
+    },
+    Row {
         name: "max_pool",
         what: "128 x 16 x 32 x 32, 3 x 3, stride 2",
-        build: || {
-            let pool = Pool {
-                kernel: [3; 2],
-                stride: [2; 2],
-                padding: [1; 2],
-            };
-            elementwise(&[128, 16, 32, 32], move |x| max_pool(x, pool))
-        },
+        build: || elementwise(&[128, 16, 32, 32], move |x| max_pool(x, OVERLAPPING)),
+    },
+    Row {
+        name: "avg_pool",
+        what: "128 x 16 x 32 x 32, 3 x 3, stride 2",
+        build: || elementwise(&[128, 16, 32, 32], move |x| avg_pool(x, OVERLAPPING)),
+    },
+    Row {
+        name: "global_mean",
+        what: "128 x 16 x 32 x 32",
+        build: || elementwise(&[128, 16, 32, 32], global_mean),
     },
     Row {
         name: "gpt",
@@ -214,6 +257,13 @@ pub(super) const ROWS: &[Row] = &[
         build: gpt::passes,
     },
 ];
+
+/// Overlapping windows, as after the first convolution of a residual network.
+const OVERLAPPING: Pool<2> = Pool {
+    kernel: [3; 2],
+    stride: [2; 2],
+    padding: [1; 2],
+};
 
 /// A variable with values of order 1.
 pub(super) fn variable(shape: &[usize]) -> Result<Var> {

@@ -105,14 +105,14 @@ def optimizer(make):
     return {"torch": {"step": make(parameters).step}}
 
 
-def convolution(shape, kernel, stride=1, normalized=False):
+def convolution(shape, kernel, stride=1, normalized=False, groups=1):
     outputs, flat = shape[1], len(shape) == 4
     layout = torch.channels_last if flat else torch.channels_last_3d
     padding = tuple(k // 2 for k in kernel)
     variants = {}
     for name in ("contiguous", "channels last"):
         x = torch.randn(shape)
-        weight = torch.randn(outputs, shape[1], *kernel) * 0.1
+        weight = torch.randn(outputs, shape[1] // groups, *kernel) * 0.1
         if name == "channels last":
             x, weight = x.to(memory_format=layout), weight.to(memory_format=layout)
         x.requires_grad_(), weight.requires_grad_()
@@ -120,7 +120,7 @@ def convolution(shape, kernel, stride=1, normalized=False):
         convolve = F.conv2d if flat else F.conv3d
 
         def forward(x=x, weight=weight, scale=scale, shift=shift):
-            y = convolve(x, weight, None, stride, padding)
+            y = convolve(x, weight, None, stride, padding, 1, groups)
             return F.batch_norm(y, None, None, scale, shift, True) if normalized else y
 
         inputs = [x, weight] + ([scale, shift] if normalized else [])
@@ -128,12 +128,19 @@ def convolution(shape, kernel, stride=1, normalized=False):
     return variants
 
 
-def max_pool():
+def images(function, *vectors):
+    """A function of images in both layouts, and of vectors of a number for each channel."""
     variants = {}
     for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)):
         x = torch.randn(128, 16, 32, 32).to(memory_format=layout).requires_grad_()
-        variants[name] = operator(lambda x=x: F.max_pool2d(x, 3, 2, 1), x)["torch"]
+        variants[name] = operator(lambda x=x: function(x, *vectors), x, *vectors)["torch"]
     return variants
+
+
+def batch_norm():
+    # Running statistics are updated on both sides.
+    mean, variance = torch.zeros(16), torch.ones(16)
+    return images(lambda x, w, b: F.batch_norm(x, mean, variance, w, b, True), variable(16), variable(16))
 
 
 class Block(torch.nn.Module):
@@ -226,7 +233,12 @@ ROWS = {
     "conv3d 3x1x1 16": lambda: convolution((16, 16, 8, 32, 32), (3, 1, 1), normalized=True),
     "conv3d 1x3x3 8": lambda: convolution((32, 8, 8, 16, 16), (1, 3, 3), normalized=True),
     "conv3d 3x1x1 8": lambda: convolution((32, 8, 8, 16, 16), (3, 1, 1), normalized=True),
-    "max_pool": max_pool,
+    "conv3d 3x3x3": lambda: convolution((16, 16, 8, 32, 32), (3, 3, 3)),
+    "depthwise": lambda: convolution((128, 16, 32, 32), (3, 3), groups=16),
+    "batch_norm": batch_norm,
+    "max_pool": lambda: images(lambda x: F.max_pool2d(x, 3, 2, 1)),
+    "avg_pool": lambda: images(lambda x: F.avg_pool2d(x, 3, 2, 1)),
+    "global_mean": lambda: images(lambda x: F.adaptive_avg_pool2d(x, 1)),
     "gpt": gpt,
 }
 
