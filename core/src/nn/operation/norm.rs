@@ -94,7 +94,7 @@ fn forward<T: Float>(
     let mut block = vec![T::zero(); weight.len()];
     vectorized(
         #[inline(always)]
-        || {
+        |_| {
             for row in x.chunks_exact(weight.len()) {
                 let (mean, scale) = moments(row, bias.is_some(), epsilon);
                 let terms = block.iter_mut().zip(row).zip(weight);
@@ -136,7 +136,7 @@ fn backward<T: Float>(
         let (mut of_weight, mut of_bias) = (vector(), vector());
         vectorized(
             #[inline(always)]
-            || {
+            |_| {
                 let groups = values.chunks(GROUP * width);
                 for (values, gradients) in groups.zip(gradients.chunks(GROUP * width)) {
                     // Few rows are summed in the type of x, their groups in f64: the rounding error

@@ -7,7 +7,7 @@ use super::Checked;
 use crate::nn::operation::product::{Matrix, multiply};
 use crate::nn::operation::softmax::exponentials;
 use crate::nn::operation::values::Float;
-use crate::nn::vector::{sum_of_pairs, vectorized};
+use crate::nn::vector::{Arithmetic, sum_of_pairs, vectorized};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy)]
@@ -144,10 +144,15 @@ impl<'a, T: Float> Weights<'a, T> {
         let causal = self.checked.causal;
         vectorized(
             #[inline(always)]
-            || {
+            |arithmetic| {
                 for (index, (scores, weights)) in scores.zip(weights).enumerate() {
                     let count = if causal { first + index + 1 } else { visible };
-                    softmax(&mut scores[..count], mask, &mut weights[..count]);
+                    softmax(
+                        arithmetic,
+                        &mut scores[..count],
+                        mask,
+                        &mut weights[..count],
+                    );
                     weights[count..].fill(T::zero());
                 }
             },
@@ -187,8 +192,13 @@ impl<'a, T: Float> Weights<'a, T> {
 /// The weights of one query; zeros where no score is larger than minus infinity. Scores of keys that
 /// the mask hides are overwritten.
 #[inline(always)]
-fn softmax<T: Float>(scores: &mut [T], mask: Option<&[u8]>, weights: &mut [T]) {
-    // Selected, not added: the score of a hidden key may be NaN.
+fn softmax<T: Float>(
+    arithmetic: Arithmetic,
+    scores: &mut [T],
+    mask: Option<&[u8]>,
+    weights: &mut [T],
+) {
+    // The score of a hidden key is 0 unless its query has a NaN, which the other keys show.
     if let Some(mask) = mask {
         for (score, &there) in scores.iter_mut().zip(mask) {
             *score = if there == 0 {
@@ -198,7 +208,7 @@ fn softmax<T: Float>(scores: &mut [T], mask: Option<&[u8]>, weights: &mut [T]) {
             };
         }
     }
-    let (largest, sum) = exponentials(scores, weights);
+    let (largest, sum) = exponentials(arithmetic, scores, weights);
     // A NaN is not the largest either, and must not be hidden.
     if largest == T::NEGATIVE_INFINITY && scores.iter().all(|&score| score == largest) {
         weights.fill(T::zero());
@@ -320,7 +330,7 @@ pub(super) fn backward<T: Float>(
             let factors = &weights.factors;
             vectorized(
                 #[inline(always)]
-                || {
+                |_| {
                     for (row, (kept, to_scores)) in pairs.enumerate() {
                         let factors = factors.get(row * visible..(row + 1) * visible);
                         score_gradients(kept, to_scores, factors);
