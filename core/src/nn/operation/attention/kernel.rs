@@ -78,6 +78,21 @@ impl Head {
             start += view.row;
         }
     }
+
+    /// As [`Self::gather`], for keys or values: those that the mask hides become zeros, since the
+    /// weight 0 does not remove a NaN.
+    fn gather_seen<T: Float>(self, operand: (&[T], View), checked: &Checked, to: &mut [T]) {
+        let Geometry { keys, width, .. } = checked.geometry;
+        self.gather(operand, T::one(), to, width);
+        if let Some(mask) = &checked.key_mask {
+            let mask = &mask[self.batch * keys..][..keys];
+            for (row, &there) in to.chunks_exact_mut(width.max(1)).zip(mask) {
+                if there == 0 {
+                    row.fill(T::zero());
+                }
+            }
+        }
+    }
 }
 
 /// Queries of a block: few enough that causality saves half of the products, enough for efficient
@@ -240,8 +255,8 @@ pub(super) fn forward<T: Float>(
     for head in heads(geometry) {
         // The scale is applied once per query instead of once per score.
         head.gather(operands.q, scale, &mut q, width);
-        head.gather(operands.k, T::one(), &mut k, width);
-        head.gather(operands.v, T::one(), &mut v, width);
+        head.gather_seen(operands.k, checked, &mut k);
+        head.gather_seen(operands.v, checked, &mut v);
         weights.start(head);
         for (block, q) in q.chunks(BLOCK * width.max(1)).enumerate() {
             let first = block * BLOCK;
@@ -299,8 +314,8 @@ pub(super) fn backward<T: Float>(
     let mut weights = Weights::new(checked);
     for head in heads(geometry) {
         head.gather(operands.q, scale, &mut q, width);
-        head.gather(operands.k, T::one(), &mut k, width);
-        head.gather(operands.v, T::one(), &mut v, width);
+        head.gather_seen(operands.k, checked, &mut k);
+        head.gather_seen(operands.v, checked, &mut v);
         head.gather(gradient, T::one(), &mut to_means, width);
         // The gradients of keys and values collect over all blocks of queries of the head.
         to_k.fill(T::zero());
