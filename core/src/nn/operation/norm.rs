@@ -55,7 +55,8 @@ struct RootMeanSquare {
     epsilon: f64,
 }
 
-/// What to subtract from a row and what to multiply it by.
+/// What to subtract from a row and what to multiply it by. Squares that overflow are summed again in
+/// f64, so that rows of large numbers are normalized too.
 #[inline(always)]
 fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
     let count = row.len() as f64;
@@ -76,7 +77,27 @@ fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
         #[inline(always)]
         |x| (x - mean) * (x - mean),
     );
+    if !squares.is_finite() {
+        return wide_moments(row, centered, epsilon);
+    }
     (mean, T::from_f64(1.0 / (squares / count + epsilon).sqrt()))
+}
+
+/// [`moments`] in f64 throughout.
+#[cold]
+fn wide_moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
+    let count = row.len() as f64;
+    let values = row.iter().map(|x| x.to_f64());
+    let mean = if centered {
+        values.clone().sum::<f64>() / count
+    } else {
+        0.0
+    };
+    let squares: f64 = values.map(|x| (x - mean) * (x - mean)).sum();
+    (
+        T::from_f64(mean),
+        T::from_f64(1.0 / (squares / count + epsilon).sqrt()),
+    )
 }
 
 fn forward<T: Float>(
@@ -94,7 +115,7 @@ fn forward<T: Float>(
     let mut block = vec![T::zero(); weight.len()];
     vectorized(
         #[inline(always)]
-        || {
+        |_| {
             for row in x.chunks_exact(weight.len()) {
                 let (mean, scale) = moments(row, bias.is_some(), epsilon);
                 let terms = block.iter_mut().zip(row).zip(weight);
@@ -136,7 +157,7 @@ fn backward<T: Float>(
         let (mut of_weight, mut of_bias) = (vector(), vector());
         vectorized(
             #[inline(always)]
-            || {
+            |_| {
                 let groups = values.chunks(GROUP * width);
                 for (values, gradients) in groups.zip(gradients.chunks(GROUP * width)) {
                     // Few rows are summed in the type of x, their groups in f64: the rounding error
@@ -291,7 +312,9 @@ mod tests {
 
     use super::*;
     use crate::nn::assert_gradient;
-    use crate::nn::operation::testing::{assert_close, assert_f32_gradient, draw, values};
+    use crate::nn::operation::testing::{
+        assert_close, assert_f32_gradient, draw, gradient_of, values,
+    };
 
     /// Candle takes it in f32: a power of two is the same in both.
     const EPSILON: f64 = 1.0 / 1024.0;
@@ -335,6 +358,28 @@ mod tests {
             assert_f32_gradient(&inputs, 2e-5, |x| layer_norm(&x[0], &x[1], &x[2], 1e-2));
             assert_f32_gradient(&inputs[..2], 2e-6, |x| rms_norm(&x[0], &x[1], 1e-2));
         }
+    }
+
+    #[test]
+    fn squares_may_overflow() {
+        let single = |x: &Tensor| x.to_dtype(DType::F32).unwrap();
+        let [w, b] = [draw("w", 40), draw("b", 40)].map(|x| single(&x));
+        let wide = |x: &Tensor| x.to_dtype(DType::F64).unwrap();
+        for size in [1e20, 1e30, 1e37] {
+            // The first rows overflow, the last ones do not.
+            let x = (draw("x", (3, 40)) * size).unwrap();
+            let x = single(&Tensor::cat(&[x, draw("y", (3, 40))], 0).unwrap());
+            let found = layer_norm(&x, &w, &b, 1e-5).unwrap();
+            let expected = layer_norm(&wide(&x), &wide(&w), &wide(&b), 1e-5).unwrap();
+            assert_close(&found, &expected, 2e-5);
+            let found = rms_norm(&x, &w, 1e-5).unwrap();
+            assert_close(&found, &rms_norm(&wide(&x), &wide(&w), 1e-5).unwrap(), 2e-5);
+            let found = gradient_of(&x, |x| layer_norm(x, &w, &b, 1e-5));
+            assert!(found.iter().all(|g| g.is_finite()));
+        }
+        let infinite = Tensor::full(f32::INFINITY, (1, 40), &Device::Cpu).unwrap();
+        let found = values(&layer_norm(&infinite, &w, &b, 1e-5).unwrap());
+        assert!(found.iter().all(|y| y.is_nan()));
     }
 
     #[test]
