@@ -189,6 +189,45 @@ pub(super) fn sum_of_pairs<T: Float>(a: &[T], b: &[T], term: impl Fn(T, T) -> T)
     total
 }
 
+/// The sums of two functions of three rows of the same length, in partial sums of at most 32 terms each
+/// that are added in f64. The order depends on the length alone.
+#[inline(always)]
+pub(super) fn two_sums<T: Float>(
+    [a, b, c]: [&[T]; 3],
+    terms: impl Fn(T, T, T) -> (T, T),
+) -> (f64, f64) {
+    /// Two sums of 16 lanes: the registers of a processor hold both.
+    const LANES: usize = 16;
+    const BLOCK: usize = 32 * LANES;
+    let mut totals = (0.0, 0.0);
+    for ((a, b), c) in a.chunks(BLOCK).zip(b.chunks(BLOCK)).zip(c.chunks(BLOCK)) {
+        let (mut first, mut second) = ([T::zero(); LANES], [T::zero(); LANES]);
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        let (c, c_rest) = c.as_chunks::<LANES>();
+        for ((&a, &b), &c) in a.iter().zip(b).zip(c) {
+            // By value and without indices, as in `sum_of_pairs`.
+            let lanes = first.iter_mut().zip(&mut second);
+            for ((lanes, (a, b)), c) in lanes.zip(a.into_iter().zip(b)).zip(c) {
+                let terms = terms(a, b, c);
+                *lanes.0 += terms.0;
+                *lanes.1 += terms.1;
+            }
+        }
+        // What does not fill the lanes is added to the first ones.
+        let lanes = first.iter_mut().zip(&mut second);
+        for ((lanes, (&a, &b)), &c) in lanes.zip(a_rest.iter().zip(b_rest)).zip(c_rest) {
+            let terms = terms(a, b, c);
+            *lanes.0 += terms.0;
+            *lanes.1 += terms.1;
+        }
+        for (first, second) in first.into_iter().zip(second) {
+            totals.0 += first.to_f64();
+            totals.1 += second.to_f64();
+        }
+    }
+    totals
+}
+
 /// The largest element of a row, negative infinity of an empty one. NaN is passed over.
 #[inline(always)]
 pub(super) fn maximum<T: Float>(row: &[T]) -> T {

@@ -1,5 +1,7 @@
 //! Normalization over the last axis.
 
+use std::sync::OnceLock;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
@@ -17,7 +19,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> R
     x.contiguous()?.apply_op3(
         &weight.contiguous()?,
         &bias.contiguous()?,
-        Layer { epsilon },
+        Layer(Moments::new(epsilon)),
     )
 }
 
@@ -29,7 +31,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> R
 pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
     check("rms_norm", x, &[weight])?;
     x.contiguous()?
-        .apply_op2(&weight.contiguous()?, RootMeanSquare { epsilon })
+        .apply_op2(&weight.contiguous()?, RootMeanSquare(Moments::new(epsilon)))
 }
 
 fn check(name: &str, x: &Tensor, vectors: &[&Tensor]) -> Result<()> {
@@ -47,12 +49,24 @@ fn check(name: &str, x: &Tensor, vectors: &[&Tensor]) -> Result<()> {
     Ok(())
 }
 
-struct Layer {
+struct Layer(Moments);
+
+struct RootMeanSquare(Moments);
+
+/// What the forward pass keeps for the backward pass: 16 bytes for each row.
+struct Moments {
     epsilon: f64,
+    /// The [`moments`] of each row.
+    of_rows: OnceLock<Vec<(f64, f64)>>,
 }
 
-struct RootMeanSquare {
-    epsilon: f64,
+impl Moments {
+    fn new(epsilon: f64) -> Self {
+        Self {
+            epsilon,
+            of_rows: OnceLock::new(),
+        }
+    }
 }
 
 /// What to subtract from a row and what to multiply it by. Squares that overflow are summed again in
@@ -104,7 +118,7 @@ fn forward<T: Float>(
     (x, layout): (&CpuStorage, &Layout),
     weight: (&CpuStorage, &Layout),
     bias: Option<(&CpuStorage, &Layout)>,
-    epsilon: f64,
+    kept: &Moments,
 ) -> Result<(CpuStorage, Shape)> {
     let x = elements::<T>(x, layout)?;
     let weight = elements::<T>(weight.0, weight.1)?;
@@ -113,11 +127,14 @@ fn forward<T: Float>(
         .transpose()?;
     let mut result = Vec::with_capacity(x.len());
     let mut block = vec![T::zero(); weight.len()];
+    let mut of_rows = Vec::with_capacity(x.len() / weight.len());
+    let epsilon = kept.epsilon;
     vectorized(
         #[inline(always)]
         |_| {
             for row in x.chunks_exact(weight.len()) {
                 let (mean, scale) = moments(row, bias.is_some(), epsilon);
+                of_rows.push((mean.to_f64(), scale.to_f64()));
                 let terms = block.iter_mut().zip(row).zip(weight);
                 // With a bias it is layer normalization; root mean squares have neither bias nor
                 // mean.
@@ -134,6 +151,8 @@ fn forward<T: Float>(
             }
         },
     );
+    // An operation runs forward once: nothing is there yet.
+    let _ = kept.of_rows.set(of_rows);
     Ok(stored(result, layout.shape()))
 }
 
@@ -144,11 +163,12 @@ fn backward<T: Float>(
     weight: &Tensor,
     gradient: &Tensor,
     centered: bool,
-    epsilon: f64,
+    kept: &Moments,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     /// Rows whose gradients of weight and bias are added up before they go to the totals in f64.
     const GROUP: usize = 32;
     let width = weight.elem_count();
+    let mut of_rows = kept.of_rows.get().map_or(&[][..], Vec::as_slice).iter();
     let mut to_x = Vec::with_capacity(x.elem_count());
     let (mut to_weight, mut to_bias) = (vec![0.0; width], vec![0.0; width]);
     with_elements([x, weight, gradient], |[values, weight, gradients]| {
@@ -165,8 +185,9 @@ fn backward<T: Float>(
                     of_weight.fill(T::zero());
                     of_bias.fill(T::zero());
                     let rows = values.chunks_exact(width);
-                    for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
-                        let (mean, scale) = moments(row, centered, epsilon);
+                    let rows = rows.zip(gradients.chunks_exact(width)).zip(&mut of_rows);
+                    for ((row, gradient), &(mean, scale)) in rows {
+                        let (mean, scale) = (T::from_f64(mean), T::from_f64(scale));
                         // z = (x - mean) scale and h = g weight.
                         for (((z, h), (&x, &g)), &weight) in z
                             .iter_mut()
@@ -249,7 +270,7 @@ impl CustomOp3 for Layer {
         by_type!(
             self.name(),
             x.dtype(),
-            forward((x, x_layout), vector, shift, self.epsilon)
+            forward((x, x_layout), vector, shift, &self.0)
         )
     }
 
@@ -264,7 +285,7 @@ impl CustomOp3 for Layer {
         let (to_x, to_weight, to_bias) = by_type!(
             self.name(),
             x.dtype(),
-            backward(x, weight, gradient, true, self.epsilon)
+            backward(x, weight, gradient, true, &self.0)
         )?;
         Ok((Some(to_x), Some(to_weight), Some(to_bias)))
     }
@@ -285,7 +306,7 @@ impl CustomOp2 for RootMeanSquare {
         by_type!(
             self.name(),
             x.dtype(),
-            forward((x, x_layout), (weight, weight_layout), None, self.epsilon)
+            forward((x, x_layout), (weight, weight_layout), None, &self.0)
         )
     }
 
@@ -299,7 +320,7 @@ impl CustomOp2 for RootMeanSquare {
         let (to_x, to_weight, _) = by_type!(
             self.name(),
             x.dtype(),
-            backward(x, weight, gradient, false, self.epsilon)
+            backward(x, weight, gradient, false, &self.0)
         )?;
         Ok((Some(to_x), Some(to_weight)))
     }

@@ -2,6 +2,7 @@
 
 use crate::nn::operation::values::Float;
 use crate::nn::operation::vectorize::{Loop, vectorize};
+use crate::nn::vector::{sum, two_sums};
 
 /// Elements of a block. They stay in the first-level cache, and are summed in their own type
 /// before they are added in f64.
@@ -58,13 +59,18 @@ impl<T: Float> Loop for Moments<'_, T> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let count = self.block.len() as f64;
-        let [sum] = sums([self.block], |[value]| [value]);
-        let mean = sum / count;
+        let total = sum(
+            self.block,
+            #[inline(always)]
+            |value| value,
+        );
+        let mean = total / count;
         let center = T::from_f64(mean);
-        let [squares] = sums([self.block], |[value]| {
-            let deviation = value - center;
-            [deviation * deviation]
-        });
+        let squares = sum(
+            self.block,
+            #[inline(always)]
+            |value| (value - center) * (value - center),
+        );
         // The center is the mean rounded to the type: the sum is corrected for the difference.
         let rounding = mean - center.to_f64();
         *self.moments = (mean, squares - count * rounding * rounding);
@@ -155,11 +161,14 @@ impl<T: Float, const RELU: bool> Loop for GradientSums<'_, T, RELU> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         let channel = self.channel;
-        let [total, product] = sums([self.x, self.gradient], |[x, gradient]| {
-            let gradient = channel.before_relu::<RELU>(x, gradient);
-            [gradient, gradient * (x - channel.mean)]
-        });
-        *self.sums = (total, product);
+        *self.sums = two_sums(
+            [self.x, self.gradient, self.x],
+            #[inline(always)]
+            |x, gradient, _| {
+                let gradient = channel.before_relu::<RELU>(x, gradient);
+                (gradient, gradient * (x - channel.mean))
+            },
+        );
     }
 }
 
@@ -217,50 +226,4 @@ impl<T: Float, const RELU: bool> Loop for InputGradient<'_, T, RELU> {
             }
         }
     }
-}
-
-/// The sums of `O` functions of corresponding elements, each in 32 partial sums of the type.
-#[inline(always)]
-fn sums<T: Float, const I: usize, const O: usize>(
-    inputs: [&[T]; I],
-    values: impl Fn([T; I]) -> [T; O],
-) -> [f64; O] {
-    const LANES: usize = 32;
-    let mut sums = [[T::zero(); LANES]; O];
-    let whole = inputs[0].len() / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        let inputs = inputs.map(
-            #[inline(always)]
-            |input| &input[start..][..LANES],
-        );
-        for lane in 0..LANES {
-            let values = values(inputs.map(
-                #[inline(always)]
-                |input| input[lane],
-            ));
-            for (sums, value) in sums.iter_mut().zip(values) {
-                sums[lane] += value;
-            }
-        }
-    }
-    // What does not fill the lanes is added to the first ones.
-    for index in whole..inputs[0].len() {
-        let values = values(inputs.map(
-            #[inline(always)]
-            |input| input[index],
-        ));
-        for (sums, value) in sums.iter_mut().zip(values) {
-            sums[index - whole] += value;
-        }
-    }
-    sums.map(
-        #[inline(always)]
-        |sums| {
-            let mut total = 0.0;
-            for sum in sums {
-                total += sum.to_f64();
-            }
-            total
-        },
-    )
 }

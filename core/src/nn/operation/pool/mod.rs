@@ -12,6 +12,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use self::maximum::Maximum;
 use super::operand::Operand;
 use super::values::{Float, by_type, elements, stored};
+use crate::nn::vector::{sum, vectorized};
 
 /// How windows are placed along each of the `D` spatial axes in their order: height and width, or time,
 /// height and width. Windows that do not fit into the padded input are left out, so that sizes need
@@ -343,29 +344,21 @@ fn plane_means<T: Float>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage,
     let dims = layout.dims();
     let plane: usize = dims[2..].iter().product();
     let planes = elements::<T>(x, layout)?.chunks_exact(plane);
-    let means: Vec<T> = planes
-        .map(|plane_values| T::from_f64(sum(plane_values) / plane as f64))
-        .collect();
+    let means: Vec<T> = vectorized(
+        #[inline(always)]
+        |_| {
+            let mean = |values: &[T]| {
+                let total = sum(
+                    values,
+                    #[inline(always)]
+                    |x| x,
+                );
+                T::from_f64(total / plane as f64)
+            };
+            planes.map(mean).collect()
+        },
+    );
     Ok(stored(means, (dims[0], dims[1])))
-}
-
-/// The sum in f64 of partial sums in the type of the values.
-fn sum<T: Float>(values: &[T]) -> f64 {
-    const BLOCK: usize = 1024;
-    const LANES: usize = 16;
-    let mut total = 0.0;
-    for block in values.chunks(BLOCK) {
-        let mut sums = [T::zero(); LANES];
-        for chunk in block.chunks(LANES) {
-            for (sum, &value) in sums.iter_mut().zip(chunk) {
-                *sum += value;
-            }
-        }
-        for sum in sums {
-            total += sum.to_f64();
-        }
-    }
-    total
 }
 
 fn spread_planes<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
