@@ -43,6 +43,7 @@ impl Process {
     fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
             .args(arguments)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -399,6 +400,45 @@ fn mistakes_are_named() {
     }
 }
 
+/// Servers that `demo` and `bench` start must not outlive them, however those end.
+#[test]
+fn servers_end_with_the_process_that_has_started_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("linear.safetensors");
+    let mut tensors = Tensors::default();
+    model().insert_into(&mut tensors, "");
+    tensors.write(&file).unwrap();
+    let mut worker = Process::worker(&file, &["--exit-with-parent"]);
+    assert!(worker.child.try_wait().unwrap().is_none());
+    let url = worker.http.clone();
+    let mut gateway = Process::start(&[
+        "gateway",
+        "--name",
+        "linear",
+        "--http",
+        "127.0.0.1:0",
+        "--code",
+        "none",
+        "--worker",
+        &url,
+        "--exit-with-parent",
+    ]);
+    for process in [&mut gateway, &mut worker] {
+        assert!(process.child.try_wait().unwrap().is_none());
+        // What the system does when a process ends, even by SIGKILL.
+        drop(process.child.stdin.take());
+        let mut ended = None;
+        for _ in 0..600 {
+            ended = process.child.try_wait().unwrap();
+            if ended.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(ended.unwrap().code(), Some(0));
+    }
+}
+
 #[test]
 fn exit_codes() {
     let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
@@ -424,6 +464,7 @@ fn exit_codes() {
             &["train", "inn", "--out", "no/such/folder/n.safetensors"],
         ),
         (Situation::Usage, &["train", "inn", "--learning-rate=-1"]),
+        (Situation::Usage, &["train", "inn", "--out", "-"]),
         (Situation::Usage, &["serve", "--config", "nan.toml"]),
         (
             Situation::Usage,
@@ -579,6 +620,15 @@ fn converted_networks_answer_as_before() {
             .output()
             .unwrap();
         assert!(converted.status.success(), "{converted:?}");
+        let printed = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
+            .arg("convert")
+            .arg(&from)
+            .arg("-")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(printed.stdout, std::fs::read(&to).unwrap());
+        assert!(!folder.path().join("-").exists());
         let (before, after) = (
             LocalNetwork::read(&from).unwrap(),
             LocalNetwork::read(&to).unwrap(),

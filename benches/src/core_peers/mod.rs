@@ -84,6 +84,17 @@ impl Comparison {
 ///
 /// When a contender fails. A Python without PyTorch is no error: the text says that it was skipped.
 pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
+    // A name of `--rows` selects every row that contains it.
+    let is_chosen = |row: &&Row| {
+        let is_part = |part: &String| row.name.contains(part.as_str());
+        plan.rows.is_empty() || plan.rows.iter().any(is_part)
+    };
+    let rows: Vec<&Row> = ROWS.iter().filter(is_chosen).collect();
+    if rows.is_empty() {
+        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        let message = format!("--rows: no such row; there are: {}", names.join(", "));
+        return Err(Failure::usage(message).into());
+    }
     if let Err(reason) = importable(&plan.python) {
         return Ok(format!(
             "skipped: `{} -c 'import torch'` failed: {reason}\n\
@@ -97,18 +108,9 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     // One process for all rows: importing PyTorch takes seconds.
     let mut peer = Peer::start(&plan.python, &script)?;
     let mut comparisons = Vec::new();
-    for row in ROWS {
-        // A name of `--rows` selects every row that contains it.
-        let is_part = |part: &String| row.name.contains(part.as_str());
-        if plan.rows.is_empty() || plan.rows.iter().any(is_part) {
-            log(row.name);
-            comparisons.extend(compare(row, plan, &mut peer)?);
-        }
-    }
-    if comparisons.is_empty() {
-        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
-        let message = format!("--rows: no such row; there are: {}", names.join(", "));
-        return Err(Failure::usage(message).into());
+    for row in rows {
+        log(row.name);
+        comparisons.extend(compare(row, plan, &mut peer)?);
     }
     crate::record::write(&comparisons, &plan.output.join("core-peers.json"))?;
     Ok(render(&comparisons))
