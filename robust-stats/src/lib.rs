@@ -112,6 +112,8 @@ pub mod distribution;
 pub mod error;
 #[cfg(feature = "std")]
 pub mod interop;
+#[cfg(feature = "std")]
+pub mod labels;
 pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]

@@ -24,7 +24,9 @@ fn design(symbols: usize, cells: usize, epsilon: Option<f64>) -> DesignMatrix {
             .with_epsilon(Epsilon::new(epsilon).unwrap())
             .unwrap();
     }
-    DesignMatrix::from_design(&HashDesign::new(parameters).unwrap()).unwrap()
+    DesignMatrix::from_design(&HashDesign::new(parameters).unwrap())
+        .unwrap()
+        .certified()
 }
 
 fn error(masses: &[f64], truth: &Pmf) -> f64 {
@@ -104,7 +106,7 @@ fn edges_of_the_domain() {
         .decode(&matrix, &observation, gamma(0.0))
         .unwrap();
     assert!(error(&estimate.masses, &truth) < 0.05);
-    assert_eq!(estimate.manipulation_bound, Some(0.0));
+    assert_eq!(estimate.manipulation_bound.unwrap().total(), 0.0);
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn too_few_groups_promise_nothing() {
     let estimate = Decoder::default()
         .decode(&matrix, &observation, gamma(0.001))
         .unwrap();
-    assert_eq!(estimate.manipulation_bound, Some(1.0));
+    assert_eq!(estimate.manipulation_bound.unwrap().total(), 1.0);
     assert!(
         estimate
             .standard_errors

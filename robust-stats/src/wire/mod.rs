@@ -7,7 +7,8 @@
 //! - A report is `version, kind, tag, fields`. The tag is a truncated hash of the protocol, which
 //!   detects reports for another domain, epsilon or design. Reading a malformed report returns a
 //!   [`RejectReason`](crate::aggregate::RejectReason).
-//! - A [`Protocol`] contains all parameters that a client requires.
+//! - A [`Protocol`] contains all parameters that a client requires; a `ProtocolFile` adds the
+//!   certificate of a hash design and the names of the symbols.
 //! - Counts are a protocol and its integers.
 //! - Envelopes contain reports with the names of their clients.
 //!
@@ -30,6 +31,8 @@ mod counts;
 mod envelope;
 mod protocol;
 #[cfg(feature = "std")]
+mod protocol_file;
+#[cfg(feature = "std")]
 mod read;
 mod report;
 mod write;
@@ -40,6 +43,8 @@ pub use counts::{read_counts, read_design_counts, write_counts, write_design_cou
 pub use envelope::Envelopes;
 pub use envelope::write_envelope;
 pub use protocol::Protocol;
+#[cfg(feature = "std")]
+pub use protocol_file::ProtocolFile;
 pub use report::{WireReport, write_design_report, write_report};
 #[cfg(feature = "std")]
 pub use report::{read_design_report, read_report};

@@ -8,8 +8,9 @@ use septet_core::cli::{Exit, Report, warn};
 use septet_robust_stats::Gamma;
 use septet_robust_stats::aggregate::{DesignCounts, FrequencyOracle};
 use septet_robust_stats::decode::{Decoder, Observation, Projection};
-use septet_robust_stats::design::{DesignMatrix, HashDesign};
-use septet_robust_stats::wire::{Protocol, read_counts, read_design_counts};
+use septet_robust_stats::design::Certificate;
+use septet_robust_stats::labels::Labels;
+use septet_robust_stats::wire::{Protocol, ProtocolFile, read_counts, read_design_counts};
 use serde_json::{Value, json};
 
 use crate::aggregate::with_mechanism;
@@ -76,7 +77,11 @@ const COLUMNS: [&str; 3] = ["symbol", "mass", "standard_error"];
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = Gamma::new(arguments.gamma.unwrap_or(0.0))?;
     // The protocol determines how to parse the counts and which decoders apply.
-    let protocol = files::protocol(&arguments.protocol)?;
+    let ProtocolFile {
+        protocol,
+        certificate,
+        labels,
+    } = files::protocol_file(&arguments.protocol)?;
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();
     with_mechanism!(
@@ -103,8 +108,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
                     .field("reports", reports)
                     .field("rejected", aggregate.rejected().total());
                 report
-    .table("estimates", &COLUMNS, rows(&estimates, &errors))
-    .print(json)?;
+                    .table("estimates", &COLUMNS, rows(labels.as_ref(), &estimates, &errors))
+                    .print(json)?;
                 Ok(Exit::Success)
             },
             design => {
@@ -117,7 +122,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
                     "{}: no reports to decode",
                     at()
                 );
-                decode(arguments, &counts, gamma, json)
+                decode(arguments, &counts, certificate, labels.as_ref(), gamma, json)
             }
         )
 }
@@ -167,13 +172,14 @@ fn decoder(arguments: &Arguments) -> anyhow::Result<Decoder> {
 fn decode(
     arguments: &Arguments,
     counts: &DesignCounts,
+    certificate: Option<Certificate>,
+    labels: Option<&Labels>,
     gamma: Gamma,
     json: bool,
 ) -> anyhow::Result<Exit> {
     // 1. Decode.
     let decoder = decoder(arguments)?;
-    let design = HashDesign::new(counts.parameters)?;
-    let matrix = DesignMatrix::from_design(&design)?;
+    let matrix = files::matrix(counts.parameters, certificate)?;
     let observation = Observation::from_counts(&matrix, &counts.matrix)?;
     let estimate = decoder.decode(&matrix, &observation, gamma)?;
     let manipulated = estimate.gamma_lower_bound > 0.0;
@@ -197,18 +203,24 @@ fn decode(
         warn("the decoder did not converge: see the gap");
     }
     // A bound requires an assumed fraction.
-    let bound = arguments.gamma.map(|_| json!(estimate.manipulation_bound));
+    let bound = arguments.gamma.and(estimate.manipulation_bound);
+    if estimate.standard_errors.iter().any(|error| error.is_infinite()) {
+        warn("the groups with reports do not identify the distribution: the estimate is one of many");
+    }
     let report = report
         .field("reports", counts.matrix.reports())
         .field("rejected", counts.rejected.total())
         .field("manipulated", manipulated)
         .field("gamma_lower_bound", estimate.gamma_lower_bound)
-        .field("manipulation_bound", bound)
+        .field("manipulation_bound", bound.map(|bound| bound.total()))
+        .field("manipulation_part", bound.map(|bound| bound.manipulation))
+        .field("noise_part", bound.map(|bound| bound.noise))
+        .field("error_bound", arguments.gamma.and(estimate.error_bound))
         .field("residual", estimate.residual)
         .field("converged", estimate.convergence.converged)
         .field("iterations", estimate.convergence.iterations)
         .field("gap", estimate.convergence.gap);
-    let rows = rows(&estimate.masses, &estimate.standard_errors);
+    let rows = rows(labels, &estimate.masses, &estimate.standard_errors);
     report.table("estimates", &COLUMNS, rows).print(json)?;
     Ok(if manipulated {
         Exit::Negative
@@ -217,9 +229,11 @@ fn decode(
     })
 }
 
-fn rows(masses: &[f64], errors: &[f64]) -> Vec<Vec<Value>> {
+/// One row for each symbol, with its label if it has one.
+fn rows(labels: Option<&Labels>, masses: &[f64], errors: &[f64]) -> Vec<Vec<Value>> {
+    let name = |symbol: usize| labels.map_or_else(|| json!(symbol), |l| json!(l.names()[symbol]));
     let pairs = masses.iter().zip(errors).enumerate();
     pairs
-        .map(|(symbol, (mass, error))| vec![json!(symbol), json!(mass), json!(error)])
+        .map(|(symbol, (mass, error))| vec![name(symbol), json!(mass), json!(error)])
         .collect()
 }

@@ -8,9 +8,11 @@ use anyhow::{Context, bail, ensure};
 use septet_core::cli::Failure;
 use septet_core::io;
 use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
+use septet_robust_stats::design::{Certificate, DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::distribution::read_counts;
+use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::Mechanism;
-use septet_robust_stats::wire::{Protocol, read_design_counts};
+use septet_robust_stats::wire::{Protocol, ProtocolFile, read_design_counts};
 use septet_robust_stats::{Pmf, RobustStatsError};
 
 use crate::aggregate::with_mechanism;
@@ -36,12 +38,38 @@ pub(crate) fn damaged(path: &Path) -> impl FnOnce(RobustStatsError) -> Failure {
     |error| Failure::data(anyhow::Error::new(error).context(name))
 }
 
-/// Reads a protocol file.
+/// Reads the protocol of a protocol file.
 pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
+    Ok(protocol_file(path)?.protocol)
+}
+
+/// Reads a protocol file.
+pub(crate) fn protocol_file(path: &Path) -> anyhow::Result<ProtocolFile> {
     let at = || path.display().to_string();
-    let protocol = Protocol::from_bytes(&read(path)?).map_err(damaged(path))?;
-    check_size(protocol).with_context(at)?;
-    Ok(protocol)
+    let file = ProtocolFile::from_bytes(&read(path)?).map_err(damaged(path))?;
+    check_size(file.protocol).with_context(at)?;
+    Ok(file)
+}
+
+/// The map of a hash design with the certificate of its file, or with one computed now.
+pub(crate) fn matrix(
+    design: DesignParameters,
+    certificate: Option<Certificate>,
+) -> anyhow::Result<DesignMatrix> {
+    let matrix = DesignMatrix::from_design(&HashDesign::new(design)?)?;
+    Ok(match certificate {
+        Some(certificate) => matrix.with_certificate(certificate),
+        None => matrix.certified(),
+    })
+}
+
+/// Reads labels, one per line.
+pub(crate) fn labels(path: &Path) -> anyhow::Result<Labels> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Labels::new(text.lines().map(str::to_owned).collect())
+        .map_err(damaged(path))
+        .map_err(Into::into)
 }
 
 /// Checks that the symbols and the counts of a protocol fit into memory.
