@@ -19,8 +19,8 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// When there is none, when one is empty, longer than [`MAX_LABEL_BYTES`] or contains a control
-    /// character such as a line break, or when two are equal.
+    /// When there is none, when one is empty, longer than [`MAX_LABEL_BYTES`], starts or ends with white
+    /// space, or contains a control character such as a line break, or when two are equal.
     pub fn new(names: Vec<String>) -> Result<Self, RobustStatsError> {
         let wrong = |expected: &str, found: String| {
             Err(RobustStatsError::parameter("labels", expected, found))
@@ -36,6 +36,9 @@ impl Labels {
             }
             if name.contains(char::is_control) {
                 return wrong("names without control characters", format!("{name:?}"));
+            }
+            if name.trim() != name {
+                return wrong("names without white space around them", format!("{name:?}"));
             }
             if let Some(before) = symbols.insert(name.clone(), symbol) {
                 let found = format!("{name:?} as numbers {before} and {symbol}");
@@ -80,6 +83,7 @@ mod tests {
             (&[][..], "none"),
             (&["a", ""], "0 as number 1"),
             (&["a\n"], "\"a\\n\""),
+            (&["a", " b"], "\" b\""),
             (&["a", "b", "a"], "\"a\" as numbers 0 and 2"),
         ] {
             let error = labels(names).unwrap_err().to_string();

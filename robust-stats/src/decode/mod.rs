@@ -29,6 +29,7 @@ pub mod min_l1;
 mod observation;
 pub mod projection;
 mod recover;
+mod server;
 
 pub use bound::ManipulationBound;
 pub use estimate::{Convergence, Estimate};
