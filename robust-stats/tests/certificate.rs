@@ -10,8 +10,7 @@ use rand::Rng;
 use septet_core::seed::SeedTree;
 use septet_robust_stats::aggregate::CountMatrix;
 use septet_robust_stats::attack::{
-    Adversary, MaxCoupling, MaximalGain, PlantedShift, RandomReport, SameMessage, SignAlign,
-    attack,
+    Adversary, MaxCoupling, MaximalGain, PlantedShift, RandomReport, SameMessage, SignAlign, attack,
 };
 use septet_robust_stats::decode::{Decoder, Estimate, Observation};
 use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
@@ -119,12 +118,20 @@ fn the_minimum_is_between_certificate_and_search() {
         for number in 0..6 {
             let matrix = design(symbols, cells, number);
             let audit = matrix.audit();
-            let (proven, found) = (audit.certificate.unwrap().kept, audit.weakest.unwrap().ratio);
+            let (proven, found) = (
+                audit.certificate.unwrap().kept,
+                audit.weakest.unwrap().ratio,
+            );
             let exact = exact_minimum(&matrix);
             println!("{symbols}x{cells} {number}: {proven:.4} <= {exact:.4} <= {found:.4}");
             assert!(proven <= exact + 1e-6, "{proven} {exact}");
             assert!(exact <= found + 1e-6, "{exact} {found}");
-            assert_eq!(audit.rank < symbols, exact < 1e-6, "{exact}, rank {}", audit.rank);
+            assert_eq!(
+                audit.rank < symbols,
+                exact < 1e-6,
+                "{exact}, rank {}",
+                audit.rank
+            );
             // Without full rank nothing is kept, and both sides say so.
             assert_eq!(audit.rank < symbols, proven == 0.0);
             assert!(found <= 1.1 * exact + 1e-6, "{found} {exact}");
@@ -187,11 +194,18 @@ fn no_drawn_design_lacks_rank_and_the_proof_is_near_the_search() {
             let audit = matrix.audit();
             assert_eq!(audit.rank, symbols);
             let kept = matrix.certificate().unwrap().kept;
-            assert_eq!(Some(kept), audit.certificate.map(|c| c.kept), "not deterministic");
+            assert_eq!(
+                Some(kept),
+                audit.certificate.map(|c| c.kept),
+                "not deterministic"
+            );
             ratio = ratio.min(kept / audit.weakest.unwrap().ratio);
         }
         println!("{symbols}x{cells}: {ratio:.3}");
-        assert!((smallest..=1.0 + 1e-9).contains(&ratio), "{symbols}x{cells}: {ratio}");
+        assert!(
+            (smallest..=1.0 + 1e-9).contains(&ratio),
+            "{symbols}x{cells}: {ratio}"
+        );
     }
 }
 
@@ -227,7 +241,12 @@ fn two_distributions_with_the_same_messages_have_infinite_errors_and_a_bound_of_
     let counts = exact_counts(&matrix, &[0.0, 0.0, 0.5, 0.5]);
     assert_eq!(counts, exact_counts(&matrix, &[0.5, 0.5, 0.0, 0.0]));
     let estimate = decode(&matrix, &counts, 0.01);
-    assert!(estimate.standard_errors.iter().all(|error| error.is_infinite()));
+    assert!(
+        estimate
+            .standard_errors
+            .iter()
+            .all(|error| error.is_infinite())
+    );
     assert_eq!(estimate.manipulation_bound.unwrap().total(), 1.0);
     assert_eq!(estimate.error_bound, Some(1.0));
 }
@@ -296,7 +315,8 @@ fn no_adversary_moves_an_estimate_beyond_the_bound() {
                 let assumed = Gamma::new(gamma).unwrap();
                 for which in 0..9 {
                     let mut rng = seed.index(round).index(liars).index(which).rng();
-                    let Some(after) = manipulated(which, &matrix, &counts, &truth, assumed, &mut rng)
+                    let Some(after) =
+                        manipulated(which, &matrix, &counts, &truth, assumed, &mut rng)
                     else {
                         continue;
                     };
@@ -399,7 +419,13 @@ fn the_noise_part_falls_as_the_root_of_the_reports() {
     assert_eq!(few.manipulation, many.manipulation);
     // No report may be manipulated: no movement.
     let counts = sample_counts(&matrix, &truth, 400_000, &mut SeedTree::new(1).rng()).unwrap();
-    assert_eq!(decode(&matrix, &counts, 1e-6).manipulation_bound.unwrap().total(), 0.0);
+    assert_eq!(
+        decode(&matrix, &counts, 1e-6)
+            .manipulation_bound
+            .unwrap()
+            .total(),
+        0.0
+    );
 }
 
 #[test]

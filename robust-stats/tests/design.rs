@@ -150,6 +150,9 @@ fn random_designs_keep_distances() {
             assert!((0.85..1.15).contains(&(kept / typical)), "{kept} {typical}");
         }
         let weakest = matrix.audit().weakest.unwrap().ratio;
-        assert!((0.15..0.6).contains(&(weakest / typical)), "{weakest} {typical}");
+        assert!(
+            (0.15..0.6).contains(&(weakest / typical)),
+            "{weakest} {typical}"
+        );
     }
 }

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use septet_core::seed::SeedTree;
 use septet_robust_stats::Epsilon;
 use septet_robust_stats::aggregate::{Aggregate, Countable, DesignAggregator, RejectReason};
-use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
+use septet_robust_stats::design::{
+    Assignment, Certificate, DesignParameters, DesignReport, GroupClient,
+};
+use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::*;
 
@@ -319,4 +322,60 @@ proptest! {
         prop_assert_eq!(counts.matrix.reports() + counts.rejected.total(), 2);
         prop_assert_eq!(counts.matrix.group_reports(group), counts.matrix.reports());
     }
+}
+
+#[test]
+fn protocol_files_keep_certificates_and_labels() {
+    let names = |count: usize| (0..count).map(|i| format!("n, {i}")).collect();
+    let file = ProtocolFile {
+        protocol: design().into(),
+        certificate: Some(Certificate { kept: 0.125 }),
+        labels: Some(Labels::new(names(300)).expect("distinct")),
+    };
+    let bytes = file.to_bytes().expect("consistent");
+    assert_eq!(ProtocolFile::from_bytes(&bytes).expect("written"), file);
+    // Truncated anywhere, or with more behind it, it is refused.
+    for length in 0..bytes.len() {
+        assert!(
+            ProtocolFile::from_bytes(&bytes[..length]).is_err(),
+            "{length}"
+        );
+    }
+    assert!(ProtocolFile::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+    // A protocol alone is a file without sections.
+    for protocol in protocols() {
+        let read = ProtocolFile::from_bytes(&protocol.to_bytes()).expect("a protocol");
+        assert_eq!(
+            (read.protocol, read.certificate, read.labels),
+            (protocol, None, None)
+        );
+    }
+    // What does not match is refused in both directions.
+    for wrong in [
+        ProtocolFile {
+            certificate: Some(Certificate { kept: 1.5 }),
+            ..file.clone()
+        },
+        ProtocolFile {
+            certificate: Some(Certificate { kept: f64::NAN }),
+            ..file.clone()
+        },
+        ProtocolFile {
+            labels: Some(Labels::new(names(299)).expect("distinct")),
+            ..file.clone()
+        },
+        ProtocolFile {
+            protocol: protocols().remove(2),
+            ..file.clone()
+        },
+    ] {
+        assert!(wrong.to_bytes().is_err(), "{wrong:?}");
+    }
+    let mut damaged = bytes.clone();
+    damaged[2] = 4;
+    let error = ProtocolFile::from_bytes(&damaged).expect_err("an unknown section");
+    assert!(
+        error.to_string().contains("known sections, found 4"),
+        "{error}"
+    );
 }

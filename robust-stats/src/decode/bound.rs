@@ -60,8 +60,7 @@ pub(super) fn kept(matrix: &DesignMatrix, weights: &[f64]) -> Option<f64> {
     let smallest = groups * weights.iter().copied().fold(f64::INFINITY, f64::min);
     // With every group at least this share of its weight, the bound of equal groups shrinks by it.
     let scaled = certificate.kept * smallest.min(1.0);
-    let pass = matrix.symbols() * matrix.symbols() * matrix.groups();
-    if smallest >= MIN_SHARE || pass > MAX_DECODING_PASS {
+    if smallest >= MIN_SHARE || matrix.pass() > MAX_DECODING_PASS {
         return Some(scaled);
     }
     let anew = matrix.certify_weighted(weights);

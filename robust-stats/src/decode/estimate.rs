@@ -138,7 +138,10 @@ fn least_squares_errors(
         coefficients.fill(0.0);
         for (symbol, column) in inverse.chunks_exact(k).enumerate() {
             let cell = matrix.rows_of(symbol)[group] as usize % cells;
-            for (sum, value) in coefficients[cell * k..(cell + 1) * k].iter_mut().zip(column) {
+            for (sum, value) in coefficients[cell * k..(cell + 1) * k]
+                .iter_mut()
+                .zip(column)
+            {
                 *sum += value;
             }
         }
@@ -234,10 +237,19 @@ pub(super) fn describe(
     let guarantee = min_l1.as_ref().and_then(|facts| {
         let noises = (facts.noise, noise / scale);
         convergence.converged.then(|| {
-            bound::guarantee(matrix, observation, gamma, &facts.options, facts.objective, noises)
+            bound::guarantee(
+                matrix,
+                observation,
+                gamma,
+                &facts.options,
+                facts.objective,
+                noises,
+            )
         })?
     });
-    let least = min_l1.as_ref().map_or(0.0, |facts| scale * facts.lower_bound);
+    let least = min_l1
+        .as_ref()
+        .map_or(0.0, |facts| scale * facts.lower_bound);
     Estimate {
         standard_errors: standard_errors(matrix, observation, min_l1.is_some()),
         manipulation_bound: guarantee.as_ref().map(|guarantee| guarantee.manipulation),

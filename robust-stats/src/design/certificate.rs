@@ -71,6 +71,11 @@ impl DesignMatrix {
             .map(|(certificate, _)| certificate)
     }
 
+    /// Number of additions in one pass over a decoder.
+    pub(crate) fn pass(&self) -> usize {
+        pass(self.symbols(), self.groups())
+    }
+
     /// The certificate, with directions along which the best linear decoder fails: none if the design
     /// does not identify the distribution.
     pub(super) fn certify_with_directions(
@@ -89,7 +94,7 @@ impl DesignMatrix {
         if k < 2 || self.sizes().iter().all(|&size| size <= 1) {
             return Some((Certificate { kept: 1.0 }, Vec::new()));
         }
-        if k > MAX_CERTIFIED_SYMBOLS || k * k * self.groups() > MAX_PASS {
+        if k > MAX_CERTIFIED_SYMBOLS || self.pass() > MAX_PASS {
             return None;
         }
         let total: f64 = weights.iter().sum();
@@ -102,6 +107,11 @@ impl DesignMatrix {
             None => (Certificate { kept: 0.0 }, Vec::new()),
         })
     }
+}
+
+/// Number of additions in one pass over a decoder: `k^2 N`.
+pub(super) fn pass(symbols: usize, groups: usize) -> usize {
+    symbols.saturating_mul(symbols).saturating_mul(groups)
 }
 
 /// The state of the method. Decoders are stored with one row of `k` numbers for each cell.
@@ -135,7 +145,10 @@ impl Search {
         let (k, cells) = (matrix.symbols(), matrix.cells());
         // Groups without weight are as good as absent.
         let present: Vec<usize> = (0..matrix.groups()).filter(|&j| weights[j] > 0.0).collect();
-        let presence: Vec<f64> = weights.iter().map(|&w| f64::from(u8::from(w > 0.0))).collect();
+        let presence: Vec<f64> = weights
+            .iter()
+            .map(|&w| f64::from(u8::from(w > 0.0)))
+            .collect();
         let inverse = Gram::new(matrix, &presence)?.inverse();
         let rows = present.len() * cells;
         let mut symbols_of = vec![Vec::new(); rows];
@@ -232,7 +245,10 @@ impl Search {
             }
             history.push(best.0);
             // 3. Stop where more rounds gain little.
-            if let Some(&before) = history.len().checked_sub(PATIENCE + 1).and_then(|i| history.get(i))
+            if let Some(&before) = history
+                .len()
+                .checked_sub(PATIENCE + 1)
+                .and_then(|i| history.get(i))
                 && best.0 > (1.0 - MIN_IMPROVEMENT) * before
             {
                 break;

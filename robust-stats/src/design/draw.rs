@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::certificate::pass;
 use super::{Certificate, DesignMatrix, DesignParameters, HashDesign};
 use crate::error::RobustStatsError;
 
@@ -37,7 +38,7 @@ impl DesignParameters {
     /// When none of 64 designs identifies the distribution: there are too few groups or cells. Also
     /// when the design is too large ([`HashDesign::new`]).
     pub fn drawn(self) -> Result<DrawnDesign, RobustStatsError> {
-        let pass = self.domain() * self.domain() * self.groups();
+        let pass = pass(self.domain(), self.groups());
         let draws = (EFFORT / pass.max(1)).clamp(1, MAX_DRAWS);
         let mut best: Option<DrawnDesign> = None;
         for draw in 0..draws + RETRIES {
@@ -54,7 +55,9 @@ impl DesignParameters {
             match certificate {
                 None => return Ok(drawn),
                 Some(Certificate { kept }) => {
-                    let before = best.and_then(|best| best.certificate).map_or(0.0, |c| c.kept);
+                    let before = best
+                        .and_then(|best| best.certificate)
+                        .map_or(0.0, |c| c.kept);
                     if kept > before {
                         best = Some(drawn);
                     }

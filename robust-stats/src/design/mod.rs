@@ -26,9 +26,9 @@ mod audit;
 mod certificate;
 mod client;
 #[cfg(feature = "std")]
-mod gram;
-#[cfg(feature = "std")]
 mod draw;
+#[cfg(feature = "std")]
+mod gram;
 #[cfg(feature = "std")]
 mod matrix;
 mod parameters;
@@ -46,9 +46,9 @@ pub use client::GroupClient;
 #[cfg(feature = "std")]
 pub use draw::DrawnDesign;
 #[cfg(feature = "std")]
-pub use matrix::DesignMatrix;
-#[cfg(feature = "std")]
 pub(crate) use gram::Gram;
+#[cfg(feature = "std")]
+pub use matrix::DesignMatrix;
 pub use parameters::{DesignId, DesignParameters, DesignTag, GROUPS_FACTOR, MAX_CELLS};
 pub use report::DesignReport;
 #[cfg(feature = "std")]

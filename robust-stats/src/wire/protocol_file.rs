@@ -1,13 +1,13 @@
 //! The file of a protocol, with what the server knows about it.
 
 use super::read::{Fault, Reader};
-use super::{KIND_PROTOCOL, Protocol, write};
+use super::{KIND_PROTOCOL_FILE, Protocol, VERSION, write};
 use crate::aggregate::RejectReason;
 use crate::design::Certificate;
 use crate::error::RobustStatsError;
 use crate::labels::Labels;
 
-// The optional sections after a protocol, in this order.
+// The bits of the optional sections, which follow the protocol in this order.
 const SECTION_CERTIFICATE: u8 = 1;
 const SECTION_LABELS: u8 = 2;
 
@@ -32,13 +32,14 @@ impl ProtocolFile {
     /// is no hash design, or is no fraction.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RobustStatsError> {
         self.check()?;
-        let mut out = self.protocol.to_bytes();
+        let certificate = self.certificate.map_or(0, |_| SECTION_CERTIFICATE);
+        let labels = self.labels.as_ref().map_or(0, |_| SECTION_LABELS);
+        let mut out = vec![VERSION, KIND_PROTOCOL_FILE, certificate | labels];
+        self.protocol.write(&mut out);
         if let Some(Certificate { kept }) = self.certificate {
-            out.push(SECTION_CERTIFICATE);
             out.extend(kept.to_bits().to_le_bytes());
         }
         if let Some(labels) = &self.labels {
-            out.push(SECTION_LABELS);
             write::number(&mut out, labels.names().len() as u64);
             for name in labels.names() {
                 write::number(&mut out, name.len() as u64);
@@ -54,36 +55,44 @@ impl ProtocolFile {
     ///
     /// As [`Protocol::from_bytes`], and when a section is malformed or does not match the protocol.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RobustStatsError> {
+        // Any other kind is an error of a protocol.
+        if bytes.get(1) != Some(&KIND_PROTOCOL_FILE) {
+            return Ok(Self {
+                protocol: Protocol::from_bytes(bytes)?,
+                certificate: None,
+                labels: None,
+            });
+        }
         let mut reader = Reader::new(bytes);
-        let file = Self::read(&mut reader).map_err(|fault| fault.error("protocol"))?;
+        let file = Self::read(&mut reader).map_err(|fault| fault.error("protocol file"))?;
         file.check()?;
         Ok(file)
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Fault> {
-        reader.header(KIND_PROTOCOL)?;
-        let mut file = Self {
-            protocol: Protocol::read(reader)?,
-            certificate: None,
-            labels: None,
-        };
-        let mut last = 0;
-        while reader.left() > 0 {
-            // Every section at most once, in order, so that equal files have equal bytes.
-            let section = reader.byte()?;
-            if section <= last || section > SECTION_LABELS {
-                let expected = format!("a section from {} to {SECTION_LABELS}", last + 1);
-                return Err(reader.fault(RejectReason::Malformed, expected, section));
-            }
-            last = section;
-            if section == SECTION_CERTIFICATE {
-                let kept = f64::from_bits(u64::from_le_bytes(reader.array()?));
-                file.certificate = Some(Certificate { kept });
-            } else {
-                file.labels = Some(read_labels(reader)?);
-            }
+        reader.header(KIND_PROTOCOL_FILE)?;
+        let sections = reader.byte()?;
+        if sections & !(SECTION_CERTIFICATE | SECTION_LABELS) != 0 {
+            return Err(reader.fault(RejectReason::Malformed, "known sections", sections));
         }
-        Ok(file)
+        let protocol = Protocol::read(reader)?;
+        let certificate = if sections & SECTION_CERTIFICATE == 0 {
+            None
+        } else {
+            let kept = f64::from_bits(u64::from_le_bytes(reader.array()?));
+            Some(Certificate { kept })
+        };
+        let labels = if sections & SECTION_LABELS == 0 {
+            None
+        } else {
+            Some(read_labels(reader)?)
+        };
+        reader.end()?;
+        Ok(Self {
+            protocol,
+            certificate,
+            labels,
+        })
     }
 
     fn check(&self) -> Result<(), RobustStatsError> {

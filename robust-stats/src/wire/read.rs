@@ -30,6 +30,7 @@ fn name(kind: u8) -> String {
     let name = match kind {
         super::KIND_DESIGN_REPORT => "a report of a hash design",
         super::KIND_PROTOCOL => "a protocol",
+        super::KIND_PROTOCOL_FILE => "a protocol file",
         super::KIND_COUNTS => "the counts of a mechanism",
         super::KIND_DESIGN_COUNTS => "the counts of a hash design",
         2..=7 => "a report of a mechanism",

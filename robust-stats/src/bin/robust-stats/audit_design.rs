@@ -43,11 +43,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let kept = |certificate: Option<Certificate>| certificate.map(|certificate| certificate.kept);
     let (proven, stored) = (kept(audit.certificate), kept(stored));
     let identifies = audit.rank == matrix.symbols();
-    let overstated = proven.zip(stored).is_some_and(|(p, s)| s > p * (1.0 + ROUNDING));
+    let overstated = proven
+        .zip(stored)
+        .is_some_and(|(p, s)| s > p * (1.0 + ROUNDING));
     // 1. The verdict first.
     let mut report = Report::default();
     if !identifies {
-        report = report.sentence("this design does not identify every distribution: draw another one");
+        report =
+            report.sentence("this design does not identify every distribution: draw another one");
     }
     if overstated {
         report = report.sentence("the file states more than is proved: write it anew");
@@ -59,7 +62,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         .field("rank", audit.rank)
         .field("kept_at_least", proven)
         .field("kept_in_file", stored)
-        .field("kept_along_weakest_direction", audit.weakest.as_ref().map(|w| w.ratio));
+        .field(
+            "kept_along_weakest_direction",
+            audit.weakest.as_ref().map(|w| w.ratio),
+        );
     // 2. The bound: proved, and what the search shows to be possible at least.
     if let (Some(gamma), Some(kept)) = (gamma, proven) {
         let part = |value: f64, kept: f64| (value / (kept * matrix.attenuation())).min(1.0);

@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Hash design: fraction of reports that may be manipulated, for the stated bound
     #[arg(long)]
     gamma: Option<f64>,
+    /// Also write the estimates as CSV to this file
+    #[arg(long)]
+    csv: Option<PathBuf>,
     /// Count file
     counts: PathBuf,
 }
@@ -85,46 +88,46 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let bytes = files::read(&arguments.counts)?;
     let at = || arguments.counts.display().to_string();
     with_mechanism!(
-            protocol,
-            mechanism => {
-                // A frequency oracle: unbiased estimates with the standard errors of its variance formula.
-                only_for_designs(arguments)?;
-                let aggregate = read_counts(mechanism, &bytes).map_err(files::damaged(&arguments.counts))?;
-                let reports = aggregate.reports();
-                ensure!(reports > 0, "{}: no reports to decode", at());
-                let mut estimates = aggregate.estimates();
-                if arguments.projection == Some(ProjectionArgument::BaseCut) {
-                    usage!("--projection: base-cut applies to hash designs only");
-                }
-                let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
-                let deviation = |symbol| {
-                    aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
-                };
-                let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
-                if let Some(projection) = arguments.projection {
-                    projection.projection().apply(&mut estimates, 0.0);
-                }
-                let report = Report::default()
-                    .field("reports", reports)
-                    .field("rejected", aggregate.rejected().total());
-                report
-                    .table("estimates", &COLUMNS, rows(labels.as_ref(), &estimates, &errors))
-                    .print(json)?;
-                Ok(Exit::Success)
-            },
-            design => {
-                let counts = read_design_counts(&bytes).map_err(files::damaged(&arguments.counts))?;
-                if counts.parameters != design {
-                    bail!("{}: counts of another design", at());
-                }
-                ensure!(
-                    counts.matrix.reports() > 0,
-                    "{}: no reports to decode",
-                    at()
-                );
-                decode(arguments, &counts, certificate, labels.as_ref(), gamma, json)
+        protocol,
+        mechanism => {
+            // A frequency oracle: unbiased estimates with the standard errors of its variance formula.
+            only_for_designs(arguments)?;
+            let aggregate = read_counts(mechanism, &bytes).map_err(files::damaged(&arguments.counts))?;
+            let reports = aggregate.reports();
+            ensure!(reports > 0, "{}: no reports to decode", at());
+            let mut estimates = aggregate.estimates();
+            if arguments.projection == Some(ProjectionArgument::BaseCut) {
+                usage!("--projection: base-cut applies to hash designs only");
             }
-        )
+            let masses: Vec<f64> = estimates.iter().map(|x| x.clamp(0.0, 1.0)).collect();
+            let deviation = |symbol| {
+                aggregate.mechanism().variance(&masses, symbol, reports).sqrt()
+            };
+            let errors: Vec<f64> = (0..masses.len()).map(deviation).collect();
+            if let Some(projection) = arguments.projection {
+                projection.projection().apply(&mut estimates, 0.0);
+            }
+            let rows = rows(labels.as_ref(), &estimates, &errors);
+            write_csv(arguments, &rows)?;
+            let report = Report::default()
+                .field("reports", reports)
+                .field("rejected", aggregate.rejected().total());
+            report.table("estimates", &COLUMNS, rows).print(json)?;
+            Ok(Exit::Success)
+        },
+        design => {
+            let counts = read_design_counts(&bytes).map_err(files::damaged(&arguments.counts))?;
+            if counts.parameters != design {
+                bail!("{}: counts of another design", at());
+            }
+            ensure!(
+                counts.matrix.reports() > 0,
+                "{}: no reports to decode",
+                at()
+            );
+            decode(arguments, &counts, certificate, labels.as_ref(), gamma, json)
+        }
+    )
 }
 
 /// Rejects arguments without effect on the protocol.
@@ -204,8 +207,14 @@ fn decode(
     }
     // A bound requires an assumed fraction.
     let bound = arguments.gamma.and(estimate.manipulation_bound);
-    if estimate.standard_errors.iter().any(|error| error.is_infinite()) {
-        warn("the groups with reports do not identify the distribution: the estimate is one of many");
+    if estimate
+        .standard_errors
+        .iter()
+        .any(|error| error.is_infinite())
+    {
+        warn(
+            "the groups with reports do not identify the distribution: the estimate is one of many",
+        );
     }
     let report = report
         .field("reports", counts.matrix.reports())
@@ -221,6 +230,7 @@ fn decode(
         .field("iterations", estimate.convergence.iterations)
         .field("gap", estimate.convergence.gap);
     let rows = rows(labels, &estimate.masses, &estimate.standard_errors);
+    write_csv(arguments, &rows)?;
     report.table("estimates", &COLUMNS, rows).print(json)?;
     Ok(if manipulated {
         Exit::Negative
@@ -236,4 +246,31 @@ fn rows(labels: Option<&Labels>, masses: &[f64], errors: &[f64]) -> Vec<Vec<Valu
     pairs
         .map(|(symbol, (mass, error))| vec![name(symbol), json!(mass), json!(error)])
         .collect()
+}
+
+/// Writes the table of estimates as comma-separated values, if asked for. An infinite error is `inf`.
+fn write_csv(arguments: &Arguments, rows: &[Vec<Value>]) -> anyhow::Result<()> {
+    let Some(path) = &arguments.csv else {
+        return Ok(());
+    };
+    let mut text = COLUMNS.join(",") + "\n";
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(csv_cell).collect();
+        text += &cells.join(",");
+        text += "\n";
+    }
+    files::write(path, text.as_bytes())
+}
+
+/// A number, or a text in quotes where it contains a comma or a quote (RFC 4180).
+fn csv_cell(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.contains([',', '"']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
+        Value::String(text) => text.clone(),
+        // JSON has no infinity.
+        Value::Null => "inf".to_owned(),
+        other => other.to_string(),
+    }
 }

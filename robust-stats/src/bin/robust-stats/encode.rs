@@ -9,8 +9,8 @@ use anyhow::Context;
 use rand_chacha::rand_core::CryptoRng;
 use septet_core::cli::{Exit, Failure, Report};
 use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
-use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::labels::Labels;
+use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::wire::{
     Protocol, ProtocolFile, WireReport, write_design_report, write_envelope, write_report,
 };

@@ -120,7 +120,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn design(arguments: &Arguments, domain: usize, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {
+fn design(
+    arguments: &Arguments,
+    domain: usize,
+    epsilon: Option<Epsilon>,
+) -> anyhow::Result<DesignParameters> {
     let seed = match &arguments.seed {
         Some(text) => hex::decode(text)
             .ok_or_else(|| Failure::usage("--seed: expected 64 hexadecimal digits"))?,
