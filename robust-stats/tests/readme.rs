@@ -1,7 +1,5 @@
 //! The commands of the README do what it says.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
-
 use std::path::Path;
 use std::process::Command;
 

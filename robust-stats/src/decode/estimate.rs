@@ -226,7 +226,7 @@ pub(super) fn describe(
     observation: &Observation,
     gamma: Gamma,
     masses: Vec<f64>,
-    min_l1: Option<MinL1Facts>,
+    min_l1: Option<&MinL1Facts>,
     convergence: Convergence,
 ) -> Estimate {
     // The residual of the true distribution is at most its noise plus the fraction of changed
@@ -234,7 +234,7 @@ pub(super) fn describe(
     let noise = observation.noise_bound(matrix) + observation.noise_deviation(ERROR_LEVEL);
     // From L1 of cell masses to total variation of messages.
     let scale = 0.5 * matrix.attenuation();
-    let guarantee = min_l1.as_ref().and_then(|facts| {
+    let guarantee = min_l1.and_then(|facts| {
         let noises = (facts.noise, noise / scale);
         convergence.converged.then(|| {
             bound::guarantee(
@@ -247,9 +247,7 @@ pub(super) fn describe(
             )
         })?
     });
-    let least = min_l1
-        .as_ref()
-        .map_or(0.0, |facts| scale * facts.lower_bound);
+    let least = min_l1.map_or(0.0, |facts| scale * facts.lower_bound);
     Estimate {
         standard_errors: standard_errors(matrix, observation, min_l1.is_some()),
         manipulation_bound: guarantee.as_ref().map(|guarantee| guarantee.manipulation),

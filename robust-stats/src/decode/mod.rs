@@ -192,7 +192,7 @@ impl Decoder {
                     observation,
                     gamma,
                     solution.masses,
-                    Some(facts),
+                    Some(&facts),
                     convergence,
                 ))
             }

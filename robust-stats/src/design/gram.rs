@@ -188,6 +188,7 @@ fn scale(row: &mut [f64], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::design::{DesignParameters, HashDesign};
 
     #[test]
     fn rank_counts_the_distinguished_directions() {
@@ -208,10 +209,9 @@ mod tests {
 
     #[test]
     fn inverse_is_the_inverse() {
-        let matrix = DesignMatrix::new(9, 3, 12, |group, symbol| {
-            (symbol * (group + 2) + symbol * symbol + group) % 3
-        })
-        .unwrap();
+        let parameters = DesignParameters::new(9, 3, [1; 32]).unwrap();
+        let design = HashDesign::new(parameters).unwrap();
+        let matrix = DesignMatrix::from_design(&design).unwrap();
         let weights: Vec<f64> = (0..12).map(|group| 1.0 + f64::from(group) / 7.0).collect();
         let gram = Gram::new(&matrix, &weights).unwrap();
         let inverse = gram.inverse();
