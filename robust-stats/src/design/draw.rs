@@ -38,11 +38,53 @@ impl DesignParameters {
     /// When none of 64 designs identifies the distribution: there are too few groups or cells. Also
     /// when the design is too large ([`HashDesign::new`]).
     pub fn drawn(self) -> Result<DrawnDesign, RobustStatsError> {
+        self.best(0.0)
+    }
+
+    /// As [`drawn`](Self::drawn), but draws on, up to 64 designs, until the certificate is at least
+    /// `min_kept`: the [`kept`](crate::planner::Plan::kept) of a plan, on which its guarantee rests.
+    ///
+    /// # Errors
+    ///
+    /// As [`drawn`](Self::drawn), and when `min_kept` is outside `[0, 1]`, none of 64 designs reaches it,
+    /// or the design is too large to certify.
+    pub fn drawn_with(self, min_kept: f64) -> Result<DrawnDesign, RobustStatsError> {
+        if !(0.0..=1.0).contains(&min_kept) {
+            return Err(RobustStatsError::parameter(
+                "min_kept",
+                "a number in [0, 1]",
+                min_kept,
+            ));
+        }
+        let best = self.best(min_kept)?;
+        match best.certificate {
+            Some(Certificate { kept }) if kept >= min_kept => Ok(best),
+            certificate => Err(RobustStatsError::parameter(
+                "min_kept",
+                certificate.map_or_else(
+                    || "a design small enough to certify".to_owned(),
+                    |best| {
+                        format!(
+                            "at most {}, the best of {} designs",
+                            best.kept,
+                            MAX_DRAWS + RETRIES
+                        )
+                    },
+                ),
+                min_kept,
+            )),
+        }
+    }
+
+    /// The best of up to eight designs, and of up to 64 while none identifies the distribution or is
+    /// certified for `min_kept`.
+    fn best(self, min_kept: f64) -> Result<DrawnDesign, RobustStatsError> {
         let pass = pass(self.domain(), self.groups());
         let draws = (EFFORT / pass.max(1)).clamp(1, MAX_DRAWS);
         let mut best: Option<DrawnDesign> = None;
-        for draw in 0..draws + RETRIES {
-            if draw >= draws && best.is_some() {
+        let mut best_kept = 0.0;
+        for draw in 0..MAX_DRAWS + RETRIES {
+            if draw >= draws && best.is_some() && best_kept >= min_kept {
                 break;
             }
             let parameters = self.with_seed(derived(self.seed(), draw));
@@ -53,13 +95,12 @@ impl DesignParameters {
                 certificate,
             };
             match certificate {
+                // Too large to certify: no draw is better than another.
                 None => return Ok(drawn),
                 Some(Certificate { kept }) => {
-                    let before = best
-                        .and_then(|best| best.certificate)
-                        .map_or(0.0, |c| c.kept);
-                    if kept > before {
+                    if kept > best_kept {
                         best = Some(drawn);
+                        best_kept = kept;
                     }
                 }
             }
