@@ -4,10 +4,9 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rand_chacha::ChaCha12Rng;
 use ::septet_robust_stats::aggregate::{Aggregate, Countable, FrequencyOracle};
 use ::septet_robust_stats::mechanism::{
-    HadamardResponse, LocalHashing, Mechanism, RandomizedResponse, SubsetSelection, UnaryEncoding,
+    ClientGenerator, HadamardResponse, LocalHashing, Mechanism, RandomizedResponse, SubsetSelection, UnaryEncoding,
     client_generator,
 };
 use ::septet_robust_stats::wire::{
@@ -55,12 +54,13 @@ macro_rules! with_mechanism {
 #[pyclass]
 struct Client {
     protocol: Protocol,
-    generator: ChaCha12Rng,
+    generator: ClientGenerator,
 }
 
 #[pymethods]
 impl Client {
-    /// `mechanism` is GRR, SUE, OUE, SS, OLH or HR. The generator is seeded by the operating system.
+    /// `mechanism` is GRR, SUE, OUE, SS, OLH or HR. The generator is seeded by the
+    /// operating system, and again in the child after a fork.
     #[new]
     fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
         Ok(Self {
