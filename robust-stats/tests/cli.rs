@@ -282,6 +282,10 @@ fn every_mechanism_from_protocol_to_estimate() {
         let output = place.encode("encode --protocol p --out r", &client_lines(0..2_000));
         assert_eq!(output.status.code(), Some(0), "{mechanism}: {output:?}");
         place.json("aggregate --protocol p --out c1 r");
+        let twice = place.json("aggregate --protocol p --out c2 r r");
+        let expected = serde_json::json!({ "duplicate": 2_000 });
+        assert_eq!(twice["reports"], 2_000, "{mechanism}: {twice}");
+        assert_eq!(twice["reasons"], expected, "{mechanism}: {twice}");
         place.json("merge --protocol p --out c c1 c1");
         let estimate = place.json("decode --protocol p --projection simplex c");
         assert_eq!(estimate["reports"], 4_000);

@@ -51,6 +51,15 @@ class Verbs(unittest.TestCase):
             self.assertGreater(len(of_child), 200)
             self.assertNotEqual(of_child, of_parent, mechanism)
 
+    def test_a_named_client_counts_once(self):
+        for mechanism in ["GRR", "SUE", "OUE", "SS", "OLH", "HR"]:
+            client, server = Client(mechanism, 1.0, 10), Server(mechanism, 1.0, 10)
+            for name in [b"a", b"b", None, None]:
+                server.aggregate(client.privatize(3), client=name)
+            with self.assertRaisesRegex(ValueError, "duplicate"):
+                server.aggregate(client.privatize(4), client=b"a")
+            self.assertEqual((server.n, server.rejected), (4, 1))
+
     def test_counts_merge(self):
         client, first, second = Client("OUE", 1.0, 5), Server("OUE", 1.0, 5), Server("OUE", 1.0, 5)
         reports = [client.privatize(i % 5) for i in range(100)]

@@ -100,7 +100,7 @@ impl core::fmt::Debug for ClientGenerator {
 }
 
 /// Counts the forks between this process and the one that first asked. A handler of the C library does
-/// it: to ask for the process id before every number is a system call, of ten times the number's time.
+/// it, because the process id is a system call, which takes a hundred times as long as a random number.
 #[cfg(all(feature = "std", unix))]
 mod forks {
     use std::ffi::c_int;
