@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// Sketches: buckets per row
     #[arg(long, default_value_t = 256)]
     width: usize,
+    /// Sketches: public seed of the hash functions, which decide which symbols collide [default: random]
+    #[arg(long)]
+    hash_seed: Option<u64>,
     /// Output file
     #[arg(long)]
     out: PathBuf,
@@ -67,7 +70,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let domain = arguments.domain;
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
     let needed = || epsilon.ok_or_else(|| Failure::usage("--epsilon: required by this mechanism"));
-    let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
+    let shape = || {
+        let random = || Ok(client_generator()?.next_u64());
+        let seed = arguments.hash_seed.map_or_else(random, Ok)?;
+        SketchShape::new(domain, arguments.rows, arguments.width, seed)
+    };
     // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
     let mut constant = None;
     let protocol: Protocol = match arguments.mechanism {
@@ -95,6 +102,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     // Refuse protocols that no server could aggregate before writing the file.
     files::check_size(protocol).map_err(Failure::usage)?;
     files::write(&arguments.out, &protocol.to_bytes())?;
+    files::warn_of_large_epsilon(epsilon);
     let tag = hex::encode(&protocol.tag().0);
     let name = arguments.mechanism.to_possible_value();
     let mut report = Report::default()
