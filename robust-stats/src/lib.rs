@@ -88,6 +88,47 @@
 //! [`planner::plan`] computes the number of clients for a target error, or states that no number is
 //! sufficient. [`attack`] contains adversaries for testing a pipeline.
 //!
+//! # Generators
+//!
+//! Encoding takes a cryptographic generator of the traits in [`rand_core`], version 0.9, which are those
+//! of the crate `rand` 0.9. [`client_generator`](mechanism::client_generator) returns one. A generator of
+//! another version of `rand` needs an adapter:
+//!
+//! ```
+//! use septet_robust_stats::Epsilon;
+//! use septet_robust_stats::mechanism::{Mechanism, RandomizedResponse};
+//! use septet_robust_stats::rand_core::{CryptoRng, RngCore};
+//!
+//! /// The platform's generator: any cryptographic source of bytes.
+//! struct Adapter<F>(F);
+//!
+//! impl<F: FnMut(&mut [u8])> RngCore for Adapter<F> {
+//!     fn next_u32(&mut self) -> u32 {
+//!         let mut bytes = [0; 4];
+//!         self.fill_bytes(&mut bytes);
+//!         u32::from_le_bytes(bytes)
+//!     }
+//!
+//!     fn next_u64(&mut self) -> u64 {
+//!         let mut bytes = [0; 8];
+//!         self.fill_bytes(&mut bytes);
+//!         u64::from_le_bytes(bytes)
+//!     }
+//!
+//!     fn fill_bytes(&mut self, bytes: &mut [u8]) {
+//!         (self.0)(bytes);
+//!     }
+//! }
+//!
+//! impl<F: FnMut(&mut [u8])> CryptoRng for Adapter<F> {}
+//!
+//! # let platform_random_bytes = |bytes: &mut [u8]| bytes.fill(0x5a);
+//! let mechanism = RandomizedResponse::new(10, Epsilon::new(1.0)?)?;
+//! let report = mechanism.encode(3, &mut Adapter(platform_random_bytes))?;
+//! assert!(report < 10);
+//! # Ok::<(), septet_robust_stats::RobustStatsError>(())
+//! ```
+//!
 //! # Features
 //!
 //! `std` (default) is the server; without it the crate contains the client only, for targets with `alloc`
@@ -130,3 +171,5 @@ pub mod wire;
 pub use distribution::Pmf;
 pub use error::RobustStatsError;
 pub use parameter::{Epsilon, Gamma};
+/// The traits of generators, version 0.9, which [`Mechanism::encode`](mechanism::Mechanism::encode) takes.
+pub use rand_chacha::rand_core;

@@ -285,6 +285,10 @@ fn every_mechanism_from_protocol_to_estimate() {
         let output = place.encode("encode --protocol p --out r", &client_lines(0..2_000));
         assert_eq!(output.status.code(), Some(0), "{mechanism}: {output:?}");
         place.json("aggregate --protocol p --out c1 r");
+        let twice = place.json("aggregate --protocol p --out c2 r r");
+        let expected = serde_json::json!({ "duplicate": 2_000 });
+        assert_eq!(twice["reports"], 2_000, "{mechanism}: {twice}");
+        assert_eq!(twice["reasons"], expected, "{mechanism}: {twice}");
         place.json("merge --protocol p --out c c1 c1");
         let estimate = place.json("decode --protocol p --projection simplex c");
         assert_eq!(estimate["reports"], 4_000);
@@ -385,6 +389,12 @@ fn numbers_that_no_reports_have_are_refused() {
         let error = place.error(&format!("test {verb} sum --draws 9"));
         assert!(error.contains("a sum of at most"), "{error}");
     }
+    place.write("many", "a,9000000000000000\n");
+    let error = place.error("test identity many --draws 9");
+    assert!(error.contains("a count below 9000000000000000"), "{error}");
+    place.write("half", "a,0.5\n");
+    let error = place.error("test identity half --draws 9");
+    assert!(error.contains("an integer count"), "{error}");
     place.write("trillions", "a,4000000000000\nb,4000000000000\n");
     place.error("test two-sample trillions trillions --draws 9");
     place.error("test identity --reduced trillions --draws 9");
@@ -414,6 +424,17 @@ fn numbers_that_no_reports_have_are_refused() {
     ] {
         place.error(&format!("plan {plan}"));
     }
+    // A negative number is no option.
+    for (verb, expected) in [
+        ("protocol --domain 10 --epsilon -1 --out p", "found -1"),
+        ("plan --domain 10 --gamma -0.1 --target 0.1", "found -0.1"),
+        ("audit-privacy --epsilon -1", "found -1"),
+        ("test identity many --gamma -0.5", "found -0.5"),
+        ("attack --gamma -0.5 --out a many", "found -0.5"),
+    ] {
+        let error = place.error(verb);
+        assert!(error.contains(expected), "{verb}: {error}");
+    }
     // The same from a file that somebody else has made: epsilon 1 in eight bytes.
     for kind in [1, 2, 3, 4] {
         let epsilon = 1.0_f64.to_le_bytes();
@@ -434,6 +455,41 @@ fn numbers_that_no_reports_have_are_refused() {
     for verb in ["test identity", "attack --gamma 0.1 --out a"] {
         let error = place.error(&format!("{verb} wide"));
         assert!(error.contains("--protocol"), "{error}");
+    }
+}
+
+#[test]
+fn epsilons_that_hardly_protect_are_warned_of() {
+    let place = Place::new();
+    for verb in [
+        "protocol --domain 10 --epsilon EPSILON --out p",
+        "protocol --mechanism randomized-response --domain 10 --epsilon EPSILON --out p",
+        "plan --domain 10 --gamma 0.01 --target 0.3 --epsilon EPSILON",
+    ] {
+        for (epsilon, warned) in [("10", false), ("10.5", true), ("20", true)] {
+            let output = place.run(&verb.replace("EPSILON", epsilon));
+            assert_eq!(output.status.code(), Some(0), "{verb} {epsilon}");
+            let text = String::from_utf8(output.stderr).unwrap();
+            let found = text.contains("warning") && text.contains("hardly protect");
+            assert_eq!(found, warned, "{verb} {epsilon}: {text}");
+        }
+    }
+}
+
+#[test]
+fn hash_functions_of_sketches_can_be_drawn_again() {
+    let place = Place::new();
+    for mechanism in ["count-mean-sketch", "hadamard-count-mean-sketch"] {
+        let protocol = |options: &str| {
+            let fixed = "--domain 10 --epsilon 1 --out p";
+            place.json(&format!(
+                "protocol --mechanism {mechanism} {fixed} {options}"
+            ));
+            fs::read(place.path("p")).unwrap()
+        };
+        assert_eq!(protocol("--hash-seed 7"), protocol("--hash-seed 7"));
+        assert_ne!(protocol("--hash-seed 7"), protocol("--hash-seed 8"));
+        assert_ne!(protocol(""), protocol(""), "drawn from 2^64");
     }
 }
 

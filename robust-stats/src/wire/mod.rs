@@ -52,8 +52,10 @@ pub use report::{read_design_report, read_report};
 /// The version of all formats.
 pub const VERSION: u8 = 1;
 
-// The kinds of messages.
-const KIND_DESIGN_REPORT: u8 = 1;
+// The kinds of messages. A design report is written with a cell of two bytes; the other kind, with a
+// cell of variable length, was written before, and is read.
+const KIND_DESIGN_REPORT: u8 = 8;
+const KIND_VARIABLE_DESIGN_REPORT: u8 = 1;
 const KIND_PROTOCOL: u8 = 64;
 #[cfg(feature = "std")]
 const KIND_PROTOCOL_FILE: u8 = 67;

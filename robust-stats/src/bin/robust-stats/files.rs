@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use septet_core::cli::Failure;
+use septet_core::cli::{Failure, warn};
 use septet_core::io;
 use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
 use septet_robust_stats::design::{Certificate, DesignMatrix, DesignParameters, HashDesign};
@@ -13,7 +13,7 @@ use septet_robust_stats::distribution::read_counts;
 use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::Mechanism;
 use septet_robust_stats::wire::{Protocol, ProtocolFile, read_design_counts};
-use septet_robust_stats::{Pmf, RobustStatsError};
+use septet_robust_stats::{Epsilon, Pmf, RobustStatsError};
 
 use crate::aggregate::with_mechanism;
 
@@ -48,6 +48,21 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
             file.sync_all()
         })
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Privacy parameters above it hardly protect: a value is up to `e^10 = 22 000` times as probable as
+/// another one.
+const LARGE_EPSILON: f64 = 10.0;
+
+/// Warns of a privacy parameter that hardly protects.
+pub(crate) fn warn_of_large_epsilon(epsilon: Option<Epsilon>) {
+    if let Some(epsilon) = epsilon.map(Epsilon::get)
+        && epsilon > LARGE_EPSILON
+    {
+        warn(&format!(
+            "epsilon {epsilon}: above {LARGE_EPSILON} reports hardly protect their clients' values"
+        ));
+    }
 }
 
 /// Marks a library error as one of the data in a file.

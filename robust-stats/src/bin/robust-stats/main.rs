@@ -35,9 +35,11 @@ struct Arguments {
     command: Command,
 }
 
+// A negative number is a value out of range, not an unknown option.
 #[derive(Subcommand)]
 enum Command {
     /// Write a protocol file for clients and server
+    #[command(allow_negative_numbers = true)]
     Protocol(protocol::Arguments),
     /// Write a random assignment key for the server
     Keygen(keygen::Arguments),
@@ -50,14 +52,19 @@ enum Command {
     /// Add counts of the same protocol
     Merge(aggregate::MergeArguments),
     /// Estimate the distribution; exit code 1 if manipulation is certified
+    #[command(allow_negative_numbers = true)]
     Decode(decode::Arguments),
     /// Test hypotheses, with p-values that are valid under manipulation
+    #[command(allow_negative_numbers = true)]
     Test(test::Arguments),
     /// Compute the number of clients for a target error
+    #[command(allow_negative_numbers = true)]
     Plan(plan::Arguments),
     /// Simulate an attack on counts
+    #[command(allow_negative_numbers = true)]
     Attack(attack::Arguments),
     /// Audit the exact message probabilities of every mechanism against e^epsilon
+    #[command(allow_negative_numbers = true)]
     AuditPrivacy(audit::Arguments),
 }
 

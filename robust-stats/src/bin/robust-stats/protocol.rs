@@ -33,6 +33,10 @@ pub(crate) struct Arguments {
     /// Hash design: number of partitions [default: four times domain / cells]
     #[arg(long)]
     groups: Option<usize>,
+    /// Hash design: draw until this fraction of distances is provably kept, such as the `kept` of a plan
+    /// [default: the best of up to eight draws]
+    #[arg(long)]
+    kept: Option<f64>,
     /// Hash design: epoch
     #[arg(long, default_value_t = 0)]
     epoch: u32,
@@ -49,6 +53,9 @@ pub(crate) struct Arguments {
     /// Sketches: buckets per row
     #[arg(long, default_value_t = 256)]
     width: usize,
+    /// Sketches: public seed of the hash functions, which decide which symbols collide [default: random]
+    #[arg(long)]
+    hash_seed: Option<u64>,
     /// Output file
     #[arg(long)]
     out: PathBuf,
@@ -73,12 +80,16 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let domain = arguments.domain.unwrap_or(named);
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
     let needed = || epsilon.ok_or_else(|| Failure::usage("--epsilon: required by this mechanism"));
-    let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
+    let shape = || {
+        let random = || Ok(client_generator()?.next_u64());
+        let seed = arguments.hash_seed.map_or_else(random, Ok)?;
+        SketchShape::new(domain, arguments.rows, arguments.width, seed)
+    };
     // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
     let mut certificate = None;
     let protocol: Protocol = match arguments.mechanism {
         Kind::HashDesign => {
-            let drawn = design(arguments, domain, epsilon)?.drawn()?;
+            let drawn = design(arguments, domain, epsilon)?.drawn_with(arguments.kept.unwrap_or(0.0))?;
             certificate = drawn.certificate;
             drawn.parameters.into()
         }
@@ -105,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         labels,
     };
     files::write(&arguments.out, &file.to_bytes()?)?;
+    files::warn_of_large_epsilon(epsilon);
     let tag = hex::encode(&protocol.tag().0);
     let name = arguments.mechanism.to_possible_value();
     let mut report = Report::default()
