@@ -89,7 +89,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let mut certificate = None;
     let protocol: Protocol = match arguments.mechanism {
         Kind::HashDesign => {
-            let drawn = design(arguments, domain, epsilon)?.drawn_with(arguments.kept.unwrap_or(0.0))?;
+            let design = design(arguments, domain, epsilon)?;
+            let drawn = match arguments.kept {
+                Some(kept) => design.drawn_with(kept)?,
+                None => design.drawn()?,
+            };
             certificate = drawn.certificate;
             drawn.parameters.into()
         }
