@@ -10,7 +10,6 @@ use numpy::PyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rand_chacha::rand_core::RngCore;
 
 use crate::arrays::{self, Integers, fixed, vector};
 use crate::estimate::Estimate;
@@ -119,7 +118,7 @@ impl Design {
     ) -> PyResult<Self> {
         let seed = match seed {
             Some(seed) => fixed(seed, "seed")?,
-            None => random()?,
+            None => random(py)?,
         };
         let labels = labels.map(Labels::new).transpose().map_err(wrong)?;
         py.detach(|| {
@@ -210,10 +209,10 @@ impl Design {
     /// `key` is the server's secret, 16 bytes, which assigns clients to groups. Default: random. An adversary
     /// that knows it registers names until enough of them are in the most valuable groups.
     #[pyo3(signature = (*, key=None))]
-    fn server(&self, key: Option<&[u8]>) -> PyResult<DesignServer> {
+    fn server(&self, py: Python<'_>, key: Option<&[u8]>) -> PyResult<DesignServer> {
         let key = match key {
             Some(key) => fixed(key, "key")?,
-            None => random()?,
+            None => random(py)?,
         };
         DesignServer::new(*self.table.parameters(), self.certificate, key).map_err(wrong)
     }
@@ -356,11 +355,10 @@ impl DesignAudit {
     }
 }
 
-/// Random bytes of the operating system's generator.
-fn random<const N: usize>() -> PyResult<[u8; N]> {
-    let mut bytes = [0; N];
-    client_generator().map_err(wrong)?.fill_bytes(&mut bytes);
-    Ok(bytes)
+/// Random bytes of the operating system.
+fn random<const N: usize>(py: Python<'_>) -> PyResult<[u8; N]> {
+    let bytes = py.import("os")?.call_method1("urandom", (N,))?;
+    fixed(bytes.extract()?, "os.urandom")
 }
 
 /// Checks that two arrays have one entry for each client.

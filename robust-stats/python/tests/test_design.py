@@ -98,6 +98,12 @@ def test_designs_and_counts_survive_a_round_trip():
         assert copy == design and copy.to_bytes() == design.to_bytes()
         assert (copy.domain, copy.cells, copy.groups, copy.epsilon, copy.epoch) == (12, 4, 15, 1.5, 3)
         assert copy.labels == labels and copy.kept == design.kept > 0
+    # Without privacy reports of labels are those of their symbols.
+    clear = Design.draw(12, 4, seed=SEED, labels=labels)
+    groups = np.arange(12) % clear.groups
+    assert (clear.encode(labels, groups) == clear.encode(np.arange(12), groups)).all()
+    with pytest.raises(ValueError, match=r'values\[1\]: expected a label of the design, found "site"'):
+        clear.encode(["site 3", "site"], groups[:2])
     first, second, both = (design.server(key=KEY) for _ in range(3))
     groups = both.groups(np.arange(2_000))
     reports = design.encode([labels[number % 12] for number in range(2_000)], groups)

@@ -30,6 +30,7 @@ def test_identity_through_a_design():
     # far below 1e-6: 800 manipulated reports are allowed for noise of about 100.
     far = identity_test(server.counts(), design=design, gamma=0.01)
     assert far.robust_p_value <= 0.001 and far.gamma_star > 0.05
+    assert identity_test(server.counts(), design=design, gamma=far.gamma_star + 0.01).robust_p_value > 0.05
     near = identity_test(server.counts(), [1] * 6 + [0] * 6, design=design, gamma=0.02)
     assert near.robust_p_value > 0.05
     with pytest.raises(ValueError, match="counts: expected an array of shape"):
