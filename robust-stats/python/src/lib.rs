@@ -1,5 +1,15 @@
 //! Private frequency oracles for Python, in the verbs of pure-ldp: `privatize`, `aggregate`,
 //! `estimate`, `estimate_all`. Symbols are numbered from 0, and reports are bytes.
+//!
+//! The robust half works on NumPy arrays: `Design` is protocol and client, `DesignServer` counts and estimates
+//! with bounds, `identity_test` and others test, and `plan` plans.
+
+mod arrays;
+mod design;
+mod estimate;
+mod planning;
+mod server;
+mod testing;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -219,5 +229,17 @@ impl Server {
 #[pymodule]
 fn septet_robust_stats(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Client>()?;
-    module.add_class::<Server>()
+    module.add_class::<Server>()?;
+    // The robust half, on arrays.
+    module.add_class::<design::Design>()?;
+    module.add_class::<design::DesignAudit>()?;
+    module.add_class::<server::DesignServer>()?;
+    module.add_class::<estimate::Estimate>()?;
+    module.add_class::<estimate::ManipulationBound>()?;
+    module.add_class::<testing::IdentityTestResult>()?;
+    module.add_class::<testing::ShiftTestResult>()?;
+    module.add_function(wrap_pyfunction!(testing::identity_test, module)?)?;
+    module.add_function(wrap_pyfunction!(testing::two_sample_test, module)?)?;
+    module.add_function(wrap_pyfunction!(testing::independence_test, module)?)?;
+    module.add_function(wrap_pyfunction!(planning::plan, module)?)
 }
