@@ -12,6 +12,7 @@ pub mod cache_peers;
 pub mod coded_serving_peers;
 #[cfg(feature = "core-peers")]
 pub mod core_peers;
+mod python;
 mod record;
 #[cfg(feature = "robust-stats-peers")]
 pub mod robust_stats_peers;

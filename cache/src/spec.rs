@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_what_was_expected() {
+    fn invalid_text_is_rejected_with_what_was_expected() {
         for text in [
             "",
             "LUR",

@@ -85,7 +85,7 @@ fn a_trace_is_generated_annotated_converted_and_analyzed() {
 }
 
 #[test]
-fn columns_are_told_as_for_libcachesim() {
+fn columns_are_specified_as_for_libcachesim() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(
@@ -132,6 +132,27 @@ fn errors_name_the_file_the_place_and_what_was_expected() {
 }
 
 #[test]
+fn a_trace_can_be_written_to_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("a.csv"), "1,7,9\n2,8,9\n").unwrap();
+    let generated = prints(folder, &["gen", "-", "txt", "Scan(pages=2):3"]);
+    assert_eq!(generated.lines().count(), 3, "{generated}");
+    let columns = "time-col=1, obj-id-col=2, obj-size-col=3";
+    let converted = prints(
+        folder,
+        &["convert", "a.csv", "csv", "-t", columns, "-", "txt"],
+    );
+    assert_eq!(converted.lines().count(), 2, "{converted}");
+    let annotated = prints(
+        folder,
+        &["annotate", "a.csv", "csv", "-t", columns, "-", "csv"],
+    );
+    assert!(annotated.lines().count() >= 2, "{annotated}");
+    assert!(!folder.join("-").exists());
+}
+
+#[test]
 fn exit_codes() {
     let program = TestedProgram::new(env!("CARGO_BIN_EXE_cachesim"));
     program.write("a.txt", "1\n2\n1\n");
@@ -144,6 +165,29 @@ fn exit_codes() {
         (Situation::Usage, &["sim", "a.txt", "txt", "LRU", "2cups"]),
         (Situation::Usage, &["sim", "a.txt", "txt", "LRU", "1.5"]),
         (Situation::Usage, &["sim", "a.txt", "txt", "Belady", "2"]),
+        (
+            Situation::Usage,
+            &[
+                "gen",
+                "b.txt",
+                "txt",
+                "Scan(pages=2):0",
+                "--repeat",
+                "4000000000",
+            ],
+        ),
+        (
+            Situation::Usage,
+            &[
+                "gen",
+                "b.txt",
+                "txt",
+                "Scan(pages=2):1000",
+                "--repeat",
+                "1000000",
+            ],
+        ),
+        (Situation::Usage, &["gen", "-", "auto", "Scan(pages=2):3"]),
         (Situation::MissingData, &["analyze", "absent.txt", "txt"]),
         (Situation::DamagedData, &["analyze", "damaged.lis", "arc"]),
         (

@@ -6,7 +6,7 @@ use std::path::Path;
 use septet_cache::trace::{self, ReadOptions, TraceFormat};
 
 #[test]
-fn the_cause_of_an_error_is_told_once() {
+fn the_cause_of_an_error_is_reported_once() {
     let path = Path::new("/nonexistent.csv");
     let error = trace::open(path, TraceFormat::Txt, &ReadOptions::default()).err();
     let mut next: Option<&dyn Error> = error.as_ref().map(|error| error as _);

@@ -1,4 +1,4 @@
-//! Real processes on the loopback: workers that are killed, a gateway that is told to stop.
+//! Real processes: workers that are killed, a gateway that receives a signal, trainings that are resumed.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
@@ -15,6 +15,7 @@ use septet_coded_serving::Tensor;
 use septet_coded_serving::network::{Array, Dense, Mlp, Tensors};
 use septet_coded_serving::protocol::http::{json_length, read_response, write_request};
 use septet_coded_serving::protocol::{InferRequest, NamedTensor, Parameter};
+use septet_core::cli::Exit;
 use septet_core::cli::testing::{Situation, TestedProgram};
 use tokio::task::JoinSet;
 
@@ -42,6 +43,7 @@ impl Process {
     fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
             .args(arguments)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -245,7 +247,7 @@ async fn two_workers_of_a_group_killed_are_an_error_in_time_or_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_told_to_stop_answers_what_it_took() {
+async fn a_gateway_that_is_stopped_answers_accepted_queries() {
     let mut fleet = fleet(
         5,
         &["--service-time", "30ms"],
@@ -398,6 +400,45 @@ fn mistakes_are_named() {
     }
 }
 
+/// Servers that `demo` and `bench` start must not outlive them, however those end.
+#[test]
+fn servers_end_with_the_process_that_has_started_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("linear.safetensors");
+    let mut tensors = Tensors::default();
+    model().insert_into(&mut tensors, "");
+    tensors.write(&file).unwrap();
+    let mut worker = Process::worker(&file, &["--exit-with-parent"]);
+    assert!(worker.child.try_wait().unwrap().is_none());
+    let url = worker.http.clone();
+    let mut gateway = Process::start(&[
+        "gateway",
+        "--name",
+        "linear",
+        "--http",
+        "127.0.0.1:0",
+        "--code",
+        "none",
+        "--worker",
+        &url,
+        "--exit-with-parent",
+    ]);
+    for process in [&mut gateway, &mut worker] {
+        assert!(process.child.try_wait().unwrap().is_none());
+        // What the system does when a process ends, even by SIGKILL.
+        drop(process.child.stdin.take());
+        let mut ended = None;
+        for _ in 0..600 {
+            ended = process.child.try_wait().unwrap();
+            if ended.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(ended.unwrap().code(), Some(0));
+    }
+}
+
 #[test]
 fn exit_codes() {
     let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
@@ -422,12 +463,8 @@ fn exit_codes() {
             Situation::MissingData,
             &["train", "inn", "--out", "no/such/folder/n.safetensors"],
         ),
-        // A training that diverges.
-        (
-            Situation::Usage,
-            &["train", "inn", "--steps", "20", "--learning-rate", "1e9"],
-        ),
         (Situation::Usage, &["train", "inn", "--learning-rate=-1"]),
+        (Situation::Usage, &["train", "inn", "--out", "-"]),
         (Situation::Usage, &["serve", "--config", "nan.toml"]),
         (
             Situation::Usage,
@@ -481,6 +518,75 @@ engine = { retry_budget = nan }
 file = "linear.safetensors"
 "#;
 
+/// The networks that `train` trains, small, and with the base model that [`base_model`] writes.
+const TRAINED: [&[&str]; 4] = [
+    &["inn", "--hidden", "4", "--blocks", "2"],
+    &[
+        "encoder",
+        "--base",
+        "base",
+        "--features",
+        "4",
+        "--hidden",
+        "4",
+    ],
+    &["parity", "--base", "base", "--hidden", "4"],
+    &["student", "--base", "base", "--hidden", "4"],
+];
+
+fn base_model(program: &TestedProgram) {
+    let train = ["train", "inn", "--hidden", "4", "--steps", "1"];
+    let written = program.prints(&[&train[..], &["--out", "base"]].concat());
+    assert!(written.starts_with("base: trained in"), "{written}");
+}
+
+#[test]
+fn diverging_training_of_every_network_is_a_usage_error() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
+    base_model(&program);
+    for network in TRAINED {
+        let rate = ["--steps", "20", "--learning-rate", "1e9", "--out", "model"];
+        let arguments = [&["train"], network, &rate].concat();
+        let message = program.fails(Exit::Usage, &arguments);
+        assert!(message.contains("training diverged in step"), "{message}");
+        assert!(!program.folder().join("model").exists(), "{network:?}");
+    }
+}
+
+/// Two networks, since a process takes a second: the tests of the library resume every training.
+#[test]
+fn killed_and_resumed_training_writes_the_same_file() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_coded-serving"));
+    base_model(&program);
+    for &network in &TRAINED[..2] {
+        let path = |name: &str| format!("{}-{name}", network[0]);
+        let short = ["--steps", "60", "--batch-size", "8", "--out"];
+        let train = [&["train"], network, &short].concat();
+        let (through, resumed, checkpoint) = (path("through"), path("resumed"), path("state"));
+        let kept = ["--checkpoint", &checkpoint, "--checkpoint-every", "10"];
+        let kept = [&train[..], &[&resumed], &kept].concat();
+        let _ = program.prints(&[&train[..], &[&through]].concat());
+
+        // It is killed after the first write of the checkpoint, at the latest after half a minute.
+        let mut killed = program.command(&kept);
+        let mut killed = killed.stderr(Stdio::null()).spawn().unwrap();
+        let state = program.folder().join(&checkpoint);
+        for _ in 0..3000 {
+            if state.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert!(state.exists(), "{network:?}");
+
+        let _ = program.prints(&kept);
+        let bytes = |name: &str| std::fs::read(program.folder().join(name)).unwrap();
+        assert_eq!(bytes(&resumed), bytes(&through), "{network:?}");
+    }
+}
+
 #[cfg(feature = "onnx")]
 #[test]
 fn converted_networks_answer_as_before() {
@@ -514,6 +620,15 @@ fn converted_networks_answer_as_before() {
             .output()
             .unwrap();
         assert!(converted.status.success(), "{converted:?}");
+        let printed = Command::new(env!("CARGO_BIN_EXE_coded-serving"))
+            .arg("convert")
+            .arg(&from)
+            .arg("-")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(printed.stdout, std::fs::read(&to).unwrap());
+        assert!(!folder.path().join("-").exists());
         let (before, after) = (
             LocalNetwork::read(&from).unwrap(),
             LocalNetwork::read(&to).unwrap(),

@@ -1,5 +1,5 @@
-//! Training as a user meets it: gradients that reach everything, the same bits for the same seed, and
-//! networks that have learned.
+//! Training through the public interface: every parameter gets a gradient, equal seeds give equal bits,
+//! interrupted trainings continue, and networks learn.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,8 +8,11 @@
 
 mod small;
 
+use std::rc::Rc;
+
 use candle_core::{DType, Device, Tensor as Candle};
 use septet_coded_serving::Tensor;
+use septet_coded_serving::code::Weights;
 use septet_coded_serving::images::{Images, Strokes};
 use septet_coded_serving::network::{Batch, SetEncoder};
 use septet_coded_serving::train::{
@@ -219,7 +222,7 @@ fn students_and_parity_models_learn() {
 }
 
 #[test]
-fn what_makes_no_network_is_refused() {
+fn invalid_sizes_and_data_are_rejected() {
     let refused = |change: fn(&mut CouplingSize)| {
         let mut size = size(None);
         change(&mut size);
@@ -248,32 +251,73 @@ fn what_makes_no_network_is_refused() {
     ));
 }
 
-#[test]
-fn every_training_that_diverges_is_an_error() {
-    let fit = Fit::new(30, 20, 1e9);
-    let train = images(60);
-    let network = CouplingNetwork::new(size(None), &seed()).unwrap();
-    let base = network.classifier().unwrap();
-    let answers = outputs(&train, |x| base.forward(x)).unwrap();
-    let student = || MlpNetwork::new(&[WIDTH, 16, 10], &seed()).unwrap();
-    let mut results = vec![
-        network.fit(&train, &fit, &seed()),
-        student().fit_student(&train, &answers, &fit, &seed()),
-        student().fit_parity(&train, &answers, 2, &fit, &seed()),
-    ];
-    for loss in [
-        EncoderLoss::Task,
-        EncoderLoss::PixelLogCosh,
-        EncoderLoss::PixelGan,
-        EncoderLoss::LatentDistillation,
-    ] {
-        let encoder = encoder_network();
-        results.push(encoder.fit(&base, &train, 2, loss, &fit, &seed()));
+const ENCODER_LOSSES: [EncoderLoss; 4] = [
+    EncoderLoss::Task,
+    EncoderLoss::PixelLogCosh,
+    EncoderLoss::PixelGan,
+    EncoderLoss::LatentDistillation,
+];
+
+/// Trains a new network, and gives the fingerprint of its weights.
+type Training<'a> = Box<dyn Fn(&Fit) -> Result<[u8; 32], TrainError> + 'a>;
+
+/// Every way to train that the library has, by name: a new one belongs here.
+fn every_training(train: &Images) -> Vec<(String, Training<'_>)> {
+    let base = CouplingNetwork::new(size(None), &seed()).unwrap();
+    let base = Rc::new(base.classifier().unwrap());
+    let answers = Rc::new(outputs(train, |x| base.forward(x)).unwrap());
+    let fingerprint = |parameters: &Parameters| Ok(parameters.weights().fingerprint()?);
+    let mut trainings: Vec<(String, Training<'_>)> = Vec::new();
+    // With a bound, the singular vectors belong to the state.
+    for bound in [None, Some(0.5)] {
+        let coupling = move |fit: &Fit| {
+            let network = CouplingNetwork::new(size(bound), &seed())?;
+            network.fit(train, fit, &seed())?;
+            fingerprint(network.parameters())
+        };
+        trainings.push((format!("coupling, bound {bound:?}"), Box::new(coupling)));
     }
-    for result in results {
-        let error = result.unwrap_err();
+    let targets = Rc::clone(&answers);
+    let student = move |fit: &Fit| {
+        let network = MlpNetwork::new(&[WIDTH, 16, 10], &seed())?;
+        network.fit_student(train, &targets, fit, &seed())?;
+        fingerprint(network.parameters())
+    };
+    trainings.push(("student".to_owned(), Box::new(student)));
+    let parity = move |fit: &Fit| {
+        let network = MlpNetwork::new(&[WIDTH, 16, 10], &seed())?;
+        network.fit_parity(train, &answers, 2, fit, &seed())?;
+        fingerprint(network.parameters())
+    };
+    trainings.push(("parity model".to_owned(), Box::new(parity)));
+    for loss in ENCODER_LOSSES {
+        let base = Rc::clone(&base);
+        let encoder = move |fit: &Fit| {
+            let network = encoder_network();
+            network.fit(&base, train, 2, loss, fit, &seed())?;
+            fingerprint(network.parameters())
+        };
+        trainings.push((format!("encoder, {loss:?}"), Box::new(encoder)));
+    }
+    let weights = Weights::cauchy(2, 2).unwrap();
+    let parities = move |fit: &Fit| {
+        let network = encoder_network();
+        let loss = EncoderLoss::Task;
+        network.fit_parities(&base, train, &weights, loss, fit, &seed())?;
+        fingerprint(network.parameters())
+    };
+    trainings.push(("encoder, two parities".to_owned(), Box::new(parities)));
+    trainings
+}
+
+#[test]
+fn diverging_training_is_a_typed_error() {
+    let train = images(60);
+    let fit = Fit::new(30, 20, 1e9);
+    for (name, training) in every_training(&train) {
+        let error = training(&fit).unwrap_err();
         let diverged = matches!(error, TrainError::Tensor(NnError::Diverged { .. }));
-        assert!(diverged, "{error}");
+        assert!(diverged, "{name}: {error}");
     }
 }
 
@@ -290,69 +334,37 @@ fn a_learning_rate_that_reaches_zero_ends_no_training() {
         schedule: Schedule { warm_up: 0, decay },
         ..Fit::new(4, 20, 1e-3)
     };
-    for loss in [EncoderLoss::PixelLogCosh, EncoderLoss::PixelGan] {
+    for loss in ENCODER_LOSSES {
         encoder_network()
             .fit(&base, &train, 2, loss, &fit, &seed())
             .unwrap();
     }
 }
 
+/// A process that is killed between two writes leaves the checkpoint of the earlier one; that of an
+/// even step here, or of the last step.
 #[test]
-fn a_resumed_training_ends_with_the_same_bits() {
+fn resumed_training_is_bitwise_equal() {
     let train = images(60);
     let folder = tempfile::tempdir().unwrap();
-    // With a bound, the singular vectors belong to the state.
-    let coupling = |steps, fit: &Fit| {
-        let network = CouplingNetwork::new(size(Some(0.5)), &seed()).unwrap();
-        let fit = Fit {
-            steps,
-            ..fit.clone()
-        };
-        network.fit(&train, &fit, &seed()).unwrap();
-        network.parameters().weights().fingerprint().unwrap()
-    };
-    let student = |steps, fit: &Fit| {
-        let base = CouplingNetwork::new(size(None), &seed()).unwrap();
-        let base = base.classifier().unwrap();
-        let answers = outputs(&train, |x| base.forward(x)).unwrap();
-        let network = MlpNetwork::new(&[WIDTH, 16, 10], &seed()).unwrap();
-        let fit = Fit {
-            steps,
-            ..fit.clone()
-        };
-        network
-            .fit_student(&train, &answers, &fit, &seed())
-            .unwrap();
-        network.parameters().weights().fingerprint().unwrap()
-    };
-    let encoder = |steps, fit: &Fit| {
-        let base = CouplingNetwork::new(size(None), &seed()).unwrap();
-        let base = base.classifier().unwrap();
-        let network = encoder_network();
-        let fit = Fit {
-            steps,
-            ..fit.clone()
-        };
-        let loss = EncoderLoss::Task;
-        network.fit(&base, &train, 2, loss, &fit, &seed()).unwrap();
-        network.parameters().weights().fingerprint().unwrap()
-    };
-    type Training<'a> = &'a dyn Fn(u64, &Fit) -> [u8; 32];
-    let trainings: [(&str, Training<'_>); 3] = [
-        ("coupling", &coupling),
-        ("student", &student),
-        ("encoder", &encoder),
-    ];
-    for (name, train) in trainings {
+    for (name, training) in every_training(&train) {
         let plain = Fit::new(9, 16, 1e-2);
-        let through = train(9, &plain);
-        let path = folder.path().join(name);
-        let kept = Fit {
+        let through = training(&plain).unwrap();
+        let path = folder.path().join(&name);
+        let kept = |steps| Fit {
+            steps,
             checkpoint: Some(CheckpointFile::new(&path, 2).unwrap()),
-            ..plain
+            ..plain.clone()
         };
-        assert_ne!(train(5, &kept), through);
-        assert_eq!(train(9, &kept), through, "{name}");
+        for interrupted_at in [4, 5] {
+            assert_ne!(training(&kept(interrupted_at)).unwrap(), through, "{name}");
+        }
+        assert_eq!(training(&kept(9)).unwrap(), through, "{name}");
+        // A shorter training than that of the file is an error, and nothing is trained after the end.
+        let error = training(&kept(8)).unwrap_err();
+        let rejected = matches!(error, TrainError::Tensor(NnError::Parameter { .. }));
+        assert!(rejected, "{name}: {error}");
+        assert_eq!(training(&kept(9)).unwrap(), through, "{name}");
     }
 }
 
@@ -380,6 +392,7 @@ fn a_checkpoint_of_another_training_is_refused() {
         encoder(&train, 3, &fit, &seed()),
         encoder(&train, 2, &hasty, &seed()),
         encoder(&train, 2, &fit, &seed().child("other")),
+        encoder_network().fit(&base, &train, 2, EncoderLoss::PixelGan, &fit, &seed()),
     ] {
         let error = result.unwrap_err();
         let refused = matches!(error, TrainError::Tensor(NnError::OtherTraining { .. }));
@@ -389,7 +402,7 @@ fn a_checkpoint_of_another_training_is_refused() {
 }
 
 #[test]
-fn a_linear_readout_of_strokes_is_neither_trivial_nor_hopeless() {
+fn accuracy_of_a_linear_classifier_of_strokes_is_in_range() {
     let strokes = Strokes::new(16, &seed());
     let (train, test) = (
         strokes.images(4000, &seed().child("train")),

@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use septet_core::cli::{self, Exit, Failure};
 use septet_core::io::{PositionedReader, ReadError, WholeFile};
@@ -69,7 +70,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             }
         }
         Command::Copy { to } => {
-            let mut file = WholeFile::create(to)?;
+            let file = WholeFile::create_or_stdout(&to);
+            let mut file = file.with_context(|| format!("cannot write {}", to.display()))?;
             println!("started");
             io::copy(&mut io::stdin(), &mut file)?;
             file.finish()?;

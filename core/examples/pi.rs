@@ -44,7 +44,7 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let throws = throw_all(cx)?;
     claim_mean(cx, &throws);
     claim_rate(cx, &throws);
-    if cx.wants("P1.checkpoint") {
+    if cx.selects("P1.checkpoint") {
         claim_checkpoint(cx)?;
     }
     cx.skip(

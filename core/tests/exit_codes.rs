@@ -77,33 +77,62 @@ fn messages_are_json_on_request() {
     assert_eq!(object["exit_code"], 3);
 }
 
+/// What is printed before and after stays, as with `program --out /dev/stdout >> file`.
 #[cfg(unix)]
 #[test]
-fn an_interrupt_leaves_no_unfinished_file() {
+fn redirected_output_is_appended_to() {
+    let program = program();
+    for target in ["/dev/stdout", "/dev/fd/1", "-"] {
+        let path = program.write("printed.txt", "before\n");
+        let printed = std::fs::OpenOptions::new().append(true).open(&path);
+        let mut command = program.command(&["copy", target]);
+        let input = std::fs::File::open(program.write("input.txt", "copied\n"));
+        command.stdin(input.expect("readable"));
+        let status = command.stdout(printed.expect("writable")).status();
+        assert!(status.expect("the program starts").success());
+        let text = std::fs::read_to_string(&path).expect("readable");
+        assert_eq!(text, "before\nstarted\ncopied\n", "{target}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let program = program();
+    let message = program.fails(Exit::Data, &["copy", "absent/copy"]);
+    assert!(message.contains("absent/copy"), "{message}");
+    assert!(!message.contains(".tmp"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_that_end_a_program_leave_no_unfinished_file() {
     use std::io::{BufRead as _, BufReader};
     use std::process::Stdio;
 
-    let program = program();
-    let mut command = program.command(&["copy", "copy"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    // Held open to the end: `wait` would close it, and the program could finish its file first.
-    let _input = child.stdin.take();
-    let mut line = String::new();
-    let mut printed = BufReader::new(child.stdout.take().expect("piped"));
-    printed.read_line(&mut line).expect("the program prints");
-    assert_eq!(line, "started\n");
-    let names = || {
-        let entries = program.folder().read_dir().expect("readable");
-        entries.count()
-    };
-    assert_eq!(names(), 1);
-    let process = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it runs");
-    let status = child.wait().expect("the program ends");
-    assert_eq!(status.code(), Some(130));
-    assert_eq!(names(), 0);
+    use rustix::process::{Pid, Signal, kill_process};
+
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let program = program();
+        let mut command = program.command(&["copy", "copy"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // Held open to the end: `wait` would close it, and the program could finish its file first.
+        let _input = child.stdin.take();
+        let mut line = String::new();
+        let mut printed = BufReader::new(child.stdout.take().expect("piped"));
+        printed.read_line(&mut line).expect("the program prints");
+        assert_eq!(line, "started\n");
+        let names = || {
+            let entries = program.folder().read_dir().expect("readable");
+            entries.count()
+        };
+        assert_eq!(names(), 1);
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        let status = child.wait().expect("the program ends");
+        assert_eq!(status.code(), Some(code), "{signal:?}: {status}");
+        assert_eq!(names(), 0, "{signal:?}");
+    }
 }

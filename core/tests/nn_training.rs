@@ -5,8 +5,8 @@
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Linear, VarBuilder};
 use septet_core::nn::{
-    Adam, Checkpoint, CheckpointFile, NnError, Optimizer, Parameters, Schedule, Sgd, Step, Weights,
-    assert_gradient, one_math_thread,
+    Adam, Checkpoint, CheckpointFile, NnError, Optimizer, Parameters, Schedule, Sgd, Step,
+    TensorMap, Weights, assert_gradient, one_math_thread,
 };
 use septet_core::seed::SeedTree;
 
@@ -82,7 +82,7 @@ fn fingerprint(parameters: &Parameters) -> [u8; 32] {
 }
 
 #[test]
-fn a_resumed_training_ends_with_the_same_bits() {
+fn resumed_training_is_bitwise_equal() {
     fn check<O: Optimizer>(optimizer: O) {
         let step = Step::new(optimizer, 0.01).max_gradient_norm(0.5);
         let through = untrained(5);
@@ -119,7 +119,7 @@ fn a_resumed_training_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_checkpoint_of_another_model_is_refused_and_damage_is_named() {
+fn checkpoints_of_another_model_or_damaged_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     let step = Step::new(Adam::default(), 0.01);
@@ -162,9 +162,8 @@ fn a_checkpoint_of_another_model_is_refused_and_damage_is_named() {
             "`stray` belongs to no parameter",
         ),
     ] {
-        let mut tensors: std::collections::BTreeMap<String, Tensor> = ["steps", "batches"]
-            .map(|name| (name.to_owned(), Tensor::new(&[1i64], CPU).unwrap()))
-            .into();
+        let steps = ("steps".to_owned(), Tensor::new(&[1i64], CPU).unwrap());
+        let mut tensors = TensorMap::from([steps]);
         tensors.insert(name.to_owned(), tensor);
         Weights::new(tensors).unwrap().save(&path).unwrap();
         let error = Checkpoint::load(&path, CPU).unwrap_err().to_string();
@@ -174,7 +173,7 @@ fn a_checkpoint_of_another_model_is_refused_and_damage_is_named() {
 }
 
 #[test]
-fn a_training_that_diverges_is_an_error() {
+fn diverging_training_is_a_typed_error() {
     fn diverges<O: Optimizer>(step: &Step<O>) -> String {
         let parameters = untrained(5);
         let error = train_with(step, &parameters, 50, None).unwrap_err();
@@ -209,7 +208,7 @@ fn a_training_that_diverges_is_an_error() {
 }
 
 #[test]
-fn a_loss_or_gradient_that_is_no_number_changes_nothing() {
+fn a_loss_or_gradient_that_is_not_finite_changes_nothing() {
     let parameters = Parameters::new(SeedTree::new(1));
     let w = parameters.builder(DType::F32, CPU).get(4, "w").unwrap();
     let mut checkpoint = Checkpoint::new(parameters.weights());
@@ -266,7 +265,7 @@ fn the_order_of_construction_does_not_matter() {
 }
 
 #[test]
-fn a_saved_model_is_the_model() {
+fn a_saved_model_round_trips() {
     let folder = tempfile::tempdir().unwrap();
     let (path, again) = (folder.path().join("m.safetensors"), folder.path().join("n"));
     let trained = train(5, 3);
@@ -289,7 +288,7 @@ fn a_saved_model_is_the_model() {
 }
 
 #[test]
-fn what_does_not_fit_a_file_is_named() {
+fn tensors_that_do_not_match_a_file_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let store = |shapes: &[(&str, (usize, usize))]| {
@@ -340,7 +339,7 @@ fn what_does_not_fit_a_file_is_named() {
 }
 
 #[test]
-fn a_model_gets_nothing_that_is_not_there() {
+fn missing_parameters_are_an_error() {
     let drawn = Parameters::new(SeedTree::new(1));
     let builder = drawn.builder(DType::F32, CPU);
     builder.get((2, 2), "a").unwrap();
@@ -472,4 +471,106 @@ fn a_checkpoint_of_another_training_is_refused() {
         assert!(matches!(error, NnError::OtherTraining { .. }), "{error}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// A target and its follower, each of which takes a step after the other's.
+fn train_two(
+    networks: [&Parameters; 2],
+    steps: u64,
+    file: Option<&CheckpointFile>,
+) -> std::result::Result<(), NnError> {
+    let step = Step::new(Adam::default(), 0.01);
+    let output = |parameters: &Parameters, at| {
+        Perceptron::new(&parameters.builder(DType::F32, CPU))?.forward(&batch(at).0)
+    };
+    let [target, follower] = networks;
+    let [mut of_target, mut of_follower] = match file {
+        Some(file) => file.start(networks, steps)?,
+        None => networks.map(|network| Checkpoint::new(network.weights())),
+    };
+    for at in of_target.steps()..steps {
+        // The follower takes two steps, so that the numbers of steps differ.
+        for _ in 0..2 {
+            let difference = (output(follower, at)? - output(target, at)?.detach())?;
+            step.take(&mut of_follower, &difference.sqr()?.mean_all()?)?;
+            follower.set(of_follower.weights.clone());
+        }
+        let difference = (output(target, at)? + output(follower, at)?.detach())?;
+        step.take(&mut of_target, &difference.sqr()?.mean_all()?)?;
+        target.set(of_target.weights.clone());
+        target.set_buffer("position", Tensor::new(&[at as i64], CPU)?);
+        if let Some(file) = file {
+            let states = [(target, &mut of_target), (follower, &mut of_follower)];
+            file.after_step(states, at + 1 == steps)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn resumed_training_of_two_networks_is_bitwise_equal() {
+    let pair = || [untrained(5), untrained(6)];
+    let through = pair();
+    train_two(through.each_ref(), 7, None).unwrap();
+    for interrupted_at in 0..7 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training.safetensors");
+        let file = CheckpointFile::new(&path, 2).unwrap();
+        train_two(pair().each_ref(), interrupted_at, Some(&file)).unwrap();
+        let resumed = pair();
+        train_two(resumed.each_ref(), 7, Some(&file)).unwrap();
+        let found = resumed.each_ref().map(fingerprint);
+        assert_eq!(
+            found,
+            through.each_ref().map(fingerprint),
+            "{interrupted_at}"
+        );
+        // Buffers belong to the state, each to its network.
+        let again = pair();
+        let [target, follower] = file.start(again.each_ref(), 7).unwrap();
+        assert_eq!((target.steps(), follower.steps()), (7, 14));
+        let position = again[0].buffer("position").unwrap();
+        assert_eq!(position.to_vec1::<i64>().unwrap(), [6]);
+        assert!(again[1].buffer("position").is_none());
+    }
+}
+
+#[test]
+fn checkpoint_with_another_number_of_networks_is_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    let pair = [untrained(5), untrained(6)];
+    let both = pair.each_ref();
+    let step = Step::new(Adam::default(), 0.01);
+    let plain = || CheckpointFile::new(&path, 1).unwrap();
+    let of = |training: &str| plain().for_training([training]);
+
+    // The hash of the training is compared first, the tensors of the networks next.
+    train_with(&step, &untrained(5), 1, Some(&of("one"))).unwrap();
+    let error = of("two").start(both, 1).unwrap_err();
+    assert!(matches!(error, NnError::OtherTraining { .. }), "{error}");
+    let error = of("one").start(both, 1).unwrap_err();
+    assert!(matches!(error, NnError::Missing { .. }), "{error}");
+    assert!(
+        error.to_string().contains("`network.0/steps` i64 [1]"),
+        "{error}"
+    );
+
+    std::fs::remove_file(&path).unwrap();
+    train_two(both, 3, Some(&of("two"))).unwrap();
+    let error = train_with(&step, &untrained(5), 3, Some(&of("two"))).unwrap_err();
+    assert!(matches!(error, NnError::Missing { .. }), "{error}");
+    let error = plain().start(both, 3).unwrap_err();
+    assert!(matches!(error, NnError::OtherTraining { .. }), "{error}");
+
+    // Neither network changes unless the states of both are valid.
+    let other = Parameters::new(SeedTree::new(1));
+    other.builder(DType::F32, CPU).get(4, "w").unwrap();
+    let valid = untrained(8);
+    let before = fingerprint(&valid);
+    let error = of("two").start([&valid, &other], 3).unwrap_err();
+    assert!(matches!(error, NnError::Missing { .. }), "{error}");
+    assert_eq!(fingerprint(&valid), before);
+    let error = of("two").start(both, 2).unwrap_err();
+    assert!(matches!(error, NnError::Parameter { .. }), "{error}");
 }

@@ -136,7 +136,7 @@ fn adversaries<'a>(matrix: &'a DesignMatrix, truth: &Pmf) -> Vec<(&'static str, 
 }
 
 #[test]
-fn nobody_exceeds_the_budget() {
+fn attacks_stay_within_the_budget() {
     let mut rng = SeedTree::new(1).child("budget").rng();
     for (symbols, cells, users) in [(24, 2, 3_000), (30, 4, 501), (7, 3, 60), (16, 16, 1_000)] {
         let matrix = design(symbols, cells);
@@ -164,7 +164,7 @@ fn nobody_exceeds_the_budget() {
 }
 
 #[test]
-fn nobody_exceeds_the_budget_of_a_central_test() {
+fn central_attacks_stay_within_the_budget() {
     let mut rng = SeedTree::new(2).child("central").rng();
     for (symbols, users) in [(2, 50), (40, 400), (300, 100)] {
         let uniform = Pmf::uniform(symbols).unwrap();

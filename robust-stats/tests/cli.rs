@@ -643,6 +643,38 @@ fn files_cut_at_every_length_are_refused() {
 }
 
 #[test]
+fn outputs_can_go_to_standard_output() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_robust-stats"));
+    let seed = "5a".repeat(32);
+    let protocol = [
+        "protocol", "--domain", "20", "--cells", "4", "--seed", &seed,
+    ];
+    let printed = program.output(&[&protocol[..], &["--out", "-"]].concat());
+    let _ = program.prints(&[&protocol[..], &["--out", "p"]].concat());
+    let written = fs::read(program.folder().join("p")).expect("readable");
+    assert_eq!(printed.stdout, written);
+    assert!(!program.folder().join("-").exists());
+}
+
+#[test]
+fn lines_of_standard_input_are_of_bounded_length() {
+    let program = TestedProgram::new(env!("CARGO_BIN_EXE_robust-stats"));
+    let protocol = ["--mechanism", "randomized-response", "--epsilon", "1"];
+    let size = ["protocol", "--domain", "20", "--out", "p"];
+    let _ = program.prints(&[&size[..], &protocol].concat());
+    let lines = program.write("lines", format!("a,1\n{},2\n", "b".repeat(2 << 20)));
+    let mut command = program.command(&["encode", "--protocol", "p", "--out", "r"]);
+    let output = command
+        .stdin(fs::File::open(lines).expect("readable"))
+        .output();
+    let output = output.expect("the program runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{message}");
+    assert!(message.contains("line 2"), "{message}");
+    assert!(!program.folder().join("r").exists());
+}
+
+#[test]
 fn exit_codes() {
     let program = TestedProgram::new(env!("CARGO_BIN_EXE_robust-stats"));
     program.write("a", "x,300\ny,200\n");

@@ -144,7 +144,7 @@ proptest! {
 
     /// The plain definition of SpaceSaving, with weights of one: the counts agree as a multiset.
     #[test]
-    fn space_saving_replaces_a_least_counter(k in 1usize..24, a in stream()) {
+    fn space_saving_replaces_a_minimum_counter(k in 1usize..24, a in stream()) {
         let mut summary = SpaceSaving::<u8>::new(k, 1).expect("in range");
         let mut counts: BTreeMap<u8, u64> = BTreeMap::new();
         for (key, _) in &a {
@@ -206,7 +206,7 @@ proptest! {
 }
 
 #[test]
-fn the_least_counter_is_found_among_many() {
+fn the_minimum_counter_is_found_among_many() {
     // Longer than the queue of least counters, with counts that grow at different speeds.
     let mut summary = SpaceSaving::<u32>::new(1000, 0).expect("in range");
     let mut state = 1u32;
@@ -222,7 +222,7 @@ fn the_least_counter_is_found_among_many() {
 }
 
 #[test]
-fn sizes_are_what_was_asked_for() {
+fn sizes_match_the_request() {
     for bytes in [1000, 10_000, 1 << 20] {
         let misra_gries = MisraGries::<u64>::with_bytes(bytes, 0).expect("in range");
         assert!(misra_gries.size_bytes() <= bytes);

@@ -333,7 +333,7 @@ fn an_adaptive_threshold_never_underestimates_and_batches_alike() {
 }
 
 #[test]
-fn the_oracle_is_asked_once_a_key_while_the_verdict_is_remembered() {
+fn the_oracle_is_called_once_per_key_while_the_verdict_is_cached() {
     let mut sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
         .bytes(1 << 16)
         .threshold(Threshold::Fixed(-10.0))
@@ -352,7 +352,7 @@ fn the_oracle_is_asked_once_a_key_while_the_verdict_is_remembered() {
 }
 
 #[test]
-fn a_full_table_does_not_ask() {
+fn a_full_table_does_not_call_the_oracle() {
     let mut sketch = Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
         .bytes(4096)
         .slots(16)
@@ -419,7 +419,7 @@ fn a_learned_misra_gries_never_overestimates() {
 }
 
 #[test]
-fn a_key_must_be_worth_its_slot() {
+fn cost_based_admission_sets_the_threshold_to_the_cost_of_a_slot() {
     let build = |expected_total| {
         Learned::<u64, CountMin<u32>, Small>::builder(Small::default())
             .bytes(8192)

@@ -146,7 +146,7 @@ fn an_oracle_that_is_wrong_costs_at_most_its_table() {
 }
 
 #[test]
-fn an_oracle_that_panics_is_asked_again_only_after_clear() {
+fn an_oracle_that_panics_is_called_again_only_after_clear() {
     let world = HeteroFlows::new(&SeedTree::new(11));
     let window = world.window(0, 100);
     let panicking = Told {

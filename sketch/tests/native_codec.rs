@@ -294,7 +294,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn damage_is_told_at_its_place() {
+fn damage_is_reported_with_its_offset() {
     let shape = (2, 20, Layout::RowMajor, UpdateRule::Plain);
     let sketch = filled::<u16>(shape, &[(1, 7), (2, 300)]);
     let bytes = sketch.to_bytes(&options(Encoding::Raw)).expect("built in");
@@ -444,7 +444,7 @@ fn headers_say_what_a_file_holds() {
 }
 
 #[test]
-fn a_learned_sketch_asks_for_its_oracle() {
+fn a_learned_sketch_requires_its_oracle() {
     let mut sketch = learned::<Slot8>(0.5, 0);
     sketch.update_batch(&[10, 20, 10, 3]);
     let bytes = sketch.to_bytes(&Options::default()).expect("built in");
@@ -459,7 +459,7 @@ fn a_learned_sketch_asks_for_its_oracle() {
 }
 
 #[test]
-fn small_counters_take_little_room() {
+fn small_counters_are_stored_in_few_bytes() {
     let mut sketch = CountMin::<u64>::builder()
         .bytes(1 << 16)
         .build()

@@ -165,7 +165,7 @@ proptest! {
 }
 
 #[test]
-fn a_hybrid_asks_its_model_about_unknown_keys_only() {
+fn a_hybrid_calls_its_model_for_unknown_keys_only() {
     let table = LookupTable::new([(1u64, 100), (2, 50)], 10);
     let examples: Vec<u64> = (1_000..3_000).collect();
     let model_scores = scores(&linear(), &examples);

@@ -107,7 +107,7 @@ fn assert_same(job: &Count, answer: &Answer) {
 }
 
 #[test]
-fn recorded_sketches_are_read_asked_and_written() {
+fn recorded_sketches_are_read_queried_and_written() {
     let text = include_str!("oracle/datasketches-5.2.0.json");
     let recorded: Vec<Recorded> = serde_json::from_str(text).expect("the recorded answers");
     assert_eq!(recorded.len(), 8);
@@ -132,7 +132,7 @@ fn positions_are_those_of_the_package() {
 }
 
 #[test]
-fn cells_of_other_types_are_told_and_converted() {
+fn counters_of_other_types_are_reported_and_converted() {
     let mut real = CountMin::<f64>::new(2, 50, 9001).expect("a legal size");
     for key in 0..200_u64 {
         real.update(key, (key % 7) as f64);

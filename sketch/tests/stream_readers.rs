@@ -240,7 +240,7 @@ fn packets_lie_behind_several_links() {
 }
 
 #[test]
-fn broken_captures_are_told_at_their_byte() {
+fn damaged_captures_are_reported_with_their_offset() {
     let bytes = pcap(
         ETHERNET,
         &[Packet::tcp().bytes(), Packet::udp().bytes()],

@@ -1,5 +1,5 @@
-//! Training as a user meets it: gradients that reach everything, the same bits for the same seed,
-//! and oracles that cover more.
+//! Training through the public interface: every parameter gets a gradient, equal seeds give equal bits,
+//! interrupted trainings continue, and oracles cover more.
 
 #![expect(
     clippy::unwrap_used,
@@ -259,7 +259,7 @@ fn an_oracle_scores_as_its_network() {
 }
 
 #[test]
-fn a_recurrent_network_survives_its_file() {
+fn a_recurrent_network_round_trips_through_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = HsuLstm::new(&seed()).unwrap();
@@ -294,82 +294,102 @@ fn a_recurrent_network_learns() {
     assert!(mean(&losses[20..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
 }
 
+/// Trains a new network on these counts, and gives the fingerprint of its weights and the number of
+/// steps that were taken.
+type Training<'a> = Box<dyn Fn(&Trainer, &[u64]) -> Result<([u8; 32], usize), SketchError> + 'a>;
+
+/// Every network that the library trains, by name: a new one belongs here.
+fn every_network(keys: &[FlowKey]) -> Vec<(&'static str, Training<'_>)> {
+    fn train<N: Network<FlowKey>>(
+        network: &N,
+        trainer: &Trainer,
+        keys: &[FlowKey],
+        counts: &[u64],
+    ) -> Result<([u8; 32], usize), SketchError> {
+        let mut taken = 0;
+        trainer.fit(network, keys, counts, |_| taken += 1)?;
+        Ok((network.parameters().weights().fingerprint()?, taken))
+    }
+    vec![
+        (
+            "linear",
+            Box::new(|trainer, counts| {
+                let network = LinearNetwork::new(FlowFeatures::default(), 64, &seed())?;
+                train(&network, trainer, keys, counts)
+            }),
+        ),
+        (
+            "embedding and perceptron",
+            Box::new(|trainer, counts| {
+                let size = EmbedMlpSize::default();
+                let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed())?;
+                train(&network, trainer, keys, counts)
+            }),
+        ),
+        (
+            "recurrent",
+            Box::new(|trainer, counts| train(&HsuLstm::new(&seed())?, trainer, keys, counts)),
+        ),
+    ]
+}
+
 #[test]
-fn every_training_that_diverges_is_an_error() {
+fn diverging_training_is_a_typed_error() {
     let (keys, counts) = small_window();
     for loss in LOSSES {
         let trainer = Trainer::new(loss, &seed())
             .learning_rate(1e9)
             .batch_size(256)
             .steps(20);
-        let linear = LinearNetwork::new(FlowFeatures::default(), 64, &seed()).unwrap();
-        let size = EmbedMlpSize::default();
-        let embedded = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
-        let recurrent = HsuLstm::new(&seed()).unwrap();
-        for result in [
-            trainer.fit(&linear, &keys, &counts, |_| ()),
-            trainer.fit(&embedded, &keys, &counts, |_| ()),
-            trainer.fit(&recurrent, &keys, &counts, |_| ()),
-        ] {
-            let error = result.unwrap_err();
+        for (name, training) in every_network(&keys) {
+            let error = training(&trainer, &counts).unwrap_err();
             let diverged = matches!(error, SketchError::Tensor(NnError::Diverged { .. }));
-            assert!(diverged, "{loss:?}: {error}");
+            assert!(diverged, "{name}, {loss:?}: {error}");
         }
     }
 }
 
+/// A process that is killed between two writes leaves the checkpoint of the earlier one; that of every
+/// fourth step here, or of the last step.
 #[test]
-fn a_resumed_training_ends_with_the_same_bits() {
+fn resumed_training_is_bitwise_equal() {
     let (keys, counts) = small_window();
     let folder = tempfile::tempdir().unwrap();
     for sampler in [Sampler::Uniform, Sampler::ByCount { alpha: 0.5 }] {
-        let path = folder.path().join(format!("{sampler:?}.safetensors"));
-        let train = |steps, file: Option<CheckpointFile>| {
-            let size = EmbedMlpSize::default();
-            let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
-            let mut trainer = Trainer::new(Loss::Poisson, &seed())
+        for (name, training) in every_network(&keys) {
+            let path = folder.path().join(format!("{name} {sampler:?}"));
+            let plain = Trainer::new(Loss::Poisson, &seed())
                 .sampler(sampler)
-                .batch_size(256)
+                .batch_size(64)
                 .max_gradient_norm(1.0)
-                .steps(steps);
-            if let Some(file) = file {
-                trainer = trainer.checkpoint(file);
+                .steps(9);
+            let kept = plain
+                .clone()
+                .checkpoint(CheckpointFile::new(&path, 4).unwrap());
+            let (through, _) = training(&plain, &counts).unwrap();
+            for (steps, taken) in [(4, 4), (5, 1)] {
+                let interrupted = training(&kept.clone().steps(steps), &counts).unwrap();
+                assert_ne!(interrupted.0, through, "{name}");
+                assert_eq!(interrupted.1, taken, "{name}: only the rest is trained");
             }
-            let mut taken = 0;
-            trainer
-                .fit(&network, &keys, &counts, |_| taken += 1)
-                .unwrap();
-            (network.oracle::<FlowKey>().unwrap().fingerprint(), taken)
-        };
-        let (through, _) = train(9, None);
-        let file = || Some(CheckpointFile::new(&path, 4).unwrap());
-        assert_ne!(train(5, file()).0, through);
-        assert_eq!(train(9, file()), (through, 4), "only the rest is trained");
+            let resumed = training(&kept, &counts).unwrap();
+            assert_eq!(resumed, (through, 4), "{name}, {sampler:?}");
 
-        // Another learning rate, and another window of the same size.
-        let size = EmbedMlpSize::default();
-        let network = EmbedMlpNetwork::new(FlowFeatures::default(), size, &seed()).unwrap();
-        let trainer = Trainer::new(Loss::Poisson, &seed())
-            .sampler(sampler)
-            .batch_size(256)
-            .max_gradient_norm(1.0)
-            .steps(9)
-            .checkpoint(file().unwrap());
-        let mut others = counts.clone();
-        others[0] += 1;
-        for (trainer, counts) in [
-            (trainer.clone().learning_rate(1e-2), &counts),
-            (trainer, &others),
-        ] {
-            let error = trainer.fit(&network, &keys, counts, |_| ()).unwrap_err();
-            let refused = matches!(error, SketchError::Tensor(NnError::OtherTraining { .. }));
-            assert!(refused, "{error}");
+            // Another learning rate, and another window of the same size.
+            let mut others = counts.clone();
+            others[0] += 1;
+            for (trainer, counts) in [(kept.clone().learning_rate(1e-2), &counts), (kept, &others)]
+            {
+                let error = training(&trainer, counts).unwrap_err();
+                let rejected = matches!(error, SketchError::Tensor(NnError::OtherTraining { .. }));
+                assert!(rejected, "{name}: {error}");
+            }
         }
     }
 }
 
 #[test]
-fn what_is_trained_for_coverage_covers_more() {
+fn batch_rank_covers_more_than_log_mse() {
     let world = HeteroFlows::new(&seed());
     let train = world.window(0, 40_000);
     let test = world.window(1, 40_000);

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use septet_core::cli::{Exit, Failure};
 use septet_core::data::{self, DataError, DataSet, Lookup, Set};
+use septet_core::io::ByteSize;
 
 use crate::terminal::indented;
 
@@ -114,7 +115,7 @@ fn list(lookup: &Lookup) {
 fn list_briefly(lookup: &Lookup) {
     for set in data::sets() {
         let state = state(&lookup.find(set.name));
-        println!("{:<28} {:>9}  {state}", set.name, size(set.bytes()));
+        println!("{:<28} {:>9}  {state}", set.name, ByteSize(set.bytes()));
     }
 }
 
@@ -152,7 +153,7 @@ fn entry(set: &Set, found: &Result<DataSet, DataError>) -> String {
         1 => "1 file".to_owned(),
         several => format!("{several} files"),
     };
-    let mut text = format!("{}  ({}, {files})\n", set.name, size(set.bytes()));
+    let mut text = format!("{}  ({}, {files})\n", set.name, ByteSize(set.bytes()));
     let mut line = |key: &str, value: &str| {
         let first = format!("    {key:<9}");
         let _ = writeln!(text, "{}", indented(value, &first, "             "));
@@ -302,16 +303,4 @@ fn indent(text: &str) -> String {
         .map(|line| format!("         {line}"))
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// A number of bytes as a person reads it, in decimal units.
-fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    UNITS
-        .into_iter()
-        .find(|(unit, _)| bytes >= *unit)
-        .map_or_else(
-            || format!("{bytes} B"),
-            |(unit, name)| format!("{:.1} {name}", bytes as f64 / unit as f64),
-        )
 }

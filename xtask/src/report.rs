@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use septet_core::cli::{Exit, Failure};
+use septet_core::cli::{Exit, Failure, named_path};
+use septet_core::io::WholeFile;
 
 use crate::reproduce::{Profile, default_output, run_directory};
 use crate::system::{self, System};
@@ -22,11 +23,11 @@ pub(crate) struct Arguments {
     profile: Option<Profile>,
 
     /// Takes a picture (PNG) of the top of the page of one report, with Chromium
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = named_path())]
     picture: Option<PathBuf>,
 
     /// The folder for reports and cells [default: target/septet]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = named_path())]
     out: Option<PathBuf>,
 }
 
@@ -74,6 +75,10 @@ fn picture(folders: &[PathBuf], file: &Path) -> anyhow::Result<Exit> {
     let Some(browser) = browsers.into_iter().find(is_here) else {
         return Err(Failure::usage("`--picture` needs Chromium (apt-get install chromium)").into());
     };
+    // Chromium does not say why it could not write the picture.
+    let unwritable =
+        |error| anyhow::Error::new(error).context(format!("cannot write {}", file.display()));
+    drop(WholeFile::create(file).map_err(|error| Failure::data(unwritable(error)))?);
     // A `file://` address has no current folder.
     let page = std::path::absolute(folder.join("report.html")).map_err(anyhow::Error::from)?;
     let (width, height) = PICTURE;
@@ -117,12 +122,12 @@ fn build_again(folders: &[PathBuf], out: &Path) -> anyhow::Result<Exit> {
             let error = anyhow::Error::new(error);
             Failure::new(Exit::Data, anyhow::anyhow!("{error:#}\n{again}"))
         })?;
-        report.write(folder).map_err(anyhow::Error::from)?;
+        report.write(folder).map_err(Failure::data)?;
         println!("{}", crate::summary::of_run(folder)?.trim_end());
         println!("{}", folder.join("report.html").display());
     }
     // The index lists every report below `out`, not only those that were built again.
-    let index = write_index(out).map_err(anyhow::Error::from)?;
+    let index = write_index(out).map_err(Failure::data)?;
     println!("{}", index.display());
     Ok(Exit::Success)
 }

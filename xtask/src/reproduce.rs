@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use septet_core::cli::{Exit, Failure};
+use septet_core::cli::{Exit, Failure, named_path};
 use septet_core::paper::Run;
 
 use crate::cargo::{Build, Programs};
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     data: Option<PathBuf>,
 
     /// The folder for reports and cells [default: target/septet]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = named_path())]
     out: Option<PathBuf>,
 }
 

@@ -1,10 +1,11 @@
 //! What several runs came to, from the files that they left.
 
+use std::error::Error;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::Context;
+use septet_core::cli::Failure;
 use serde::Deserialize;
 
 /// The verdicts in the order in which programs count them.
@@ -36,16 +37,23 @@ pub(crate) struct Totals {
 /// The lines that a run left to be shown beside those of others.
 pub(crate) fn of_run(folder: &Path) -> anyhow::Result<String> {
     let file = folder.join("summary.txt");
-    fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))
+    let text = fs::read_to_string(&file);
+    text.map_err(|error| failure(error, format!("{} cannot be read", file.display())))
+}
+
+/// What is wrong with a file of a run.
+fn failure(error: impl Error + Send + Sync + 'static, what: String) -> anyhow::Error {
+    Failure::data(anyhow::Error::new(error).context(what)).into()
 }
 
 impl Totals {
     /// Adds the claims of a report.
     pub(crate) fn add(&mut self, file: &Path) -> anyhow::Result<()> {
-        let open = || format!("{} cannot be read", file.display());
-        let reader = BufReader::new(File::open(file).with_context(open)?);
-        let report: Report = serde_json::from_reader(reader)
-            .with_context(|| format!("{} is not a report", file.display()))?;
+        let opened = File::open(file);
+        let opened =
+            opened.map_err(|error| failure(error, format!("{} cannot be read", file.display())))?;
+        let report: Report = serde_json::from_reader(BufReader::new(opened))
+            .map_err(|error| failure(error, format!("{} is not a report", file.display())))?;
         self.papers += 1;
         for claim in report.claims {
             // Claims of this project's own are counted apart from those of the papers.
@@ -91,6 +99,8 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
+    use septet_core::cli::Exit;
+
     use super::*;
 
     #[test]
@@ -116,7 +126,15 @@ mod tests {
              own claims: 2 reproduced"
         );
         std::fs::write(&file, "{").unwrap();
-        let error = totals.add(&file).unwrap_err().to_string();
-        assert!(error.ends_with("report.json is not a report"), "{error}");
+        let error = totals.add(&file).unwrap_err();
+        let text = error.to_string();
+        assert!(text.ends_with("report.json is not a report"), "{text}");
+        // What a run has left is data: neither is a bug of the runner.
+        let absent = totals.add(&folder.path().join("absent.json")).unwrap_err();
+        let nothing = of_run(&folder.path().join("absent")).unwrap_err();
+        for error in [error, absent, nothing] {
+            let exit = error.downcast_ref::<Failure>().map(Failure::exit);
+            assert_eq!(exit, Some(Exit::Data), "{error}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use septet_benches::cache_peers::{self, POLICIES, Plan, replay, table};
-use septet_core::cli;
+use septet_core::cli::{self, named_path};
 
 /// Compares the cache simulator with libCacheSim: CPU time, peak memory and misses
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long)]
     data: Option<PathBuf>,
     /// Where the Python environment, the converted traces and the samples go
-    #[arg(long, default_value = "target/septet/bench")]
+    #[arg(long, default_value = "target/septet/bench", value_parser = named_path())]
     out: PathBuf,
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::coded_serving_peers::{Part, Plan, render, run, serve_file};
-use septet_core::cli::{self, Failure};
+use septet_core::cli::{self, Failure, named_path};
 
 /// Measures coding and the gateway, and compares the server with `MLServer`
 #[derive(Debug, Parser)]
@@ -56,7 +56,7 @@ struct Arguments {
     #[arg(long, hide = true)]
     data: Option<PathBuf>,
     /// Where the environment and the figures go
-    #[arg(long, default_value = "target/septet/bench")]
+    #[arg(long, default_value = "target/septet/bench", value_parser = named_path())]
     out: PathBuf,
     /// How this program starts a server in a process of its own
     #[arg(long, hide = true)]

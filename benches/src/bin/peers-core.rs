@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::core_peers::{Plan, run};
-use septet_core::cli;
+use septet_core::cli::{self, named_path};
 
 /// Compares the operators for training with PyTorch: CPU time of one thread
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, hide = true)]
     data: Option<PathBuf>,
     /// Where the samples go
-    #[arg(long, default_value = "target/septet/bench")]
+    #[arg(long, default_value = "target/septet/bench", value_parser = named_path())]
     out: PathBuf,
 }
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::robust_stats_peers::{Plan, run};
-use septet_core::cli;
+use septet_core::cli::{self, named_path};
 
 /// Compares the private mechanisms with pure-ldp and multi-freq-ldpy: CPU time and errors
 #[derive(Debug, Parser)]
@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, hide = true)]
     data: Option<PathBuf>,
     /// Where the environment and the samples go
-    #[arg(long, default_value = "target/septet/bench")]
+    #[arg(long, default_value = "target/septet/bench", value_parser = named_path())]
     out: PathBuf,
 }
 

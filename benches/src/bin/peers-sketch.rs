@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use septet_benches::sketch_peers::{self, Plan, table};
-use septet_core::cli;
+use septet_core::cli::{self, named_path};
 
 /// Compares the sketches with other crates: CPU time, errors and bytes
 #[derive(Debug, Parser)]
@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long)]
     data: Option<PathBuf>,
     /// Where the samples go
-    #[arg(long, default_value = "target/septet/bench")]
+    #[arg(long, default_value = "target/septet/bench", value_parser = named_path())]
     out: PathBuf,
 }
 

@@ -85,9 +85,9 @@ pub struct Record {
 /// When Python or the network is missing, when a trace cannot be converted, or when a contender
 /// fails.
 pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Record> {
-    log("preparing libCacheSim");
-    let python = environment::prepare(&plan.output.join("libcachesim"))?;
+    // Traces first: a wrong name is no reason to install anything.
     let workloads = workload::prepare(plan.data.as_deref(), &plan.traces, &plan.output, log)?;
+    let python = environment::prepare(&plan.output.join("libcachesim"), log)?;
     let programs = Programs {
         ours: std::env::current_exe().context("cannot find this program")?,
         python,

@@ -6,6 +6,7 @@ use anyhow::bail;
 use septet_cache::trace::generate::Pattern;
 use septet_cache::trace::{self, ReadOptions, Trace, TraceFormat};
 use septet_cache::{CacheError, SeedTree};
+use septet_core::cli::Failure;
 
 /// A trace in a file, and the capacity to replay it with.
 #[derive(Clone, Debug)]
@@ -68,10 +69,9 @@ pub fn prepare(
         .iter()
         .find(|name| SOURCES.iter().all(|source| source.name != *name))
     {
-        bail!(
-            "unknown trace {unknown:?}; known: {}",
-            SOURCES.map(|source| source.name).join(", ")
-        );
+        let known = SOURCES.map(|source| source.name).join(", ");
+        let message = format!("unknown trace {unknown:?}; known: {known}");
+        return Err(Failure::usage(message).into());
     }
     let mut workloads = Vec::new();
     for source in &SOURCES {

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::server::NAME;
+use crate::python::Environment;
 
 /// The version that is compared with.
 pub(super) const VERSION: &str = "1.7.1";
@@ -25,31 +26,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes an environment, or takes the one that is there.
 pub(super) fn prepare(folder: &Path, log: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
-    let python = folder.join("bin/python");
-    let script = "import importlib.metadata as m; print(m.version('mlserver'))";
-    let found = Command::new(&python).args(["-c", script]).output();
-    if found.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).trim() == VERSION) {
-        return Ok(python);
-    }
-    log("installing MLServer");
-    let made = Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(folder)
-        .status()
-        .context("cannot run python3 (on Debian: apt-get install python3 python3-venv)")?;
-    if !made.success() {
-        bail!("`python3 -m venv` failed (on Debian: apt-get install python3-venv)");
-    }
-    let wheel = format!("mlserver=={VERSION}");
-    let installed = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet"])
-        .args(["--disable-pip-version-check", &wheel, UVLOOP])
-        .status()
-        .context("cannot run pip in the new environment")?;
-    if !installed.success() {
-        bail!("cannot install {wheel} from PyPI; the comparison needs the network once");
-    }
-    Ok(python)
+    let check = format!(
+        "import mlserver, importlib.metadata as m; assert m.version('mlserver') == '{VERSION}'"
+    );
+    let environment = Environment {
+        packages: &[&format!("mlserver=={VERSION}"), UVLOOP],
+        check: &check,
+    };
+    environment.prepare(folder, log)
 }
 
 /// A running `MLServer`, ended when this is dropped.

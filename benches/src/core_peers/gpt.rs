@@ -12,7 +12,7 @@ use septet_core::nn::{
 };
 use septet_core::seed::SeedTree;
 
-use super::row::{DTYPE, Passes, integers};
+use super::row::{DTYPE, Pass, Passes, integers};
 
 const VOCABULARY: usize = 65;
 const LENGTH: usize = 128;
@@ -101,21 +101,17 @@ pub(super) fn passes() -> Result<Passes> {
     let step = Step::new(Adam::decoupled(0.01), 3e-4).max_gradient_norm(1.0);
     let mut checkpoint = Checkpoint::new(model.parameters.weights());
     Ok(vec![
-        ("forward", Box::new(move || forward.loss().map(drop))),
-        (
-            "forward+backward",
-            Box::new(move || both.loss()?.backward().map(drop)),
-        ),
-        (
-            "step",
-            Box::new(move || {
-                let loss = model.loss()?;
-                step.take(&mut checkpoint, &loss)
-                    .map_err(candle_core::Error::wrap)?;
-                // A step makes new weights: the next forward pass has to see them.
-                model.parameters.set(checkpoint.weights.clone());
-                Ok(())
-            }),
-        ),
+        Pass::new("forward", move || forward.loss().map(drop)),
+        Pass::new("forward+backward", move || {
+            both.loss()?.backward().map(drop)
+        }),
+        Pass::new("step", move || {
+            let loss = model.loss()?;
+            step.take(&mut checkpoint, &loss)
+                .map_err(candle_core::Error::wrap)?;
+            // A step makes new weights: the next forward pass has to see them.
+            model.parameters.set(checkpoint.weights.clone());
+            Ok(())
+        }),
     ])
 }

@@ -50,6 +50,8 @@ struct Comparison {
     what: &'static str,
     pass: &'static str,
     ours: Vec<f64>,
+    /// The part of ours that is candle's sums of gradients; empty where it is not measured.
+    sums: Vec<f64>,
     /// By variant, of which the fastest counts.
     theirs: BTreeMap<String, Vec<f64>>,
 }
@@ -82,6 +84,17 @@ impl Comparison {
 ///
 /// When a contender fails. A Python without PyTorch is no error: the text says that it was skipped.
 pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
+    // A name of `--rows` selects every row that contains it.
+    let is_chosen = |row: &&Row| {
+        let is_part = |part: &String| row.name.contains(part.as_str());
+        plan.rows.is_empty() || plan.rows.iter().any(is_part)
+    };
+    let rows: Vec<&Row> = ROWS.iter().filter(is_chosen).collect();
+    if rows.is_empty() {
+        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        let message = format!("--rows: no such row; there are: {}", names.join(", "));
+        return Err(Failure::usage(message).into());
+    }
     if let Err(reason) = importable(&plan.python) {
         return Ok(format!(
             "skipped: `{} -c 'import torch'` failed: {reason}\n\
@@ -95,18 +108,9 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     // One process for all rows: importing PyTorch takes seconds.
     let mut peer = Peer::start(&plan.python, &script)?;
     let mut comparisons = Vec::new();
-    for row in ROWS {
-        // A name of `--rows` selects every row that contains it.
-        let is_part = |part: &String| row.name.contains(part.as_str());
-        if plan.rows.is_empty() || plan.rows.iter().any(is_part) {
-            log(row.name);
-            comparisons.extend(compare(row, plan, &mut peer)?);
-        }
-    }
-    if comparisons.is_empty() {
-        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
-        let message = format!("--rows: no such row; there are: {}", names.join(", "));
-        return Err(Failure::usage(message).into());
+    for row in rows {
+        log(row.name);
+        comparisons.extend(compare(row, plan, &mut peer)?);
     }
     crate::record::write(&comparisons, &plan.output.join("core-peers.json"))?;
     Ok(render(&comparisons))
@@ -182,11 +186,12 @@ fn compare(row: &Row, plan: &Plan, peer: &mut Peer) -> anyhow::Result<Vec<Compar
     let counts = calibrate(&mut passes, plan.milliseconds)?;
     let mut comparisons: Vec<Comparison> = passes
         .iter()
-        .map(|&(pass, _)| Comparison {
+        .map(|pass| Comparison {
             row: row.name,
             what: row.what,
-            pass,
+            pass: pass.name,
             ours: Vec::new(),
+            sums: Vec::new(),
             theirs: BTreeMap::new(),
         })
         .collect();
@@ -196,8 +201,11 @@ fn compare(row: &Row, plan: &Plan, peer: &mut Peer) -> anyhow::Result<Vec<Compar
         for ours in [repetition % 2 == 0, repetition % 2 == 1] {
             if ours {
                 let samples = (passes.iter_mut().zip(&counts)).zip(&mut comparisons);
-                for (((_, run), &count), comparison) in samples {
-                    comparison.ours.push(milliseconds(run, count)?);
+                for ((pass, &count), comparison) in samples {
+                    comparison.ours.push(milliseconds(&mut pass.run, count)?);
+                    if let Some(sums) = &mut pass.sums {
+                        comparison.sums.push(milliseconds(sums, count)?);
+                    }
                 }
                 continue;
             }
@@ -220,10 +228,13 @@ fn compare(row: &Row, plan: &Plan, peer: &mut Peer) -> anyhow::Result<Vec<Compar
 fn calibrate(passes: &mut Passes, sample_milliseconds: u32) -> anyhow::Result<Vec<u32>> {
     passes
         .iter_mut()
-        .map(|(_, run)| {
+        .map(|pass| {
             // The first call fills caches and allocates memory.
-            run()?;
-            let once = milliseconds(run, 1)?.max(1e-3);
+            (pass.run)()?;
+            if let Some(sums) = &mut pass.sums {
+                sums()?;
+            }
+            let once = milliseconds(&mut pass.run, 1)?.max(1e-3);
             Ok((f64::from(sample_milliseconds) / once).ceil() as u32)
         })
         .collect()
@@ -251,7 +262,15 @@ fn cpu_seconds() -> f64 {
 fn render(comparisons: &[Comparison]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["row", "pass", "PyTorch ms", "ours ms", "ratio", "bound"]);
+    table.set_header([
+        "row",
+        "pass",
+        "PyTorch ms",
+        "ours ms",
+        "of it candle's sums",
+        "ratio",
+        "bound",
+    ]);
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -279,6 +298,9 @@ fn render(comparisons: &[Comparison]) -> String {
                 comparison.row, comparison.pass, ratio.median
             ));
         }
+        // What no operation can save: candle adds each gradient to a tensor of zeros.
+        let sums = Spread::of(comparison.sums.iter().copied());
+        let sums = sums.map_or_else(String::new, |sums| format!("{:.3}", sums.median));
         // The variant matters only where PyTorch has several.
         let variant = match comparison.theirs.len() {
             1 => String::new(),
@@ -289,6 +311,7 @@ fn render(comparisons: &[Comparison]) -> String {
             comparison.pass.to_owned(),
             format!("{}{variant}", spread(theirs)),
             spread(ours),
+            sums,
             format!("{:.2} ({:.2} - {:.2})", ratio.median, ratio.min, ratio.max),
             if kept { "kept" } else { "missed" }.to_owned(),
         ]);

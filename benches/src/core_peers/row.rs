@@ -5,8 +5,9 @@ use std::hint::black_box;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use septet_core::nn::{
     Adam, Attention, BatchNorm, BatchNormStatistics, Convolution, Optimizer, Pool, RmsProp, Sgd,
-    State, TensorMap, Weights, attention, conv2d, conv3d, cross_entropy, dropout, embedding, gelu,
-    gru_cell, layer_norm, linear, log_softmax, lstm_cell, max_pool, relu, rms_norm, softmax,
+    State, TensorMap, Weights, attention, avg_pool, conv2d, conv3d, cross_entropy, dropout,
+    embedding, gelu, global_mean, gru_cell, huber, layer_norm, linear, log_softmax, lstm_cell,
+    max_pool, relu, rms_norm, self_attention, soft_cross_entropy, softmax,
 };
 use septet_core::seed::SeedTree;
 
@@ -22,8 +23,31 @@ pub(super) struct Row {
     pub(super) build: fn() -> Result<Passes>,
 }
 
-/// Pieces of work by name, each of which is timed by itself.
-pub(super) type Passes = Vec<(&'static str, Box<dyn FnMut() -> Result<()>>)>;
+/// Pieces of work, each of which is timed by itself.
+pub(super) type Passes = Vec<Pass>;
+
+/// Something to run.
+pub(super) type Run = Box<dyn FnMut() -> Result<()>>;
+
+/// A piece of work.
+pub(super) struct Pass {
+    /// The name, here and in `sample.py`.
+    pub(super) name: &'static str,
+    pub(super) run: Run,
+    /// The part of the work that candle's `backward` adds to that of the operation: it fills a tensor
+    /// of zeros for each gradient and adds the gradient to it.
+    pub(super) sums: Option<Run>,
+}
+
+impl Pass {
+    pub(super) fn new(name: &'static str, run: impl FnMut() -> Result<()> + 'static) -> Self {
+        Self {
+            name,
+            run: Box::new(run),
+            sums: None,
+        }
+    }
+}
 
 /// All rows. PyTorch's side has rows for operators that are still to come here.
 pub(super) const ROWS: &[Row] = &[
@@ -86,6 +110,25 @@ pub(super) const ROWS: &[Row] = &[
         build: || classifier(8192),
     },
     Row {
+        name: "soft_cross_entropy",
+        what: "1024 rows, 1000 classes",
+        build: || {
+            let logits = variable(&[1024, 1000])?;
+            // Weights of data: no gradient.
+            let targets = softmax(variable(&[1024, 1000])?.as_tensor())?.detach();
+            Ok(operator(move || soft_cross_entropy(&logits, &targets)))
+        },
+    },
+    Row {
+        name: "huber",
+        what: "1024 x 1024, delta 1",
+        build: || {
+            let (prediction, target) = (variable(&[1024, 1024])?, variable(&[1024, 1024])?);
+            let target = target.affine(-1.5, 0.0)?.detach();
+            Ok(operator(move || huber(&prediction, &target, 1.0)))
+        },
+    },
+    Row {
         name: "embedding",
         what: "4096 of 8192 rows of 256",
         build: || {
@@ -116,6 +159,18 @@ pub(super) const ROWS: &[Row] = &[
         name: "attention all",
         what: "b 8, 4 heads, t 128, d 64",
         build: || attended(8, 128, false),
+    },
+    Row {
+        name: "self_attention",
+        what: "b 8, 4 heads, t 128, d 64, causal, from one tensor to one tensor",
+        build: || {
+            let qkv = variable(&[8, 128, 768])?;
+            let options = Attention {
+                causal: true,
+                ..Attention::default()
+            };
+            Ok(operator(move || self_attention(&qkv, 4, &options)))
+        },
     },
     Row {
         name: "lstm_cell",
@@ -197,16 +252,58 @@ pub(super) const ROWS: &[Row] = &[
         build: || normalized_convolution(32, 8, 16, [3, 1, 1]),
     },
     Row {
+        name: "conv3d 3x3x3",
+        what: "16 x 16 x 8 x 32 x 32, 3 x 3 x 3",
+        build: || {
+            let x = variable(&[16, 16, 8, 32, 32])?;
+            let weight = variable(&[16, 16, 3, 3, 3])?;
+            let options = Convolution {
+                padding: [1; 3],
+                ..Convolution::default()
+            };
+            Ok(operator(move || conv3d(&x, &weight, None, options)))
+        },
+    },
+    Row {
+        name: "depthwise",
+        what: "128 x 16 x 32 x 32, 3 x 3, 16 groups",
+        build: || {
+            let (x, weight) = (variable(&[128, 16, 32, 32])?, variable(&[16, 1, 3, 3])?);
+            let options = Convolution {
+                padding: [1; 2],
+                groups: 16,
+                ..Convolution::default()
+            };
+            Ok(operator(move || conv2d(&x, &weight, None, options)))
+        },
+    },
+    Row {
+        name: "batch_norm",
+        what: "128 x 16 x 32 x 32",
+        build: || {
+            let x = variable(&[128, 16, 32, 32])?;
+            let (scale, shift) = (variable(&[16])?, variable(&[16])?);
+            let statistics = BatchNormStatistics::new(16, DTYPE)?;
+            let norm = BatchNorm::default();
+            Ok(operator(move || {
+                Ok(norm.train(&x, &scale, &shift, &statistics)?.0)
+            }))
+        },
+    },
+    Row {
         name: "max_pool",
         what: "128 x 16 x 32 x 32, 3 x 3, stride 2",
-        build: || {
-            let pool = Pool {
-                kernel: [3; 2],
-                stride: [2; 2],
-                padding: [1; 2],
-            };
-            elementwise(&[128, 16, 32, 32], move |x| max_pool(x, pool))
-        },
+        build: || elementwise(&[128, 16, 32, 32], move |x| max_pool(x, OVERLAPPING)),
+    },
+    Row {
+        name: "avg_pool",
+        what: "128 x 16 x 32 x 32, 3 x 3, stride 2",
+        build: || elementwise(&[128, 16, 32, 32], move |x| avg_pool(x, OVERLAPPING)),
+    },
+    Row {
+        name: "global_mean",
+        what: "128 x 16 x 32 x 32",
+        build: || elementwise(&[128, 16, 32, 32], global_mean),
     },
     Row {
         name: "gpt",
@@ -214,6 +311,13 @@ pub(super) const ROWS: &[Row] = &[
         build: gpt::passes,
     },
 ];
+
+/// Overlapping windows, as after the first convolution of a residual network.
+const OVERLAPPING: Pool<2> = Pool {
+    kernel: [3; 2],
+    stride: [2; 2],
+    padding: [1; 2],
+};
 
 /// A variable with values of order 1.
 pub(super) fn variable(shape: &[usize]) -> Result<Var> {
@@ -237,22 +341,33 @@ pub(super) fn integers(count: u32, bound: u32) -> Result<Tensor> {
 /// The forward pass, and both passes with a gradient of ones.
 pub(super) fn operator(forward: impl Fn() -> Result<Tensor> + Clone + 'static) -> Passes {
     let both = forward.clone();
+    let once = forward.clone();
+    let mut gradients: Option<Vec<Tensor>> = None;
+    let sums = move || {
+        if gradients.is_none() {
+            // Candle keeps the gradients of variables: here, of the operands.
+            let store = once()?.backward()?;
+            let of_operands = store.get_ids().filter_map(|&id| store.get_id(id).cloned());
+            gradients = Some(of_operands.collect());
+        }
+        for gradient in gradients.iter().flatten() {
+            black_box(gradient.zeros_like()?.add(gradient)?);
+        }
+        Ok(())
+    };
     vec![
-        (
-            "forward",
-            Box::new(move || {
-                black_box(forward()?);
-                Ok(())
-            }),
-        ),
-        (
-            "forward+backward",
-            Box::new(move || {
+        Pass::new("forward", move || {
+            black_box(forward()?);
+            Ok(())
+        }),
+        Pass {
+            sums: Some(Box::new(sums)),
+            ..Pass::new("forward+backward", move || {
                 // Without a sum to a scalar: candle starts from a gradient of ones.
                 black_box(both()?.backward()?);
                 Ok(())
-            }),
-        ),
+            })
+        },
     ]
 }
 
@@ -330,17 +445,14 @@ fn optimizer(optimizer: impl Optimizer + 'static) -> Result<Passes> {
     }
     let mut weights = Weights::new(values).map_err(candle_core::Error::wrap)?;
     let mut state = State::default();
-    Ok(vec![(
-        "step",
-        Box::new(move || {
-            let (next, moments) = optimizer
-                .step(1e-3, &weights, &gradients, &state)
-                .map_err(candle_core::Error::wrap)?;
-            // Each call continues from the one before, as training does.
-            (weights, state) = (next, moments);
-            Ok(())
-        }),
-    )])
+    Ok(vec![Pass::new("step", move || {
+        let (next, moments) = optimizer
+            .step(1e-3, &weights, &gradients, &state)
+            .map_err(candle_core::Error::wrap)?;
+        // Each call continues from the one before, as training does.
+        (weights, state) = (next, moments);
+        Ok(())
+    })])
 }
 
 /// The type of all operands.

@@ -47,6 +47,16 @@ def rms_norm():
     return operator(lambda: F.rms_norm(x, (256,), weight, 1e-5), x, weight)
 
 
+def soft_cross_entropy():
+    logits, targets = variable(1024, 1000), torch.randn(1024, 1000).softmax(-1)
+    return operator(lambda: F.cross_entropy(logits, targets), logits)
+
+
+def huber():
+    prediction, target = variable(1024, 1024), torch.randn(1024, 1024)
+    return operator(lambda: F.huber_loss(prediction, target), prediction)
+
+
 def embedding():
     ids, table = torch.randint(8192, (4096,)), variable(8192, 256)
     return operator(lambda: F.embedding(ids, table), table)
@@ -77,6 +87,19 @@ def attention(batch, heads, length, width, causal):
     }
 
 
+def self_attention(batch, heads, length, width):
+    """From queries, keys and values in one tensor to the means of all heads in one tensor."""
+    qkv = variable(batch, length, 3 * heads * width)
+
+    def forward():
+        parts = qkv.split(heads * width, 2)
+        q, k, v = (p.view(batch, length, heads, width).transpose(1, 2) for p in parts)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return y.transpose(1, 2).reshape(batch, length, heads * width)
+
+    return operator(forward, qkv)
+
+
 def cell(gates):
     """One step of a recurrent cell with 64 hidden numbers for a batch of 256, after its products."""
     n, h = 256, 64
@@ -97,22 +120,32 @@ def cell(gates):
     return operator(lstm, x, state) if gates == 4 else operator(gru, x, hidden, state)
 
 
-def optimizer(make):
-    # As many numbers as the reference GPT has, in tensors of its usual size.
-    parameters = [variable(256, 1024) for _ in range(6)] + [variable(256) for _ in range(20)]
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter)
-    return {"torch": {"step": make(parameters).step}}
+def optimizer(kind, **options):
+    variants = {}
+    for name in ("single", "foreach", "fused"):
+        # As many numbers as the reference GPT has, in tensors of its usual size.
+        parameters = [variable(256, 1024) for _ in range(6)] + [variable(256) for _ in range(20)]
+        for parameter in parameters:
+            parameter.grad = torch.randn_like(parameter)
+        form = {"foreach": name == "foreach"} | ({"fused": True} if name == "fused" else {})
+        try:
+            step = kind(parameters, lr=1e-3, **form, **options).step
+            step()
+        except (TypeError, RuntimeError):
+            # Not every optimizer has a fused form on the CPU.
+            continue
+        variants[name] = {"step": step}
+    return variants
 
 
-def convolution(shape, kernel, stride=1, normalized=False):
+def convolution(shape, kernel, stride=1, normalized=False, groups=1):
     outputs, flat = shape[1], len(shape) == 4
     layout = torch.channels_last if flat else torch.channels_last_3d
     padding = tuple(k // 2 for k in kernel)
     variants = {}
     for name in ("contiguous", "channels last"):
         x = torch.randn(shape)
-        weight = torch.randn(outputs, shape[1], *kernel) * 0.1
+        weight = torch.randn(outputs, shape[1] // groups, *kernel) * 0.1
         if name == "channels last":
             x, weight = x.to(memory_format=layout), weight.to(memory_format=layout)
         x.requires_grad_(), weight.requires_grad_()
@@ -120,7 +153,7 @@ def convolution(shape, kernel, stride=1, normalized=False):
         convolve = F.conv2d if flat else F.conv3d
 
         def forward(x=x, weight=weight, scale=scale, shift=shift):
-            y = convolve(x, weight, None, stride, padding)
+            y = convolve(x, weight, None, stride, padding, 1, groups)
             return F.batch_norm(y, None, None, scale, shift, True) if normalized else y
 
         inputs = [x, weight] + ([scale, shift] if normalized else [])
@@ -128,12 +161,19 @@ def convolution(shape, kernel, stride=1, normalized=False):
     return variants
 
 
-def max_pool():
+def images(function, *vectors):
+    """A function of images in both layouts, and of vectors of a number for each channel."""
     variants = {}
     for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)):
         x = torch.randn(128, 16, 32, 32).to(memory_format=layout).requires_grad_()
-        variants[name] = operator(lambda x=x: F.max_pool2d(x, 3, 2, 1), x)["torch"]
+        variants[name] = operator(lambda x=x: function(x, *vectors), x, *vectors)["torch"]
     return variants
+
+
+def batch_norm():
+    # Running statistics are updated on both sides.
+    mean, variance = torch.zeros(16), torch.ones(16)
+    return images(lambda x, w, b: F.batch_norm(x, mean, variance, w, b, True), variable(16), variable(16))
 
 
 class Block(torch.nn.Module):
@@ -208,16 +248,19 @@ ROWS = {
     "rms_norm": rms_norm,
     "cross_entropy 65": lambda: cross_entropy(65),
     "cross_entropy 8192": lambda: cross_entropy(8192),
+    "soft_cross_entropy": soft_cross_entropy,
+    "huber": huber,
     "embedding": embedding,
     "linear": lambda: linear(1024, 256, 1024),
     "attention": lambda: attention(8, 4, 128, 64, True),
     "attention 512": lambda: attention(2, 4, 512, 64, True),
     "attention all": lambda: attention(8, 4, 128, 64, False),
+    "self_attention": lambda: self_attention(8, 4, 128, 64),
     "lstm_cell": lambda: cell(4),
     "gru_cell": lambda: cell(3),
-    "adamw": lambda: optimizer(lambda p: torch.optim.AdamW(p, lr=1e-3)),
-    "sgd": lambda: optimizer(lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9)),
-    "rms_prop": lambda: optimizer(lambda p: torch.optim.RMSprop(p, lr=1e-3)),
+    "adamw": lambda: optimizer(torch.optim.AdamW),
+    "sgd": lambda: optimizer(torch.optim.SGD, momentum=0.9),
+    "rms_prop": lambda: optimizer(torch.optim.RMSprop),
     "conv2d 16x32": lambda: convolution((128, 16, 32, 32), (3, 3)),
     "conv2d 8x16": lambda: convolution((256, 8, 16, 16), (3, 3)),
     "conv2d 32x16": lambda: convolution((128, 32, 16, 16), (3, 3)),
@@ -226,7 +269,12 @@ ROWS = {
     "conv3d 3x1x1 16": lambda: convolution((16, 16, 8, 32, 32), (3, 1, 1), normalized=True),
     "conv3d 1x3x3 8": lambda: convolution((32, 8, 8, 16, 16), (1, 3, 3), normalized=True),
     "conv3d 3x1x1 8": lambda: convolution((32, 8, 8, 16, 16), (3, 1, 1), normalized=True),
-    "max_pool": max_pool,
+    "conv3d 3x3x3": lambda: convolution((16, 16, 8, 32, 32), (3, 3, 3)),
+    "depthwise": lambda: convolution((128, 16, 32, 32), (3, 3), groups=16),
+    "batch_norm": batch_norm,
+    "max_pool": lambda: images(lambda x: F.max_pool2d(x, 3, 2, 1)),
+    "avg_pool": lambda: images(lambda x: F.avg_pool2d(x, 3, 2, 1)),
+    "global_mean": lambda: images(lambda x: F.adaptive_avg_pool2d(x, 1)),
     "gpt": gpt,
 }
 

@@ -21,17 +21,22 @@ use septet_robust_stats::mechanism::{
 use septet_robust_stats::{Epsilon, Pmf};
 use serde::{Deserialize, Serialize};
 
-/// The packages that are compared with. Both libraries hash strings, which xxhash 4 refuses.
-const PACKAGES: [&str; 8] = [
-    "pure-ldp==1.2.0",
-    "multi-freq-ldpy==0.2.5",
-    "xxhash<4",
-    "scikit-learn",
-    "pandas",
-    "matplotlib",
-    "seaborn",
-    "statsmodels",
-];
+use crate::python::Environment;
+
+/// What is compared with. Both libraries hash strings, which xxhash 4 refuses.
+const ENVIRONMENT: Environment<'_> = Environment {
+    packages: &[
+        "pure-ldp==1.2.0",
+        "multi-freq-ldpy==0.2.5",
+        "xxhash<4",
+        "scikit-learn",
+        "pandas",
+        "matplotlib",
+        "seaborn",
+        "statsmodels",
+    ],
+    check: "import pure_ldp, multi_freq_ldpy",
+};
 
 const SCRIPT: &str = include_str!("sample.py");
 
@@ -93,7 +98,7 @@ pub struct Comparison {
 pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     let python = match &plan.python {
         Some(python) => python.clone(),
-        None => prepare(&plan.output.join("ldp-libraries"), log)?,
+        None => ENVIRONMENT.prepare(&plan.output.join("ldp-libraries"), log)?,
     };
     let script = plan.output.join("robust-stats-sample.py");
     std::fs::write(&script, SCRIPT)
@@ -126,46 +131,6 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<String> {
     let mut table = render(&comparisons);
     table.push_str(&own_speeds(plan)?);
     Ok(table)
-}
-
-/// Makes an environment, or takes the one that is there.
-fn prepare(folder: &Path, log: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
-    let python = folder.join("bin/python");
-    // Only importing shows that an earlier installation was completed.
-    let works = Command::new(&python)
-        .args(["-c", "import pure_ldp, multi_freq_ldpy"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if works {
-        return Ok(python);
-    }
-    log("installing pure-ldp and multi-freq-ldpy");
-    let made = Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(folder)
-        .status()
-        .context("cannot run python3 (on Debian: apt-get install python3 python3-venv)")?;
-    if !made.success() {
-        bail!("`python3 -m venv` failed (on Debian: apt-get install python3-venv)");
-    }
-    let installed = Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(PACKAGES)
-        .status()
-        .context("cannot run pip in the new environment")?;
-    if !installed.success() {
-        bail!(
-            "cannot install {} from PyPI; the comparison needs the network once",
-            PACKAGES.join(" ")
-        );
-    }
-    Ok(python)
 }
 
 fn sample_peer(

@@ -11,7 +11,7 @@ const FLIPS: [f64; 6] = [0.0, 0.01, 0.05, 0.1, 0.2, 0.5];
 const POLICIES: [&str; 4] = ["Belady", "Marker", "Mark0", "Mark&Predict"];
 
 pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q5") {
+    if !cx.selects("Q5") {
         return Ok(());
     }
     // One column for each share of wrong bits, one row for each trace and policy.

@@ -103,7 +103,7 @@ const PUBLISHED: [Published; 2] = [
 const PREDICTORS: [PredictorSpec; 2] = [PredictorSpec::Pleco, PredictorSpec::Popularity];
 
 pub(crate) fn run(cx: &mut Context, insured: &[Insured<'_>]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q1") {
+    if !cx.selects("Q1") {
         return Ok(());
     }
     // Only the predictors with known ratios; others of these families are left out.

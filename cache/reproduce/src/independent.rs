@@ -33,7 +33,7 @@ struct Compared {
 }
 
 pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q6") {
+    if !cx.selects("Q6") {
         return Ok(());
     }
     let job = |family: &Family, predictor| Job {

@@ -39,7 +39,7 @@ pub(crate) fn run<'a>(
     // The same runs serve four questions; any of them calls for all.
     if !["Q1", "Q2", "Q3", "Q4"]
         .iter()
-        .any(|question| cx.wants(question))
+        .any(|question| cx.selects(question))
     {
         return Ok(Vec::new());
     }

@@ -12,7 +12,7 @@ use crate::tightest::{Candidate, tightest};
 const GAIN: f64 = 0.05;
 
 pub(crate) fn run(cx: &mut Context, insured: &[Insured<'_>]) {
-    if !cx.wants("Q4") {
+    if !cx.selects("Q4") {
         return;
     }
     let mut table = Table::new(

@@ -79,7 +79,7 @@ const POLICIES: [&str; 11] = [
 const SOURCE: &str = "stored results of Antoniadis et al. 2020, means of 10 runs";
 
 pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q5") {
+    if !cx.selects("Q5") {
         return Ok(());
     }
     let mut swept = Vec::new();

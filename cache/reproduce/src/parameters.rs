@@ -9,7 +9,7 @@ use crate::runs::{self, Seeds};
 const VALUES: [f64; 7] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9];
 
 pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q7") {
+    if !cx.selects("Q7") {
         return Ok(());
     }
     // Real traces only, with one predictor, so that the parameter alone varies.

@@ -86,7 +86,7 @@ fn estimate(
 }
 
 pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q7") {
+    if !cx.selects("Q7") {
         return Ok(());
     }
     parameter_and_start(cx, families)?;

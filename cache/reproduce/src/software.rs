@@ -102,7 +102,7 @@ struct MissRatio {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("software caches") {
+    if !cx.selects("software caches") {
         return Ok(());
     }
     let mut columns = vec![

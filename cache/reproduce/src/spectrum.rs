@@ -12,7 +12,7 @@ const SHARES: [f64; 8] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0];
 const SERIES: [&str; 4] = ["FtP", "RobustFtP_D", "RobustFtP_R", "LMarker"];
 
 pub(crate) fn run(cx: &mut Context, families: &[&Family]) -> Result<(), ExperimentError> {
-    if !cx.wants("Q2") && !cx.wants("Q3") {
+    if !cx.selects("Q2") && !cx.selects("Q3") {
         return Ok(());
     }
     // The real trace where the data is there, else the generated one that stands in for it.

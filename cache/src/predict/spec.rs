@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_text_is_rejected() {
         for text in ["", "parrot", "oracle:1", "log-normal:", "log-normal:x"] {
             assert!(text.parse::<PredictorSpec>().is_err(), "{text}");
         }

@@ -134,7 +134,7 @@ pub(crate) fn best_spline(
 pub(crate) const WEIGHTS: &str = "parm-base-mlp";
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q5") {
+    if !cx.selects("Q5") {
         return Ok(());
     }
     let worlds: &[World] = match cx.profile() {

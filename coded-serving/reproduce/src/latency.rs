@@ -132,7 +132,7 @@ impl Backend for Round {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q6") {
+    if !cx.selects("Q6") {
         return Ok(());
     }
     // The schemes meet the same stragglers.

@@ -94,7 +94,7 @@ impl Measured {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("F6") || cx.profile() == Profile::Quick {
+    if !cx.selects("F6") || cx.profile() == Profile::Quick {
         return Ok(());
     }
     // Every scheme, at every group size and every load.

@@ -79,7 +79,7 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     // Only selected parts contribute trainings.
     let parts: Vec<&Part> = PARTS
         .iter()
-        .filter(|part| part.claims.iter().any(|claim| cx.wants(claim)))
+        .filter(|part| part.claims.iter().any(|claim| cx.selects(claim)))
         .collect();
     for &world in World::of(profile) {
         // Parts share trainings: each job runs once, in the order of its first use.

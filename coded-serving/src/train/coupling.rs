@@ -80,6 +80,7 @@ impl CouplingNetwork {
         }
         // The same checks as for inference.
         Coupling::new(size.order.clone(), Vec::new())?;
+        // Each block reads one half of the values and shifts the other.
         let half = size.order.len() / 2;
         let blocks = (0..size.blocks)
             .map(|block| {
@@ -100,6 +101,7 @@ impl CouplingNetwork {
                 ])
             })
             .collect::<Result<_>>()?;
+        // The head reads all latents; nothing has to invert it, so that it has no bound.
         let head = Layer::new(
             &parameters,
             "head",
@@ -108,6 +110,7 @@ impl CouplingNetwork {
             DenseInit::Lecun,
             None,
         )?;
+        // The halves as indices, for selections inside the graph.
         let index = |order: &[usize]| {
             let order: Vec<u32> = order.iter().map(|&place| place as u32).collect();
             Tensor::new(order, &Device::Cpu)

@@ -18,7 +18,7 @@ pub(super) struct Goal<'a> {
 }
 
 impl Goal<'_> {
-    /// What a checkpoint is told apart by.
+    /// What identifies the training of a checkpoint.
     fn parts(&self, step: &Step, batch_size: usize) -> impl Iterator<Item = Vec<u8>> {
         let bytes = |values: &[f32]| {
             values
@@ -89,8 +89,13 @@ impl Fit {
         loss: impl FnMut(u64) -> Result<Tensor, TrainError>,
     ) -> Result<(), TrainError> {
         let step = self.step_with(self.optimizer);
-        let file = self.checkpoint.clone();
-        let file = file.map(|file| file.for_training(goal.parts(&step, self.batch_size)));
+        let file = self.checkpoint_of(goal, &step);
         step.run(parameters, self.steps, file.as_ref(), loss, |_| ())
+    }
+
+    /// The checkpoint's file, bound to what decides the result of this training.
+    pub(super) fn checkpoint_of(&self, goal: &Goal<'_>, step: &Step) -> Option<CheckpointFile> {
+        let file = self.checkpoint.clone()?;
+        Some(file.for_training(goal.parts(step, self.batch_size)))
     }
 }

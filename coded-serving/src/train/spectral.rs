@@ -25,6 +25,7 @@ pub(super) fn bounded(
 ) -> Result<(Tensor, Vec<f64>)> {
     let (rows, columns) = weight.dims2()?;
     let matrix = numbers(weight)?;
+    // The first use starts from a fixed vector without symmetry, and needs more iterations.
     let iterations = if left.len() == rows {
         iterations
     } else {
@@ -49,6 +50,7 @@ pub(super) fn bounded(
         sigma = normalize(&mut left);
     }
 
+    // Only a weight beyond the bound is scaled, with a gradient that passes through sigma.
     if sigma <= bound {
         return Ok((weight.clone(), left));
     }

@@ -117,7 +117,7 @@ async fn a_huge_query_is_refused_and_its_group_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_decoded_is_sent_again() {
+async fn undecodable_groups_are_retried() {
     let code = Broken(InvNet::new(3, 1, MixedQueries).unwrap(), true);
     let pool = Pool::new(6, |worker, _| {
         if worker == 0 {

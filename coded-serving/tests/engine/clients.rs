@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn clients_can_refuse_and_policies_can_wait() {
+async fn reconstruction_can_be_rejected_and_delayed() {
     let slow = |worker: usize, _| Fate::Answers(if worker == 0 { 10 * SERVICE } else { SERVICE });
     let engine = Engine::builder(parity(3), Pool::new(4, slow))
         .build()
@@ -131,7 +131,7 @@ async fn clients_that_have_gone_hold_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_refuses_approximate_answers_is_told_when_there_are_no_others() {
+async fn a_client_that_rejects_reconstruction_gets_an_error_when_no_exact_answer_arrives() {
     let code = Interpolation::new(3, 5, 1, Smoother::Berrut).unwrap();
     let pool = Pool::new(5, |_, _| Fate::Answers(SERVICE));
     let engine = Engine::builder(Arc::new(code), pool).build().unwrap();
@@ -144,7 +144,7 @@ async fn who_refuses_approximate_answers_is_told_when_there_are_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
+async fn an_expired_deadline_is_an_error_and_uses_no_retry() {
     // One worker, busy for 20 ms; the second query has 10 ms.
     let pool = Pool::new(1, |_, _| Fate::Answers(SERVICE));
     let code = Arc::new(Replication::new(1, 0).unwrap());
@@ -174,7 +174,7 @@ async fn a_client_whose_time_is_over_is_told_so_and_costs_no_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn mixtures_for_clients_that_have_gone_are_not_worked_on() {
+async fn coded_queries_of_disconnected_clients_are_not_computed() {
     // Every task of these four workers takes a second; ten groups are sent, and all clients go at once:
     // because their time is over, or for no known reason.
     for timeout in [Some(Duration::from_millis(500)), None] {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn nobody_slow_means_direct_answers_bit_for_bit() {
+async fn without_stragglers_answers_are_direct_and_bitwise_equal() {
     let pool = Pool::new(6, |_, _| Fate::Answers(SERVICE));
     let engine = Engine::builder(parity(4), pool).build().unwrap();
     let answers = all(&engine, (0..40).map(|i| query(i as f32 * 0.1)).collect()).await;
@@ -51,7 +51,7 @@ async fn a_straggler_is_reconstructed_and_its_late_answer_compared() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_dead_worker_costs_nothing_two_of_a_group_are_told() {
+async fn one_failed_worker_is_tolerated_and_two_of_a_group_are_an_error() {
     for (dead, lost) in [(1, 0), (2, 2)] {
         let pool = Pool::new(5, move |worker, _| {
             if worker < dead {

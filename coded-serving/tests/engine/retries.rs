@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_the_code_cannot_make_up_for_is_sent_again() {
+async fn failures_beyond_the_code_are_retried() {
     // Two of a group are lost: the parity is of no use, two other workers are.
     let pool = Pool::new(6, |worker, _| {
         if worker < 2 {
@@ -104,7 +104,7 @@ async fn late_queries_are_hedged_within_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_reconstruction_what_failed_is_sent_again() {
+async fn without_reconstruction_failed_queries_are_retried() {
     let pool = Pool::new(4, |worker, _| {
         if worker == 0 {
             Fate::Fails
@@ -125,7 +125,7 @@ async fn without_reconstruction_what_failed_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_again_for_a_client_that_has_given_up() {
+async fn abandoned_queries_are_not_retried() {
     let pool = Pool::new(1, |_, count| {
         if count == 0 {
             Fate::Fails
@@ -152,7 +152,7 @@ async fn nothing_is_sent_again_for_a_client_that_has_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_makes_up_for_a_failure_does_not_wait_behind_queries() {
+async fn tasks_that_replace_a_failure_are_queued_before_queries() {
     // The first worker is busy with another query, the second fails, and eighty queries wait.
     let pool = Pool::new(3, |worker, count| match (worker, count) {
         (1, 0) => Fate::FailsAfter(SERVICE / 2),

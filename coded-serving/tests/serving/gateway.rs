@@ -65,7 +65,7 @@ async fn a_gateway_answers_through_http_and_grpc_although_a_server_is_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_can_refuse_reconstruction_and_name_their_patience() {
+async fn clients_set_reconstruction_and_deadline_per_request() {
     // The first worker takes for ever; the others answer at once.
     let code = Arc::new(InvNet::new(3, 1, MixedQueries).unwrap());
     let slow = |x: &Tensor| {
@@ -273,7 +273,7 @@ async fn stopping_waits_for_no_group_to_fill() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_is_wrong_with_a_query_is_blamed_on_it() {
+async fn only_errors_of_the_query_are_client_errors() {
     // A server that says 401 to every query, as a proxy with an expired token does.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -122,7 +122,7 @@ async fn hostile_requests_get_4xx_and_the_server_stays_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compressed_bomb_is_refused() {
+async fn a_decompression_bomb_is_rejected() {
     use std::io::Write as _;
     let server = plain().await;
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -229,7 +229,7 @@ proptest! {
 }
 
 #[test]
-fn lengths_that_lie_are_named() {
+fn wrong_lengths_are_named() {
     assert_eq!(
         json_length(Some(b"10"), 3),
         Err(ProtocolError::HeaderLength {

@@ -12,6 +12,7 @@
 //! | 4 | `Data` | a file is missing, damaged or cannot be written |
 //! | 5 | `Internal` | a bug |
 //! | 130 | `Interrupted` | Ctrl-C |
+//! | 128 + signal | | another signal that ends programs: 143 for SIGTERM, 129 for SIGHUP |
 //!
 //! The class of an error is found in its chain of causes: a [`Failure`] carries it, and for the
 //! errors of a library a function of the program gives it.
@@ -55,7 +56,9 @@
 
 mod closed_pipe;
 mod exit;
+mod interrupt;
 mod message;
+mod named_path;
 mod report;
 #[cfg(feature = "cli-testing")]
 pub mod testing;
@@ -66,10 +69,12 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 
 pub use exit::{Exit, Failure};
+pub use interrupt::exit_on_interrupt;
 pub use message::{chain, warn};
+pub use named_path::named_path;
 pub use report::{Report, significant};
 
 use message::{Style, print_error};
@@ -164,18 +169,4 @@ fn class_of(error: &anyhow::Error, class: impl Fn(&(dyn Error + 'static)) -> Opt
         .map(Failure::exit)
         .or_else(|| error.chain().find_map(class))
         .unwrap_or(Exit::Data)
-}
-
-/// Lets Ctrl-C end the process with [`Exit::Interrupted`], after removing the files that are being
-/// written ([`WholeFile`](crate::io::WholeFile)).
-///
-/// For programs without a shutdown of their own: a server that finishes its requests on Ctrl-C must
-/// not call it. Without it the system ends the process, which a shell shows as 130, too, but partial
-/// files stay.
-pub fn exit_on_interrupt() {
-    // An error means that there is a handler already, which then decides.
-    let _ = ctrlc::set_handler(|| {
-        crate::io::remove_unfinished();
-        process::exit(Exit::Interrupted.code().into());
-    });
 }

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_asked_last_and_mended_by_its_own_command() {
+    fn a_package_is_searched_last_and_fixed_by_its_own_command() {
         let installed = folder_with(&[("first", "abc"), ("second", "abd")]);
         let place = installed.path().join("test").display().to_string();
         let set: &'static Set = Box::leak(Box::new(Set {

@@ -77,10 +77,10 @@ impl Context {
         &self.seed
     }
 
-    /// Whether this claim, or any claim whose id begins with this one, was selected: `Q1` stands
-    /// for `Q1.opt-bk`. True when no claim was named on the command line.
+    /// Whether the command line selects the claim `claim`, or any claim whose id begins with it: `Q1`
+    /// covers `Q1.opt-bk`. Every claim is selected when the command line names none.
     #[must_use]
-    pub fn wants(&self, claim: &str) -> bool {
+    pub fn selects(&self, claim: &str) -> bool {
         self.claim_filter.selects(claim)
     }
 
@@ -426,7 +426,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_is_asked_for_by_its_name_or_by_a_part_of_it() {
+    fn claims_are_selected_by_id_or_prefix() {
         let filter = ClaimFilter::new(vec!["Q1".into(), "Q2.noise".into(), "Q9".into()]);
         assert!(filter.selects("Q1.opt-bk"));
         assert!(filter.selects("Q2"), "a group with a selected claim in it");

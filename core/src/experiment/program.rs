@@ -44,7 +44,12 @@ struct Arguments {
     /// The folder below which results are written: the report of all claims with the default seed
     /// to `<paper>/<profile>/`, of another seed to `<paper>/<profile>-seed-<N>/`, and of some claims to
     /// `partial/` in there.
-    #[arg(long, value_name = "DIR", default_value = "target/septet")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "target/septet",
+        value_parser = cli::named_path()
+    )]
     out: PathBuf,
 }
 

@@ -29,6 +29,7 @@
 
 mod byte_size;
 mod compression;
+mod descriptor;
 pub mod hex;
 mod position;
 mod reader;

@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
+
+use super::descriptor::open_descriptor;
 
 /// Bytes gathered before they go to the operating system.
 const BUFFER: usize = 128 * 1024;
@@ -21,10 +23,12 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// a power failure. A writer that is dropped before that leaves nothing behind, and an existing file
 /// as it was. Any number of processes may write the same path at once: the last to finish wins.
 ///
-/// An existing file keeps its permissions, and a symbolic link still points where it did. A path
-/// that is not a regular file, such as a named pipe or `/dev/null`, is written directly.
+/// An existing file keeps its permissions, and a symbolic link still points where it did. What is not
+/// a regular file is written directly: a named pipe, `/dev/null`, and an open file that a path such as
+/// `/dev/stdout` or `/dev/fd/3` names, to which the bytes are appended.
 ///
-/// Writes are buffered.
+/// Writes are buffered. Errors are those of the operating system and name no file, as std's do: the
+/// caller adds the path that it gave.
 ///
 /// ```
 /// use std::io::Write as _;
@@ -54,7 +58,9 @@ enum Target {
 /// A temporary file and what it replaces.
 #[derive(Debug)]
 struct Replacement {
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<File>,
+    /// Removed when it is dropped.
+    temporary: TempPath,
     path: PathBuf,
     /// Whether the disk has to have it when it is finished.
     sync: bool,
@@ -66,9 +72,13 @@ impl WholeFile {
     ///
     /// # Errors
     ///
-    /// The operating system's error when the folder does not exist or is not writable.
+    /// The operating system's error when the folder does not exist or is not writable; of kind
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) when the file exists and is not writable.
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
+        if let Some(file) = open_descriptor(path)? {
+            return Ok(Self(Target::Direct(BufWriter::with_capacity(BUFFER, file))));
+        }
         let existing = match fs::metadata(path) {
             Ok(existing) => Some(existing),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -155,8 +165,11 @@ impl Replacement {
             Some(_) => fs::canonicalize(path)?,
             None => path.to_owned(),
         };
+        if let Some(existing) = &existing {
+            require_writable(&path, existing)?;
+        }
         let Some(name) = path.file_name() else {
-            let message = format!("{} has no file name", path.display());
+            let message = "expected the path of a file, found one without a file name";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
         // A long name would exceed the limit of the file system together with the random part.
@@ -165,20 +178,24 @@ impl Replacement {
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".tmp");
         // A new file gets the permissions of any new file, not those of a private temporary one.
-        #[cfg(unix)]
-        let new_file = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        #[cfg(unix)]
-        builder.permissions(new_file);
-        let file = builder.tempfile_in(folder_of(&path))?;
-        if let Some(existing) = existing {
-            file.as_file().set_permissions(existing.permissions())?;
-        }
-        Ok(Self {
-            _unfinished: Unfinished::register(file.path()),
+        let create = |path: &Path| File::options().write(true).create_new(true).open(path);
+        // Locked until it is registered: whoever removes all unfinished files misses none.
+        let mut unfinished = unfinished();
+        let (file, temporary) = builder.make_in(folder_of(&path), create)?.into_parts();
+        unfinished.insert(temporary.to_path_buf());
+        drop(unfinished);
+        let replacement = Self {
+            _unfinished: Unfinished(temporary.to_path_buf()),
             file: BufWriter::with_capacity(BUFFER, file),
+            temporary,
             path,
             sync: true,
-        })
+        };
+        if let Some(existing) = existing {
+            let file = replacement.file.get_ref();
+            file.set_permissions(existing.permissions())?;
+        }
+        Ok(replacement)
     }
 
     fn finish(self) -> io::Result<()> {
@@ -186,9 +203,11 @@ impl Replacement {
         // point leaves the old file or the new one.
         let file = self.file.into_inner()?;
         if self.sync {
-            file.as_file().sync_all()?;
+            file.sync_all()?;
         }
-        file.persist(&self.path)?;
+        self.temporary
+            .persist(&self.path)
+            .map_err(|error| error.error)?;
         if self.sync && cfg!(unix) {
             // The file is in place: a file system that cannot sync a folder makes that no failure.
             let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
@@ -197,16 +216,20 @@ impl Replacement {
     }
 }
 
+/// Renaming over a file asks only for the permissions of its folder: whoever protects a file expects
+/// its own to count.
+fn require_writable(path: &Path, existing: &Metadata) -> io::Result<()> {
+    // The superuser may open any file; its mode still says that it is not to be changed.
+    if existing.permissions().readonly() {
+        let message = "the file exists and is read-only";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    File::options().write(true).open(path).map(drop)
+}
+
 /// The entry of a temporary file in [`UNFINISHED`].
 #[derive(Debug)]
 struct Unfinished(PathBuf);
-
-impl Unfinished {
-    fn register(path: &Path) -> Self {
-        unfinished().insert(path.to_owned());
-        Self(path.to_owned())
-    }
-}
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
@@ -220,15 +243,20 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 }
 
 /// Removes the temporary files of all [`WholeFile`]s that are being written. For a process that is
-/// about to exit without dropping them, as on an interrupt.
+/// about to exit without dropping them, as on an interrupt: from now on, threads that start or finish
+/// such a file wait for its end.
 pub fn remove_unfinished() {
-    for path in unfinished().iter() {
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
         // The process ends anyway.
         let _ = fs::remove_file(path);
     }
+    // Never unlocked: a file that is started now would be left behind.
+    std::mem::forget(unfinished);
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder of a file, `.` for a bare name.
+pub(super) fn folder_of(path: &Path) -> &Path {
     let parent = path.parent();
     parent
         .filter(|parent| !parent.as_os_str().is_empty())
@@ -361,6 +389,55 @@ mod tests {
         assert!(WholeFile::create(folder.path().join("itself")).is_err());
         write(Path::new("/dev/null"));
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn a_read_only_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "kept").unwrap();
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).unwrap();
+        let error = WholeFile::create(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(names(folder.path()), ["a"]);
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn errors_name_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = WholeFile::create(folder.path().join("absent/a")).unwrap_err();
+        assert!(!error.to_string().contains(".tmp"), "{error}");
+        let path = folder.path().join("a");
+        let file = WholeFile::create(&path).unwrap();
+        // A folder took the place of the file.
+        fs::create_dir(&path).unwrap();
+        let error = file.finish().unwrap_err();
+        assert!(!error.to_string().contains(".tmp"), "{error}");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_open_file_is_appended_to() {
+        use std::os::fd::AsRawFd as _;
+        use std::os::unix::fs::{MetadataExt as _, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "before ").unwrap();
+        let open = File::options().append(true).open(&path).unwrap();
+        let link = folder.path().join("link");
+        symlink(format!("/dev/fd/{}", open.as_raw_fd()), &link).unwrap();
+        write_whole(&link, |file| file.write_all(b"after")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"before after");
+        // Whoever has it open still has the file of that name.
+        assert_eq!(
+            open.metadata().unwrap().ino(),
+            fs::metadata(&path).unwrap().ino()
+        );
     }
 
     #[test]

@@ -115,7 +115,7 @@ mod tests {
     use crate::seed::SeedTree;
 
     #[test]
-    fn initial_values_have_the_distribution_that_is_asked_for() {
+    fn initial_values_have_the_requested_distribution() {
         let parameters = Parameters::new(SeedTree::new(3));
         let builder = parameters.builder(DType::F64, &Device::Cpu);
         let layer = |name: &str, init| {

@@ -201,14 +201,12 @@ impl<O: Optimizer> Step<O> {
     ) -> Result<(), E> {
         self.check()?;
         let mut checkpoint = match file {
-            Some(file) => file.start(parameters)?,
+            Some(file) => {
+                let [checkpoint] = file.start([parameters], steps)?;
+                checkpoint
+            }
             None => Checkpoint::new(parameters.weights()),
         };
-        if checkpoint.steps() > steps {
-            let argument = "steps of the checkpoint";
-            let expected = format!("at most {steps}, the steps of this training");
-            return Err(NnError::parameter(argument, expected, checkpoint.steps()).into());
-        }
         while checkpoint.steps() < steps {
             let of_step = loss(checkpoint.steps())?;
             // A parameter that the loss drew would be drawn anew in each step and never trained.
@@ -225,11 +223,8 @@ impl<O: Optimizer> Step<O> {
             }
             let report = self.take(&mut checkpoint, &of_step)?;
             parameters.set(checkpoint.weights.clone());
-            checkpoint.batches += 1;
             if let Some(file) = file {
-                // Layers have updated their buffers while the loss was computed.
-                checkpoint.buffers = parameters.buffers();
-                file.after_step(&checkpoint, report.step == steps)?;
+                file.after_step([(parameters, &mut checkpoint)], report.step == steps)?;
             }
             progress(report);
         }

@@ -1,6 +1,41 @@
-//! Loops for the widest vector instructions of the processor, with the same bits on all of them.
+//! Loops for the widest vector instructions of the processor.
 
 use super::operation::Float;
+
+/// How a kernel multiplies and adds: with one rounding where the processor has an instruction for it,
+/// with two elsewhere.
+///
+/// A constant of each version of a kernel, so that [`Self::multiply_add`] is one or two instructions
+/// without a branch.
+#[derive(Clone, Copy)]
+pub(super) struct Arithmetic {
+    fused: bool,
+}
+
+impl Arithmetic {
+    /// One rounding. Outside of [`vectorized`] it may be a call of the C library.
+    #[cfg(test)]
+    pub(super) const FUSED: Self = Self { fused: true };
+    /// Two roundings.
+    #[cfg(test)]
+    pub(super) const SEPARATE: Self = Self { fused: false };
+
+    /// `a * b + c`.
+    #[inline(always)]
+    pub(super) fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
+        if self.fused {
+            a.mul_add(b, c)
+        } else {
+            a * b + c
+        }
+    }
+
+    /// Whether [`Self::multiply_add`] rounds once.
+    #[inline(always)]
+    pub(super) fn is_fused(self) -> bool {
+        self.fused
+    }
+}
 
 /// Runs a kernel as compiled for the widest vector instructions that the processor has. The kernel
 /// and all that it calls in its inner loops must be `#[inline(always)]`: what is not inlined is
@@ -8,11 +43,30 @@ use super::operation::Float;
 /// or copied at its start: behind a reference the compiler must expect them to change, and does not
 /// vectorize.
 ///
-/// Rust neither reorders nor fuses floating-point operations, so that every version of a kernel gives
-/// the same bits.
+/// Rust neither reorders floating-point operations nor fuses them by itself. A kernel gives the same
+/// bits on all processors that agree in the [`Arithmetic`], and on all processors if it does not use it.
 #[inline(always)]
-pub(super) fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(kernel)
+pub(super) fn vectorized<R>(kernel: impl FnOnce(Arithmetic) -> R) -> R {
+    pulp::Arch::new().dispatch(Kernel(kernel))
+}
+
+struct Kernel<F>(F);
+
+impl<R, F: FnOnce(Arithmetic) -> R> pulp::WithSimd for Kernel<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _instructions: S) -> R {
+        // Vector instructions of these families include the fused one.
+        let has_fused = cfg!(any(
+            target_arch = "x86",
+            target_arch = "x86_64",
+            target_arch = "aarch64"
+        ));
+        (self.0)(Arithmetic {
+            fused: has_fused && !S::IS_SCALAR,
+        })
+    }
 }
 
 /// Numbers of a block: what the first level of the cache holds for a handful of operands.
@@ -25,13 +79,13 @@ const BLOCK: usize = 512;
 #[inline(always)]
 pub(super) fn map<T: Float, const I: usize, const O: usize>(
     inputs: [&[T]; I],
-    function: impl Fn([T; I]) -> [T; O],
+    function: impl Fn(Arithmetic, [T; I]) -> [T; O],
 ) -> [Vec<T>; O] {
     let count = inputs[0].len();
     debug_assert!(inputs.iter().all(|input| input.len() == count));
     vectorized(
         #[inline(always)]
-        move || {
+        move |arithmetic| {
             let mut results: [Vec<T>; O] = std::array::from_fn(|_| Vec::with_capacity(count));
             let mut block = [[T::zero(); BLOCK]; O];
             // Blocks are arrays: a loop of constant length vectorizes without a remainder.
@@ -40,6 +94,7 @@ pub(super) fn map<T: Float, const I: usize, const O: usize>(
                 apply(
                     parts.map(|(full, _)| &full[position]),
                     BLOCK,
+                    arithmetic,
                     &function,
                     &mut block,
                 );
@@ -55,7 +110,7 @@ pub(super) fn map<T: Float, const I: usize, const O: usize>(
                     padded[..length].copy_from_slice(rest);
                     padded
                 });
-                apply(padded.each_ref(), length, &function, &mut block);
+                apply(padded.each_ref(), length, arithmetic, &function, &mut block);
                 for (result, block) in results.iter_mut().zip(&block) {
                     result.extend_from_slice(&block[..length]);
                 }
@@ -69,14 +124,18 @@ pub(super) fn map<T: Float, const I: usize, const O: usize>(
 fn apply<T: Float, const I: usize, const O: usize>(
     inputs: [&[T; BLOCK]; I],
     length: usize,
-    function: &impl Fn([T; I]) -> [T; O],
+    arithmetic: Arithmetic,
+    function: &impl Fn(Arithmetic, [T; I]) -> [T; O],
     results: &mut [[T; BLOCK]; O],
 ) {
     for i in 0..length.min(BLOCK) {
-        let values = function(inputs.map(
-            #[inline(always)]
-            |input| input[i],
-        ));
+        let values = function(
+            arithmetic,
+            inputs.map(
+                #[inline(always)]
+                |input| input[i],
+            ),
+        );
         for (result, value) in results.iter_mut().zip(values) {
             result[i] = value;
         }
@@ -130,6 +189,45 @@ pub(super) fn sum_of_pairs<T: Float>(a: &[T], b: &[T], term: impl Fn(T, T) -> T)
     total
 }
 
+/// The sums of two functions of three rows of the same length, in partial sums of at most 32 terms each
+/// that are added in f64. The order depends on the length alone.
+#[inline(always)]
+pub(super) fn two_sums<T: Float>(
+    [a, b, c]: [&[T]; 3],
+    terms: impl Fn(T, T, T) -> (T, T),
+) -> (f64, f64) {
+    /// Two sums of 16 lanes: the registers of a processor hold both.
+    const LANES: usize = 16;
+    const BLOCK: usize = 32 * LANES;
+    let mut totals = (0.0, 0.0);
+    for ((a, b), c) in a.chunks(BLOCK).zip(b.chunks(BLOCK)).zip(c.chunks(BLOCK)) {
+        let (mut first, mut second) = ([T::zero(); LANES], [T::zero(); LANES]);
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        let (c, c_rest) = c.as_chunks::<LANES>();
+        for ((&a, &b), &c) in a.iter().zip(b).zip(c) {
+            // By value and without indices, as in `sum_of_pairs`.
+            let lanes = first.iter_mut().zip(&mut second);
+            for ((lanes, (a, b)), c) in lanes.zip(a.into_iter().zip(b)).zip(c) {
+                let terms = terms(a, b, c);
+                *lanes.0 += terms.0;
+                *lanes.1 += terms.1;
+            }
+        }
+        // What does not fill the lanes is added to the first ones.
+        let lanes = first.iter_mut().zip(&mut second);
+        for ((lanes, (&a, &b)), &c) in lanes.zip(a_rest.iter().zip(b_rest)).zip(c_rest) {
+            let terms = terms(a, b, c);
+            *lanes.0 += terms.0;
+            *lanes.1 += terms.1;
+        }
+        for (first, second) in first.into_iter().zip(second) {
+            totals.0 += first.to_f64();
+            totals.1 += second.to_f64();
+        }
+    }
+    totals
+}
+
 /// The largest element of a row, negative infinity of an empty one. NaN is passed over.
 #[inline(always)]
 pub(super) fn maximum<T: Float>(row: &[T]) -> T {
@@ -178,7 +276,7 @@ mod tests {
         for length in [0, 1, 15, 511, 512, 513, 1024, 1500] {
             let a: Vec<f32> = (0..length).map(|i| i as f32).collect();
             let b: Vec<f32> = a.iter().map(|x| 2.0 * x).collect();
-            let [sums, products] = map([&a, &b], |[a, b]| [a + b, a * b]);
+            let [sums, products] = map([&a, &b], |_, [a, b]| [a + b, a * b]);
             assert_eq!(sums.len(), length);
             assert_eq!(products.len(), length);
             for (i, x) in a.iter().enumerate() {

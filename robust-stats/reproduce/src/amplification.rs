@@ -1,4 +1,4 @@
-//! Q7: by how much one liar moves the estimate, by protocol.
+//! Q7: by how much one corrupted user moves the estimate, by protocol.
 
 use rand::Rng;
 use septet_core::experiment::{
@@ -36,13 +36,13 @@ enum Protocol {
     UnaryEncoding,
     HadamardResponse,
     LocalHashing,
-    /// Half sets that the server assigns, linear decoder, liars who see nothing.
+    /// Half sets that the server assigns, linear decoder, an adversary who sees nothing.
     HalfSetBlind,
-    /// Liars who choose which clients they are.
+    /// An adversary who chooses which clients to corrupt.
     HalfSetBestUsers,
-    /// Liars who see the messages and replace those that oppose them.
+    /// An adversary who sees the messages and replaces those that oppose it.
     HalfSetReplacing,
-    /// Public Hadamard rows, liars who take over one row, min-L1 decoder.
+    /// Public Hadamard rows, corrupted users who take over one row, min-L1 decoder.
     HadamardRow,
 }
 
@@ -77,9 +77,9 @@ impl Protocol {
             Self::UnaryEncoding => "Unary encoding, half ones",
             Self::HadamardResponse => "Hadamard response, same column",
             Self::LocalHashing => "Local hashing, same seed and cell",
-            Self::HalfSetBlind => "Assigned half sets, blind liars",
+            Self::HalfSetBlind => "Assigned half sets, blind adversary",
             Self::HalfSetBestUsers => "Assigned half sets, best users",
-            Self::HalfSetReplacing => "Assigned half sets, replacing liars",
+            Self::HalfSetReplacing => "Assigned half sets, replacing adversary",
             Self::HadamardRow => "Public Hadamard rows, one taken over",
         }
     }
@@ -105,16 +105,16 @@ impl Protocol {
     }
 }
 
-/// Numbers of symbols, each with its runs: a run of few symbols has few liars.
+/// Numbers of symbols, each with its runs: a run of few symbols has few corrupted users.
 const SIZES: [(usize, u64); 5] = [(16, 48), (32, 24), (64, 12), (128, 6), (256, 4)];
 const EPSILON: f64 = 1.0;
-/// Of half sets; the formulas of strong liars depend on it.
+/// Of half sets; the formulas of strong adversaries depend on it.
 const GAMMA: f64 = 0.1;
 /// Below one row's share of the users for every size.
 const ROW_GAMMA: f64 = 0.0015;
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q7") {
+    if !cx.selects("Q7") {
         return Ok(());
     }
     // One grid per size, because small domains take more runs.
@@ -130,7 +130,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     // The shifts by size, as a figure and as a table with their exponents.
     let mut figure = Figure::new(
         "amplification",
-        "Shift of the estimate by one liar, over gamma, before any projection (epsilon = 1)",
+        "Shift of the estimate by one corrupted user, over gamma, before any projection (epsilon = 1)",
         "symbols",
         "total variation / gamma",
     )
@@ -183,7 +183,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         cx.claim(
             &format!("Q7.{}", protocol.id()),
             &format!(
-                "{}: with 16 to 256 symbols one liar moves the estimate as the formula says, which \
+                "{}: with 16 to 256 symbols one corrupted user moves the estimate as the formula says, which \
                  approaches {}: measured over formula",
                 protocol.name(),
                 protocol.limit()
@@ -304,7 +304,7 @@ where
 
 /// Every client has a random half set of its own.
 fn half_set(protocol: Protocol, symbols: usize, seed: &SeedTree) -> Result<f64, ExperimentError> {
-    // 20 liars for each symbol: with a few the noise of their messages would move it as well.
+    // 20 corrupted users for each symbol: with a few the noise of their messages would move it as well.
     let users = symbols * 200;
     let matrix = design_matrix(symbols, 2, Some(users), Some(EPSILON), seed)?;
     let truth = Pmf::uniform(symbols)?;

@@ -1,4 +1,4 @@
-//! L: what liars do to the frequencies of values that a server sees directly.
+//! L: what corrupted users do to the frequencies of values that a server sees directly.
 
 use septet_core::experiment::{
     Column, Context, Estimate, Expected, ExperimentError, Scale, Table, Value,
@@ -22,7 +22,7 @@ struct Setting {
     zipf: f64,
 }
 
-/// The mean total variation of frequencies from the truth without liars, by the normal law of counts.
+/// The mean total variation of frequencies from the truth without corrupted users, by the normal law of counts.
 fn noise(truth: &Pmf, samples: u64) -> f64 {
     let deviation =
         |p: &f64| (2.0 * p * (1.0 - p) / (std::f64::consts::PI * samples as f64)).sqrt();
@@ -38,7 +38,7 @@ fn truth(setting: &Setting) -> Result<Pmf, ExperimentError> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("L") {
+    if !cx.selects("L") {
         return Ok(());
     }
     // Flat and steep truths, from few to many samples per symbol.

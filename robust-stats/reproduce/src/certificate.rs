@@ -97,7 +97,7 @@ struct Movements {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("C") {
+    if !cx.selects("C") {
         return Ok(());
     }
     designs(cx)?;

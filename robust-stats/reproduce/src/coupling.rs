@@ -19,7 +19,7 @@ const BITS: [u32; 6] = [1, 2, 3, 4, 5, 6];
 const GAMMA: f64 = 0.005;
 const USERS: u64 = 1_000_000_000;
 
-/// What liars did to the messages of clients who follow the uniform distribution.
+/// What corrupted users did to the messages of clients who follow the uniform distribution.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Planted {
     /// The total variation of the distribution that the messages seem to follow, over the fraction
@@ -31,7 +31,7 @@ struct Planted {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q4") {
+    if !cx.selects("Q4") {
         return Ok(());
     }
     // Fresh designs for each message length; the seed of a cell is one design.
@@ -42,7 +42,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         .version(3)
         .run(|&bits, cell| plant(1 << bits, cell.seed()))?;
     let mut table = Table::new(
-        "What liars plant over the share of messages that they change, 1024 symbols",
+        "What corrupted users plant over the share of messages that they change, 1024 symbols",
         [
             Column::integer("Bits"),
             Column::number("executed", 2),
@@ -52,7 +52,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
         ],
     )
     .note(
-        "Distance over noise: of the messages from the law that was planted; 6 to 9 without liars.",
+        "Distance over noise: of the messages from the law that was planted; 6 to 9 without corrupted users.",
     );
     // Each length against the formula, and its designs as points of slopes.
     let mut ratios = Vec::new();
@@ -82,7 +82,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     // Claims: how far the plant reaches, that it does not show, and how it falls with L.
     cx.claim(
         "Q4.reach",
-        "Through messages of 1 to 6 bits liars plant gamma times what the hypergeometric law of \
+        "Through messages of 1 to 6 bits corrupted users plant gamma times what the hypergeometric law of \
          random partitions says: executed over formula",
     )
     .scale(Scale::Scaled)
@@ -96,7 +96,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     ));
     cx.claim(
         "Q4.unseen",
-        "The messages that liars leave fit the planted distribution up to noise: their distance from \
+        "The messages that corrupted users leave fit the planted distribution up to noise: their distance from \
          its law over that of honest messages",
     )
     .scale(Scale::Scaled)
@@ -111,7 +111,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let mut rng = cx.seed().child("coupling intervals").rng();
     cx.claim(
         "Q4.slope",
-        "What liars plant falls with the number L of messages as about (L - 1)^(-1/2): exponent",
+        "What corrupted users plant falls with the number L of messages as about (L - 1)^(-1/2): exponent",
     )
     .scale(Scale::Scaled)
     .expect(Expected::near(-0.5, 0.02))

@@ -215,7 +215,7 @@ fn targeted_gains(truth: &Pmf, users: usize, seed: &SeedTree) -> Result<Gains, E
             baseline_errors.push(distance(&after, truth));
         }
     }
-    // Half sets without fakes, with fakes in random groups, and with liars in the best groups.
+    // Half sets without fakes, with fakes in random groups, and with corrupted users in the best groups.
     let matrix: DesignMatrix = design_matrix(k, 2, None, Some(1.0), seed)?;
     let honest = sample_counts(&matrix, truth, users as u64, &mut rng)?;
     let gamma = Gamma::new(0.05)?;

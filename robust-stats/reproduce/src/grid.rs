@@ -1,4 +1,4 @@
-//! G: how noise and manipulation grow with users, symbols, liars, cells and privacy, for random
+//! G: how noise and manipulation grow with users, symbols, corrupted users, cells and privacy, for random
 //! partitions and the min-L1 estimate.
 
 use septet_core::experiment::{
@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::population::{decode, design_matrix, distance};
 use super::{DERIVED, band};
 
-/// Liars use this part of their budget, so that probability does not exhaust it.
+/// Corrupted users use this part of their budget, so that probability does not exhaust it.
 const USED: f64 = 0.99;
 /// Noise is an eighth of the shift or less.
 const MANY: f64 = 3e8;
@@ -41,7 +41,7 @@ struct Line {
     id: &'static str,
     statement: &'static str,
     exponent: f64,
-    /// How many designs it takes, each with its liars and its noise.
+    /// How many designs it takes, each with its corrupted users and its noise.
     designs: u64,
     is_headline: bool,
     /// What varies, and the setting there.
@@ -64,7 +64,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         Profile::Quick => (&[64, 128, 256], 256),
         Profile::Full => (&[64, 128, 256, 512], 512),
     };
-    // Nobody lies where noise is measured.
+    // No user is corrupted where noise is measured.
     let mut by_epsilon = Vec::new();
     for epsilon in [0.25, 0.5, 1.0, 2.0, 4.0] {
         // The abscissa is the factor that privacy costs, so that theory is a slope of 1.
@@ -83,10 +83,10 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         points.collect()
     };
     Ok(vec![
-        // Noise: no liars; users or symbols vary alone.
+        // Noise: no corrupted users; users or symbols vary alone.
         Line {
             id: "G.noise.users",
-            statement: "Short messages without liars: the error of min-L1 falls as n^(-1/2): exponent",
+            statement: "Short messages without corrupted users: the error of min-L1 falls as n^(-1/2): exponent",
             exponent: -0.5,
             designs: 24,
             is_headline: false,
@@ -96,7 +96,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         },
         Line {
             id: "G.noise.symbols",
-            statement: "Short messages without liars: the error of min-L1 grows as about k: exponent",
+            statement: "Short messages without corrupted users: the error of min-L1 grows as about k: exponent",
             exponent: 1.0,
             designs: 96,
             is_headline: false,
@@ -107,7 +107,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         // Manipulation: enough users that noise adds little.
         Line {
             id: "G.manipulation.gamma",
-            statement: "Short messages: what liars plant in min-L1 by coupling grows as gamma: \
+            statement: "Short messages: what corrupted users plant in min-L1 by coupling grows as gamma: \
                         exponent",
             exponent: 1.0,
             designs: 8,
@@ -118,7 +118,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         },
         Line {
             id: "G.manipulation.symbols",
-            statement: "Short messages: what liars plant in min-L1 grows with the symbols as about \
+            statement: "Short messages: what corrupted users plant in min-L1 grows with the symbols as about \
                         k^(1/2): exponent",
             exponent: 0.5,
             designs: 32,
@@ -127,7 +127,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         },
         Line {
             id: "G.manipulation.cells",
-            statement: "Short messages: what liars plant in min-L1 falls with the L messages as \
+            statement: "Short messages: what corrupted users plant in min-L1 falls with the L messages as \
                         about (L - 1)^(-1/2): exponent",
             exponent: -0.5,
             designs: 8,
@@ -141,7 +141,7 @@ fn lines(profile: Profile) -> Result<Vec<Line>, ExperimentError> {
         },
         Line {
             id: "G.manipulation.privacy",
-            statement: "One private bit: what liars plant grows as (e^epsilon + 1) / (e^epsilon - 1): \
+            statement: "One private bit: what corrupted users plant grows as (e^epsilon + 1) / (e^epsilon - 1): \
                         exponent",
             exponent: 1.0,
             designs: 24,
@@ -190,7 +190,7 @@ fn planted(setting: &Setting) -> Result<f64, ExperimentError> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("G") {
+    if !cx.selects("G") {
         return Ok(());
     }
     // One row per exponent; one figure for the two headline lines.
@@ -210,7 +210,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     );
     let mut figure = Figure::new(
         "planted",
-        "Error of min-L1 when 1 % of the messages are lies, by symbols k and messages L",
+        "Error of min-L1 when 1 % of the messages are manipulated, by symbols k and messages L",
         "k / (L - 1)",
         "total variation",
     )
@@ -278,7 +278,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     cx.figure(figure.series(Series::theory("gamma sqrt(pi k / (2 (L - 1)))").points(theory)));
     cx.claim(
         "G.manipulation.size",
-        "At every size what liars plant in min-L1 is what the hypergeometric law of random \
+        "At every size what corrupted users plant in min-L1 is what the hypergeometric law of random \
          partitions says: measured over formula",
     )
     .scale(Scale::Scaled)

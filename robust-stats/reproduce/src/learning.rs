@@ -10,19 +10,17 @@ use septet_robust_stats::distribution::Pmf;
 use septet_robust_stats::parameter::Gamma;
 use septet_robust_stats::simulate::sample_counts;
 use septet_robust_stats::theory::coupling::coupling_shift;
-use septet_robust_stats::theory::learning::{
-    expected_error, manipulation_floor,
-};
+use septet_robust_stats::theory::learning::{expected_error, manipulation_floor};
 use serde::{Deserialize, Serialize};
 
 use super::population::{decode, design_matrix, distance};
 use super::{DERIVED, band, seeds};
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if cx.wants("Q5") {
+    if cx.selects("Q5") {
         statistical(cx)?;
     }
-    if cx.wants("Q6") {
+    if cx.selects("Q6") {
         sparse(cx)?;
         error_against_gamma(cx)?;
     }
@@ -62,6 +60,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
         .flat_map(|cells| CLEAN_SYMBOLS.map(|symbols| of_shape(symbols, cells)))
         .flatten()
         .collect();
+    // The names of the stream and of the group decide the results and where they are kept.
     let root = cx.seed().child("designs of min-L1 without liars");
     let errors = cx
         .grid("min-L1 without liars", settings)
@@ -79,7 +78,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
         })?;
     let mut figure = Figure::new(
         "error-against-users",
-        "Error of the min-L1 estimate without liars, Zipf(1/2) over 256 symbols",
+        "Error of the min-L1 estimate without corrupted users, Zipf(1/2) over 256 symbols",
         "users",
         "total variation",
     )
@@ -112,7 +111,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
         cx.claim(
             &format!("Q5.coefficient.{cells}-cells"),
             &format!(
-                "Without liars the error of min-L1 with {cells} cells is a constant times \
+                "Without corrupted users the error of min-L1 with {cells} cells is a constant times \
                  sqrt(k^2 / (n L)), 64 to 256 symbols: the constant"
             ),
         )
@@ -135,7 +134,7 @@ fn statistical(cx: &mut Context) -> Result<(), ExperimentError> {
     }
     cx.claim(
         "Q5.slope",
-        "Without liars the error of min-L1 falls with the users as about n^(-1/2): exponent",
+        "Without corrupted users the error of min-L1 falls with the users as about n^(-1/2): exponent",
     )
     .scale(Scale::Scaled)
     .expect(Expected::near(-0.5, 0.06))
@@ -155,7 +154,7 @@ struct SparseErrors {
     gamma_lower_bound: f64,
 }
 
-/// 64 symbols, 4 cells, 400 000 users, 3 % liars who replace the messages that oppose them most.
+/// 64 symbols, 4 cells, 400 000 users, 3 % corrupted users who replace the messages that oppose them most.
 fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
     let designs = seeds(cx, 10);
     let gamma = 0.03;
@@ -199,19 +198,19 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
     };
     claim(
         "Q6.min-l1",
-        "3 % liars in the groups that serve them best: error of min-L1 over that without liars",
+        "3 % corrupted users in their best groups: error of min-L1 over that without manipulation",
         Expected::AtMost(1.7),
         &|errors| errors.attacked / errors.clean,
     );
     claim(
         "Q6.least-squares",
-        "The same liars: error of least squares with projection over that of min-L1 without liars",
+        "The same attack: error of least squares with projection over that of min-L1 without manipulation",
         Expected::AtLeast(5.0),
         &|errors| errors.least_squares / errors.clean,
     );
     claim(
         "Q6.certificate",
-        "The certificate of min-L1 proves more than 2 % of these 3 % lies, and never more than all",
+        "The certificate of min-L1 proves more than 2 % of these 3 % manipulated, and never more than all",
         Expected::Between(0.02, 0.03),
         &|errors| errors.gamma_lower_bound,
     );
@@ -220,27 +219,27 @@ fn sparse(cx: &mut Context) -> Result<(), ExperimentError> {
         stats::mean(&errors.iter().map(value).collect::<Vec<_>>())
     };
     let table = Table::new(
-        "Sparse attack: 64 symbols, 4 cells, 400 000 users, 3 % liars",
+        "Sparse attack: 64 symbols, 4 cells, 400 000 users, 3 % corrupted users",
         [Column::text("Quantity"), Column::number("mean", 4)],
     )
     .row([
-        Value::from("min-L1, no liars"),
+        Value::from("min-L1, no corrupted users"),
         Value::from(mean(&|e| e.clean)),
     ])
     .row([
-        Value::from("min-L1, liars"),
+        Value::from("min-L1, corrupted users"),
         Value::from(mean(&|e| e.attacked)),
     ])
     .row([
-        Value::from("least squares and projection, liars"),
+        Value::from("least squares and projection, corrupted users"),
         Value::from(mean(&|e| e.least_squares)),
     ])
     .row([
-        Value::from("residual of min-L1, liars"),
+        Value::from("residual of min-L1, corrupted users"),
         Value::from(mean(&|e| e.residual)),
     ])
     .row([
-        Value::from("certified fraction of lies"),
+        Value::from("certified fraction of manipulated messages"),
         Value::from(mean(&|e| e.gamma_lower_bound)),
     ]);
     cx.table(table);
@@ -294,7 +293,7 @@ fn error_against_gamma(cx: &mut Context) -> Result<(), ExperimentError> {
     // Measured curves, with the intervals over designs.
     let mut figure = Figure::new(
         "error-against-gamma",
-        "Error against the fraction of liars: 128 symbols, 4 cells, 2 million users, uniform",
+        "Error against the fraction of corrupted users: 128 symbols, 4 cells, 2 million users, uniform",
         "gamma",
         "total variation",
     )

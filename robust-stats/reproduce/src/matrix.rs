@@ -60,7 +60,7 @@ struct Errors {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("M") {
+    if !cx.selects("M") {
         return Ok(());
     }
     let designs = DESIGNS;
@@ -125,12 +125,12 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .tolerance_because("coupling reaches half of the maximum by construction, less noise")
     .measured(Estimate::mean(&worst, "designs", "of the maximum", &mut rng));
     effects(cx, &by_attack)?;
-    // No run may certify more lies than there are, whatever the attack.
+    // No run may certify more manipulated messages than there are, whatever the attack.
     let accusations = by_attack.iter().copied().flatten();
     let accusations: Vec<f64> = accusations.map(|errors| errors.gamma_lower_bound).collect();
     cx.claim(
         "M.certificate",
-        "The certified fraction of lies does not exceed the true one, 0.8 %, under any attack",
+        "The certified fraction of manipulated messages does not exceed the true one, 0.8 %, under any attack",
     )
     .scale(Scale::Beyond)
     .expect(Expected::AtMost(GAMMA))

@@ -73,7 +73,7 @@ fn formula(setting: &Setting) -> Result<f64, ExperimentError> {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q8") {
+    if !cx.selects("Q8") {
         return Ok(());
     }
     // One grid for all questions: settings share designs, and are compared within them.
@@ -95,7 +95,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     let ratios: Vec<f64> = pairs.map(|(double, single)| double / single).collect();
     cx.claim(
         "Q8.gamma",
-        "Twice the liars double the distance that a test through one private bit notices: ratio",
+        "Twice the corrupted users double the distance that a test through one private bit notices: ratio",
     )
     .scale(Scale::Scaled)
     .expect(Expected::near(2.0, 0.15))
@@ -158,7 +158,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
 
     // Every setting in one table.
     let mut table = Table::new(
-        "Distance that a test through 30 partitions notices while liars hide all they can",
+        "Distance that a test through 30 partitions notices while corrupted users hide all they can",
         [
             Column::integer("k"),
             Column::integer("cells"),
@@ -185,7 +185,7 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     Ok(())
 }
 
-/// The distance at which the robust test begins to reject when liars hide the alternative as well as
+/// The distance at which the robust test begins to reject when corrupted users hide the alternative as well as
 /// can be: they lower the statistic to its least value, from which the test takes off as much again.
 fn critical(setting: &Setting, seed: &SeedTree) -> Result<f64, ExperimentError> {
     // A test of this design, with a null law of 199 simulated data sets.
@@ -202,7 +202,7 @@ fn critical(setting: &Setting, seed: &SeedTree) -> Result<f64, ExperimentError> 
         .map(|group| group_size(USERS, GROUPS, group))
         .collect();
     let test = IdentityTest::distributed(&design, &uniform, sizes, 199, seed)?;
-    // Twice gamma: what liars take off the statistic, and what the test takes off again.
+    // Twice gamma: what corrupted users take off the statistic, and what the test takes off again.
     let both = Gamma::new(2.0 * setting.gamma)?;
     // Bisect the distance: 12 halvings of the largest one that the alternative allows.
     let (mut low, mut high) = (0.0, 0.5);

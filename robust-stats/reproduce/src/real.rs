@@ -36,7 +36,7 @@ pub(super) struct Population {
 }
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("R") {
+    if !cx.selects("R") {
         return Ok(());
     }
     // Take the populations whose data are here.
@@ -205,7 +205,7 @@ fn protocol_error(
     let mut rng = seed.rng();
     let counts = sample_counts(&matrix, truth, population.users, &mut rng)?;
     let gamma = Gamma::new(gamma)?;
-    // Attacks: the same message everywhere; those on hash designs need lies to plan for.
+    // Attacks: the same message everywhere; those on hash designs need a number of corrupted users to plan for.
     let rarest = k - 1;
     let mut adversaries = vec![Adversary::Oblivious(Box::new(SameMessage {
         symbol: rarest,
@@ -229,7 +229,7 @@ fn protocol_error(
     Ok(worst)
 }
 
-/// Optimized unary encoding with epsilon 1 whose liars set the bits of the rarer half of the symbols.
+/// Optimized unary encoding with epsilon 1 whose corrupted users set the bits of the rarer half of the symbols.
 fn unary_error(
     population: &Population,
     gamma: f64,
@@ -239,15 +239,15 @@ fn unary_error(
     let k = truth.domain();
     let support = UnaryEncoding::optimized(k, Epsilon::new(1.0)?)?.support();
     let mut rng = seed.rng();
-    let lies = Gamma::new(gamma)?.budget(population.users);
-    let honest = population.users - lies;
+    let corrupted = Gamma::new(gamma)?.budget(population.users);
+    let honest = population.users - corrupted;
     let values = MultinomialSampler::new(truth).sample(honest, &mut rng);
     let mut estimates = Vec::with_capacity(k);
     for (symbol, &own) in values.iter().enumerate() {
         // The bits of different symbols are independent.
         let supported = Binomial::new(own, support.own)?.sample(&mut rng)
             + Binomial::new(honest - own, support.other)?.sample(&mut rng)
-            + if symbol >= k / 2 { lies } else { 0 };
+            + if symbol >= k / 2 { corrupted } else { 0 };
         estimates.push(support.estimate(supported, population.users));
     }
     Projection::Simplex.apply(&mut estimates, 0.0);
@@ -264,7 +264,7 @@ struct Drift {
 
 const DRIFT_USERS: u64 = 100_000;
 
-/// Whether the browsers of a country follow the world's, and how many liars the finding survives.
+/// Whether the browsers of a country follow the world's, and how many corrupted users the finding survives.
 fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
     // The symbols are the versions of the world; regions are mapped to them by label.
     let world = read_counts(&set.path("browser_versions_global.csv")?)?.with_min_weight(1e-9);
@@ -305,14 +305,14 @@ fn drift(cx: &mut Context, set: &DataSet) -> Result<(), ExperimentError> {
         .version(2)
         .run(work)?
         .into_firsts();
-    // The table sets the finding beside the liars that it survives.
+    // The table sets the finding beside the corrupted users that it survives.
     let mut table = Table::new(
         "Do 100 000 users of a country use the world's browser versions?",
         [
             Column::text("Region"),
             Column::number("true distance", 3),
-            Column::number("p, nobody lies", 4),
-            Column::number("p, 1 % lie", 4),
+            Column::number("p, no manipulation", 4),
+            Column::number("p, 1 % manipulated", 4),
             Column::number("survives gamma", 3),
         ],
     );

@@ -48,7 +48,7 @@ pub(super) struct Outcome {
 type Gain = (f64, f64);
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q9") {
+    if !cx.selects("Q9") {
         return Ok(());
     }
     let attacks = [

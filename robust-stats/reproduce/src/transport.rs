@@ -19,16 +19,16 @@ use serde::Serialize;
 use super::{DERIVED, band, seeds};
 
 pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if cx.wants("Q1.formula") {
+    if cx.selects("Q1.formula") {
         formula(cx);
     }
-    if cx.wants("Q1.critical") {
+    if cx.selects("Q1.critical") {
         critical_distances(cx)?;
     }
-    if cx.wants("Q2") {
+    if cx.selects("Q2") {
         executed(cx)?;
     }
-    if cx.wants("Q3") {
+    if cx.selects("Q3") {
         false_alarms(cx)?;
     }
     Ok(())
@@ -39,7 +39,7 @@ const GAMMA_STEPS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
 /// The constant of the rate `(k gamma^2 / n)^(1/4)`; the rest of the formulas is in a table.
 fn formula(cx: &mut Context) {
     let mut table = Table::new(
-        "What liars hide and where the robust test separates, by formula",
+        "What corrupted users hide and where the robust test separates, by formula",
         [
             Column::integer("n"),
             Column::integer("k"),
@@ -93,7 +93,7 @@ struct Central {
     gamma: f64,
 }
 
-/// The distance from which the robust test rejects in half of the cases although liars hide the
+/// The distance from which the robust test rejects in half of the cases although corrupted users hide the
 /// alternative as well as can be, over the formula.
 fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
     // Sparse, medium and dense samples; the full profile adds five settings.
@@ -161,7 +161,7 @@ fn critical_distances(cx: &mut Context) -> Result<(), ExperimentError> {
     // The range shows the worst setting, not an average over them.
     cx.claim(
         "Q1.critical",
-        "The central test notices from the optimal distance on while liars hide all they can: \
+        "The central test notices from the optimal distance on while corrupted users hide all they can: \
          simulated over optimal distance",
     )
     .paper_ref("abstract")
@@ -181,7 +181,7 @@ fn critical(setting: &Central, seed: &SeedTree) -> Result<f64, ExperimentError> 
     let reference = ExactPmf::uniform(setting.symbols)?;
     let test = IdentityTest::exact(reference, setting.samples, 299, &seed.child("test"))?;
     let matrix = central(setting.symbols)?;
-    // Liars lower the statistic to its least value, and the test takes off as much again.
+    // Corrupted users lower the statistic to its least value, and the test takes off as much again.
     let both = Gamma::new(2.0 * setting.gamma)?;
     let (mut low, mut high) = (0.0, 0.5);
     for _ in 0..11 {
@@ -266,7 +266,7 @@ fn rejections(
     let mut rejected = 0;
     for _ in 0..setting.data_sets {
         let far = Pmf::paninski(SYMBOLS, alpha, &mut rng)?;
-        // Under the null hypothesis liars feign an alternative beyond the critical distance.
+        // Under the null hypothesis corrupted users feign an alternative beyond the critical distance.
         let (aim, truth, target, feigned) = if alpha > 0.0 {
             (Aim::Hide, &far, &uniform, alpha)
         } else {
@@ -325,7 +325,7 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
             Column::number("1.5 of critical", 3),
         ],
     )
-    .note("Below the critical distance liars hide the alternative, beyond it they cannot.");
+    .note("Below the critical distance corrupted users hide the alternative, beyond it they cannot.");
     let names = ["quantile coupling", "fresh counts by rank", "greedy moves"];
     for (attack, name) in Attack::REAL.into_iter().zip(names) {
         let share = |of_critical: f64| -> Result<Value, ExperimentError> {
@@ -343,12 +343,12 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
         }
         Ok(all)
     };
-    // The attack that does best for the liars.
+    // The strongest attack.
     let hidden = at_distance(0.8)?.into_iter().min().unwrap_or(data_sets);
     let noticed = at_distance(1.5)?.into_iter().min().unwrap_or(0);
     cx.claim(
         "Q2.hidden",
-        "At 0.8 of the critical distance 0.5 % liars hide the alternative: power of the robust test",
+        "At 0.8 of the critical distance 0.5 % corrupted users hide the alternative: power of the robust test",
     )
     .scale(Scale::Scaled)
     .expect(Expected::AtMost(0.15))
@@ -368,7 +368,7 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
     })?;
     cx.claim(
         "Q2.level",
-        "Liars who move samples so that the statistic rises most make the robust test reject a true \
+        "Corrupted users who move samples so that the statistic rises most make the robust test reject a true \
          hypothesis no more often than its level of 5 % says",
     )
     .scale(Scale::Scaled)
@@ -382,12 +382,12 @@ fn executed(cx: &mut Context) -> Result<(), ExperimentError> {
 fn power_under_attack(cx: &mut Context, test: &IdentityTest) -> Result<(), ExperimentError> {
     let data_sets = seeds(cx, 20);
     let distances = [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5];
-    // Without liars and with the two attacks; gamma 0 makes the robust test a classical one.
+    // Without corrupted users and with the two attacks; gamma 0 makes the robust test a classical one.
     let curves = [
-        ("tolerant test, no liars", Attack::None, GAMMA),
+        ("tolerant test, no corrupted users", Attack::None, GAMMA),
         ("tolerant test, quantile coupling", Attack::Quantile, GAMMA),
         ("tolerant test, greedy moves", Attack::Walk, GAMMA),
-        ("classical test, no liars", Attack::None, 0.0),
+        ("classical test, no corrupted users", Attack::None, 0.0),
     ];
     let at = |of_critical: f64, attack: Attack, gamma: f64| Executed {
         of_critical,

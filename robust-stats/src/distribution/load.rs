@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::Pmf;
 use crate::error::RobustStatsError;
+
+/// Maximum length of a line in bytes, which bounds the memory that a file without line ends takes.
+pub const MAX_LINE_LEN: usize = 1 << 20;
 
 /// Labels and weights of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +49,8 @@ impl Counts {
 ///
 /// # Errors
 ///
-/// When the file cannot be read; or, with the line number, when a line has no comma, its weight is not
-/// a finite nonnegative number, or its label is a duplicate.
+/// When the file cannot be read; or, with the line number, when a line has no comma or more than
+/// [`MAX_LINE_LEN`] bytes, its weight is not a finite nonnegative number, or its label is a duplicate.
 pub fn read_counts(path: &Path) -> Result<Counts, RobustStatsError> {
     let mut counts = Counts {
         labels: Vec::new(),
@@ -86,7 +89,8 @@ fn is_heading(field: &str) -> bool {
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or, with the line number, when a line has too few fields.
+/// When the file cannot be read, or, with the line number, when a line has too few fields or more than
+/// [`MAX_LINE_LEN`] bytes.
 pub fn read_column(path: &Path, column: usize) -> Result<Counts, RobustStatsError> {
     let mut tally: BTreeMap<String, f64> = BTreeMap::new();
     for_each_line(path, |line, text| {
@@ -120,8 +124,15 @@ fn for_each_line(
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+        // One byte more than the line and its end: a longer line is not read to its end.
+        let mut bounded = (&mut reader).take(MAX_LINE_LEN as u64 + 2);
+        if bounded.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
             break;
+        }
+        let len = bytes.strip_suffix(b"\n").unwrap_or(&bytes).len();
+        if len > MAX_LINE_LEN {
+            let expected = format!("a line of at most {MAX_LINE_LEN} bytes");
+            return Err(wrong(path, line, &expected, "a longer one"));
         }
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| wrong(path, line, "text in UTF-8", "other bytes"))?;
@@ -168,6 +179,19 @@ mod tests {
             "a,x\nb,y\n",
         ] {
             assert!(read(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lines_are_of_bounded_length() {
+        let longest = format!("{},1", "a".repeat(MAX_LINE_LEN - 2));
+        for end in ["", "\n", "\nb,1\n"] {
+            assert!(read(format!("x,1\n{longest}{end}").as_bytes()).is_ok());
+            let error = read(format!("x,1\na{longest}{end}").as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, RobustStatsError::Line { line: 2, .. }),
+                "{error}"
+            );
         }
     }
 

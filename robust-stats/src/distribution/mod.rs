@@ -5,7 +5,7 @@ mod family;
 mod load;
 mod sample;
 
-pub use load::{Counts, read_column, read_counts};
+pub use load::{Counts, MAX_LINE_LEN, read_column, read_counts};
 pub use sample::{AliasSampler, MultinomialSampler};
 
 use crate::error::RobustStatsError;

@@ -2,9 +2,7 @@
 
 use crate::parameter::{Epsilon, Gamma};
 
-use super::coupling::{
-    coupling_shift, response_contraction, searched_gain, searched_sign_gain,
-};
+use super::coupling::{coupling_shift, response_contraction, searched_gain, searched_sign_gain};
 use super::{folded_normal_mean, normal_density, normal_quantile};
 
 /// The standard deviation of one empirical frequency of the uniform distribution.

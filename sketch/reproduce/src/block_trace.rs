@@ -101,7 +101,7 @@ struct Trained {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<Option<Series>, ExperimentError> {
-    if !cx.wants("Q5") {
+    if !cx.selects("Q5") {
         return Ok(None);
     }
     let Some(windows) = windows(cx, WINDOWS)? else {
@@ -353,6 +353,8 @@ fn show(
          Keys are unseen that no earlier window has, judged among themselves.",
         VALIDATION - 1
     ));
+
+    // Keys of all earlier windows, the window of validation included, count as seen.
     let tests = &windows[VALIDATION + 1..];
     let seen = seen(&windows[..=VALIDATION]);
     // The rival without a network: everything counted before the test, in a table without a limit.

@@ -39,7 +39,7 @@ struct Residual {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q4") {
+    if !cx.selects("Q4") {
         return Ok(());
     }
     // All depths share one number of counters.

@@ -125,7 +125,7 @@ pub(crate) fn run(
     cx: &mut Context,
     figures: &mut Vec<Figure>,
 ) -> Result<Option<Series>, ExperimentError> {
-    if !cx.wants("Q3") && !cx.wants("G") {
+    if !cx.selects("Q3") && !cx.selects("G") {
         return Ok(None);
     }
     let plan = Plan::of(cx.profile());
@@ -139,10 +139,10 @@ pub(crate) fn run(
     let results = Results { plan, trained };
     table(cx, &results)?;
     figures.extend(plots(cx, &results)?);
-    if cx.wants("Q3") {
+    if cx.selects("Q3") {
         claims(cx, &results)?;
     }
-    if cx.wants("G") {
+    if cx.selects("G") {
         properties(cx, &results)?;
     }
     let mut series = Series::new("generated flows");

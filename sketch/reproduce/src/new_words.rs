@@ -208,7 +208,7 @@ impl Training {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<Option<Series>, ExperimentError> {
-    if !cx.wants("Q6") || cx.profile() == Profile::Quick {
+    if !cx.selects("Q6") || cx.profile() == Profile::Quick {
         return Ok(None);
     }
     let Some(data) = cx.data(DATA) else {

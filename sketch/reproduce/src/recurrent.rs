@@ -33,7 +33,7 @@ struct Training {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("F2") {
+    if !cx.selects("F2") {
         return Ok(());
     }
     let root = cx.seed().child("recurrent");

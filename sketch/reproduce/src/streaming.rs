@@ -60,7 +60,7 @@ struct Streamed {
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     // A tolerance of 3 % needs long streams: the errors of short ones differ more between worlds.
-    if !cx.wants("F3") {
+    if !cx.selects("F3") {
         return Ok(());
     }
     // Worlds are the replicates, and the same for both depths.

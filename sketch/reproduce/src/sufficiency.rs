@@ -97,11 +97,11 @@ struct Point {
 type Points = Vec<Point>;
 
 pub(crate) fn run(cx: &mut Context, figures: &mut Vec<Figure>) -> Result<(), ExperimentError> {
-    if !cx.wants("Q2") {
+    if !cx.selects("Q2") {
         return Ok(());
     }
     let root = cx.seed().child("sufficiency");
-    if cx.wants("Q2.fit") {
+    if cx.selects("Q2.fit") {
         let settings = settings();
         let points = cx
             .grid("error by coverage", settings.clone())
@@ -110,10 +110,10 @@ pub(crate) fn run(cx: &mut Context, figures: &mut Vec<Figure>) -> Result<(), Exp
         fits(cx, &settings, &points)?;
         figures.push(figure(&points)?);
     }
-    if cx.wants("Q2.equal") {
+    if cx.selects("Q2.equal") {
         equal_on_flows(cx, root)?;
     }
-    if cx.wants("Q2.blocks") {
+    if cx.selects("Q2.blocks") {
         equal_on_blocks(cx)?;
     }
     Ok(())

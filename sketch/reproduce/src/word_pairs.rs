@@ -91,7 +91,7 @@ struct Tested {
 type Tests = Vec<Tested>;
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("F1") {
+    if !cx.selects("F1") {
         return Ok(());
     }
     let Some(data) = cx.data(DATA) else {

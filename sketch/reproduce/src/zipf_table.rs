@@ -74,7 +74,7 @@ struct Found {
 }
 
 pub(crate) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
-    if !cx.wants("Q1") {
+    if !cx.selects("Q1") {
         return Ok(());
     }
     table(cx)?;

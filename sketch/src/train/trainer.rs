@@ -146,6 +146,7 @@ impl Trainer {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => epochs * batches.per_epoch(),
         };
+        // Keys are encoded once: a step only selects rows.
         let references: Vec<&K> = keys.iter().collect();
         let encoded = network.encode(&references).map_err(NnError::from)?;
         let file = match &self.checkpoint {
@@ -155,6 +156,7 @@ impl Trainer {
             ),
             None => None,
         };
+        // The number of a step decides its examples, so that a resumed training sees the same ones.
         self.step.run(
             network.parameters(),
             steps,

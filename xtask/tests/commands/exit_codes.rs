@@ -19,6 +19,7 @@ fn exit_codes() {
             Situation::DamagedData,
             &["data", "path", SET, "--data", "."],
         ),
+        (Situation::Usage, &["report", "cache", "--out", "-"]),
         (Situation::ClosedPipe, &[]),
         (Situation::ClosedPipe, &["--help"]),
         (Situation::ClosedPipe, &["data", "list"]),

@@ -10,7 +10,7 @@ use crate::input::{self, Format, Input};
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// Output file.
+    /// Output file; - is standard output.
     output: PathBuf,
     /// Output format, which must have a next-access field.
     #[arg(value_parser = parse_format, default_value = "oracleGeneral")]

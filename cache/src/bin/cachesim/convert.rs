@@ -11,7 +11,7 @@ use crate::input::{self, Format, Input};
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// Output file.
+    /// Output file; - is standard output.
     output: PathBuf,
     #[arg(value_parser = input::parse_format, default_value = "auto", help = format_help())]
     output_format: Format,

@@ -21,7 +21,7 @@ use crate::input::{self, Format};
 /// Parameters are named and have defaults: "Zipf(objects=1000, alpha=0.9):50000".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Output file.
+    /// Output file; - is standard output.
     output: PathBuf,
     /// Output format, or `auto` to detect it by file name.
     #[arg(value_parser = input::parse_format)]
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Number of repetitions of the phases.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
+    /// Maximum number of requests, which bounds the memory that a few arguments can claim.
+    #[arg(long, value_name = "REQUESTS", default_value_t = 1 << 28)]
+    max_records: usize,
     /// Random seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -53,21 +56,35 @@ fn parse_phase(text: &str) -> Result<Phase> {
     })
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let format = input::resolve_format(&arguments.output, arguments.format)?;
-    let seed = SeedTree::new(arguments.seed);
-    // Check the total length before generating anything.
+/// Maximum number of phases, all repetitions together: they are held in memory.
+const MAX_PHASES: usize = 1 << 20;
+
+/// The length of the trace, checked before anything is generated.
+fn total_requests(arguments: &Arguments) -> Result<usize, String> {
+    let phases = arguments.phases.len();
+    if arguments.repeat > MAX_PHASES / phases {
+        return Err(format!(
+            "--repeat: expected at most {} repetitions of {phases} phases, found {}",
+            MAX_PHASES / phases,
+            arguments.repeat
+        ));
+    }
     let once = arguments
         .phases
         .iter()
         .try_fold(0_usize, |sum, phase| sum.checked_add(phase.requests));
-    let count = once
-        .and_then(|once| once.checked_mul(arguments.repeat))
-        .filter(|&count| count < u32::MAX as usize && arguments.repeat < u32::MAX as usize);
-    let Some(count) = count else {
-        let message = format!("too many requests: expected fewer than {}", u32::MAX);
-        return Err(Failure::usage(message).into());
-    };
+    let count = once.and_then(|once| once.checked_mul(arguments.repeat));
+    // A trace numbers its requests with 32 bits.
+    let max = arguments.max_records.min(u32::MAX as usize - 1);
+    count
+        .filter(|&count| count <= max)
+        .ok_or_else(|| format!("too many requests: expected at most {max} (see --max-records)"))
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let format = input::resolve_format(&arguments.output, arguments.format)?;
+    let seed = SeedTree::new(arguments.seed);
+    let count = total_requests(arguments).map_err(Failure::usage)?;
     let phases = arguments.phases.repeat(arguments.repeat);
     let mut requests: generate::Requests =
         Box::new(generate::phases(&phases, &seed.child("requests"))?);

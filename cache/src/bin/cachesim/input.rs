@@ -7,6 +7,7 @@ use clap::Args;
 use septet_cache::CacheError;
 use septet_cache::trace::{self, CsvOptions, ReadOptions, Trace, TraceFormat};
 use septet_core::cli::Failure;
+use septet_core::io::{WholeFile, is_stdio};
 use septet_core::telemetry::Progress;
 
 /// The arguments of the input trace.
@@ -96,8 +97,13 @@ impl Input {
     }
 }
 
-/// Writes a trace, with a spinner on a terminal.
+/// Writes a trace, with a spinner on a terminal; to standard output when the path is `-`.
 pub(crate) fn write(path: &Path, format: TraceFormat, trace: &Trace) -> Result<()> {
+    if is_stdio(path) {
+        let mut out = WholeFile::create_or_stdout(path)?;
+        trace::write_to(&mut out, format, trace)?;
+        return Ok(out.finish()?);
+    }
     let _spinner = Progress::spinner(&format!("writing {}", path.display()));
     Ok(trace::write(path, format, trace)?)
 }

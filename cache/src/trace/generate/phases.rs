@@ -24,25 +24,35 @@ pub fn phases(
     phases: &[Phase],
     seed: &SeedTree,
 ) -> Result<impl Iterator<Item = Record> + Send + use<>, CacheError> {
+    // A pattern holds tables: each is built when its phase begins, and freed at its end. Here they are
+    // checked, equal ones once.
     let mut parts = Vec::with_capacity(phases.len());
     for (index, phase) in phases.iter().enumerate() {
-        let requests = phase.pattern.requests(&seed.index(index as u64))?;
         let first_alike = phases
             .iter()
             .position(|other| other.pattern == phase.pattern)
             .unwrap_or(index);
+        if first_alike == index {
+            drop(phase.pattern.requests(seed)?);
+        }
+        parts.push((*phase, first_alike));
+    }
+    let seed = *seed;
+    let parts = parts.into_iter().enumerate();
+    Ok(parts.flat_map(move |(index, (phase, first_alike))| {
         // Page numbers of patterns are below 2^40, so the shifted ranges are disjoint; addresses of
         // programs are below 2^60 and stay as they are.
         let shift = match phase.pattern {
             Pattern::Program { .. } => 0,
             _ => (first_alike as u64) << 40,
         };
-        parts.push(requests.take(phase.requests).map(move |record| Record {
+        let requests = phase.pattern.requests(&seed.index(index as u64));
+        let requests = requests.into_iter().flatten().take(phase.requests);
+        requests.map(move |record| Record {
             id: record.id + shift,
             ..record
-        }));
-    }
-    Ok(parts.into_iter().flatten())
+        })
+    }))
 }
 
 #[cfg(test)]

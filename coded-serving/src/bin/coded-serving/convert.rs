@@ -8,12 +8,13 @@ use clap::Args;
 use prost::Message;
 
 use septet_coded_serving::network::{Array, Tensors};
+use septet_core::io::{WholeFile, is_stdio};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// A network in a safetensors file, as written by `train`
     from: PathBuf,
-    /// The ONNX model to write
+    /// The ONNX model to write; - is standard output
     to: PathBuf,
 }
 
@@ -32,9 +33,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             version: 13,
         }],
     };
-    septet_core::io::write_whole(&arguments.to, |file| file.write_all(&model.encode_to_vec()))
-        .with_context(|| format!("{} cannot be written", arguments.to.display()))?;
-    println!("{}: {nodes} operations", arguments.to.display());
+    let written = WholeFile::create_or_stdout(&arguments.to).and_then(|mut file| {
+        file.write_all(&model.encode_to_vec())?;
+        file.finish()
+    });
+    written.with_context(|| format!("{} cannot be written", arguments.to.display()))?;
+    if !is_stdio(&arguments.to) {
+        println!("{}: {nodes} operations", arguments.to.display());
+    }
     Ok(())
 }
 

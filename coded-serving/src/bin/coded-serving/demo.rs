@@ -146,7 +146,7 @@ async fn show(arguments: &Arguments, models: Models, seed: SeedTree) -> anyhow::
     // The gateway runs in this process, so that its counters can be read at the end.
     let pool: Result<Vec<_>, _> = workers
         .iter()
-        .map(|worker| HttpWorker::new(&worker.url, ModelNames::base(NAME)).map(Into::into))
+        .map(|worker| HttpWorker::new(worker.url(), ModelNames::base(NAME)).map(Into::into))
         .collect();
     let code = InvNet::new(GROUP, 1, models.encoder.clone())?;
     let metadata =

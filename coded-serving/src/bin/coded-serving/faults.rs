@@ -144,7 +144,7 @@ async fn one(
         _ => arguments.rate,
     };
     let arrivals = Arrivals::poisson(rate)?;
-    let client = Client::connect(&gateway.url, NAME).await?;
+    let client = Client::connect(gateway.url(), NAME).await?;
     let load = tokio::spawn({
         let (queries, seed) = (arguments.queries, *seed);
         async move {
@@ -186,7 +186,7 @@ async fn one(
         Fault::Overload => {
             // How much redundancy the gateway has shed is in its metrics.
             let metrics = reqwest::Client::builder().no_proxy().build()?;
-            let metrics = metrics.get(format!("{}/metrics", gateway.url));
+            let metrics = metrics.get(format!("{}/metrics", gateway.url()));
             let metrics = metrics.send().await?.text().await?;
             let value = |name: &str| -> f64 {
                 let line = metrics.lines().find(|line| line.starts_with(name));
@@ -220,7 +220,7 @@ async fn gateway(workers: &[WorkerProcess], encoder: &Path) -> anyhow::Result<Ga
     .map(str::to_owned)
     .to_vec();
     for worker in workers {
-        arguments.extend(["--worker".to_owned(), worker.url.clone()]);
+        arguments.extend(["--worker".to_owned(), worker.url().to_owned()]);
     }
     GatewayProcess::start(&arguments).await
 }

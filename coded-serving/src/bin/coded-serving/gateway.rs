@@ -10,6 +10,7 @@ use crate::config::{
     CodeConfig, CodeKind, Config, EngineConfig, Listen, ModelConfig, Policy, WorkerConfig,
     on_all_cores,
 };
+use crate::process::Parent;
 use crate::quantity::Time;
 
 #[derive(Args)]
@@ -65,9 +66,12 @@ pub(crate) struct Arguments {
     /// How long to accept requests after a stop signal, while reporting not ready
     #[arg(long, default_value = "0s")]
     shutdown_delay: Time,
+    #[command(flatten)]
+    parent: Parent,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    arguments.parent.watch();
     // The worker role follows from the code: only a student code has students.
     let role = match arguments.code {
         CodeKind::Student => "student",

@@ -161,14 +161,14 @@ async fn compare(arguments: &Arguments, models: Models, seed: SeedTree) -> anyho
             _ => GROUP + 1,
         };
         for worker in base.iter().take(count) {
-            workers.push(HttpWorker::new(&worker.url, ModelNames::base("base"))?.into());
+            workers.push(HttpWorker::new(worker.url(), ModelNames::base("base"))?.into());
         }
         if *scheme == Scheme::Parm {
             let names = ModelNames {
                 base: None,
                 redundant: vec![("parity".to_owned(), "parity".to_owned())],
             };
-            workers.push(HttpWorker::new(&parity.url, names)?.into());
+            workers.push(HttpWorker::new(parity.url(), names)?.into());
         }
         let rounds = Rounds {
             pool: Pool::new(workers),

@@ -13,7 +13,7 @@ use septet_coded_serving::train::{
     CouplingNetwork, CouplingSize, EncoderLoss, EncoderNetwork, EncoderSize, Fit, MlpNetwork,
     outputs,
 };
-use septet_core::cli::Failure;
+use septet_core::cli::{Failure, named_path};
 use septet_core::io::WholeFile;
 use septet_core::nn::{CheckpointFile, keep_freed_memory, one_math_thread};
 use septet_core::seed::SeedTree;
@@ -27,7 +27,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
     /// The file to write
-    #[arg(long, short, global = true, default_value = "network.safetensors")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = "network.safetensors",
+        value_parser = named_path()
+    )]
     out: PathBuf,
     /// The seed; the same seed gives the same file
     #[arg(long, global = true, default_value_t = 1)]
@@ -42,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, default_value_t = 2e-3)]
     learning_rate: f64,
     /// Keep the state of the training in this file, and continue from it when it is there
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = named_path())]
     checkpoint: Option<PathBuf>,
     /// Steps between two writes of the checkpoint
     #[arg(

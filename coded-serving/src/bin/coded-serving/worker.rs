@@ -12,6 +12,7 @@ use crate::config::{
     Addresses, CodeConfig, Config, EngineConfig, InjectedFaults, Listen, ModelConfig, WorkerConfig,
     on_all_cores,
 };
+use crate::process::Parent;
 use crate::quantity::Time;
 
 #[derive(Args)]
@@ -51,9 +52,12 @@ pub(crate) struct Arguments {
     /// How long to accept requests after a stop signal, while reporting not ready
     #[arg(long, default_value = "0s")]
     shutdown_delay: Time,
+    #[command(flatten)]
+    parent: Parent,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    arguments.parent.watch();
     let stem = arguments.file.file_stem().unwrap_or_default();
     let name = arguments
         .name

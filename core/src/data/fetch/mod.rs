@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -235,28 +235,20 @@ impl<'a> Part<'a> {
         let mut path = target.to.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
-        // Appending: a partial file keeps the bytes that it has.
-        let open = || {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            let mut options = OpenOptions::new();
-            let file = options.read(true).append(true).create(true).open(&path)?;
-            let received = file.metadata()?.len();
-            Ok((file, received))
-        };
-        let (file, received) = open().map_err(|source| FetchError::Write {
+        let failed = |source| FetchError::Write {
             file: path.clone(),
             source,
-        })?;
-        // The lock belongs to the open file: it ends with the process, however that ends.
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { file: path }),
-            Err(TryLockError::Error(source)) => {
-                return Err(FetchError::Write { file: path, source });
+        };
+        // Opened again when another download has taken the file away meanwhile.
+        let (file, received) = loop {
+            let file = open_appending(&path).map_err(failed)?;
+            match locked_length(&file, &path) {
+                Ok(Some(received)) => break (file, received),
+                Ok(None) => {}
+                Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { file: path }),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-        }
+        };
         let mut part = Self {
             target,
             path,
@@ -412,13 +404,50 @@ impl<'a> Part<'a> {
 /// The partial file of a failed download stays only if there is something to continue.
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        // Closing the file would not do while a process that was just started shares it.
-        let _ = self.file.unlock();
+        // Removed while it is locked: later it may be that of another process.
         if self.received == 0 {
             // A file that cannot be removed is found empty by the next download.
             let _ = fs::remove_file(&self.path);
         }
+        // Closing the file would not do while a process that was just started shares it.
+        let _ = self.file.unlock();
     }
+}
+
+/// Opens a partial file, which keeps the bytes that it has.
+fn open_appending(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).open(path)
+}
+
+/// Locks a partial file, and gives its length from then on; `None` when another download has renamed
+/// or removed it since it was opened.
+fn locked_length(file: &File, path: &Path) -> Result<Option<u64>, TryLockError> {
+    // The lock belongs to the open file: it ends with the process, however that ends.
+    file.try_lock()?;
+    let of_file = file.metadata().map_err(TryLockError::Error)?;
+    let is_named = match fs::metadata(path) {
+        Ok(named) => is_same(&of_file, &named),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(TryLockError::Error(error)),
+    };
+    Ok(is_named.then_some(of_file.len()))
+}
+
+/// Whether two files are one.
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Elsewhere an open file keeps its name.
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// Where the range of an answer begins: `Content-Range: bytes 100-199/200`.

@@ -229,7 +229,7 @@ fn a_server_without_ranges_gives_the_file_from_the_start() {
 }
 
 #[test]
-fn a_range_that_is_refused_or_another_one_is_asked_for_from_the_start() {
+fn a_rejected_or_wrong_range_restarts_the_download() {
     for (status, headers) in [
         ("416 Range Not Satisfiable", "Content-Length: 0\r\n"),
         (
@@ -447,6 +447,30 @@ fn two_downloads_of_one_file_do_not_mix() {
     drop(other);
     place.download(&server).unwrap();
     place.assert_whole();
+}
+
+/// Between opening a partial file and locking it, another download may do anything with it.
+#[test]
+fn a_partial_file_is_judged_once_it_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.bin.part");
+    let file = open_appending(&path).unwrap();
+    // The other download has received more.
+    fs::write(&path, "abc").unwrap();
+    assert_eq!(locked_length(&file, &path).unwrap(), Some(3));
+    let other = open_appending(&path).unwrap();
+    let busy = locked_length(&other, &path).unwrap_err();
+    assert!(matches!(busy, TryLockError::WouldBlock), "{busy:?}");
+    // The other download is complete, or has failed.
+    #[cfg(unix)]
+    {
+        file.unlock().unwrap();
+        fs::rename(&path, folder.path().join("data.bin")).unwrap();
+        assert_eq!(locked_length(&other, &path).unwrap(), None);
+        other.unlock().unwrap();
+        drop(open_appending(&path).unwrap());
+        assert_eq!(locked_length(&other, &path).unwrap(), None);
+    }
 }
 
 #[test]

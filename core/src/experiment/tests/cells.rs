@@ -61,7 +61,7 @@ fn a_fresh_run_of_some_claims_leaves_the_cells_of_the_others() {
     let computed = std::sync::Mutex::new(Vec::new());
     let experiment = |cx: &mut Context| {
         for id in ["Q1", "Q2"] {
-            if cx.wants(id) {
+            if cx.selects(id) {
                 cx.grid(id, [1]).run(|_, _| {
                     computed.lock().unwrap().push(id);
                     Ok(())

@@ -80,9 +80,9 @@ fn wrong_arguments_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn only_the_claims_asked_for_are_reported() {
+fn only_selected_claims_are_reported() {
     let experiment = |cx: &mut Context| {
-        assert!(cx.wants("Q1") && cx.wants("Q1.b") && !cx.wants("Q1.a") && !cx.wants("Q2"));
+        assert!(cx.selects("Q1") && cx.selects("Q1.b") && !cx.selects("Q1.a") && !cx.selects("Q2"));
         claim(cx, "Q1.a", 2.0);
         claim(cx, "Q1.b", 0.0);
         claim(cx, "Q2", 2.0);

@@ -115,7 +115,7 @@ fn names_that_the_manifest_and_the_list_do_not_share_with_the_claims_are_faults(
 }
 
 #[test]
-fn every_question_of_the_manifest_can_be_asked_for() {
+fn every_question_of_the_manifest_can_be_selected() {
     let package = package(&["Q1", "F2"], "");
     let experiment = |cx: &mut Context| {
         claim(cx, "Q1.a", 0.0);

@@ -44,7 +44,7 @@ fn gelu_forward<T: Float>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage
     let [result] = map(
         [x],
         #[inline(always)]
-        move |[x]| [bounded_below(x) * x.normal().0],
+        move |arithmetic, [x]| [bounded_below(x) * x.normal(arithmetic).0],
     );
     Ok(stored(result, layout.shape()))
 }
@@ -54,10 +54,10 @@ fn gelu_backward<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         Ok(map(
             [values, gradient],
             #[inline(always)]
-            move |[x, g]: [T; 2]| {
+            move |arithmetic, [x, g]: [T; 2]| {
                 // d/dx x P(x) = P(x) + x p(x). In both tails p is 0, so that x can be bounded to
                 // +-100.
-                let (cumulative, density) = x.normal();
+                let (cumulative, density) = x.normal(arithmetic);
                 [(cumulative + -bounded_below(-bounded_below(x)) * density) * g]
             },
         ))
@@ -94,7 +94,7 @@ fn relu_forward<T: Float>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage
     let [result] = map(
         [x],
         #[inline(always)]
-        move |[x]| [if x < T::zero() { T::zero() } else { x }],
+        move |_, [x]| [if x < T::zero() { T::zero() } else { x }],
     );
     Ok(stored(result, layout.shape()))
 }
@@ -105,7 +105,7 @@ fn relu_backward<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         Ok(map(
             [values, gradient],
             #[inline(always)]
-            move |[x, g]: [T; 2]| [if x <= T::zero() { T::zero() } else { g }],
+            move |_, [x, g]: [T; 2]| [if x <= T::zero() { T::zero() } else { g }],
         ))
     })?;
     Tensor::from_vec(to_x, x.shape(), x.device())

@@ -161,7 +161,7 @@ fn forward<T: Float>(
     let mut loss = 0.0;
     vectorized(
         #[inline(always)]
-        || {
+        |arithmetic| {
             for (logits, &(label, weight)) in
                 logits.chunks_exact(classes.max(1)).zip(&operation.rows)
             {
@@ -173,7 +173,7 @@ fn forward<T: Float>(
                     let total = sum(
                         logits,
                         #[inline(always)]
-                        |x| (x - largest).exp_nonpositive(),
+                        |x| (x - largest).exp_nonpositive(arithmetic),
                     );
                     loss += weight * (total.ln() + (largest - logits[label]).to_f64());
                 }
@@ -192,7 +192,7 @@ fn backward<T: Float>(operation: &Loss, logits: &Tensor, gradient: &Tensor) -> R
         let gradient = gradient[0].to_f64() / operation.divisor;
         vectorized(
             #[inline(always)]
-            || {
+            |arithmetic| {
                 for (logits, &(label, weight)) in
                     logits.chunks_exact(classes.max(1)).zip(&operation.rows)
                 {
@@ -201,7 +201,7 @@ fn backward<T: Float>(operation: &Loss, logits: &Tensor, gradient: &Tensor) -> R
                     } else {
                         // exp(x - largest) / total is the softmax; the label's term is subtracted
                         // afterwards.
-                        let (_, total) = exponentials(logits, &mut block);
+                        let (_, total) = exponentials(arithmetic, logits, &mut block);
                         let factor = T::from_f64(gradient * weight / total);
                         for to in &mut block {
                             *to *= factor;

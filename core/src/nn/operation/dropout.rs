@@ -79,7 +79,7 @@ impl Dropout {
         let mut rng = self.seed.rng();
         vectorized(
             #[inline(always)]
-            move || {
+            move |_| {
                 let mut result = Vec::with_capacity(values.len());
                 let mut bytes = [[0; 2]; BLOCK];
                 let mut block = [T::zero(); BLOCK];

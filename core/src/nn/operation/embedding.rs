@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::values::{Float, by_type, elements, stored, with_elements};
+use crate::nn::vector::vectorized;
 
 /// The rows of `table` (`[rows, width]`, f32 or f64) that `ids` (u32, of any shape) name: a tensor of
 /// the shape of `ids` with an axis of length `width` added.
@@ -31,13 +32,14 @@ pub fn embedding(ids: &Tensor, table: &Tensor) -> Result<Tensor> {
     }
     table
         .contiguous()?
-        .apply_op1(Embedding { ids, width })?
-        .reshape(shape)
+        .apply_op1(Embedding { ids, width, shape })
 }
 
 struct Embedding {
     ids: Vec<u32>,
     width: usize,
+    /// Of the result. A reshape after the operation would have a backward pass of its own.
+    shape: Vec<usize>,
 }
 
 impl Embedding {
@@ -72,19 +74,24 @@ fn forward<T: Float>(
     for &id in &operation.ids {
         result.extend_from_slice(&table[operation.place(id)]);
     }
-    Ok(stored(result, (operation.ids.len(), operation.width)))
+    Ok(stored(result, operation.shape.as_slice()))
 }
 
 fn backward<T: Float>(operation: &Embedding, table: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let mut to_table = vec![T::zero(); table.elem_count()];
     with_elements([gradient], |[gradient]: [&[T]; 1]| {
-        let rows = gradient.chunks_exact(operation.width.max(1));
-        // One after another, so that equal ids are added in a fixed order.
-        for (&id, row) in operation.ids.iter().zip(rows) {
-            for (sum, &value) in to_table[operation.place(id)].iter_mut().zip(row) {
-                *sum += value;
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            |_| {
+                let rows = gradient.chunks_exact(operation.width.max(1));
+                // One after another, so that equal ids are added in a fixed order.
+                for (&id, row) in operation.ids.iter().zip(rows) {
+                    for (sum, &value) in to_table[operation.place(id)].iter_mut().zip(row) {
+                        *sum += value;
+                    }
+                }
+            },
+        );
         Ok(())
     })?;
     Tensor::from_vec(to_table, table.shape(), table.device())

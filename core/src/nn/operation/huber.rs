@@ -79,7 +79,7 @@ fn forward<T: Float>(
     let (delta, half) = (T::from_f64(delta), T::from_f64(0.5));
     let total = vectorized(
         #[inline(always)]
-        || {
+        |_| {
             sum_of_pairs(
                 prediction,
                 target,
@@ -114,7 +114,7 @@ fn backward<T: Float>(
         Ok(map(
             [prediction, target],
             #[inline(always)]
-            move |[prediction, target]: [T; 2]| {
+            move |_, [prediction, target]: [T; 2]| {
                 let error = prediction - target;
                 // Comparisons instead of minimum and maximum, which would turn NaN into a bound.
                 let below = if error > delta { delta } else { error };

@@ -1,5 +1,7 @@
 //! Normalization over the last axis.
 
+use std::sync::OnceLock;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
@@ -17,7 +19,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> R
     x.contiguous()?.apply_op3(
         &weight.contiguous()?,
         &bias.contiguous()?,
-        Layer { epsilon },
+        Layer(Moments::new(epsilon)),
     )
 }
 
@@ -29,7 +31,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> R
 pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
     check("rms_norm", x, &[weight])?;
     x.contiguous()?
-        .apply_op2(&weight.contiguous()?, RootMeanSquare { epsilon })
+        .apply_op2(&weight.contiguous()?, RootMeanSquare(Moments::new(epsilon)))
 }
 
 fn check(name: &str, x: &Tensor, vectors: &[&Tensor]) -> Result<()> {
@@ -47,15 +49,28 @@ fn check(name: &str, x: &Tensor, vectors: &[&Tensor]) -> Result<()> {
     Ok(())
 }
 
-struct Layer {
+struct Layer(Moments);
+
+struct RootMeanSquare(Moments);
+
+/// What the forward pass keeps for the backward pass: 16 bytes for each row.
+struct Moments {
     epsilon: f64,
+    /// The [`moments`] of each row.
+    of_rows: OnceLock<Vec<(f64, f64)>>,
 }
 
-struct RootMeanSquare {
-    epsilon: f64,
+impl Moments {
+    fn new(epsilon: f64) -> Self {
+        Self {
+            epsilon,
+            of_rows: OnceLock::new(),
+        }
+    }
 }
 
-/// What to subtract from a row and what to multiply it by.
+/// What to subtract from a row and what to multiply it by. Squares that overflow are summed again in
+/// f64, so that rows of large numbers are normalized too.
 #[inline(always)]
 fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
     let count = row.len() as f64;
@@ -76,14 +91,34 @@ fn moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
         #[inline(always)]
         |x| (x - mean) * (x - mean),
     );
+    if !squares.is_finite() {
+        return wide_moments(row, centered, epsilon);
+    }
     (mean, T::from_f64(1.0 / (squares / count + epsilon).sqrt()))
+}
+
+/// [`moments`] in f64 throughout.
+#[cold]
+fn wide_moments<T: Float>(row: &[T], centered: bool, epsilon: f64) -> (T, T) {
+    let count = row.len() as f64;
+    let values = row.iter().map(|x| x.to_f64());
+    let mean = if centered {
+        values.clone().sum::<f64>() / count
+    } else {
+        0.0
+    };
+    let squares: f64 = values.map(|x| (x - mean) * (x - mean)).sum();
+    (
+        T::from_f64(mean),
+        T::from_f64(1.0 / (squares / count + epsilon).sqrt()),
+    )
 }
 
 fn forward<T: Float>(
     (x, layout): (&CpuStorage, &Layout),
     weight: (&CpuStorage, &Layout),
     bias: Option<(&CpuStorage, &Layout)>,
-    epsilon: f64,
+    kept: &Moments,
 ) -> Result<(CpuStorage, Shape)> {
     let x = elements::<T>(x, layout)?;
     let weight = elements::<T>(weight.0, weight.1)?;
@@ -92,11 +127,14 @@ fn forward<T: Float>(
         .transpose()?;
     let mut result = Vec::with_capacity(x.len());
     let mut block = vec![T::zero(); weight.len()];
+    let mut of_rows = Vec::with_capacity(x.len() / weight.len());
+    let epsilon = kept.epsilon;
     vectorized(
         #[inline(always)]
-        || {
+        |_| {
             for row in x.chunks_exact(weight.len()) {
                 let (mean, scale) = moments(row, bias.is_some(), epsilon);
+                of_rows.push((mean.to_f64(), scale.to_f64()));
                 let terms = block.iter_mut().zip(row).zip(weight);
                 // With a bias it is layer normalization; root mean squares have neither bias nor
                 // mean.
@@ -113,6 +151,8 @@ fn forward<T: Float>(
             }
         },
     );
+    // An operation runs forward once: nothing is there yet.
+    let _ = kept.of_rows.set(of_rows);
     Ok(stored(result, layout.shape()))
 }
 
@@ -123,11 +163,12 @@ fn backward<T: Float>(
     weight: &Tensor,
     gradient: &Tensor,
     centered: bool,
-    epsilon: f64,
+    kept: &Moments,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     /// Rows whose gradients of weight and bias are added up before they go to the totals in f64.
     const GROUP: usize = 32;
     let width = weight.elem_count();
+    let mut of_rows = kept.of_rows.get().map_or(&[][..], Vec::as_slice).iter();
     let mut to_x = Vec::with_capacity(x.elem_count());
     let (mut to_weight, mut to_bias) = (vec![0.0; width], vec![0.0; width]);
     with_elements([x, weight, gradient], |[values, weight, gradients]| {
@@ -136,7 +177,7 @@ fn backward<T: Float>(
         let (mut of_weight, mut of_bias) = (vector(), vector());
         vectorized(
             #[inline(always)]
-            || {
+            |_| {
                 let groups = values.chunks(GROUP * width);
                 for (values, gradients) in groups.zip(gradients.chunks(GROUP * width)) {
                     // Few rows are summed in the type of x, their groups in f64: the rounding error
@@ -144,8 +185,9 @@ fn backward<T: Float>(
                     of_weight.fill(T::zero());
                     of_bias.fill(T::zero());
                     let rows = values.chunks_exact(width);
-                    for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
-                        let (mean, scale) = moments(row, centered, epsilon);
+                    let rows = rows.zip(gradients.chunks_exact(width)).zip(&mut of_rows);
+                    for ((row, gradient), &(mean, scale)) in rows {
+                        let (mean, scale) = (T::from_f64(mean), T::from_f64(scale));
                         // z = (x - mean) scale and h = g weight.
                         for (((z, h), (&x, &g)), &weight) in z
                             .iter_mut()
@@ -228,7 +270,7 @@ impl CustomOp3 for Layer {
         by_type!(
             self.name(),
             x.dtype(),
-            forward((x, x_layout), vector, shift, self.epsilon)
+            forward((x, x_layout), vector, shift, &self.0)
         )
     }
 
@@ -243,7 +285,7 @@ impl CustomOp3 for Layer {
         let (to_x, to_weight, to_bias) = by_type!(
             self.name(),
             x.dtype(),
-            backward(x, weight, gradient, true, self.epsilon)
+            backward(x, weight, gradient, true, &self.0)
         )?;
         Ok((Some(to_x), Some(to_weight), Some(to_bias)))
     }
@@ -264,7 +306,7 @@ impl CustomOp2 for RootMeanSquare {
         by_type!(
             self.name(),
             x.dtype(),
-            forward((x, x_layout), (weight, weight_layout), None, self.epsilon)
+            forward((x, x_layout), (weight, weight_layout), None, &self.0)
         )
     }
 
@@ -278,7 +320,7 @@ impl CustomOp2 for RootMeanSquare {
         let (to_x, to_weight, _) = by_type!(
             self.name(),
             x.dtype(),
-            backward(x, weight, gradient, false, self.epsilon)
+            backward(x, weight, gradient, false, &self.0)
         )?;
         Ok((Some(to_x), Some(to_weight)))
     }
@@ -291,7 +333,9 @@ mod tests {
 
     use super::*;
     use crate::nn::assert_gradient;
-    use crate::nn::operation::testing::{assert_close, assert_f32_gradient, draw, values};
+    use crate::nn::operation::testing::{
+        assert_close, assert_f32_gradient, draw, gradient_of, values,
+    };
 
     /// Candle takes it in f32: a power of two is the same in both.
     const EPSILON: f64 = 1.0 / 1024.0;
@@ -335,6 +379,28 @@ mod tests {
             assert_f32_gradient(&inputs, 2e-5, |x| layer_norm(&x[0], &x[1], &x[2], 1e-2));
             assert_f32_gradient(&inputs[..2], 2e-6, |x| rms_norm(&x[0], &x[1], 1e-2));
         }
+    }
+
+    #[test]
+    fn squares_may_overflow() {
+        let single = |x: &Tensor| x.to_dtype(DType::F32).unwrap();
+        let [w, b] = [draw("w", 40), draw("b", 40)].map(|x| single(&x));
+        let wide = |x: &Tensor| x.to_dtype(DType::F64).unwrap();
+        for size in [1e20, 1e30, 1e37] {
+            // The first rows overflow, the last ones do not.
+            let x = (draw("x", (3, 40)) * size).unwrap();
+            let x = single(&Tensor::cat(&[x, draw("y", (3, 40))], 0).unwrap());
+            let found = layer_norm(&x, &w, &b, 1e-5).unwrap();
+            let expected = layer_norm(&wide(&x), &wide(&w), &wide(&b), 1e-5).unwrap();
+            assert_close(&found, &expected, 2e-5);
+            let found = rms_norm(&x, &w, 1e-5).unwrap();
+            assert_close(&found, &rms_norm(&wide(&x), &wide(&w), 1e-5).unwrap(), 2e-5);
+            let found = gradient_of(&x, |x| layer_norm(x, &w, &b, 1e-5));
+            assert!(found.iter().all(|g| g.is_finite()));
+        }
+        let infinite = Tensor::full(f32::INFINITY, (1, 40), &Device::Cpu).unwrap();
+        let found = values(&layer_norm(&infinite, &w, &b, 1e-5).unwrap());
+        assert!(found.iter().all(|y| y.is_nan()));
     }
 
     #[test]

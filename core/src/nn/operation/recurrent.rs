@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::values::{Float, by_type, elements, same_type, stored, with_elements};
-use crate::nn::vector::vectorized;
+use crate::nn::vector::{Arithmetic, vectorized};
 
 /// One step of a long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9, 1997, with
 /// the forget gate of Gers et al., 2000): the new hidden state and the new cell state, both `[n, h]`.
@@ -109,7 +109,7 @@ impl CustomOp2 for Lstm {
 /// The gates of a row with their activations: the logistic function, for the candidate the hyperbolic
 /// tangent. Loops over one slice each, so that they vectorize.
 #[inline(always)]
-fn activate<T: Float>(gates: &[T], width: usize, activated: &mut [T]) {
+fn activate<T: Float>(arithmetic: Arithmetic, gates: &[T], width: usize, activated: &mut [T]) {
     for ((index, from), to) in gates
         .chunks_exact(width)
         .enumerate()
@@ -117,11 +117,11 @@ fn activate<T: Float>(gates: &[T], width: usize, activated: &mut [T]) {
     {
         if index == 2 {
             for (to, &x) in to.iter_mut().zip(from) {
-                *to = x.tanh();
+                *to = x.tanh(arithmetic);
             }
         } else {
             for (to, &x) in to.iter_mut().zip(from) {
-                *to = x.sigmoid();
+                *to = x.sigmoid(arithmetic);
             }
         }
     }
@@ -142,13 +142,13 @@ fn lstm_forward<T: Float>(
     let mut activated = vec![T::zero(); 4 * width];
     vectorized(
         #[inline(always)]
-        || {
+        |arithmetic| {
             let states = cell
                 .chunks_exact(width)
                 .zip(hidden.chunks_exact_mut(width))
                 .zip(new_cell.chunks_exact_mut(width));
             for (gates, ((cell, hidden), new_cell)) in gates.chunks_exact(4 * width).zip(states) {
-                activate(gates, width, &mut activated);
+                activate(arithmetic, gates, width, &mut activated);
                 let [input, forget, candidate, output] = parts(&activated, width);
                 // c' = f c + i g.
                 for (((new, &cell), &f), (&i, &g)) in new_cell
@@ -161,7 +161,7 @@ fn lstm_forward<T: Float>(
                 }
                 // h' = o tanh(c').
                 for ((hidden, &new), &o) in hidden.iter_mut().zip(&*new_cell).zip(output) {
-                    *hidden = o * new.tanh();
+                    *hidden = o * new.tanh(arithmetic);
                 }
             }
         },
@@ -194,15 +194,15 @@ fn lstm_backward<T: Float>(
         let mut row = vec![T::zero(); 5 * width];
         vectorized(
             #[inline(always)]
-            || {
+            |arithmetic| {
                 for (gates, (((cell, new_cell), to_hidden), to_new)) in
                     gates.chunks_exact(4 * width).zip(states)
                 {
                     // Activations are computed again rather than kept in memory since the forward
                     // pass.
-                    activate(gates, width, &mut activated);
+                    activate(arithmetic, gates, width, &mut activated);
                     for (squashed, &new) in squashed.iter_mut().zip(new_cell) {
-                        *squashed = new.tanh();
+                        *squashed = new.tanh(arithmetic);
                     }
                     let [input, forget, candidate, output] = parts(&activated, width);
                     let squashed = &squashed[..width];
@@ -288,7 +288,7 @@ fn gru_forward<T: Float>(operands: [(&CpuStorage, &Layout); 3]) -> Result<(CpuSt
     let mut row = vec![T::zero(); width];
     vectorized(
         #[inline(always)]
-        || {
+        |arithmetic| {
             let gates = input.chunks_exact(3 * width);
             let gates = gates.zip(recurrent.chunks_exact(3 * width));
             for ((input, recurrent), hidden) in gates.zip(hidden.chunks_exact(width)) {
@@ -298,9 +298,9 @@ fn gru_forward<T: Float>(operands: [(&CpuStorage, &Layout); 3]) -> Result<(CpuSt
                 for k in 0..width {
                     // r is the share of the last state in the candidate n, z the share that is
                     // kept.
-                    let r = (reset[k] + last_reset[k]).sigmoid();
-                    let z = (update[k] + last_update[k]).sigmoid();
-                    let n = (new[k] + r * last_new[k]).tanh();
+                    let r = (reset[k] + last_reset[k]).sigmoid(arithmetic);
+                    let z = (update[k] + last_update[k]).sigmoid(arithmetic);
+                    let n = (new[k] + r * last_new[k]).tanh(arithmetic);
                     row[k] = (T::one() - z) * n + z * hidden[k];
                 }
                 result.extend_from_slice(row);
@@ -329,7 +329,7 @@ fn gru_backward<T: Float>(
             let mut row = vec![T::zero(); 5 * width];
             vectorized(
                 #[inline(always)]
-                || {
+                |arithmetic| {
                     let gates = input.chunks_exact(3 * width);
                     let gates = gates.zip(recurrent.chunks_exact(3 * width));
                     let states = hidden.chunks_exact(width);
@@ -347,9 +347,9 @@ fn gru_backward<T: Float>(
                         let to_last = &mut to_last[..width];
                         for k in 0..width {
                             let one = T::one();
-                            let r = (reset[k] + last_reset[k]).sigmoid();
-                            let z = (update[k] + last_update[k]).sigmoid();
-                            let n = (new[k] + r * last_new[k]).tanh();
+                            let r = (reset[k] + last_reset[k]).sigmoid(arithmetic);
+                            let z = (update[k] + last_update[k]).sigmoid(arithmetic);
+                            let n = (new[k] + r * last_new[k]).tanh(arithmetic);
                             // The gradient of the candidate before its tanh; r n' hands it on to r
                             // and n'.
                             let to_sum = gradient[k] * (one - z) * (one - n * n);

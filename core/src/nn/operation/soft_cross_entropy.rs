@@ -77,7 +77,7 @@ fn soft_forward<T: Float>(
     let mut loss = 0.0;
     vectorized(
         #[inline(always)]
-        || {
+        |arithmetic| {
             let rows = logits.chunks_exact(width);
             for (logits, targets) in rows.zip(targets.chunks_exact(width)) {
                 // -ln softmax(x) = largest - x + ln sum exp(x - largest), without overflow.
@@ -85,7 +85,7 @@ fn soft_forward<T: Float>(
                 let total = sum(
                     logits,
                     #[inline(always)]
-                    |x| (x - largest).exp_nonpositive(),
+                    |x| (x - largest).exp_nonpositive(arithmetic),
                 );
                 let shift = T::from_f64(total.ln());
                 loss += sum_of_pairs(
@@ -125,10 +125,10 @@ fn soft_backward<T: Float>(
         let gradient = gradient[0].to_f64() / count as f64;
         vectorized(
             #[inline(always)]
-            || {
+            |arithmetic| {
                 let rows = logits.chunks_exact(width);
                 for (logits, row) in rows.zip(target_values.chunks_exact(width)) {
-                    let (largest, total) = exponentials(logits, &mut block);
+                    let (largest, total) = exponentials(arithmetic, logits, &mut block);
                     // Targets need not add up to 1: their sum is the factor of the softmax.
                     let mass = sum(
                         row,

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::values::{Float, by_type, elements, stored, with_elements};
-use crate::nn::vector::{maximum, sum, sum_of_pairs, vectorized};
+use crate::nn::vector::{Arithmetic, maximum, sum, sum_of_pairs, vectorized};
 
 /// `exp(x) / sum exp(x)` over the last axis. Candle's `softmax_last_dim` drops the gradient.
 ///
@@ -67,9 +67,9 @@ fn forward<T: Float>(
     let mut result = vec![T::zero(); x.len()];
     vectorized(
         #[inline(always)]
-        || {
+        |arithmetic| {
             for (row, result) in x.chunks_exact(width).zip(result.chunks_exact_mut(width)) {
-                let (largest, total) = exponentials(row, result);
+                let (largest, total) = exponentials(arithmetic, row, result);
                 // The logarithm is taken of the sum, not of each quotient, which may be 0.
                 if logarithm {
                     // One after the other: beside large logits their sum would lose the logarithm.
@@ -92,10 +92,14 @@ fn forward<T: Float>(
 /// Writes `exp(x - largest)` and returns the largest element and the sum of what was written. Rows
 /// are subtracted in `T`, where the difference of near numbers is exact.
 #[inline(always)]
-pub(super) fn exponentials<T: Float>(row: &[T], powers: &mut [T]) -> (T, f64) {
+pub(super) fn exponentials<T: Float>(
+    arithmetic: Arithmetic,
+    row: &[T],
+    powers: &mut [T],
+) -> (T, f64) {
     let largest = maximum(row);
     for (power, &x) in powers.iter_mut().zip(row) {
-        *power = (x - largest).exp_nonpositive();
+        *power = (x - largest).exp_nonpositive(arithmetic);
     }
     (
         largest,
@@ -115,7 +119,7 @@ fn backward<T: Float>(logarithm: bool, result: &Tensor, gradient: &Tensor) -> Re
     with_elements([result, gradient], |[results, gradients]: [&[T]; 2]| {
         vectorized(
             #[inline(always)]
-            || {
+            |arithmetic| {
                 let rows = results.chunks_exact(width);
                 for (row, gradient) in rows.zip(gradients.chunks_exact(width)) {
                     // Here y is the logarithm, so that exp(y) is the softmax.
@@ -127,7 +131,7 @@ fn backward<T: Float>(logarithm: bool, result: &Tensor, gradient: &Tensor) -> Re
                         );
                         let total = T::from_f64(total);
                         for ((to, &y), &g) in block.iter_mut().zip(row).zip(gradient) {
-                            *to = g - y.exp_nonpositive() * total;
+                            *to = g - y.exp_nonpositive(arithmetic) * total;
                         }
                     } else {
                         // The derivative of the softmax: y (g - sum y g).

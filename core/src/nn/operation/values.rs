@@ -3,20 +3,21 @@
 use candle_core::{CpuStorage, DType, Layout, Result, Shape, Storage, Tensor, WithDType};
 use statrs::function::erf::erf;
 
-use crate::nn::elementary;
+use crate::nn::vector::Arithmetic;
 
 /// The types that the operations here work in. Functions of f32 numbers are those of
-/// [`elementary`], so that loops over them vectorize; those of f64 numbers are std's.
+/// [`elementary`](crate::nn::elementary), so that loops over them vectorize; those of f64 numbers are
+/// std's.
 pub(in crate::nn) trait Float: WithDType + std::ops::Neg<Output = Self> {
     const NEGATIVE_INFINITY: Self;
 
     fn sqrt(self) -> Self;
     /// `exp` of a number that is not positive; in f32 it may be 0 from `2^-125` downwards.
-    fn exp_nonpositive(self) -> Self;
-    fn tanh(self) -> Self;
-    fn sigmoid(self) -> Self;
+    fn exp_nonpositive(self, arithmetic: Arithmetic) -> Self;
+    fn tanh(self, arithmetic: Arithmetic) -> Self;
+    fn sigmoid(self, arithmetic: Arithmetic) -> Self;
     /// Distribution function and density of the standard normal distribution.
-    fn normal(self) -> (Self, Self);
+    fn normal(self, arithmetic: Arithmetic) -> (Self, Self);
 }
 
 impl Float for f32 {
@@ -28,23 +29,23 @@ impl Float for f32 {
     }
 
     #[inline(always)]
-    fn exp_nonpositive(self) -> Self {
-        elementary::exp_nonpositive(self)
+    fn exp_nonpositive(self, arithmetic: Arithmetic) -> Self {
+        arithmetic.exp_nonpositive(self)
     }
 
     #[inline(always)]
-    fn tanh(self) -> Self {
-        elementary::tanh(self)
+    fn tanh(self, arithmetic: Arithmetic) -> Self {
+        arithmetic.tanh(self)
     }
 
     #[inline(always)]
-    fn sigmoid(self) -> Self {
-        elementary::sigmoid(self)
+    fn sigmoid(self, arithmetic: Arithmetic) -> Self {
+        arithmetic.sigmoid(self)
     }
 
     #[inline(always)]
-    fn normal(self) -> (Self, Self) {
-        elementary::normal(self)
+    fn normal(self, arithmetic: Arithmetic) -> (Self, Self) {
+        arithmetic.normal(self)
     }
 }
 
@@ -57,21 +58,21 @@ impl Float for f64 {
     }
 
     #[inline(always)]
-    fn exp_nonpositive(self) -> Self {
+    fn exp_nonpositive(self, _arithmetic: Arithmetic) -> Self {
         self.exp()
     }
 
     #[inline(always)]
-    fn tanh(self) -> Self {
+    fn tanh(self, _arithmetic: Arithmetic) -> Self {
         self.tanh()
     }
 
     #[inline(always)]
-    fn sigmoid(self) -> Self {
+    fn sigmoid(self, _arithmetic: Arithmetic) -> Self {
         1.0 / (1.0 + (-self).exp())
     }
 
-    fn normal(self) -> (Self, Self) {
+    fn normal(self, _arithmetic: Arithmetic) -> (Self, Self) {
         use std::f64::consts::{PI, SQRT_2};
         let cumulative = 0.5 * (1.0 + erf(self / SQRT_2));
         (cumulative, (-0.5 * self * self).exp() / (2.0 * PI).sqrt())

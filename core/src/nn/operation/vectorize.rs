@@ -1,4 +1,4 @@
-//! Loops compiled for the vector instructions of the processor.
+//! Loops compiled for 256-bit vectors.
 
 /// A loop that is compiled once more for the vector instructions that a processor may have.
 pub(super) trait Loop {
@@ -7,26 +7,17 @@ pub(super) trait Loop {
     fn run<const FUSED: bool>(self);
 }
 
-/// Runs a loop with the best instructions of this processor. 256-bit vectors reach the peak of
-/// processors that execute 512-bit vectors in two halves.
+/// Runs a loop with the best instructions of this processor up to 256 bits. Such vectors reach the peak
+/// of processors that execute 512-bit vectors in two halves; loops without products in registers run in
+/// [`vectorized`](crate::nn::vector::vectorized), with the widest vectors.
 pub(super) fn vectorize(work: impl Loop) {
     #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma")]
-        fn with_fma(work: impl Loop) {
-            work.run::<true>();
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            #[expect(
-                unsafe_code,
-                reason = "code for one processor family; three times as fast as baseline x86-64"
-            )]
-            // SAFETY: the processor has the features that the function is compiled for.
-            unsafe {
-                with_fma(work);
-            }
-            return;
-        }
+    if let Some(instructions) = pulp::x86::V3::try_new() {
+        instructions.vectorize(
+            #[inline(always)]
+            || work.run::<true>(),
+        );
+        return;
     }
     // Every aarch64 processor fuses; elsewhere `mul_add` may be a slow call of the C library.
     work.run::<{ cfg!(target_arch = "aarch64") }>();

@@ -128,7 +128,7 @@ fn update<T: Float>(
         Ok(map(
             elements,
             #[inline(always)]
-            move |[value, grad, first, second]: [T; 4]| {
+            move |_, [value, grad, first, second]: [T; 4]| {
                 let grad = grad + decay * value;
                 let first = beta1 * first + rest1 * grad;
                 let second = beta2 * second + rest2 * (grad * grad);

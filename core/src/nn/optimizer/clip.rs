@@ -48,7 +48,7 @@ fn squares<T: Float>(tensor: &Tensor) -> candle_core::Result<f64> {
     with_elements([tensor], |[values]: [&[T]; 1]| {
         let total = vectorized(
             #[inline(always)]
-            || {
+            |_| {
                 sum(
                     values,
                     #[inline(always)]
@@ -70,7 +70,7 @@ fn scaled<T: Float>(tensor: &Tensor, factor: f64) -> candle_core::Result<Tensor>
         Ok(map(
             elements,
             #[inline(always)]
-            move |[x]: [T; 1]| [x * factor],
+            move |_, [x]: [T; 1]| [x * factor],
         ))
     })?;
     Tensor::from_vec(values, tensor.shape(), tensor.device())

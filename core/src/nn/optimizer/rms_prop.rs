@@ -103,7 +103,7 @@ fn descend<T: Float>(
         Ok(map(
             elements,
             #[inline(always)]
-            move |[value, grad, second]: [T; 3]| {
+            move |_, [value, grad, second]: [T; 3]| {
                 let (step, second) = scaled(value, grad, second);
                 [value - rate * step, second]
             },
@@ -124,7 +124,7 @@ fn accelerate<T: Float>(
         Ok(map(
             elements,
             #[inline(always)]
-            move |[value, grad, second, velocity]: [T; 4]| {
+            move |_, [value, grad, second, velocity]: [T; 4]| {
                 let (step, second) = scaled(value, grad, second);
                 let velocity = momentum * velocity + step;
                 [value - rate * velocity, second, velocity]

@@ -66,7 +66,7 @@ fn descend<T: Float>(sgd: &Sgd, rate: f64, tensors: [&Tensor; 2]) -> candle_core
         Ok(map(
             elements,
             #[inline(always)]
-            move |[value, grad]: [T; 2]| [value - rate * (grad + decay * value)],
+            move |_, [value, grad]: [T; 2]| [value - rate * (grad + decay * value)],
         ))
     })?;
     variable(value, tensors[0])
@@ -84,7 +84,7 @@ fn accelerate<T: Float>(
         Ok(map(
             elements,
             #[inline(always)]
-            move |[value, grad, velocity]: [T; 3]| {
+            move |_, [value, grad, velocity]: [T; 3]| {
                 let grad = grad + decay * value;
                 let velocity = momentum * velocity + grad;
                 // The look-ahead is the velocity after one more step with the same gradient.

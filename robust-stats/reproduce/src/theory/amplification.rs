@@ -1,5 +1,5 @@
-//! By how much one lying client moves the estimate, in total variation before any projection and
-//! divided by the fraction of liars: the formulas of every protocol and its worst known attack.
+//! By how much one corrupted client moves the estimate, in total variation before any projection and
+//! divided by the fraction of corrupted clients: the formulas of every protocol and its worst known attack.
 //!
 //! A protocol whose clients choose their own public coin, and one with an algebraic coin that an
 //! adversary knows, lose a factor of about `k`; random partitions that the server assigns lose
@@ -12,14 +12,14 @@ use statrs::statistics::{Max, Min};
 
 type Error = septet_core::experiment::ExperimentError;
 
-/// Generalized randomized response, all liars send one symbol: the estimate of that symbol rises by
+/// Generalized randomized response, all corrupted users send one symbol: the estimate of that symbol rises by
 /// `gamma (1 - q) / (p - q)` and all others fall, about `k / (e^epsilon - 1)`.
 pub(crate) fn generalized_response(symbols: usize, epsilon: Epsilon) -> f64 {
-    // Against a uniform distribution: the liars' clean messages hit the symbol with 1 / k.
+    // Against a uniform distribution: the corrupted users' clean messages hit the symbol with 1 / k.
     (1.0 - 1.0 / symbols as f64) * response_contraction(epsilon, symbols)
 }
 
-/// Optimized unary encoding, the liars set the bits of half the symbols: `k / 2` masses rise by
+/// Optimized unary encoding, the corrupted users set the bits of half the symbols: `k / 2` masses rise by
 /// `gamma (1 - q) / (p - q)` each and the others fall by `q / (p - q)`.
 pub(crate) fn unary_encoding_half(symbols: usize, epsilon: Epsilon) -> f64 {
     let keep = 0.5;
@@ -31,13 +31,13 @@ pub(crate) fn unary_encoding_half(symbols: usize, epsilon: Epsilon) -> f64 {
     0.5 * (half * (1.0 - clean) + rest * clean) / (keep - other)
 }
 
-/// Hadamard response, all liars send the same column: half of the masses rise and half fall by
+/// Hadamard response, all corrupted users send the same column: half of the masses rise and half fall by
 /// `gamma c_epsilon`, so `k c_epsilon / 2`.
 pub(crate) fn hadamard_same_message(symbols: usize, epsilon: Epsilon) -> f64 {
     0.5 * symbols as f64 * response_contraction(epsilon, 2)
 }
 
-/// Local hashing whose clients choose their hash function, `g = cells` of it: liars choose one that
+/// Local hashing whose clients choose their hash function, `g = cells` of it: corrupted users choose one that
 /// puts many symbols into one cell. About `2 k e^epsilon / ((e^epsilon + 1)(e^epsilon - 1))` when a
 /// function that sends half of the domain to one cell is known.
 pub(crate) fn client_chosen_hash(

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Hash design: file of the server's assignment key
     #[arg(long)]
     key: Option<PathBuf>,
-    /// Output file of counts
+    /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
     /// Report files, with all reports of a client in one run: a client's second report is rejected as a
@@ -39,7 +39,7 @@ pub(crate) struct MergeArguments {
     /// Protocol file
     #[arg(long)]
     protocol: PathBuf,
-    /// Output file of counts
+    /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
     /// Count files, of different clients: counts have no names by which duplicates could be rejected
@@ -75,10 +75,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         design => count_cells(design, arguments)?
     );
     files::write(&arguments.out, &bytes)?;
-    print(reports, &rejected, json)
+    print(reports, &rejected, json, &arguments.out)
 }
 
-fn print(reports: u64, rejected: &RejectCounts, json: bool) -> anyhow::Result<Exit> {
+fn print(reports: u64, rejected: &RejectCounts, json: bool, output: &Path) -> anyhow::Result<Exit> {
     let reasons = RejectReason::ALL.into_iter();
     let counted = reasons.filter(|&reason| rejected.get(reason) > 0);
     let by_reason: Map<String, Value> = counted
@@ -88,7 +88,7 @@ fn print(reports: u64, rejected: &RejectCounts, json: bool) -> anyhow::Result<Ex
         .field("reports", reports)
         .field("rejected", rejected.total())
         .field("reasons", by_reason);
-    report.print(json)?;
+    files::print(&report, json, output)?;
     if rejected.total() > reports {
         let main = RejectReason::ALL
             .into_iter()
@@ -195,5 +195,5 @@ pub(crate) fn merge(arguments: &MergeArguments, json: bool) -> anyhow::Result<Ex
         }
     );
     files::write(&arguments.out, &bytes)?;
-    print(reports, &rejected, json)
+    print(reports, &rejected, json, &arguments.out)
 }

@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// Expected protocol of the counts; required for large designs only
     #[arg(long)]
     protocol: Option<PathBuf>,
-    /// Output file of counts
+    /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
     /// Counts of a hash design
@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         .field("budget", attacked.budget)
         .field("changed", attacked.changed)
         .field("rejected", attacked.rejected);
-    report.print(json)?;
+    files::print(&report, json, &arguments.out)?;
     Ok(Exit::Success)
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io::{self, BufRead};
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use rand_chacha::rand_core::CryptoRng;
 use septet_core::cli::{Exit, Failure, Report};
+use septet_core::io::PositionedReader;
 use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
+use septet_robust_stats::distribution::MAX_LINE_LEN;
 use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::wire::{
@@ -29,7 +31,7 @@ pub(crate) struct Arguments {
     /// Hash design: group assigned to these clients
     #[arg(long)]
     group: Option<usize>,
-    /// Output file of reports
+    /// Output file of reports; - is standard output
     #[arg(long)]
     out: PathBuf,
 }
@@ -54,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     };
     files::write(&arguments.out, &bytes)?;
     let report = Report::default().field("reports", count);
-    report.field("bytes", bytes.len()).print(json)?;
+    let report = report.field("bytes", bytes.len());
+    files::print(&report, json, &arguments.out)?;
     Ok(Exit::Success)
 }
 
@@ -106,15 +109,23 @@ fn for_each_line(
     mut each: impl FnMut(&str, usize, &mut Vec<u8>) -> anyhow::Result<()>,
 ) -> anyhow::Result<(u64, Vec<u8>)> {
     let (mut count, mut bytes) = (0, Vec::new());
-    for (number, line) in (1..).zip(io::stdin().lock().lines()) {
-        let line = line.context("cannot read standard input")?;
+    let mut lines = PositionedReader::new(io::stdin()).max_line_len(MAX_LINE_LEN);
+    loop {
+        let number = lines.line_number() + 1;
+        let line = match lines.read_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => return Err(anyhow::Error::new(error).context("standard input")),
+        };
+        let at = || format!("standard input, line {number}");
+        let line =
+            std::str::from_utf8(line).with_context(|| format!("{}: expected UTF-8", at()))?;
         if line.trim().is_empty() {
             continue;
         }
-        let at = || format!("standard input, line {number}");
         let (client, symbol) = match labels {
-            Some(labels) => split_label(&line, labels),
-            None => split_number(&line),
+            Some(labels) => split_label(line, labels),
+            None => split_number(line),
         }
         .with_context(|| {
             let symbol = labels.map_or("symbol", |_| "label");

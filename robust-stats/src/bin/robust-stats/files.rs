@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use septet_core::cli::{Failure, warn};
-use septet_core::io;
+use septet_core::cli::{Failure, Report, warn};
+use septet_core::io::{self, WholeFile};
 use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
 use septet_robust_stats::design::{Certificate, DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::distribution::read_counts;
@@ -26,10 +26,21 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Writes a file atomically.
+/// Writes a file atomically, or to standard output when the path is `-`.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    io::write_whole(path, |file| file.write_all(bytes))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let written = WholeFile::create_or_stdout(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.finish()
+    });
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Prints what a command found, unless its output itself went to standard output.
+pub(crate) fn print(report: &Report, json: bool, output: &Path) -> anyhow::Result<()> {
+    if io::is_stdio(output) {
+        return Ok(());
+    }
+    Ok(report.print(json)?)
 }
 
 /// Writes a new file that only its owner may read.

@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// Sketches: public seed of the hash functions, which decide which symbols collide [default: random]
     #[arg(long)]
     hash_seed: Option<u64>,
-    /// Output file
+    /// Output file; - is standard output
     #[arg(long)]
     out: PathBuf,
 }
@@ -132,7 +132,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
             .field("groups", design.groups())
             .field("kept", certificate.map(|certificate| certificate.kept));
     }
-    report.print(json)?;
+    files::print(&report, json, &arguments.out)?;
     Ok(Exit::Success)
 }
 

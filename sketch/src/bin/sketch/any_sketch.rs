@@ -4,6 +4,7 @@ use std::any::Any;
 
 use anyhow::{Result, anyhow};
 use septet_core::cli::Failure;
+use septet_core::cli::Report;
 use septet_core::io::ByteSize;
 use septet_sketch::codec::datasketches::{self, Cell, Item};
 use septet_sketch::codec::native::{Native, Options};
@@ -13,7 +14,7 @@ use septet_sketch::heavy_hitters::{MisraGries, SpaceSaving, TopK};
 use septet_sketch::{AnyKey, FrequencySketch, Key, Merge, SketchError};
 
 use crate::key_estimate::KeyEstimate;
-use crate::output::{Row, bytes_row};
+use crate::output::with_unit;
 
 /// The level of the printed intervals.
 const LEVEL: f64 = 0.95;
@@ -22,8 +23,8 @@ const LEVEL: f64 = 0.95;
 pub(crate) trait AnySketch: Any {
     /// The name of the kind.
     fn kind(&self) -> String;
-    /// The parameters.
-    fn describe(&self) -> Vec<Row>;
+    /// Adds the parameters to a report.
+    fn describe(&self, report: Report) -> Report;
     /// Counts one more occurrence of each key.
     fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()>;
     /// Counts `by` more occurrences of a key.
@@ -64,22 +65,25 @@ impl<C: Counter> AnySketch for CountMin<C> {
         format!("count-min of {}", C::NAME)
     }
 
-    fn describe(&self) -> Vec<Row> {
+    fn describe(&self, report: Report) -> Report {
         let bound = self.error_bound();
-        vec![
-            Row::new("depth", self.depth()),
-            Row::new("width", self.width()),
-            Row::new("layout", self.layout().to_string()),
-            Row::new("update rule", self.update_rule().to_string()),
-            Row::new("seed", self.seed()),
-            bytes_row("bytes", self.size_bytes()),
-            Row::new("total", self.total()),
-            Row::new("saturated", self.saturated()),
-            Row::new("error bound", bound.error).display(format!(
-                "too large by more than {:.2} with probability at most {:.3}",
-                bound.error, bound.probability
-            )),
-        ]
+        report
+            .field("depth", self.depth())
+            .field("width", self.width())
+            .field("layout", self.layout().to_string())
+            .field("update_rule", self.update_rule().to_string())
+            .field("seed", self.seed())
+            .field_as("bytes", self.size_bytes(), with_unit(self.size_bytes()))
+            .field("total", self.total())
+            .field("saturated", self.saturated())
+            .field_as(
+                "error_bound",
+                bound.error,
+                format!(
+                    "too large by more than {:.2} with probability at most {:.3}",
+                    bound.error, bound.probability
+                ),
+            )
     }
 
     fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {
@@ -116,15 +120,14 @@ impl<C: SignedCounter> AnySketch for CountSketch<C> {
         format!("count-sketch of {}", C::NAME)
     }
 
-    fn describe(&self) -> Vec<Row> {
-        vec![
-            Row::new("depth", self.depth()),
-            Row::new("width", self.width()),
-            Row::new("seed", self.seed()),
-            bytes_row("bytes", self.size_bytes()),
-            Row::new("total", self.net_total()),
-            Row::new("saturated", self.saturated()),
-        ]
+    fn describe(&self, report: Report) -> Report {
+        report
+            .field("depth", self.depth())
+            .field("width", self.width())
+            .field("seed", self.seed())
+            .field_as("bytes", self.size_bytes(), with_unit(self.size_bytes()))
+            .field("total", self.net_total())
+            .field("saturated", self.saturated())
     }
 
     fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {
@@ -162,13 +165,8 @@ macro_rules! summaries {
                 $name.to_owned()
             }
 
-            fn describe(&self) -> Vec<Row> {
-                vec![
-                    Row::new("counters", self.counters()),
-                    bytes_row("bytes", self.size_bytes()),
-                    Row::new("total", self.total()),
-                    Row::new("error bound", self.max_error()),
-                ]
+            fn describe(&self, report: Report) -> Report {
+                report.field("counters", self.counters()).field_as("bytes", self.size_bytes(), with_unit(self.size_bytes())).field("total", self.total()).field("error_bound", self.max_error())
             }
 
             fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {
@@ -220,12 +218,14 @@ impl AnySketch for Tracked {
         format!("top-{} with {}", self.k(), self.sketch().kind())
     }
 
-    fn describe(&self) -> Vec<Row> {
+    fn describe(&self, report: Report) -> Report {
         let table = self.size_bytes() - self.sketch().size_bytes();
-        let mut rows = vec![Row::new("k", self.k())];
-        rows.push(Row::new("table bytes", table).display(ByteSize(table as u64).to_string()));
-        rows.extend(self.sketch().describe());
-        rows
+        let report = report.field("k", self.k()).field_as(
+            "table_bytes",
+            table,
+            ByteSize(table as u64).to_string(),
+        );
+        self.sketch().describe(report)
     }
 
     fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {
@@ -282,19 +282,18 @@ impl<C: Cell> AnySketch for datasketches::CountMin<C> {
         format!("DataSketches count-min of {}", C::TYPE)
     }
 
-    fn describe(&self) -> Vec<Row> {
+    fn describe(&self, report: Report) -> Report {
         // JSON gets a number, the text the exact weight of its type.
         let total = self.total_weight();
         let number = total.convert::<f64>().unwrap_or(f64::NAN);
         let size = usize::from(self.depth()) * self.buckets() as usize * 8;
-        vec![
-            Row::new("depth", self.depth()),
-            Row::new("buckets", self.buckets()),
-            Row::new("seed", self.seed()),
-            bytes_row("bytes", size),
-            Row::new("total weight", number).display(total.to_string()),
-            Row::new("relative error", self.relative_error()),
-        ]
+        report
+            .field("depth", self.depth())
+            .field("buckets", self.buckets())
+            .field("seed", self.seed())
+            .field_as("bytes", size, with_unit(size))
+            .field_as("total_weight", number, total.to_string())
+            .field("relative_error", self.relative_error())
     }
 
     fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use septet_core::cli::Failure;
+use septet_core::cli::{Failure, Report};
 use septet_core::io::ByteSize;
 use septet_sketch::codec::datasketches;
 use septet_sketch::count_min::{CountMin, CountMinBuilder, Counter, Layout, UpdateRule};
@@ -18,7 +18,7 @@ use crate::any_sketch::{AnySketch, Tracked};
 use crate::input::{self, Input};
 use crate::learned::LearnedSketch;
 use crate::model::Model;
-use crate::output::{Output, Row};
+use crate::output::Output;
 
 /// Keys in a batch.
 const BATCH: usize = 4096;
@@ -150,26 +150,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     arguments.output.write(&bytes)?;
 
     // Report what was counted and the parameters.
-    let mut rows = vec![
-        Row::new("kind", sketch.kind()),
-        Row::new("records", tally.records),
-    ];
+    let mut report = Report::default()
+        .field("kind", sketch.kind())
+        .field("records", tally.records);
     if tally.skipped > 0 {
-        rows.push(Row::new("skipped", tally.skipped).display(format!(
+        let skipped = format!(
             "{} packets that are not TCP or UDP over IPv4",
             tally.skipped
-        )));
+        );
+        report = report.field_as("skipped", tally.skipped, skipped);
     }
-    rows.extend(keys.map(|keys| Row::new("keys", keys.to_string())));
-    rows.extend(sketch.describe());
-    rows.push(Row::new(
-        "file",
-        arguments.output.output.display().to_string(),
-    ));
-    rows.push(
-        Row::new("file bytes", bytes.len()).display(ByteSize(bytes.len() as u64).to_string()),
-    );
-    arguments.output.report(arguments.json, &rows)
+    if let Some(keys) = keys {
+        report = report.field("keys", keys.to_string());
+    }
+    let report = sketch
+        .describe(report)
+        .field("file", arguments.output.output.display().to_string())
+        .field_as(
+            "file_bytes",
+            bytes.len(),
+            ByteSize(bytes.len() as u64).to_string(),
+        );
+    arguments.output.report(arguments.json, &report)
 }
 
 impl Arguments {

@@ -4,13 +4,13 @@ use std::any::Any;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use septet_core::cli::Failure;
+use septet_core::cli::{Failure, Report};
 use septet_sketch::SketchError;
 use septet_sketch::codec::datasketches::{Cell, CountMin};
 
 use crate::any_sketch::AnySketch;
 use crate::open::OpenOptions;
-use crate::output::{Output, Row};
+use crate::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -49,12 +49,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Target::DatasketchesPython => datasketches::<f64>(sketch)?,
     };
     arguments.output.write(&bytes)?;
-    let rows = [
-        Row::new("kind", sketch.kind()),
-        Row::new("file", arguments.output.output.display().to_string()),
-        Row::new("file bytes", bytes.len()),
-    ];
-    arguments.output.report(arguments.json, &rows)
+    let report = Report::default()
+        .field("kind", sketch.kind())
+        .field("file", arguments.output.output.display().to_string())
+        .field("file_bytes", bytes.len());
+    arguments.output.report(arguments.json, &report)
 }
 
 /// The DataSketches bytes with cells of type `D`.

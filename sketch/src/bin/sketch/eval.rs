@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::cli::Report;
 use septet_sketch::AnyKey;
 use septet_sketch::metrics::{
     average_absolute_frequency_error, average_relative_error, root_square_error_per_occurrence,
@@ -11,7 +12,6 @@ use septet_sketch::stream::StreamFormat;
 
 use crate::input::{self, Input};
 use crate::open::OpenOptions;
-use crate::output::{Row, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -47,28 +47,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let aafe = average_absolute_frequency_error(&counts, &estimates);
     let square = root_square_error_per_occurrence(&counts, &estimates);
     let relative = average_relative_error(&counts, &estimates);
-    let rows = [
-        Row::new("kind", opened.sketch.kind()),
-        Row::new("keys", keys.len()),
-        Row::new("occurrences", counts.iter().sum::<u64>()),
-        Row::new("average absolute frequency error", aafe).display(format!("{aafe:.4}")),
-        Row::new("root square error per occurrence", square).display(format!("{square:.4}")),
-        Row::new("average relative error", relative).display(format!("{relative:.4}")),
-        Row::new("largest error", worst).display(crate::output::number(worst)),
-        Row::new(
+    let report = Report::default()
+        .field("kind", opened.sketch.kind())
+        .field("keys", keys.len())
+        .field("occurrences", counts.iter().sum::<u64>())
+        .field_as(
+            "average_absolute_frequency_error",
+            aafe,
+            format!("{aafe:.4}"),
+        )
+        .field_as(
+            "root_square_error_per_occurrence",
+            square,
+            format!("{square:.4}"),
+        )
+        .field_as("average_relative_error", relative, format!("{relative:.4}"))
+        .field_as("largest_error", worst, crate::output::number(worst))
+        .field(
             "exact",
             pairs()
                 .filter(|(count, estimate)| count == *estimate)
                 .count(),
-        ),
-        Row::new(
-            "too large",
+        )
+        .field(
+            "too_large",
             pairs().filter(|(count, estimate)| count < estimate).count(),
-        ),
-        Row::new(
-            "too small",
+        )
+        .field(
+            "too_small",
             pairs().filter(|(count, estimate)| count > estimate).count(),
-        ),
-    ];
-    print(arguments.json, &rows)
+        );
+    Ok(report.print(arguments.json)?)
 }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::cli::Report;
 use septet_core::io::ByteSize;
 
 use crate::open::OpenOptions;
-use crate::output::{Row, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,19 +21,17 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let opened = arguments.open.open(&arguments.sketch)?;
-    let mut rows = vec![
-        Row::new("kind", opened.sketch.kind()),
-        Row::new("format", opened.format),
-    ];
-    rows.extend(
-        opened
-            .key_type
-            .map(|keys| Row::new("keys", keys.to_string())),
+    let mut report = Report::default()
+        .field("kind", opened.sketch.kind())
+        .field("format", opened.format);
+    if let Some(keys) = opened.key_type {
+        report = report.field("keys", keys.to_string());
+    }
+    let size = opened.bytes.len();
+    let report = opened.sketch.describe(report).field_as(
+        "file_bytes",
+        size,
+        ByteSize(size as u64).to_string(),
     );
-    rows.extend(opened.sketch.describe());
-    rows.push(
-        Row::new("file bytes", opened.bytes.len())
-            .display(ByteSize(opened.bytes.len() as u64).to_string()),
-    );
-    print(arguments.json, &rows)
+    Ok(report.print(arguments.json)?)
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use anyhow::{Result, bail};
+use septet_core::cli::Report;
 use septet_sketch::codec::native::Options;
 use septet_sketch::count_min::CountMin;
 use septet_sketch::learned::{Learned, Slot};
@@ -11,7 +12,7 @@ use septet_sketch::{AnyKey, FrequencySketch, Merge, SketchError};
 use crate::any_sketch::{AnySketch, kind_mismatch};
 use crate::key_estimate::KeyEstimate;
 use crate::model::Model;
-use crate::output::{Row, bytes_row};
+use crate::output::with_unit;
 
 /// Any two with slots of 16 bytes can be merged; with slots of 8 bytes full tables usually cannot.
 pub(crate) type LearnedSketch<T> = Learned<AnyKey, CountMin<u32>, Model, T>;
@@ -21,31 +22,45 @@ impl<T: Slot> AnySketch for LearnedSketch<T> {
         format!("learned {}", self.sketch().kind())
     }
 
-    fn describe(&self) -> Vec<Row> {
+    fn describe(&self, report: Report) -> Report {
         use septet_sketch::oracle::Oracle;
 
         let sketch = self.sketch();
         let stats = self.stats();
         let fingerprint = u128::from_be_bytes(self.oracle().fingerprint());
-        vec![
-            bytes_row("bytes", self.size_bytes()),
-            bytes_row("model bytes", self.oracle().model_bytes()),
-            bytes_row("table bytes", self.table().size_bytes()),
-            bytes_row("sketch bytes", sketch.size_bytes()),
-            Row::new("oracle", format!("{fingerprint:032x}")),
-            Row::new("slots", self.table().slots()),
-            Row::new("used slots", self.table().len()),
-            Row::new("threshold", self.threshold_score()),
-            Row::new("depth", sketch.depth()),
-            Row::new("width", sketch.width()),
-            Row::new("update rule", sketch.update_rule().to_string()),
-            Row::new("seed", sketch.seed()),
-            Row::new("total", stats.total),
-            Row::new("saturated", sketch.saturated()),
-            Row::new("coverage", self.coverage())
-                .display(format!("{:.2} % of the stream", 100.0 * self.coverage())),
-            Row::new("oracle queries", stats.oracle_queries),
-        ]
+        report
+            .field_as("bytes", self.size_bytes(), with_unit(self.size_bytes()))
+            .field_as(
+                "model_bytes",
+                self.oracle().model_bytes(),
+                with_unit(self.oracle().model_bytes()),
+            )
+            .field_as(
+                "table_bytes",
+                self.table().size_bytes(),
+                with_unit(self.table().size_bytes()),
+            )
+            .field_as(
+                "sketch_bytes",
+                sketch.size_bytes(),
+                with_unit(sketch.size_bytes()),
+            )
+            .field("oracle", format!("{fingerprint:032x}"))
+            .field("slots", self.table().slots())
+            .field("used_slots", self.table().len())
+            .field("threshold", self.threshold_score())
+            .field("depth", sketch.depth())
+            .field("width", sketch.width())
+            .field("update_rule", sketch.update_rule().to_string())
+            .field("seed", sketch.seed())
+            .field("total", stats.total)
+            .field("saturated", sketch.saturated())
+            .field_as(
+                "coverage",
+                self.coverage(),
+                format!("{:.2} % of the stream", 100.0 * self.coverage()),
+            )
+            .field("oracle_queries", stats.oracle_queries)
     }
 
     fn update_batch(&mut self, keys: &[AnyKey]) -> Result<()> {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use septet_core::cli::Report;
 
 use crate::open::OpenOptions;
-use crate::output::{Output, Row};
+use crate::output::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -49,10 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     arguments
         .output
         .write(&merged.sketch.to_native_bytes(&options)?)?;
-    let mut rows = vec![
-        Row::new("kind", merged.sketch.kind()),
-        Row::new("merged", arguments.sketches.len()),
-    ];
-    rows.extend(merged.sketch.describe());
-    arguments.output.report(arguments.json, &rows)
+    let report = Report::default()
+        .field("kind", merged.sketch.kind())
+        .field("merged", arguments.sketches.len());
+    let report = merged.sketch.describe(report);
+    arguments.output.report(arguments.json, &report)
 }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Result;
-use septet_core::io::{ByteSize, is_stdio, write_whole};
+use septet_core::cli::Report;
+use septet_core::io::{ByteSize, WholeFile, is_stdio};
 use septet_sketch::SketchError;
 use septet_sketch::codec::native::{Encoding, Options};
 
@@ -40,80 +41,30 @@ impl Output {
         write(&self.output, bytes)
     }
 
-    /// Prints the rows, unless the sketch itself was written to standard output.
-    pub(crate) fn report(&self, json: bool, rows: &[Row]) -> Result<()> {
+    /// Prints a report, unless the sketch itself was written to standard output.
+    pub(crate) fn report(&self, json: bool, report: &Report) -> Result<()> {
         if is_stdio(&self.output) {
             return Ok(());
         }
-        print(json, rows)
+        Ok(report.print(json)?)
     }
 }
 
 /// Replaces a file atomically, or writes to standard output.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if is_stdio(path) {
-        let mut out = io::stdout().lock();
-        return Ok(out.write_all(bytes).and_then(|()| out.flush())?);
-    }
-    write_whole(path, |file| file.write_all(bytes)).map_err(|source| {
-        SketchError::File {
-            path: path.to_owned(),
-            source,
-        }
-        .into()
-    })
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = WholeFile::create_or_stdout(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.finish()
+    });
+    Ok(written.map_err(|source| SketchError::File {
+        path: path.to_owned(),
+        source,
+    })?)
 }
 
-/// A name and its value, as text and as JSON.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    name: &'static str,
-    value: serde_json::Value,
-    /// The text of the value, if it differs from the JSON.
-    text: Option<String>,
-}
-
-impl Row {
-    pub(crate) fn new(name: &'static str, value: impl Into<serde_json::Value>) -> Self {
-        Self {
-            name,
-            value: value.into(),
-            text: None,
-        }
-    }
-
-    pub(crate) fn display(mut self, text: impl Into<String>) -> Self {
-        self.text = Some(text.into());
-        self
-    }
-}
-
-/// A row for a number of bytes.
-pub(crate) fn bytes_row(name: &'static str, bytes: usize) -> Row {
-    Row::new(name, bytes).display(format!("{bytes} ({})", ByteSize(bytes as u64)))
-}
-
-/// Prints rows as a JSON object, or as two columns. In JSON, names have underscores.
-pub(crate) fn print(json: bool, rows: &[Row]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    if json {
-        let object: serde_json::Map<_, _> = rows
-            .iter()
-            .map(|row| (row.name.replace(' ', "_"), row.value.clone()))
-            .collect();
-        return print_json(&serde_json::Value::Object(object));
-    }
-    // Names in a column as wide as the longest.
-    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    for row in rows {
-        let value = match (&row.text, &row.value) {
-            (Some(text), _) => text.clone(),
-            (None, serde_json::Value::String(text)) => text.clone(),
-            (None, value) => value.to_string(),
-        };
-        writeln!(out, "{:<width$}  {value}", row.name)?;
-    }
-    Ok(())
+/// A number of bytes as text, also in a larger unit.
+pub(crate) fn with_unit(bytes: usize) -> String {
+    format!("{bytes} ({})", ByteSize(bytes as u64))
 }
 
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<()> {

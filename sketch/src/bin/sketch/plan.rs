@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use septet_core::cli::Report;
 use septet_core::io::ByteSize;
 use septet_sketch::AnyKey;
 use septet_sketch::oracle::Oracle;
@@ -10,7 +11,6 @@ use septet_sketch::theory::{Budget, CoverageCurve, plan};
 
 use crate::input::Input;
 use crate::model::Model;
-use crate::output::{Row, print};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -63,26 +63,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let coverage = curve.coverage(best.explicit_slots);
     let table = best.explicit_slots * budget.slot_bytes;
     let rest = bytes.saturating_sub(budget.reserved);
-    let rows = [
-        Row::new("keys", keys.len()),
-        Row::new("occurrences", curve.total()),
-        Row::new("oracle", oracle),
-        Row::new("model bytes", budget.reserved)
-            .display(ByteSize(budget.reserved as u64).to_string()),
-        Row::new("explicit slots", best.explicit_slots).display(format!(
-            "{} ({})",
+    let report = Report::default()
+        .field("keys", keys.len())
+        .field("occurrences", curve.total())
+        .field("oracle", oracle)
+        .field_as(
+            "model_bytes",
+            budget.reserved,
+            ByteSize(budget.reserved as u64).to_string(),
+        )
+        .field_as(
+            "explicit_slots",
             best.explicit_slots,
-            ByteSize(table as u64)
-        )),
-        Row::new("explicit fraction", table as f64 / rest.max(1) as f64)
-            .display(format!("{:.3}", table as f64 / rest.max(1) as f64)),
-        Row::new("depth", best.depth),
-        Row::new("width", best.width),
-        Row::new("coverage", coverage).display(format!("{:.2} % of the stream", 100.0 * coverage)),
-        Row::new("predicted error", best.predicted_aafe).display(format!(
-            "{:.4}, average absolute frequency error with plain update",
-            best.predicted_aafe
-        )),
-    ];
-    print(arguments.json, &rows)
+            format!("{} ({})", best.explicit_slots, ByteSize(table as u64)),
+        )
+        .field_as(
+            "explicit_fraction",
+            table as f64 / rest.max(1) as f64,
+            format!("{:.3}", table as f64 / rest.max(1) as f64),
+        )
+        .field("depth", best.depth)
+        .field("width", best.width)
+        .field_as(
+            "coverage",
+            coverage,
+            format!("{:.2} % of the stream", 100.0 * coverage),
+        )
+        .field_as(
+            "predicted_error",
+            best.predicted_aafe,
+            format!(
+                "{:.4}, average absolute frequency error with plain update",
+                best.predicted_aafe
+            ),
+        );
+    Ok(report.print(arguments.json)?)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use septet_core::cli::named_path;
 use septet_sketch::stream::StreamFormat;
 
 use crate::input::{self, Input};
@@ -12,7 +13,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
     /// The file of the model (safetensors).
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = named_path())]
     output: PathBuf,
     /// The network: linear is the fastest, mlp ranks better.
     #[arg(long, value_enum, default_value_t = Network::Mlp)]
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1e-3)]
     learning_rate: f64,
     /// Keep the state of the training in this file, and continue from it when it is there.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = named_path())]
     checkpoint: Option<PathBuf>,
     /// Steps between two writes of the checkpoint.
     #[arg(
@@ -81,7 +82,7 @@ pub(crate) use training::run;
 #[cfg(feature = "train")]
 mod training {
     use anyhow::{Context as _, Result, bail};
-    use septet_core::cli::Failure;
+    use septet_core::cli::{Failure, Report};
     use septet_core::io::WholeFile;
     use septet_core::nn::CheckpointFile;
     use septet_core::seed::SeedTree;
@@ -96,7 +97,6 @@ mod training {
     use super::{Arguments, Network};
     use crate::input::Input;
     use crate::model::Model;
-    use crate::output::{Row, print};
 
     /// The fractions of the keys for which the coverage is printed.
     const SHARES: [f64; 5] = [0.01, 0.05, 0.10, 0.12, 0.20];
@@ -154,14 +154,13 @@ mod training {
         }?;
         // Read the file back: the report is about what was saved.
         let model = Model::load(&arguments.output)?;
-        let mut rows = vec![
-            Row::new("keys", distinct),
-            Row::new("examples", example_count),
-            Row::new("steps", arguments.steps),
-            Row::new("last loss", last).display(format!("{last:.4}")),
-            Row::new("model bytes", model.model_bytes()),
-            Row::new("file", arguments.output.display().to_string()),
-        ];
+        let mut report = Report::default()
+            .field("keys", distinct)
+            .field("examples", example_count)
+            .field("steps", arguments.steps)
+            .field_as("last_loss", last, format!("{last:.4}"))
+            .field("model_bytes", model.model_bytes())
+            .field("file", arguments.output.display().to_string());
         if let Some(path) = &arguments.validation {
             let format = arguments.validation_format.as_ref();
             let validation = Input {
@@ -176,21 +175,21 @@ mod training {
             let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
             let ideal: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
             let names = [
-                "coverage at 1 %",
-                "coverage at 5 %",
-                "coverage at 10 %",
-                "coverage at 12 %",
-                "coverage at 20 %",
+                "coverage_at_1_%",
+                "coverage_at_5_%",
+                "coverage_at_10_%",
+                "coverage_at_12_%",
+                "coverage_at_20_%",
             ];
             // The coverage beside that of a perfect oracle.
             let reached = coverage_at(&counts, &scores, &SHARES);
             let possible = coverage_at(&counts, &ideal, &SHARES);
             for ((name, reached), possible) in names.into_iter().zip(reached).zip(possible) {
                 let shown = format!("{reached:.3} of at most {possible:.3}");
-                rows.push(Row::new(name, reached).display(shown));
+                report = report.field_as(name, reached, shown);
             }
         }
-        print(arguments.json, &rows)
+        Ok(report.print(arguments.json)?)
     }
 
     /// The keys of the trained type with their counts.

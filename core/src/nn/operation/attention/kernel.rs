@@ -7,7 +7,7 @@ use super::Checked;
 use crate::nn::operation::product::{Matrix, multiply};
 use crate::nn::operation::softmax::exponentials;
 use crate::nn::operation::values::Float;
-use crate::nn::vector::{sum_of_pairs, vectorized};
+use crate::nn::vector::{Arithmetic, sum_of_pairs, vectorized};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy)]
@@ -78,6 +78,21 @@ impl Head {
             start += view.row;
         }
     }
+
+    /// As [`Self::gather`], for keys or values: those that the mask hides become zeros, since the
+    /// weight 0 does not remove a NaN.
+    fn gather_seen<T: Float>(self, operand: (&[T], View), checked: &Checked, to: &mut [T]) {
+        let Geometry { keys, width, .. } = checked.geometry;
+        self.gather(operand, T::one(), to, width);
+        if let Some(mask) = &checked.key_mask {
+            let mask = &mask[self.batch * keys..][..keys];
+            for (row, &there) in to.chunks_exact_mut(width.max(1)).zip(mask) {
+                if there == 0 {
+                    row.fill(T::zero());
+                }
+            }
+        }
+    }
 }
 
 /// Queries of a block: few enough that causality saves half of the products, enough for efficient
@@ -144,10 +159,15 @@ impl<'a, T: Float> Weights<'a, T> {
         let causal = self.checked.causal;
         vectorized(
             #[inline(always)]
-            || {
+            |arithmetic| {
                 for (index, (scores, weights)) in scores.zip(weights).enumerate() {
                     let count = if causal { first + index + 1 } else { visible };
-                    softmax(&mut scores[..count], mask, &mut weights[..count]);
+                    softmax(
+                        arithmetic,
+                        &mut scores[..count],
+                        mask,
+                        &mut weights[..count],
+                    );
                     weights[count..].fill(T::zero());
                 }
             },
@@ -187,8 +207,13 @@ impl<'a, T: Float> Weights<'a, T> {
 /// The weights of one query; zeros where no score is larger than minus infinity. Scores of keys that
 /// the mask hides are overwritten.
 #[inline(always)]
-fn softmax<T: Float>(scores: &mut [T], mask: Option<&[u8]>, weights: &mut [T]) {
-    // Selected, not added: the score of a hidden key may be NaN.
+fn softmax<T: Float>(
+    arithmetic: Arithmetic,
+    scores: &mut [T],
+    mask: Option<&[u8]>,
+    weights: &mut [T],
+) {
+    // The score of a hidden key is 0 unless its query has a NaN, which the other keys show.
     if let Some(mask) = mask {
         for (score, &there) in scores.iter_mut().zip(mask) {
             *score = if there == 0 {
@@ -198,7 +223,7 @@ fn softmax<T: Float>(scores: &mut [T], mask: Option<&[u8]>, weights: &mut [T]) {
             };
         }
     }
-    let (largest, sum) = exponentials(scores, weights);
+    let (largest, sum) = exponentials(arithmetic, scores, weights);
     // A NaN is not the largest either, and must not be hidden.
     if largest == T::NEGATIVE_INFINITY && scores.iter().all(|&score| score == largest) {
         weights.fill(T::zero());
@@ -230,8 +255,8 @@ pub(super) fn forward<T: Float>(
     for head in heads(geometry) {
         // The scale is applied once per query instead of once per score.
         head.gather(operands.q, scale, &mut q, width);
-        head.gather(operands.k, T::one(), &mut k, width);
-        head.gather(operands.v, T::one(), &mut v, width);
+        head.gather_seen(operands.k, checked, &mut k);
+        head.gather_seen(operands.v, checked, &mut v);
         weights.start(head);
         for (block, q) in q.chunks(BLOCK * width.max(1)).enumerate() {
             let first = block * BLOCK;
@@ -289,8 +314,8 @@ pub(super) fn backward<T: Float>(
     let mut weights = Weights::new(checked);
     for head in heads(geometry) {
         head.gather(operands.q, scale, &mut q, width);
-        head.gather(operands.k, T::one(), &mut k, width);
-        head.gather(operands.v, T::one(), &mut v, width);
+        head.gather_seen(operands.k, checked, &mut k);
+        head.gather_seen(operands.v, checked, &mut v);
         head.gather(gradient, T::one(), &mut to_means, width);
         // The gradients of keys and values collect over all blocks of queries of the head.
         to_k.fill(T::zero());
@@ -320,7 +345,7 @@ pub(super) fn backward<T: Float>(
             let factors = &weights.factors;
             vectorized(
                 #[inline(always)]
-                || {
+                |_| {
                     for (row, (kept, to_scores)) in pairs.enumerate() {
                         let factors = factors.get(row * visible..(row + 1) * visible);
                         score_gradients(kept, to_scores, factors);

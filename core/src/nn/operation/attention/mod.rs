@@ -14,10 +14,12 @@ use kernel::{Geometry, Operands, View};
 /// Options of [`attention`] and [`self_attention`]; the default sees all keys, without dropout.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attention<'a> {
-    /// Whether query `i` sees only keys `0..=i`. The numbers of queries and keys must be equal.
+    /// Whether query `i` sees only keys `0..=i`. The numbers of queries and keys must be equal. Later
+    /// keys have the weight 0, which does not hide an infinite or undefined value: it may reach the
+    /// up to 63 queries before it.
     pub causal: bool,
-    /// Which keys there are, of shape `[b, keys]` and type u8: 0 for padding, which no query sees. What
-    /// is hidden has the weight 0, and must be finite: 0 times infinity is not a number.
+    /// Which keys there are, of shape `[b, keys]` and type u8: 0 for padding, which no query sees,
+    /// whatever it holds.
     pub key_mask: Option<&'a Tensor>,
     /// The probability, in `[0, 1)`, with which a weight is dropped, and the seed that selects
     /// which. The others are scaled up, as by [`dropout`](crate::nn::dropout). What is dropped

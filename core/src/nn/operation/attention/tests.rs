@@ -3,7 +3,7 @@
 use candle_core::{Device, Var};
 
 use super::*;
-use crate::nn::operation::testing::{assert_close, draw};
+use crate::nn::operation::testing::{assert_close, draw, values};
 use crate::nn::{assert_gradient, softmax};
 
 /// The definition, from operations of candle and [`softmax`], with the scores of hidden keys far
@@ -116,6 +116,33 @@ fn gradients_are_right() {
         let [q, k, v] = [0, 1, 2].map(|i| x[i].transpose(1, 2));
         attention(&q?, &k?, &v?, &Attention::default())?.tanh()
     });
+}
+
+#[test]
+fn padding_may_hold_anything() {
+    let [q, k, v] = operands(2, 3, 66, 66, 4);
+    let mask = key_mask(66);
+    let options = Attention {
+        causal: false,
+        key_mask: Some(&mask),
+        ..Attention::default()
+    };
+    // NaN in the rows of the hidden keys.
+    let there = mask.reshape((2, 1, 66, 1)).unwrap();
+    let unknown = (k.zeros_like().unwrap() + f64::NAN).unwrap();
+    let spoil = |x: &Tensor| {
+        let there = there.broadcast_as(x.shape()).unwrap();
+        Var::from_tensor(&there.where_cond(x, &unknown).unwrap()).unwrap()
+    };
+    let (spoiled_k, spoiled_v) = (spoil(&k), spoil(&v));
+    let found = attention(&q, &spoiled_k, &spoiled_v, &options).unwrap();
+    let expected = attention(&q, &k, &v, &options).unwrap();
+    assert_eq!(values(&found), values(&expected));
+    let gradients = found.sqr().unwrap().backward().unwrap();
+    for hidden in [&spoiled_k, &spoiled_v] {
+        let gradient = values(gradients.get(hidden).unwrap());
+        assert!(gradient.iter().all(|g| g.is_finite()));
+    }
 }
 
 #[test]

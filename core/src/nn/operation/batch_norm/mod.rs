@@ -1,11 +1,13 @@
 //! Batch normalization, with the rectifier that follows it.
 
+mod passes;
 #[cfg(all(test, feature = "test-util"))]
 mod tests;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
+use self::passes::{BLOCK, Channel};
 use super::operand::Operand;
 use super::values::{Float, by_type, elements, same_type, stored};
 
@@ -21,9 +23,9 @@ use super::values::{Float, by_type, elements, same_type, stored};
 /// The rectifier costs no pass of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
-    /// Added to the variance.
+    /// Added to the variance: finite and at least 0.
     pub epsilon: f64,
-    /// The weight of a batch in the running statistics, between 0 and 1; with `None` they are the
+    /// The weight of a batch in the running statistics, from 0 to 1; with `None` they are the
     /// mean over all batches.
     pub momentum: Option<f64>,
     /// Whether negative results become zero. The gradient at zero is zero.
@@ -97,8 +99,8 @@ impl BatchNorm {
     /// result and the running statistics after this batch.
     ///
     /// # Errors
-    /// Candle's error when shapes or types disagree, a channel has fewer than two elements, or the
-    /// tensors are not on the CPU.
+    /// Candle's error when shapes or types disagree, an option is not in its range, a channel has
+    /// fewer than two elements, or the tensors are not on the CPU.
     pub fn train(
         &self,
         x: &Tensor,
@@ -106,7 +108,7 @@ impl BatchNorm {
         bias: &Tensor,
         running: &BatchNormStatistics,
     ) -> Result<(Tensor, BatchNormStatistics)> {
-        check(x, weight, bias, running)?;
+        self.check(x, weight, bias, running)?;
         let x = x.contiguous()?;
         let batch = by_type!("batch_norm", x.dtype(), moments(&x))?;
         if batch.count < 2 {
@@ -132,7 +134,8 @@ impl BatchNorm {
     /// evaluation, and for training with frozen statistics.
     ///
     /// # Errors
-    /// Candle's error when shapes or types disagree, or the tensors are not on the CPU.
+    /// Candle's error when shapes or types disagree, an option is not in its range, or the tensors
+    /// are not on the CPU.
     pub fn frozen(
         &self,
         x: &Tensor,
@@ -140,7 +143,7 @@ impl BatchNorm {
         bias: &Tensor,
         statistics: &BatchNormStatistics,
     ) -> Result<Tensor> {
-        check(x, weight, bias, statistics)?;
+        self.check(x, weight, bias, statistics)?;
         let values = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.to_vec1::<f64>();
         let operation = Normalize {
             scale: self.inverse_deviations(values(&statistics.variance)?.into_iter()),
@@ -156,36 +159,50 @@ impl BatchNorm {
         let deviations = variances.map(|variance| (variance + self.epsilon).sqrt());
         deviations.map(f64::recip).collect()
     }
-}
 
-fn check(x: &Tensor, weight: &Tensor, bias: &Tensor, running: &BatchNormStatistics) -> Result<()> {
-    same_type("batch_norm", &[x, weight, bias])?;
-    if x.rank() < 2 {
-        candle_core::bail!(
-            "batch_norm: expected x [n, channels, ..], found {:?}",
-            x.dims()
-        );
-    }
-    let vectors = [
-        ("weight", weight),
-        ("bias", bias),
-        ("mean", &running.mean),
-        ("variance", &running.variance),
-    ];
-    for (name, vector) in vectors {
-        if vector.dims() != [x.dims()[1]] {
+    fn check(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        statistics: &BatchNormStatistics,
+    ) -> Result<()> {
+        if !(self.epsilon.is_finite() && self.epsilon >= 0.0) {
             candle_core::bail!(
-                "batch_norm: a {name} {:?} for x {:?}",
-                vector.dims(),
+                "batch_norm: epsilon must be finite and at least 0, found {}",
+                self.epsilon
+            );
+        }
+        if let Some(momentum) = self.momentum
+            && !(0.0..=1.0).contains(&momentum)
+        {
+            candle_core::bail!("batch_norm: momentum must be from 0 to 1, found {momentum}");
+        }
+        same_type("batch_norm", &[x, weight, bias])?;
+        if x.rank() < 2 {
+            candle_core::bail!(
+                "batch_norm: expected x [n, channels, ..], found {:?}",
                 x.dims()
             );
         }
+        let vectors = [
+            ("weight", weight),
+            ("bias", bias),
+            ("mean", &statistics.mean),
+            ("variance", &statistics.variance),
+        ];
+        for (name, vector) in vectors {
+            if vector.dims() != [x.dims()[1]] {
+                candle_core::bail!(
+                    "batch_norm: a {name} {:?} for x {:?}",
+                    vector.dims(),
+                    x.dims()
+                );
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
-
-/// Elements that are summed in their own type before they are added in f64.
-const BLOCK: usize = 2048;
 
 /// Mean and sum of squared deviations of each channel of a batch.
 struct Moments {
@@ -212,50 +229,17 @@ fn moments<T: Float>(x: &Tensor) -> Result<Moments> {
         let channel = index % channels;
         for block in plane.chunks(BLOCK) {
             let (old, new) = (counts[channel], block.len() as f64);
-            let mean = sum(block, [], |value, []| value) / new;
-            let center = T::from_f64(mean);
-            let squares = sum(block, [], |value, []| (value - center) * (value - center));
-            // The center is the mean rounded to the type: the sum is corrected for the difference.
-            let rounding = mean - center.to_f64();
+            let (mean, squares) = passes::block_moments(block);
             // With n and m elements so far and in the block, and d the difference of their means:
             // mean += d m / (n + m), squares += new squares + d^2 n m / (n + m).
             let difference = mean - moments.mean[channel];
             moments.mean[channel] += difference * new / (old + new);
-            moments.squares[channel] += squares - new * rounding * rounding
-                + difference * difference * old * new / (old + new);
+            moments.squares[channel] += squares + difference * difference * old * new / (old + new);
             counts[channel] = old + new;
         }
     }
     moments.count = counts.first().map_or(0, |&count| count as usize);
     Ok(moments)
-}
-
-/// The sum of a function of corresponding elements, in 32 partial sums of the type.
-#[inline(always)]
-fn sum<T: Float, const N: usize>(
-    first: &[T],
-    others: [&[T]; N],
-    value: impl Fn(T, [T; N]) -> T,
-) -> f64 {
-    const LANES: usize = 32;
-    let mut sums = [T::zero(); LANES];
-    let whole = first.len() / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        let first = &first[start..][..LANES];
-        let others = others.map(|other| &other[start..][..LANES]);
-        for lane in 0..LANES {
-            sums[lane] += value(first[lane], others.map(|other| other[lane]));
-        }
-    }
-    // What does not fill the lanes is added to the first ones.
-    for (index, &first) in first.iter().enumerate().skip(whole) {
-        sums[index - whole] += value(first, others.map(|other| other[index]));
-    }
-    let mut total = 0.0;
-    for sum in sums {
-        total += sum.to_f64();
-    }
-    total
 }
 
 /// The number of channels, and the elements of one channel of one image.
@@ -272,31 +256,6 @@ struct Normalize {
     relu: bool,
     /// Whether the gradient of `x` has a part that comes from the statistics.
     statistics_depend_on_x: bool,
-}
-
-/// The numbers of one channel: `(x - mean) * slope + bias`.
-#[derive(Clone, Copy)]
-struct Channel<T> {
-    mean: T,
-    slope: T,
-    bias: T,
-}
-
-impl<T: Float> Channel<T> {
-    #[inline(always)]
-    fn apply(self, x: T) -> T {
-        (x - self.mean) * self.slope + self.bias
-    }
-
-    /// The gradient before the rectifier.
-    #[inline(always)]
-    fn before_relu<const RELU: bool>(self, x: T, gradient: T) -> T {
-        if RELU && self.apply(x) <= T::zero() {
-            T::zero()
-        } else {
-            gradient
-        }
-    }
 }
 
 impl Normalize {
@@ -348,19 +307,11 @@ impl CustomOp3 for Normalize {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        if self.relu {
-            by_type!(
-                self.name(),
-                x.dtype(),
-                backward_with_relu(self, x, weight, bias, gradient)
-            )
-        } else {
-            by_type!(
-                self.name(),
-                x.dtype(),
-                backward_plain(self, x, weight, bias, gradient)
-            )
-        }
+        by_type!(
+            self.name(),
+            x.dtype(),
+            backward(self, x, weight, bias, gradient)
+        )
     }
 }
 
@@ -376,46 +327,24 @@ fn forward<T: Float>(
     let bias = elements::<T>(bias.0, bias.1)?;
     let channels = operation.channels(weight, bias);
     let values = elements::<T>(x.0, x.1)?;
-    let mut result = Vec::with_capacity(values.len());
+    let mut results = Vec::with_capacity(values.len());
     let planes = values.chunks_exact(plane.max(1));
-    for (plane, channel) in planes.zip(channels.iter().cycle()) {
-        if operation.relu {
-            result.extend(plane.iter().map(|&x| {
-                let y = channel.apply(x);
-                // A NaN is not below zero: it stays.
-                if y < T::zero() { T::zero() } else { y }
-            }));
-        } else {
-            result.extend(plane.iter().map(|&x| channel.apply(x)));
+    for (plane, &channel) in planes.zip(channels.iter().cycle()) {
+        for x in plane.chunks(BLOCK) {
+            // Grown block by block: written while it is in the cache.
+            let start = results.len();
+            results.resize(start + x.len(), T::zero());
+            let results = &mut results[start..];
+            passes::normalize(channel, operation.relu, x, results);
         }
     }
-    Ok(stored(result, shape))
+    Ok(stored(results, shape))
 }
 
 /// Gradients of the input, the weight and the bias.
 type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
-fn backward_plain<T: Float>(
-    operation: &Normalize,
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    gradient: &Tensor,
-) -> Result<Gradients> {
-    backward::<T, false>(operation, x, weight, bias, gradient)
-}
-
-fn backward_with_relu<T: Float>(
-    operation: &Normalize,
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    gradient: &Tensor,
-) -> Result<Gradients> {
-    backward::<T, true>(operation, x, weight, bias, gradient)
-}
-
-fn backward<T: Float, const RELU: bool>(
+fn backward<T: Float>(
     operation: &Normalize,
     x: &Tensor,
     weight: &Tensor,
@@ -429,44 +358,38 @@ fn backward<T: Float, const RELU: bool>(
     let [values, weights, biases, gradients] = operands.each_ref().map(Operand::values::<T>);
     let (values, gradients) = (values?, gradients?);
     let channels = operation.channels(weights?, biases?);
+    let relu = operation.relu;
 
     // Sums over each channel of the gradient, and of its product with the centered input.
     let mut sums = vec![(0.0, 0.0); count];
     let planes = values
         .chunks_exact(plane)
         .zip(gradients.chunks_exact(plane));
-    for (index, (values, gradients)) in planes.clone().enumerate() {
-        let channel = channels[index % count];
+    for (index, (x, g)) in planes.clone().enumerate() {
         let (total, product) = &mut sums[index % count];
-        for (x, g) in values.chunks(BLOCK).zip(gradients.chunks(BLOCK)) {
-            *total += sum(x, [g], |x, [g]| channel.before_relu::<RELU>(x, g));
-            *product += sum(x, [g], |x, [g]| {
-                channel.before_relu::<RELU>(x, g) * (x - channel.mean)
-            });
+        for (x, g) in x.chunks(BLOCK).zip(g.chunks(BLOCK)) {
+            let of_block = passes::gradient_sums(channels[index % count], relu, x, g);
+            *total += of_block.0;
+            *product += of_block.1;
         }
     }
 
     let to_x = if x.track_op() {
         let mut to_x = Vec::with_capacity(values.len());
         let per_channel = (values.len() / count.max(1)) as f64;
-        for (index, (values, gradients)) in planes.enumerate() {
-            let channel = channels[index % count];
-            let (total, product) = sums[index % count];
-            let pairs = values.iter().zip(gradients);
-            if operation.statistics_depend_on_x {
-                // What the mean and the variance pass on: the gradient loses its mean and its
-                // component along the normalized input.
+        for (index, (x, g)) in planes.enumerate() {
+            // What the mean and the variance pass on: the gradient loses its mean and its
+            // component along the normalized input.
+            let lost = operation.statistics_depend_on_x.then(|| {
+                let (total, product) = sums[index % count];
                 let scale = operation.scale[index % count];
-                let mean = T::from_f64(total / per_channel);
-                let along = T::from_f64(product * scale * scale / per_channel);
-                to_x.extend(pairs.map(|(&x, &g)| {
-                    let g = channel.before_relu::<RELU>(x, g);
-                    (g - mean - (x - channel.mean) * along) * channel.slope
-                }));
-            } else {
-                to_x.extend(
-                    pairs.map(|(&x, &g)| channel.before_relu::<RELU>(x, g) * channel.slope),
-                );
+                [total, product * scale * scale].map(|sum| T::from_f64(sum / per_channel))
+            });
+            for (x, g) in x.chunks(BLOCK).zip(g.chunks(BLOCK)) {
+                let start = to_x.len();
+                to_x.resize(start + x.len(), T::zero());
+                let to_x = &mut to_x[start..];
+                passes::input_gradient(channels[index % count], relu, lost, x, g, to_x);
             }
         }
         Some(Tensor::from_vec(to_x, x.shape(), x.device())?)

@@ -209,3 +209,59 @@ fn a_nan_is_not_hidden() {
     let y = norm.frozen(&x, &w, &b, &running).unwrap();
     assert!(flat(&y)[0].is_nan());
 }
+
+/// Squares of these numbers overflow in f32.
+#[test]
+fn large_numbers_do_not_overflow() {
+    for scale in [1e20, 1e30] {
+        for relu in [false, true] {
+            let norm = BatchNorm {
+                relu,
+                ..BatchNorm::default()
+            };
+            let [x, w, b] = operands(&[4, 2, 9, 7]);
+            // Rounded first, so that both types start from the same numbers.
+            let x = single(&(x * scale).unwrap());
+            let run = |dtype: DType| {
+                let inputs = [&x, &w, &b].map(|tensor| {
+                    let rounded = single(tensor).to_dtype(dtype).unwrap();
+                    Var::from_tensor(&rounded.copy().unwrap()).unwrap()
+                });
+                let [x, w, b] = inputs.each_ref().map(Var::as_tensor);
+                let old = BatchNormStatistics::new(2, dtype).unwrap();
+                let (y, _) = norm.train(x, w, b, &old).unwrap();
+                let gradients = y.sqr().unwrap().backward().unwrap();
+                let to_x = (gradients.get(x).unwrap() * scale).unwrap();
+                [y, to_x, gradients.get(w).unwrap().clone()]
+            };
+            for (found, expected) in run(DType::F32).iter().zip(run(DType::F64)) {
+                assert_close(found, &expected, 1e-3);
+            }
+        }
+    }
+}
+
+#[test]
+fn options_out_of_range_are_an_error() {
+    let [x, w, b] = operands(&[2, 2, 3]);
+    let running = BatchNormStatistics::new(2, DType::F64).unwrap();
+    for epsilon in [f64::NAN, f64::INFINITY, -1e-5] {
+        let norm = BatchNorm {
+            epsilon,
+            ..BatchNorm::default()
+        };
+        let expected = format!("epsilon must be finite and at least 0, found {epsilon}");
+        let error = norm.train(&x, &w, &b, &running).unwrap_err().to_string();
+        assert!(error.contains(&expected), "{error}");
+        assert!(norm.frozen(&x, &w, &b, &running).is_err());
+    }
+    for momentum in [f64::NAN, -0.1, 1.5] {
+        let norm = BatchNorm {
+            momentum: Some(momentum),
+            ..BatchNorm::default()
+        };
+        let expected = format!("momentum must be from 0 to 1, found {momentum}");
+        let error = norm.train(&x, &w, &b, &running).unwrap_err().to_string();
+        assert!(error.contains(&expected), "{error}");
+    }
+}

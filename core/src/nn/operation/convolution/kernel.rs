@@ -1,10 +1,10 @@
 //! The two inner loops of a convolution on channels-last data, blocked for vector registers.
 
-use crate::nn::operation::values::Float;
+use super::transpose::Transpose;
 use crate::nn::operation::vectorize::Loop;
 
 /// What a multiply-add is in each type.
-pub(super) trait MultiplyAdd: Float {
+pub(super) trait MultiplyAdd: Transpose {
     /// `self * factor + addend`, rounded once if `FUSED`, which is fast only where the processor
     /// has the instruction and the surrounding function is compiled for it.
     fn multiply_add<const FUSED: bool>(self, factor: Self, addend: Self) -> Self;

@@ -29,6 +29,7 @@ mod kernel;
 mod plan;
 #[cfg(all(test, feature = "test-util"))]
 mod tests;
+mod transpose;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};

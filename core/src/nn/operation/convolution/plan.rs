@@ -4,7 +4,7 @@
 use super::depthwise;
 use super::geometry::{Axis, Geometry, Strides};
 use super::kernel::Run;
-use crate::nn::operation::values::Float;
+use super::transpose::{Transpose, Transposition};
 
 /// The layout of a block `[channels, time, height, width]` in its padded form
 /// `[time, height, width, channels]`.
@@ -40,42 +40,31 @@ impl Padded {
 
     /// Copies a block, which starts at the first element of `block`, into its padded form. What
     /// is outside the block stays as it is.
-    pub(super) fn fill<T: Float>(&self, block: &[T], strides: &Strides, padded: &mut [T]) {
-        const LINE: usize = 8;
+    pub(super) fn fill<T: Transpose>(&self, block: &[T], strides: &Strides, padded: &mut [T]) {
+        // Without channels there may be no block to start in.
+        if self.channels == 0 {
+            return;
+        }
         let [frames, rows, width] = self.sizes;
         for t in 0..frames {
             for y in 0..rows {
                 let pixel = [t + self.before[0], y + self.before[1], self.before[2]];
                 let row = &mut padded[self.pixel(pixel) * self.channels..];
                 let row = &mut row[..width * self.channels];
-                let from = t * strides.frame + y * strides.row;
-                let channel_row =
-                    |channel: usize| &block[from + channel * strides.channel..][..width];
+                let from = &block[t * strides.frame + y * strides.row..];
                 // With one channel both layouts of a row are the same.
                 if self.channels == 1 {
-                    row.copy_from_slice(channel_row(0));
+                    row.copy_from_slice(&from[..width]);
                     continue;
                 }
-                // Eight channels at a time fill a cache line or half of one.
-                let whole = self.channels / LINE * LINE;
-                for first in (0..whole).step_by(LINE) {
-                    let mut rows: [&[T]; LINE] = [&[]; LINE];
-                    for (i, row) in rows.iter_mut().enumerate() {
-                        *row = channel_row(first + i);
-                    }
-                    for (x, pixel) in row.chunks_exact_mut(self.channels).enumerate() {
-                        for (value, row) in pixel[first..][..LINE].iter_mut().zip(rows) {
-                            *value = row[x];
-                        }
-                    }
-                }
-                // Channels that do not fill a line go one at a time.
-                for channel in whole..self.channels {
-                    let pixels = row.chunks_exact_mut(self.channels);
-                    for (pixel, &value) in pixels.zip(channel_row(channel)) {
-                        pixel[channel] = value;
-                    }
-                }
+                T::transpose(Transposition {
+                    from,
+                    from_stride: strides.channel,
+                    to: row,
+                    to_stride: self.channels,
+                    rows: self.channels,
+                    columns: width,
+                });
             }
         }
     }
@@ -293,7 +282,7 @@ impl Pass {
 
     /// Copies the results of the positions of some rows, `[position, stride]` with the channels
     /// first, to their places in a block.
-    pub(super) fn scatter<T: Float>(
+    pub(super) fn scatter<T: Transpose>(
         &self,
         rows: std::ops::Range<usize>,
         (results, stride): (&[T], usize),
@@ -308,19 +297,24 @@ impl Pass {
             let to = (self.first[0] + t * self.step[0]) * strides.frame
                 + (self.first[1] + y * self.step[1]) * strides.row
                 + self.first[2];
-            // Back from channels last to a plane for each channel.
-            for channel in 0..channels {
-                let to = &mut block[to + channel * strides.channel..][..(width - 1) * step + 1];
-                let positions = results.chunks_exact(stride);
-                // The layouts of a row agree when a position has one number and none is skipped.
-                if step == 1 && stride == 1 {
-                    to.copy_from_slice(results);
-                } else if step == 1 {
-                    for (to, position) in to.iter_mut().zip(positions) {
-                        *to = position[channel];
-                    }
-                } else {
-                    for (to, position) in to.iter_mut().step_by(step).zip(positions) {
+            let block = &mut block[to..];
+            // The layouts of a row agree when a position has one number and none is skipped.
+            if step == 1 && stride == 1 {
+                block[..width].copy_from_slice(results);
+            } else if step == 1 {
+                // Back from channels last to a plane for each channel.
+                T::transpose(Transposition {
+                    from: results,
+                    from_stride: stride,
+                    to: block,
+                    to_stride: strides.channel,
+                    rows: width,
+                    columns: channels,
+                });
+            } else {
+                for channel in 0..channels {
+                    let to = block[channel * strides.channel..].iter_mut().step_by(step);
+                    for (to, position) in to.zip(results.chunks_exact(stride)) {
                         *to = position[channel];
                     }
                 }

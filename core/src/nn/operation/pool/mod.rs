@@ -9,9 +9,10 @@ use std::ops::Range;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use self::maximum::spread_maximum;
+use self::maximum::Maximum;
 use super::operand::Operand;
 use super::values::{Float, by_type, elements, stored};
+use crate::nn::vector::{sum, vectorized};
 
 /// How windows are placed along each of the `D` spatial axes in their order: height and width, or time,
 /// height and width. Windows that do not fit into the padded input are left out, so that sizes need
@@ -41,14 +42,17 @@ impl<const D: usize> Pool<D> {
 
 /// The maximum of each window of images `[n, channels, h, w]` (`D = 2`) or clips
 /// `[n, channels, t, h, w]` (`D = 3`). Among equal maxima the first, in the order of the axes, gets
-/// the gradient.
+/// the gradient; a window with a NaN has the maximum NaN, and its first NaN gets the gradient.
+///
+/// If `x` depends on a variable, the graph keeps the position of each maximum: 4 bytes a window.
 ///
 /// # Errors
-/// Candle's error for another rank, windows larger than the padded input, or tensors that are not
-/// on the CPU.
+/// Candle's error for another rank, windows larger than the padded input, channels of 2^32
+/// elements or more, or tensors that are not on the CPU.
 pub fn max_pool<const D: usize>(x: &Tensor, pool: Pool<D>) -> Result<Tensor> {
     let windows = Windows::new("max_pool", &pool, x.dims())?;
-    x.contiguous()?.apply_op1(Maximum(windows))
+    let operation = Maximum::new(windows, x.track_op())?;
+    x.contiguous()?.apply_op1(operation)
 }
 
 /// The mean of each window of images or clips; the divisor is always the full window. Otherwise as
@@ -216,59 +220,8 @@ impl Windows {
     }
 }
 
-/// What comparisons need.
-trait Ordered: Float {
-    const LOWEST: Self;
-
-    fn is_nan(self) -> bool;
-
-    /// The larger one. A NaN counts as larger, so that it is not hidden.
-    #[inline(always)]
-    fn maximum(self, other: Self) -> Self {
-        if (other > self) | other.is_nan() {
-            other
-        } else {
-            self
-        }
-    }
-}
-
-macro_rules! ordered {
-    ($($float:ident)*) => {$(
-        impl Ordered for $float {
-            const LOWEST: Self = $float::NEG_INFINITY;
-
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                $float::is_nan(self)
-            }
-        }
-    )*};
-}
-ordered!(f32 f64);
-
-struct Maximum(Windows);
 struct Mean(Windows);
 struct GlobalMean;
-
-impl CustomOp1 for Maximum {
-    fn name(&self) -> &'static str {
-        "max_pool"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        by_type!(self.name(), x.dtype(), maximum(&self.0, x, layout))
-    }
-
-    fn bwd(&self, x: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        by_type!(
-            self.name(),
-            x.dtype(),
-            spread_maximum(&self.0, x, result, gradient)
-        )
-        .map(Some)
-    }
-}
 
 impl CustomOp1 for Mean {
     fn name(&self) -> &'static str {
@@ -298,62 +251,36 @@ impl CustomOp1 for GlobalMean {
     }
 }
 
-fn maximum<T: Ordered>(
-    windows: &Windows,
-    x: &CpuStorage,
-    layout: &Layout,
-) -> Result<(CpuStorage, Shape)> {
-    reduce(windows, x, layout, T::LOWEST, T::maximum, |maximum| maximum)
-}
-
+/// Sums the values of each window, first the rows that it covers, element by element, then along
+/// the row.
 fn mean<T: Float>(
     windows: &Windows,
     x: &CpuStorage,
     layout: &Layout,
 ) -> Result<(CpuStorage, Shape)> {
     let share = T::from_f64(1.0 / windows.points() as f64);
-    reduce(
-        windows,
-        x,
-        layout,
-        T::zero(),
-        |sum, value| sum + value,
-        |sum| sum * share,
-    )
-}
-
-/// Combines the values of each window, first the rows that it covers, element by element, then
-/// along the row.
-fn reduce<T: Float>(
-    windows: &Windows,
-    x: &CpuStorage,
-    layout: &Layout,
-    empty: T,
-    combine: impl Fn(T, T) -> T,
-    finish: impl Fn(T) -> T,
-) -> Result<(CpuStorage, Shape)> {
     let width = &windows.axes[2];
     let rows = windows.rows();
-    let mut line = vec![empty; width.padded()];
+    let mut line = vec![T::zero(); width.padded()];
     let mut result = Vec::with_capacity(windows.shape.elem_count());
     for plane in elements::<T>(x, layout)?.chunks_exact(windows.plane().max(1)) {
         for starts in &rows {
-            // Across the rows of the window; the padding at both ends keeps the neutral value.
+            // Across the rows of the window; the padding at both ends stays zero.
             let inside = &mut line[width.padding..][..width.size];
-            inside.fill(empty);
+            inside.fill(T::zero());
             for &start in starts {
-                for (held, &value) in inside.iter_mut().zip(&plane[start..]) {
-                    *held = combine(*held, value);
+                for (sum, &value) in inside.iter_mut().zip(&plane[start..]) {
+                    *sum += value;
                 }
             }
             // Then along the row.
             let windows = line.windows(width.kernel).step_by(width.stride);
             let along = |window: &[T]| {
-                let mut held = empty;
+                let mut sum = T::zero();
                 for &value in window {
-                    held = combine(held, value);
+                    sum += value;
                 }
-                finish(held)
+                sum * share
             };
             // A constant length unrolls the loop.
             match width.kernel {
@@ -373,7 +300,7 @@ fn spread_mean<T: Float>(windows: &Windows, x: &Tensor, gradient: &Tensor) -> Re
     let rows = windows.rows();
     let share = T::from_f64(1.0 / windows.points() as f64);
     let mut line = vec![T::zero(); width.padded()];
-    spread::<T>(windows, x, gradient, |_, gradient, to| {
+    spread::<T>(windows, x, gradient, |gradient, to| {
         for (starts, gradient) in rows.iter().zip(gradient.chunks_exact(width.out)) {
             // Along the row first: each row of the windows gets the same.
             line.fill(T::zero());
@@ -392,24 +319,23 @@ fn spread_mean<T: Float>(windows: &Windows, x: &Tensor, gradient: &Tensor) -> Re
     })
 }
 
-/// Calls `add(values, gradient, gradient of values)` for each channel of each image.
+/// Calls `add(gradient, gradient of x)` for each channel of each image.
 fn spread<T: Float>(
     windows: &Windows,
     x: &Tensor,
     gradient: &Tensor,
-    mut add: impl FnMut(&[T], &[T], &mut [T]),
+    mut add: impl FnMut(&[T], &mut [T]),
 ) -> Result<Tensor> {
     let gradient = &gradient.contiguous()?;
-    let (x_operand, gradient) = (Operand::new(x), Operand::new(gradient));
-    let (values, gradient) = (x_operand.values::<T>()?, gradient.values::<T>()?);
-    let plane = windows.plane().max(1);
-    let mut to_x = Vec::with_capacity(values.len());
-    let gradients = gradient.chunks_exact(windows.out_plane().max(1));
-    for (values, gradient) in values.chunks_exact(plane).zip(gradients) {
+    let gradient = Operand::new(gradient);
+    let gradients = gradient.values::<T>()?;
+    let plane = windows.plane();
+    let mut to_x = Vec::with_capacity(x.elem_count());
+    for gradient in gradients.chunks_exact(windows.out_plane().max(1)) {
         // Grown plane by plane: written while it is in the cache.
         let start = to_x.len();
         to_x.resize(start + plane, T::zero());
-        add(values, gradient, &mut to_x[start..]);
+        add(gradient, &mut to_x[start..]);
     }
     Tensor::from_vec(to_x, x.shape(), x.device())
 }
@@ -418,29 +344,21 @@ fn plane_means<T: Float>(x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage,
     let dims = layout.dims();
     let plane: usize = dims[2..].iter().product();
     let planes = elements::<T>(x, layout)?.chunks_exact(plane);
-    let means: Vec<T> = planes
-        .map(|plane_values| T::from_f64(sum(plane_values) / plane as f64))
-        .collect();
+    let means: Vec<T> = vectorized(
+        #[inline(always)]
+        |_| {
+            let mean = |values: &[T]| {
+                let total = sum(
+                    values,
+                    #[inline(always)]
+                    |x| x,
+                );
+                T::from_f64(total / plane as f64)
+            };
+            planes.map(mean).collect()
+        },
+    );
     Ok(stored(means, (dims[0], dims[1])))
-}
-
-/// The sum in f64 of partial sums in the type of the values.
-fn sum<T: Float>(values: &[T]) -> f64 {
-    const BLOCK: usize = 1024;
-    const LANES: usize = 16;
-    let mut total = 0.0;
-    for block in values.chunks(BLOCK) {
-        let mut sums = [T::zero(); LANES];
-        for chunk in block.chunks(LANES) {
-            for (sum, &value) in sums.iter_mut().zip(chunk) {
-                *sum += value;
-            }
-        }
-        for sum in sums {
-            total += sum.to_f64();
-        }
-    }
-    total
 }
 
 fn spread_planes<T: Float>(x: &Tensor, gradient: &Tensor) -> Result<Tensor> {

@@ -243,3 +243,21 @@ fn the_longest_stride_leaves_one_window() {
         avg_pool(&x[0], pool)?.sqr()
     });
 }
+
+#[test]
+fn the_first_nan_gets_the_gradient() {
+    let values = [1.0, f32::NAN, 2.0, f32::NAN, 3.0, f32::INFINITY];
+    let x = Tensor::new(&values, &Device::Cpu).unwrap();
+    let x = Var::from_tensor(&x.reshape((1, 1, 1, 6)).unwrap()).unwrap();
+    let pool = Pool {
+        kernel: [1, 4],
+        stride: [1, 1],
+        padding: [0, 2],
+    };
+    let y = max_pool(&x, pool).unwrap();
+    assert!(flat(&y)[..6].iter().all(|maximum| maximum.is_nan()));
+    assert_eq!(flat(&y)[6], f64::INFINITY);
+    let gradients = y.backward().unwrap();
+    let gradient = flat(gradients.get(&x).unwrap());
+    assert_eq!(gradient, [0.0, 4.0, 0.0, 2.0, 0.0, 1.0]);
+}

@@ -6,17 +6,19 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-#[cfg(feature = "train")]
-use std::time::Duration;
 
-use septet_core::cli::testing::{Situation, TestedProgram};
 use septet_sketch::FlowKey;
 use septet_sketch::codec::datasketches::CountMin;
 use septet_sketch::oracle::{Features, HashedLinear, TextFeatures};
 use serde_json::Value;
 
+mod errors;
 #[expect(dead_code, reason = "other tests use the rest")]
+#[path = "../samples/mod.rs"]
 mod samples;
+#[cfg(feature = "train")]
+mod training;
+
 use samples::{ETHERNET, Packet, npy, npz, pcap, pcapng};
 
 fn sketch(folder: &Path, arguments: &[&str]) -> Output {
@@ -407,231 +409,6 @@ fn a_budget_is_divided() {
     assert!(message.contains("there is no day 9"), "{message}");
 }
 
-#[cfg(feature = "train")]
-#[test]
-fn an_oracle_is_trained_and_used() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    for window in ["0", "1"] {
-        let file = format!("day{window}.tuples13");
-        let flows = ["--flows", "4000", "--window", window, "-o", &file];
-        prints(folder, &[&["gen", "heteroflows"], &flows[..]].concat());
-    }
-    let train = [
-        "train",
-        "day0.tuples13",
-        "-o",
-        "m.safetensors",
-        "--network",
-        "linear",
-    ];
-    let options = [
-        "--steps",
-        "150",
-        "--learning-rate",
-        "0.01",
-        "--rows",
-        "64",
-        "--validation",
-        "day1.tuples13",
-    ];
-    let trained = json(folder, &[&train[..], &options].concat());
-    assert!(
-        trained["coverage_at_12_%"].as_f64().unwrap() > 0.3,
-        "{trained}"
-    );
-    let build = [
-        "build",
-        "day1.tuples13",
-        "-o",
-        "l.sk",
-        "--algorithm",
-        "lcm",
-        "--bytes",
-        "16KiB",
-    ];
-    let learned = ["--model", "m.safetensors", "--validation", "day0.tuples13"];
-    let built = json(folder, &[&build[..], &learned].concat());
-    assert!(built["coverage"].as_f64().unwrap() > 0.1, "{built}");
-    assert!(built["bytes"].as_u64().unwrap() <= 16 << 10, "{built}");
-    let message = fails(folder, 3, &["info", "l.sk"]);
-    assert!(
-        message.contains("needs the model of its oracle: --model"),
-        "{message}"
-    );
-    let eval = [
-        "eval",
-        "l.sk",
-        "--truth",
-        "day1.tuples13",
-        "--model",
-        "m.safetensors",
-    ];
-    let errors = json(folder, &eval);
-    assert_eq!(errors["too_small"], 0, "{errors}");
-    let planned = [
-        "plan",
-        "day1.tuples13",
-        "--bytes",
-        "16KiB",
-        "--model",
-        "m.safetensors",
-    ];
-    assert!(json(folder, &planned)["model_bytes"].as_u64().unwrap() > 2000);
-    // A stream of other keys.
-    fs::write(folder.join("w.txt"), "word\n").unwrap();
-    let build = [
-        "build",
-        "w.txt",
-        "-o",
-        "x",
-        "--algorithm",
-        "lcm",
-        "--expected-keys",
-        "9",
-    ];
-    let message = fails(
-        folder,
-        4,
-        &[&build[..], &["--model", "m.safetensors"]].concat(),
-    );
-    assert!(
-        message.contains("the model scores flows, and the stream holds bytes"),
-        "{message}"
-    );
-    let message = fails(
-        folder,
-        3,
-        &["train", "day0.tuples13", "-o", "x", "--loss", "batchrank:0"],
-    );
-    assert!(message.contains("known: batchrank:K (from 1)"), "{message}");
-    assert!(!folder.join("x").exists());
-}
-
-#[cfg(feature = "train")]
-#[test]
-fn a_killed_training_continues_to_the_same_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let flows = ["--flows", "3000", "-o", "day.tuples13"];
-    prints(folder, &[&["gen", "heteroflows"], &flows[..]].concat());
-    let train = ["train", "day.tuples13", "--steps", "400", "-o"];
-    prints(folder, &[&train[..], &["through.safetensors"]].concat());
-
-    let checkpoint = ["--checkpoint", "c.safetensors", "--checkpoint-every", "3"];
-    let kept = [&train[..], &["resumed.safetensors"], &checkpoint].concat();
-    let mut first = Command::new(env!("CARGO_BIN_EXE_sketch"))
-        .args(&kept)
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    // It is killed inside the training, at the latest after half a minute.
-    for _ in 0..3000 {
-        if folder.join("c.safetensors").exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    first.kill().unwrap();
-    first.wait().unwrap();
-    assert!(folder.join("c.safetensors").exists());
-    assert!(!folder.join("resumed.safetensors").exists());
-
-    prints(folder, &kept);
-    let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
-    assert_eq!(bytes("resumed.safetensors"), bytes("through.safetensors"));
-}
-
-#[cfg(feature = "train")]
-#[test]
-fn a_training_that_diverges_leaves_no_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let flows = ["--flows", "3000", "-o", "day.tuples13"];
-    prints(folder, &[&["gen", "heteroflows"], &flows[..]].concat());
-    // Nothing is trained for a file that cannot be written.
-    let nowhere = ["train", "day.tuples13", "-o", "no/such/folder/x"];
-    let message = fails(
-        folder,
-        4,
-        &[&nowhere[..], &["--steps", "1000000000"]].concat(),
-    );
-    assert!(message.contains("no/such/folder/x"), "{message}");
-    for network in ["linear", "mlp"] {
-        let train = ["train", "day.tuples13", "-o", "x", "--network", network];
-        let rate = ["--learning-rate", "1e9"];
-        let message = fails(folder, 3, &[&train[..], &rate].concat());
-        assert!(message.contains("training diverged in step"), "{message}");
-        assert!(!folder.join("x").exists());
-    }
-}
-
-#[test]
-fn errors_name_file_line_and_cause() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    fs::write(folder.join("bad.csv"), "k,n\na,1\nb,x\n").unwrap();
-    fs::write(folder.join("keys"), "a\n").unwrap();
-    let says = |code, arguments: &[&str], message: &str| {
-        let said = fails(folder, code, arguments);
-        assert_eq!(said, format!("error: {message}\n"), "{arguments:?}");
-    };
-    says(
-        4,
-        &["build", "nosuch.txt", "-o", "x"],
-        "nosuch.txt cannot be read or written\n  caused by: No such file or directory (os error 2)",
-    );
-    says(
-        4,
-        &["build", "bad.csv", "-f", "csv:k:n", "-o", "x"],
-        "bad.csv: csv, line 3: expected a count from 0 below 2^64, found \"x\"",
-    );
-    says(
-        3,
-        &["build", "keys", "-o", "x"],
-        "the format of keys is unknown; set it with --format",
-    );
-    says(
-        4,
-        &["info", "keys"],
-        "keys\n  caused by: expected a sketch file (\"LSK1\") or a DataSketches file, found neither",
-    );
-    prints(
-        folder,
-        &["build", "keys", "-f", "lines", "-o", "s", "--bytes", "4KiB"],
-    );
-    prints(
-        folder,
-        &[
-            "build", "keys", "-f", "lines", "-o", "t", "--bytes", "4KiB", "--seed", "1",
-        ],
-    );
-    says(
-        4,
-        &["merge", "s", "t", "-o", "x"],
-        "t cannot be merged into s\n  caused by: the sketches differ in seed: 0 and 1",
-    );
-    let bytes = fs::read(folder.join("s")).unwrap();
-    fs::write(folder.join("cut"), &bytes[..40]).unwrap();
-    says(
-        4,
-        &["info", "cut"],
-        "cut\n  caused by: sketch file, byte 32: expected 12 bytes of parameters, found the end after 8 bytes",
-    );
-    says(
-        3,
-        &["query", "s"],
-        "no keys to query; name some, or a stream with --keys-from",
-    );
-    assert!(fails(folder, 3, &["build", "keys"]).contains("--output"));
-    assert!(fails(folder, 3, &["count"]).contains("unrecognized subcommand"));
-    assert!(fails(folder, 3, &["build", "keys", "-o", "x", "-b", "0"]).contains("such as 4096"));
-    assert!(prints(folder, &["--help"]).contains("Exit codes"));
-    assert!(!folder.join("x").exists());
-}
-
 #[test]
 fn full_learned_sketches_are_merged() {
     let folder = tempfile::tempdir().unwrap();
@@ -677,51 +454,4 @@ fn full_learned_sketches_are_merged() {
     build("b.txt", "b.sk", &["--slot", "8"]);
     let message = fails(folder, 4, &[&merge[..], &model].concat());
     assert!(message.contains("bucket"), "{message}");
-}
-
-#[test]
-fn a_list_of_too_many_keys_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("w.txt"), "word\n").unwrap();
-    let top = ["--top", "18446744073709551615"];
-    let build = ["build", "w.txt", "-o", "x", "--algorithm", "cu"];
-    let message = fails(folder.path(), 3, &[&build[..], &top].concat());
-    assert!(message.contains("more than --bytes"), "{message}");
-}
-
-#[test]
-fn exit_codes() {
-    let program = TestedProgram::new(env!("CARGO_BIN_EXE_sketch"));
-    program.write("words.txt", "the\nfox\nthe\n");
-    program.write("damaged.csv", "key,count\na,1\nb,x\n");
-    program.write("damaged.sk", "LSK1 and nothing else");
-    let _ = program.prints(&["build", "words.txt", "-o", "words.sk", "--bytes", "4KiB"]);
-    program.check(&[
-        (Situation::Usage, &["build"]),
-        (Situation::Usage, &["--no-such-option"]),
-        (
-            Situation::Usage,
-            &["build", "words.txt", "-o", "x", "--bytes", "1"],
-        ),
-        #[cfg(feature = "train")]
-        (
-            Situation::Usage,
-            &["train", "words.txt", "-o", "x", "--learning-rate", "nan"],
-        ),
-        (Situation::Usage, &["query", "words.sk"]),
-        (Situation::MissingData, &["info", "absent.sk"]),
-        (Situation::MissingData, &["build", "absent.txt", "-o", "x"]),
-        (Situation::DamagedData, &["info", "damaged.sk"]),
-        (
-            Situation::DamagedData,
-            &["build", "damaged.csv", "-f", "csv:key:count", "-o", "x"],
-        ),
-        (Situation::ClosedPipe, &["query", "words.sk", "the"]),
-        (Situation::ClosedPipe, &["info", "words.sk", "--json"]),
-        #[cfg(unix)]
-        (
-            Situation::Interrupted,
-            &["build", "-", "-f", "lines", "-o", "x"],
-        ),
-    ]);
 }
