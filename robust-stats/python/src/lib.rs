@@ -89,6 +89,11 @@ impl Client {
         });
         Ok(PyBytes::new(py, &bytes))
     }
+
+    /// `privatize` under the name that pure-ldp has for it.
+    fn privatise<'py>(&mut self, py: Python<'py>, data: usize) -> PyResult<Bound<'py, PyBytes>> {
+        self.privatize(py, data)
+    }
 }
 
 /// A server: `aggregate` counts reports, `estimate` and `estimate_all` give estimated numbers of clients.
