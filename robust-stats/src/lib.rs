@@ -6,7 +6,8 @@
 //! compresses a value, and a server library that aggregates, estimates and tests, with stated bounds on
 //! the effect of manipulation. The bounds are those of J. Acharya, Z. Sun, H. Zhang, "Robust Testing and
 //! Estimation under Manipulation Attacks" (ICML 2021), rederived with constants and verified by
-//! experiment.
+//! experiment. The bound on an estimate is proved for the partitions at hand
+//! ([`DesignMatrix::certify`](design::DesignMatrix::certify)).
 //!
 //! All distances are in total variation, half the sum of absolute differences.
 //!
@@ -27,33 +28,32 @@
 //!
 //! ```
 //! use septet_robust_stats::aggregate::DesignAggregator;
-//! use septet_robust_stats::decode::{Decoder, Observation};
-//! use septet_robust_stats::design::{
-//!     Assignment, DesignMatrix, DesignParameters, DesignReport, GroupClient, HashDesign,
-//! };
+//! use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
 //! use septet_robust_stats::mechanism::client_generator_from_seed;
 //! use septet_robust_stats::{Epsilon, Gamma};
 //!
-//! // Public: 20 symbols in 2 cells, epsilon 3. Secret: the key that assigns clients to groups.
-//! let design = DesignParameters::new(20, 2, [7; 32])?.with_epsilon(Epsilon::new(3.0)?)?;
+//! // Public: 20 symbols in 2 cells, epsilon 3; the best of eight random designs, with a proof of what
+//! // it keeps. Secret: the key that assigns clients to groups.
+//! let parameters = DesignParameters::new(20, 2, [7; 32])?.with_epsilon(Epsilon::new(3.0)?)?;
+//! let drawn = parameters.drawn()?;
+//! let design = drawn.parameters;
 //! let assignment = Assignment::new([1; 16], &design);
-//! let mut server = DesignAggregator::new(design.clone(), assignment)?.with_duplicate_detection();
+//! let mut server = DesignAggregator::new(design, assignment)?.with_duplicate_detection();
 //!
 //! // In production each client uses a generator from `client_generator()`.
 //! let mut rng = client_generator_from_seed([3; 32]);
 //! for number in 0..40_000_usize {
 //!     let name = number.to_le_bytes();
 //!     let client = GroupClient::new(&design, assignment.group(&name))?;
-//!     let value = number % 5; // four of five clients hold one of the symbols 0 to 4
+//!     let value = number % 5; // every client holds one of the symbols 0 to 4
 //!     server.push(&name, &DesignReport::encode(&client, value, &mut rng)?).expect("an honest report");
 //! }
 //!
-//! let matrix = DesignMatrix::from_design(&HashDesign::new(design)?)?;
-//! let observation = Observation::from_counts(&matrix, &server.counts().matrix)?;
-//! let estimate = Decoder::default().decode(&matrix, &observation, Gamma::new(0.01)?)?;
+//! let estimate = server.estimate(drawn.certificate, Gamma::new(0.001)?)?;
 //! assert!((estimate.masses[0] - 0.2).abs() < 0.08);
-//! // The maximum shift by 1 % of corrupted clients, and no detected manipulation.
-//! assert!(estimate.manipulation_bound.is_some_and(|bound| bound < 0.5));
+//! // The maximum movement by 40 manipulated reports, in two parts, and no detected manipulation.
+//! let bound = estimate.manipulation_bound.expect("converged and certified");
+//! assert!(bound.manipulation < 0.06 && bound.noise < 0.5);
 //! assert_eq!(estimate.gamma_lower_bound, 0.0);
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
@@ -88,6 +88,47 @@
 //! [`planner::plan`] computes the number of clients for a target error, or states that no number is
 //! sufficient. [`attack`] contains adversaries for testing a pipeline.
 //!
+//! # Generators
+//!
+//! Encoding takes a cryptographic generator of the traits in [`rand_core`], version 0.9, which are those
+//! of the crate `rand` 0.9. [`client_generator`](mechanism::client_generator) returns one. A generator of
+//! another version of `rand` needs an adapter:
+//!
+//! ```
+//! use septet_robust_stats::Epsilon;
+//! use septet_robust_stats::mechanism::{Mechanism, RandomizedResponse};
+//! use septet_robust_stats::rand_core::{CryptoRng, RngCore};
+//!
+//! /// The platform's generator: any cryptographic source of bytes.
+//! struct Adapter<F>(F);
+//!
+//! impl<F: FnMut(&mut [u8])> RngCore for Adapter<F> {
+//!     fn next_u32(&mut self) -> u32 {
+//!         let mut bytes = [0; 4];
+//!         self.fill_bytes(&mut bytes);
+//!         u32::from_le_bytes(bytes)
+//!     }
+//!
+//!     fn next_u64(&mut self) -> u64 {
+//!         let mut bytes = [0; 8];
+//!         self.fill_bytes(&mut bytes);
+//!         u64::from_le_bytes(bytes)
+//!     }
+//!
+//!     fn fill_bytes(&mut self, bytes: &mut [u8]) {
+//!         (self.0)(bytes);
+//!     }
+//! }
+//!
+//! impl<F: FnMut(&mut [u8])> CryptoRng for Adapter<F> {}
+//!
+//! # let platform_random_bytes = |bytes: &mut [u8]| bytes.fill(0x5a);
+//! let mechanism = RandomizedResponse::new(10, Epsilon::new(1.0)?)?;
+//! let report = mechanism.encode(3, &mut Adapter(platform_random_bytes))?;
+//! assert!(report < 10);
+//! # Ok::<(), septet_robust_stats::RobustStatsError>(())
+//! ```
+//!
 //! # Features
 //!
 //! `std` (default) is the server; without it the crate contains the client only, for targets with `alloc`
@@ -112,6 +153,8 @@ pub mod distribution;
 pub mod error;
 #[cfg(feature = "std")]
 pub mod interop;
+#[cfg(feature = "std")]
+pub mod labels;
 pub mod mechanism;
 pub mod parameter;
 #[cfg(feature = "std")]
@@ -128,3 +171,5 @@ pub mod wire;
 pub use distribution::Pmf;
 pub use error::RobustStatsError;
 pub use parameter::{Epsilon, Gamma};
+/// The traits of generators, version 0.9, which [`Mechanism::encode`](mechanism::Mechanism::encode) takes.
+pub use rand_chacha::rand_core;

@@ -3,7 +3,8 @@
 use crate::error::RobustStatsError;
 
 /// The privacy parameter of local differential privacy: the probability of any message differs by at
-/// most a factor `e^epsilon` between two values. Positive and finite.
+/// most a factor `e^epsilon` between two values. Positive and finite. Above about 10 a report hardly
+/// protects its client's value.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Epsilon(f64);
 

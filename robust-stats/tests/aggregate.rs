@@ -363,6 +363,92 @@ fn reports_are_counted_where_they_belong_only() {
     assert!(DesignAggregator::new(parameters, later).is_err());
 }
 
+/// A client's second report is rejected, by merged shards too, and what is no report of the mechanism
+/// does not use up a client's name.
+fn check_duplicates<M>(mechanism: &M, reports: &[M::Report; 2], wrong: &M::Report)
+where
+    M: Countable + std::fmt::Debug,
+{
+    let empty = || Aggregate::new(mechanism.clone()).with_duplicate_detection([7; 16]);
+    let (mut first, mut second) = (empty(), empty());
+    assert_eq!(first.push_from(b"anna", wrong), Err(RejectReason::Range));
+    for (result, name) in [(Ok(()), b"anna"), (Ok(()), b"otto")] {
+        assert_eq!(first.push_from(name, &reports[0]), result, "{mechanism:?}");
+        for report in reports {
+            assert_eq!(first.push_from(name, report), Err(RejectReason::Duplicate));
+        }
+    }
+    assert_eq!(second.push_from(b"vera", &reports[1]), Ok(()));
+    first.merge(&second).expect("the same mechanism");
+    assert_eq!(
+        first.push_from(b"vera", &reports[0]),
+        Err(RejectReason::Duplicate)
+    );
+    assert_eq!((first.reports(), first.rejected().total()), (3, 6));
+    assert_eq!(first.rejected().get(RejectReason::Duplicate), 5);
+
+    // Fingerprints by another key cannot be compared, and nothing is added.
+    let mut other = Aggregate::new(mechanism.clone()).with_duplicate_detection([8; 16]);
+    other
+        .push_from(b"anna", &reports[0])
+        .expect("an honest report");
+    assert!(first.merge(&other).is_err());
+    assert_eq!(first.reports(), 3);
+    // Without detection, and without names, all are counted.
+    let mut plain = Aggregate::new(mechanism.clone());
+    plain
+        .push_from(b"anna", &reports[0])
+        .expect("an honest report");
+    plain
+        .push_from(b"anna", &reports[0])
+        .expect("an honest report");
+    first.push(&reports[0]).expect("an honest report");
+    first.push(&reports[0]).expect("an honest report");
+    assert_eq!((plain.reports(), first.reports()), (2, 5));
+}
+
+#[test]
+fn a_client_counts_once_in_every_mechanism() {
+    let e = Epsilon::new(1.0).unwrap();
+    let mut rng = SeedTree::new(2).rng();
+    let shape = SketchShape::new(50, 4, 16, 1).unwrap();
+    let row = SketchRow {
+        row: 4,
+        bits: BitVector::zeros(16),
+    };
+    let sign = SketchSign {
+        row: 4,
+        column: 0,
+        negative: false,
+    };
+    let cell = HashedCell { seed: 0, cell: 99 };
+    macro_rules! all {
+        ($($mechanism:expr, $wrong:expr;)*) => {$({
+            let mechanism = $mechanism.unwrap();
+            let reports = [3, 4].map(|symbol| mechanism.encode(symbol, &mut rng).unwrap());
+            check_duplicates(&mechanism, &reports, $wrong);
+        })*};
+    }
+    all!(
+        RandomizedResponse::new(50, e), &50;
+        UnaryEncoding::symmetric(50, e), &BitVector::zeros(9);
+        UnaryEncoding::optimized(50, e), &BitVector::zeros(9);
+        SubsetSelection::new(50, e), &BitVector::zeros(50);
+        HadamardResponse::new(50, e), &1_000;
+        LocalHashing::new(50, e), &cell;
+        LocalHashing::new(50, e).unwrap().with_family(600), &cell;
+        CountMeanSketch::new(shape, e), &row;
+        HadamardCountMeanSketch::new(shape, e), &sign;
+    );
+    let rappor = Rappor::new(32, 2, 4, [0.25, 0.75, 0.5]).unwrap();
+    let reports = [b"a", b"b"].map(|value| rappor.encode(1, &[3; 32], value, &mut rng).unwrap());
+    let wrong = RapporReport {
+        cohort: 4,
+        bits: BitVector::zeros(32),
+    };
+    check_duplicates(&rappor, &reports, &wrong);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use septet_core::cli::testing::{Situation, TestedProgram};
+use septet_robust_stats::aggregate::DesignCounts;
+use septet_robust_stats::design::DesignParameters;
+use septet_robust_stats::wire::{Protocol, write_design_counts};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -282,6 +285,10 @@ fn every_mechanism_from_protocol_to_estimate() {
         let output = place.encode("encode --protocol p --out r", &client_lines(0..2_000));
         assert_eq!(output.status.code(), Some(0), "{mechanism}: {output:?}");
         place.json("aggregate --protocol p --out c1 r");
+        let twice = place.json("aggregate --protocol p --out c2 r r");
+        let expected = serde_json::json!({ "duplicate": 2_000 });
+        assert_eq!(twice["reports"], 2_000, "{mechanism}: {twice}");
+        assert_eq!(twice["reasons"], expected, "{mechanism}: {twice}");
         place.json("merge --protocol p --out c c1 c1");
         let estimate = place.json("decode --protocol p --projection simplex c");
         assert_eq!(estimate["reports"], 4_000);
@@ -382,6 +389,12 @@ fn numbers_that_no_reports_have_are_refused() {
         let error = place.error(&format!("test {verb} sum --draws 9"));
         assert!(error.contains("a sum of at most"), "{error}");
     }
+    place.write("many", "a,9000000000000000\n");
+    let error = place.error("test identity many --draws 9");
+    assert!(error.contains("a count below 9000000000000000"), "{error}");
+    place.write("half", "a,0.5\n");
+    let error = place.error("test identity half --draws 9");
+    assert!(error.contains("an integer count"), "{error}");
     place.write("trillions", "a,4000000000000\nb,4000000000000\n");
     place.error("test two-sample trillions trillions --draws 9");
     place.error("test identity --reduced trillions --draws 9");
@@ -411,6 +424,17 @@ fn numbers_that_no_reports_have_are_refused() {
     ] {
         place.error(&format!("plan {plan}"));
     }
+    // A negative number is no option.
+    for (verb, expected) in [
+        ("protocol --domain 10 --epsilon -1 --out p", "found -1"),
+        ("plan --domain 10 --gamma -0.1 --target 0.1", "found -0.1"),
+        ("audit-privacy --epsilon -1", "found -1"),
+        ("test identity many --gamma -0.5", "found -0.5"),
+        ("attack --gamma -0.5 --out a many", "found -0.5"),
+    ] {
+        let error = place.error(verb);
+        assert!(error.contains(expected), "{verb}: {error}");
+    }
     // The same from a file that somebody else has made: epsilon 1 in eight bytes.
     for kind in [1, 2, 3, 4] {
         let epsilon = 1.0_f64.to_le_bytes();
@@ -431,6 +455,41 @@ fn numbers_that_no_reports_have_are_refused() {
     for verb in ["test identity", "attack --gamma 0.1 --out a"] {
         let error = place.error(&format!("{verb} wide"));
         assert!(error.contains("--protocol"), "{error}");
+    }
+}
+
+#[test]
+fn epsilons_that_hardly_protect_are_warned_of() {
+    let place = Place::new();
+    for verb in [
+        "protocol --domain 10 --epsilon EPSILON --out p",
+        "protocol --mechanism randomized-response --domain 10 --epsilon EPSILON --out p",
+        "plan --domain 10 --gamma 0.01 --target 0.3 --epsilon EPSILON",
+    ] {
+        for (epsilon, warned) in [("10", false), ("10.5", true), ("20", true)] {
+            let output = place.run(&verb.replace("EPSILON", epsilon));
+            assert_eq!(output.status.code(), Some(0), "{verb} {epsilon}");
+            let text = String::from_utf8(output.stderr).unwrap();
+            let found = text.contains("warning") && text.contains("hardly protect");
+            assert_eq!(found, warned, "{verb} {epsilon}: {text}");
+        }
+    }
+}
+
+#[test]
+fn hash_functions_of_sketches_can_be_drawn_again() {
+    let place = Place::new();
+    for mechanism in ["count-mean-sketch", "hadamard-count-mean-sketch"] {
+        let protocol = |options: &str| {
+            let fixed = "--domain 10 --epsilon 1 --out p";
+            place.json(&format!(
+                "protocol --mechanism {mechanism} {fixed} {options}"
+            ));
+            fs::read(place.path("p")).unwrap()
+        };
+        assert_eq!(protocol("--hash-seed 7"), protocol("--hash-seed 7"));
+        assert_ne!(protocol("--hash-seed 7"), protocol("--hash-seed 8"));
+        assert_ne!(protocol(""), protocol(""), "drawn from 2^64");
     }
 }
 
@@ -660,4 +719,128 @@ fn exit_codes() {
             &["encode", "--protocol", "p", "--group", "0", "--out", "r"],
         ),
     ]);
+}
+
+#[test]
+fn designs_are_drawn_with_a_certificate() {
+    let place = Place::new();
+    // The design of this seed has eight partitions of which only two are different.
+    let seed = format!("{:064x}", 6);
+    let made = place.json(&format!(
+        "protocol --domain 4 --cells 2 --seed {seed} --out p"
+    ));
+    assert!(made["kept"].as_f64().unwrap() > 0.2, "{made}");
+    let audit = place.json("audit-design --protocol p --gamma 0.01 --reports 10000");
+    assert_eq!((&audit["rank"], &audit["symbols"]), (&4.into(), &4.into()));
+    assert_eq!(audit["kept_in_file"], made["kept"]);
+    let direction = audit["weakest_direction"].as_array().unwrap();
+    assert_eq!(direction.len(), 4);
+    for field in [
+        "manipulation_part",
+        "undetectable_shift_found",
+        "noise_part_at_most",
+    ] {
+        let value = audit[field].as_f64().unwrap();
+        assert!((0.0..0.2).contains(&value), "{field}: {value}");
+    }
+    // The file as it was written before, without a certificate, holds the design of the seed itself.
+    let parameters = DesignParameters::new(4, 2, septet_core::io::hex::decode(&seed).unwrap());
+    place.write("old", Protocol::from(parameters.unwrap()).to_bytes());
+    let audit = place.json_with(1, "audit-design --protocol old");
+    assert_eq!(
+        (&audit["rank"], &audit["kept_at_least"]),
+        (&3.into(), &0.0.into())
+    );
+    let text = String::from_utf8(place.run("audit-design --protocol old").stdout).unwrap();
+    assert!(
+        text.starts_with("this design does not identify every distribution"),
+        "{text}"
+    );
+    // Too few groups to identify anything.
+    let error = place.error("protocol --domain 64 --groups 3 --out q");
+    assert!(
+        error.contains("groups: expected enough partitions to identify 64 symbols"),
+        "{error}"
+    );
+    assert!(!place.path("q").exists());
+    let output = place.run("audit-design --protocol p --reports 10");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
+fn a_design_without_rank_is_decoded_with_infinite_errors() {
+    let place = Place::new();
+    let mut seed = [0; 32];
+    seed[31] = 6;
+    let design = DesignParameters::new(4, 2, seed).unwrap();
+    place.write("p", Protocol::from(design).to_bytes());
+    let mut counts = DesignCounts::new(design).unwrap();
+    for group in 0..8 {
+        counts.matrix.group_mut(group).fill(15_000);
+    }
+    place.write("c", write_design_counts(&counts));
+    let estimate = place.json("decode --protocol p --gamma 0.01 c");
+    assert_eq!(estimate["manipulation_bound"], 1.0);
+    assert_eq!(estimate["estimates"][0]["standard_error"], Value::Null);
+    let output = place.run("decode --protocol p --gamma 0.01 --csv e.csv c");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("do not identify the distribution"), "{text}");
+    let csv = fs::read_to_string(place.path("e.csv")).unwrap();
+    assert!(csv.lines().nth(1).unwrap().ends_with(",inf"), "{csv}");
+}
+
+#[test]
+fn labels_go_from_values_to_estimates() {
+    let place = Place::new();
+    place.write("labels", "red, dark\nred\nblue\n");
+    place.json("protocol --mechanism randomized-response --labels labels --epsilon 3 --out p");
+    let output = place.encode(
+        "encode --protocol p --out r",
+        "a,b,red, dark\nc,red\nd, blue\n",
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    place.json("aggregate --protocol p --out c r");
+    let estimate = place.json("decode --protocol p --csv e.csv c");
+    assert_eq!(estimate["estimates"][0]["symbol"], "red, dark");
+    let csv = fs::read_to_string(place.path("e.csv")).unwrap();
+    assert!(
+        csv.lines().nth(1).unwrap().starts_with("\"red, dark\","),
+        "{csv}"
+    );
+    // A symbol that is none, and labels that do not fit.
+    let output = place.encode("encode --protocol p --out r", "a,red\nb,green\n");
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("line 2: expected client,label, found \"b,green\""),
+        "{text}"
+    );
+    place.error("protocol --domain 4 --labels labels --out q");
+    place.write("twice", "red\nred\n");
+    let error = place.error("protocol --labels twice --out q");
+    assert!(error.contains("\"red\" as numbers 0 and 1"), "{error}");
+    let error = place.error("protocol --labels nosuch --out q");
+    assert!(error.contains("cannot read nosuch"), "{error}");
+}
+
+#[test]
+fn a_key_is_new_and_private() {
+    let place = Place::new();
+    place.json("keygen --out key");
+    let first = fs::read_to_string(place.path("key")).unwrap();
+    assert_eq!(first.trim().len(), 32);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(place.path("key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let error = place.error("keygen --out key");
+    assert!(error.contains("key: exists already"), "{error}");
+    assert_eq!(fs::read_to_string(place.path("key")).unwrap(), first);
+    place.json("keygen --out other");
+    assert_ne!(fs::read_to_string(place.path("other")).unwrap(), first);
 }

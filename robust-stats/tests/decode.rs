@@ -10,7 +10,7 @@ use septet_robust_stats::attack::{
 use septet_robust_stats::decode::{Decoder, Observation};
 use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::simulate::{central, sample_counts};
-use septet_robust_stats::theory::learning::{expected_error, manipulation_bound};
+use septet_robust_stats::theory::learning::manipulation_floor;
 use septet_robust_stats::{Epsilon, Gamma, Pmf};
 
 fn gamma(gamma: f64) -> Gamma {
@@ -91,7 +91,7 @@ fn edges_of_the_domain() {
         }
     }
     // Nobody sent anything, or some groups did not.
-    let matrix = design(12, 2, None);
+    let matrix = design(12, 2, None).certified();
     let nothing = CountMatrix::new(matrix.groups(), 2);
     assert!(Observation::from_counts(&matrix, &nothing).is_err());
     let truth = Pmf::zipf(12, 1.0).unwrap();
@@ -104,12 +104,12 @@ fn edges_of_the_domain() {
         .decode(&matrix, &observation, gamma(0.0))
         .unwrap();
     assert!(error(&estimate.masses, &truth) < 0.05);
-    assert_eq!(estimate.manipulation_bound, Some(0.0));
+    assert_eq!(estimate.manipulation_bound.unwrap().total(), 0.0);
 }
 
 #[test]
 fn too_few_groups_promise_nothing() {
-    let matrix = design(64, 4, None);
+    let matrix = design(64, 4, None).certified();
     let truth = Pmf::zipf(64, 1.0).unwrap();
     let mut rng = SeedTree::new(2).rng();
     let mut counts = sample_counts(&matrix, &truth, 1_000_000, &mut rng).unwrap();
@@ -121,7 +121,7 @@ fn too_few_groups_promise_nothing() {
     let estimate = Decoder::default()
         .decode(&matrix, &observation, gamma(0.001))
         .unwrap();
-    assert_eq!(estimate.manipulation_bound, Some(1.0));
+    assert_eq!(estimate.manipulation_bound.unwrap().total(), 1.0);
     assert!(
         estimate
             .standard_errors
@@ -288,40 +288,34 @@ fn the_certificate_notices_attacks_that_leave_the_model() {
 }
 
 #[test]
-fn errors_stay_below_the_guarantee_and_come_near_it() {
-    let seed = SeedTree::new(9).child("guarantee");
-    let (mut runs, mut above) = (0_u32, 0_u32);
-    let mut nearest: f64 = 0.0;
+fn errors_stay_below_the_bound_and_reach_the_floor() {
+    let seed = SeedTree::new(9).child("bound");
     // At small fractions directions that are no sign vectors are free of masses below 0, and worse.
     for (index, (symbols, cells, epsilon, users, fraction)) in [
         (64, 2, None, 20_000_000, 0.003),
         (64, 2, None, 400_000, 0.02),
         (64, 4, None, 20_000_000, 0.008),
         (64, 4, None, 400_000, 0.02),
-        (128, 2, None, 40_000_000, 0.003),
-        (128, 8, None, 600_000, 0.02),
-        (256, 16, None, 1_000_000, 0.02),
+        (128, 8, None, 2_000_000, 0.02),
         (64, 2, Some(1.0), 100_000_000, 0.0015),
         (64, 2, Some(1.0), 2_000_000, 0.02),
     ]
     .into_iter()
     .enumerate()
     {
-        let matrix = design(symbols, cells, epsilon);
+        let matrix = design(symbols, cells, epsilon).certified();
         let private = epsilon.map(|epsilon| Epsilon::new(epsilon).unwrap());
-        let bound = manipulation_bound(gamma(fraction), symbols, cells, matrix.groups(), private);
-        let noise = expected_error(symbols, cells, matrix.groups(), private, users as f64, 0.0);
-        let guarantee = noise + 2.0 * bound;
-        for truth in [
-            Pmf::uniform(symbols).unwrap(),
-            Pmf::zipf(symbols, 1.0).unwrap(),
+        let floor = manipulation_floor(gamma(fraction), symbols, cells, matrix.groups(), private);
+        for (truth, is_uniform) in [
+            (Pmf::uniform(symbols).unwrap(), true),
+            (Pmf::zipf(symbols, 1.0).unwrap(), false),
         ] {
-            let mut worst: f64 = 0.0;
+            let (mut worst, mut nearest) = (0.0_f64, 0.0_f64);
             for which in 0..7 {
                 let seed = seed.index(index as u64).index(which as u64);
                 let mut rng = seed.rng();
                 let mut adversary = adversary(which, &matrix, &truth, fraction, &seed);
-                for _ in 0..4 {
+                for _ in 0..2 {
                     let counts = sample_counts(&matrix, &truth, users, &mut rng).unwrap();
                     let attacked =
                         attack(&matrix, &counts, &mut adversary, gamma(fraction), &mut rng)
@@ -330,22 +324,24 @@ fn errors_stay_below_the_guarantee_and_come_near_it() {
                     let estimate = Decoder::default()
                         .decode(&matrix, &observation, gamma(fraction))
                         .unwrap();
-                    let share = error(&estimate.masses, &truth) / guarantee;
-                    runs += 1;
-                    above += u32::from(share > 1.0);
-                    nearest = nearest.max(share);
-                    worst = worst.max(share);
+                    let error = error(&estimate.masses, &truth);
+                    worst = worst.max(error);
+                    nearest = nearest.max(error / estimate.error_bound.unwrap());
                 }
             }
-            println!("k {symbols} L {cells} gamma {fraction} {epsilon:?}: {worst:.3}");
+            println!(
+                "k {symbols} L {cells} gamma {fraction} {epsilon:?}: {nearest:.3} of the bound, {:.3} floors",
+                worst / floor
+            );
+            // With 95 % confidence for noise, which is far from the bound.
+            assert!(nearest <= 1.0, "{nearest}");
+            // The floor is that of the uniform distribution, and beyond 0.5 outside of the simplex.
+            assert!(
+                !is_uniform || worst >= 0.75 * floor.min(0.5),
+                "{worst} {floor}"
+            );
         }
     }
-    println!("{above} of {runs} above; nearest {nearest}");
-    assert!(
-        f64::from(above) <= 0.01 * f64::from(runs),
-        "{above} of {runs}"
-    );
-    assert!(nearest >= 0.45, "{nearest}");
 }
 
 #[test]
@@ -355,14 +351,12 @@ fn a_large_design_is_decoded() {
     let mut rng = SeedTree::new(10).rng();
     let counts = sample_counts(&matrix, &truth, 4_000_000, &mut rng).unwrap();
     let observation = Observation::from_counts(&matrix, &counts).unwrap();
-    let start = std::time::Instant::now();
     let estimate = Decoder::default()
         .decode(&matrix, &observation, gamma(0.01))
         .unwrap();
     println!(
-        "{:?} after {:.2} s, error {}",
+        "{:?}, error {}",
         estimate.convergence,
-        start.elapsed().as_secs_f64(),
         error(&estimate.masses, &truth)
     );
     assert!(estimate.convergence.converged);

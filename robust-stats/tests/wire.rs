@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use septet_core::seed::SeedTree;
 use septet_robust_stats::Epsilon;
 use septet_robust_stats::aggregate::{Aggregate, Countable, DesignAggregator, RejectReason};
-use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
+use septet_robust_stats::design::{
+    Assignment, Certificate, DesignParameters, DesignReport, DesignTag, GroupClient,
+};
+use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::*;
 
@@ -134,7 +137,7 @@ fn design_reports_and_counts_round_trip() {
         let group = GroupClient::new(&parameters, assignment.group(&name)).unwrap();
         let report = DesignReport::encode(&group, 3, &mut rng).unwrap();
         let bytes = write_design_report(&report);
-        assert!(bytes.len() <= 14, "{}", bytes.len());
+        assert!(bytes.len() <= 15, "{}", bytes.len());
         assert_eq!(read_design_report(&bytes), Ok(report));
         for cut in 0..bytes.len() {
             assert_eq!(
@@ -158,6 +161,51 @@ fn design_reports_and_counts_round_trip() {
     }
     let cut = &stream[..stream.len() - 1];
     assert!(Envelopes::new(cut).last().unwrap().is_err());
+}
+
+// The length of a report is not encrypted.
+#[test]
+fn the_length_of_a_design_report_is_independent_of_the_cell() {
+    let design = DesignTag([3; 8]);
+    for (group, length) in [(0, 14), (127, 14), (128, 15)] {
+        for cell in [0, 1, 127, 128, 255, 256, 16_384, 65_535] {
+            let report = DesignReport {
+                design,
+                epoch: 7,
+                group,
+                cell,
+            };
+            let bytes = write_design_report(&report);
+            assert_eq!(bytes.len(), length, "{cell}");
+            assert_eq!(read_design_report(&bytes), Ok(report));
+        }
+    }
+}
+
+// Reports as they were written before their cells had two bytes, and cells that no design has.
+#[test]
+fn design_reports_with_cells_of_variable_length_are_read() {
+    for (cell, field) in [
+        (5, &[5][..]),
+        (300, &[0xac, 2]),
+        (65_536, &[0x80, 0x80, 4]),
+        (u32::MAX, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+    ] {
+        let report = DesignReport {
+            design: DesignTag([3; 8]),
+            epoch: 7,
+            group: 9,
+            cell,
+        };
+        let bytes = [&[VERSION, 1][..], &[3; 8], &[7, 9], field].concat();
+        assert_eq!(read_design_report(&bytes), Ok(report));
+        assert_eq!(
+            read_design_report(&write_design_report(&report)),
+            Ok(report)
+        );
+        let cut = &bytes[..bytes.len() - 1];
+        assert_eq!(read_design_report(cut), Err(RejectReason::Truncated));
+    }
 }
 
 #[test]
@@ -319,4 +367,60 @@ proptest! {
         prop_assert_eq!(counts.matrix.reports() + counts.rejected.total(), 2);
         prop_assert_eq!(counts.matrix.group_reports(group), counts.matrix.reports());
     }
+}
+
+#[test]
+fn protocol_files_keep_certificates_and_labels() {
+    let names = |count: usize| (0..count).map(|i| format!("n, {i}")).collect();
+    let file = ProtocolFile {
+        protocol: design().into(),
+        certificate: Some(Certificate { kept: 0.125 }),
+        labels: Some(Labels::new(names(300)).expect("distinct")),
+    };
+    let bytes = file.to_bytes().expect("consistent");
+    assert_eq!(ProtocolFile::from_bytes(&bytes).expect("written"), file);
+    // Truncated anywhere, or with more behind it, it is refused.
+    for length in 0..bytes.len() {
+        assert!(
+            ProtocolFile::from_bytes(&bytes[..length]).is_err(),
+            "{length}"
+        );
+    }
+    assert!(ProtocolFile::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+    // A protocol alone is a file without sections.
+    for protocol in protocols() {
+        let read = ProtocolFile::from_bytes(&protocol.to_bytes()).expect("a protocol");
+        assert_eq!(
+            (read.protocol, read.certificate, read.labels),
+            (protocol, None, None)
+        );
+    }
+    // What does not match is refused in both directions.
+    for wrong in [
+        ProtocolFile {
+            certificate: Some(Certificate { kept: 1.5 }),
+            ..file.clone()
+        },
+        ProtocolFile {
+            certificate: Some(Certificate { kept: f64::NAN }),
+            ..file.clone()
+        },
+        ProtocolFile {
+            labels: Some(Labels::new(names(299)).expect("distinct")),
+            ..file.clone()
+        },
+        ProtocolFile {
+            protocol: protocols().remove(2),
+            ..file.clone()
+        },
+    ] {
+        assert!(wrong.to_bytes().is_err(), "{wrong:?}");
+    }
+    let mut damaged = bytes.clone();
+    damaged[2] = 4;
+    let error = ProtocolFile::from_bytes(&damaged).expect_err("an unknown section");
+    assert!(
+        error.to_string().contains("known sections, found 4"),
+        "{error}"
+    );
 }

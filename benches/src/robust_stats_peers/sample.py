@@ -46,9 +46,9 @@ def pure_ldp():
         client = HadamardResponseClient(epsilon, domain, server.get_hash_funcs())
     # The library numbers symbols from 1.
     encode = [int(v) + 1 for v in values]
-    client.privatize(1)
+    client.privatise(1)
     start = time.process_time()
-    sent = [client.privatize(v) for v in encode]
+    sent = [client.privatise(v) for v in encode]
     middle = time.process_time()
     for report in sent:
         server.aggregate(report)

@@ -1,15 +1,25 @@
 //! Private frequency oracles for Python, in the verbs of pure-ldp: `privatize`, `aggregate`,
 //! `estimate`, `estimate_all`. Symbols are numbered from 0, and reports are bytes.
+//!
+//! The robust half works on NumPy arrays: `Design` is protocol and client, `DesignServer` counts and estimates
+//! with bounds, `identity_test` and others test, and `plan` plans.
+
+mod arrays;
+mod design;
+mod estimate;
+mod planning;
+mod server;
+mod testing;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use rand_chacha::ChaCha12Rng;
 use ::septet_robust_stats::aggregate::{Aggregate, Countable, FrequencyOracle};
 use ::septet_robust_stats::mechanism::{
-    HadamardResponse, LocalHashing, Mechanism, RandomizedResponse, SubsetSelection, UnaryEncoding,
+    ClientGenerator, HadamardResponse, LocalHashing, Mechanism, RandomizedResponse, SubsetSelection, UnaryEncoding,
     client_generator,
 };
+use ::septet_robust_stats::rand_core::RngCore;
 use ::septet_robust_stats::wire::{
     Protocol, WireReport, read_counts, read_report, write_counts, write_report,
 };
@@ -55,12 +65,13 @@ macro_rules! with_mechanism {
 #[pyclass]
 struct Client {
     protocol: Protocol,
-    generator: ChaCha12Rng,
+    generator: ClientGenerator,
 }
 
 #[pymethods]
 impl Client {
-    /// `mechanism` is GRR, SUE, OUE, SS, OLH or HR. The generator is seeded by the operating system.
+    /// `mechanism` is GRR, SUE, OUE, SS, OLH or HR. The generator is seeded by the
+    /// operating system, and again in the child after a fork.
     #[new]
     fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
         Ok(Self {
@@ -77,6 +88,11 @@ impl Client {
             write_report(tag, &m.encode(data, rng).map_err(wrong)?)
         });
         Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// `privatize` under the name that pure-ldp has for it.
+    fn privatise<'py>(&mut self, py: Python<'py>, data: usize) -> PyResult<Bound<'py, PyBytes>> {
+        self.privatize(py, data)
     }
 }
 
@@ -105,13 +121,25 @@ macro_rules! with_counts {
     };
 }
 
-fn push<M>(aggregate: &mut Aggregate<M>, bytes: &[u8]) -> PyResult<()>
+/// An aggregate that rejects repeated reports of a client. Its key is never needed again, because the
+/// names of clients are not stored.
+fn empty<M: Countable>(mechanism: M) -> PyResult<Aggregate<M>> {
+    let mut key = [0; 16];
+    client_generator().map_err(wrong)?.fill_bytes(&mut key);
+    let aggregate = Aggregate::try_new(mechanism).map_err(wrong)?;
+    Ok(aggregate.with_duplicate_detection(key))
+}
+
+fn push<M>(aggregate: &mut Aggregate<M>, bytes: &[u8], client: Option<&[u8]>) -> PyResult<()>
 where
     M: Countable<Report: WireReport> + Into<Protocol>,
 {
     let tag = aggregate.mechanism().clone().into().tag();
     let pushed = match read_report(tag, bytes) {
-        Ok(report) => aggregate.push(&report),
+        Ok(report) => match client {
+            Some(client) => aggregate.push_from(client, &report),
+            None => aggregate.push(&report),
+        },
         Err(reason) => {
             aggregate.reject(reason);
             Err(reason)
@@ -134,18 +162,20 @@ impl Server {
     #[new]
     fn new(mechanism: &str, epsilon: f64, d: usize) -> PyResult<Self> {
         Ok(Self(match protocol(mechanism, d, epsilon)? {
-            Protocol::RandomizedResponse(m) => Counts::Response(Aggregate::try_new(m).map_err(wrong)?),
-            Protocol::UnaryEncoding(m) => Counts::Unary(Aggregate::try_new(m).map_err(wrong)?),
-            Protocol::SubsetSelection(m) => Counts::Subset(Aggregate::try_new(m).map_err(wrong)?),
-            Protocol::LocalHashing(m) => Counts::Hashing(Aggregate::try_new(m).map_err(wrong)?),
-            Protocol::HadamardResponse(m) => Counts::Hadamard(Aggregate::try_new(m).map_err(wrong)?),
+            Protocol::RandomizedResponse(m) => Counts::Response(empty(m)?),
+            Protocol::UnaryEncoding(m) => Counts::Unary(empty(m)?),
+            Protocol::SubsetSelection(m) => Counts::Subset(empty(m)?),
+            Protocol::LocalHashing(m) => Counts::Hashing(empty(m)?),
+            Protocol::HadamardResponse(m) => Counts::Hadamard(empty(m)?),
             _ => unreachable!("made by `protocol`"),
         }))
     }
 
     /// Counts a report. Raises `ValueError` with the reason if it is rejected, which is counted too.
-    fn aggregate(&mut self, data: &[u8]) -> PyResult<()> {
-        with_counts!(&mut self.0, aggregate => push(aggregate, data))
+    /// With `client`, the name of the client as bytes, a second report of a client is rejected.
+    #[pyo3(signature = (data, client=None))]
+    fn aggregate(&mut self, data: &[u8], client: Option<&[u8]>) -> PyResult<()> {
+        with_counts!(&mut self.0, aggregate => push(aggregate, data, client))
     }
 
     /// The estimated number of clients that hold a symbol.
@@ -185,7 +215,8 @@ impl Server {
         PyBytes::new(py, &bytes)
     }
 
-    /// Adds counts of another server with the same parameters.
+    /// Adds counts of another server with the same parameters. They have no names of clients, so that
+    /// all reports of a client must go to the same server.
     fn merge(&mut self, counts: &[u8]) -> PyResult<()> {
         with_counts!(&mut self.0, aggregate => merge(aggregate, counts))
     }
@@ -203,5 +234,17 @@ impl Server {
 #[pymodule]
 fn septet_robust_stats(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Client>()?;
-    module.add_class::<Server>()
+    module.add_class::<Server>()?;
+    // The robust half, on arrays.
+    module.add_class::<design::Design>()?;
+    module.add_class::<design::DesignAudit>()?;
+    module.add_class::<server::DesignServer>()?;
+    module.add_class::<estimate::Estimate>()?;
+    module.add_class::<estimate::ManipulationBound>()?;
+    module.add_class::<testing::IdentityTestResult>()?;
+    module.add_class::<testing::ShiftTestResult>()?;
+    module.add_function(wrap_pyfunction!(testing::identity_test, module)?)?;
+    module.add_function(wrap_pyfunction!(testing::two_sample_test, module)?)?;
+    module.add_function(wrap_pyfunction!(testing::independence_test, module)?)?;
+    module.add_function(wrap_pyfunction!(planning::plan, module)?)
 }

@@ -1,5 +1,6 @@
 """The verbs of pure-ldp, on every mechanism: `maturin develop && python -m unittest discover tests`."""
 
+import os
 import unittest
 
 from septet_robust_stats import Client, Server
@@ -31,6 +32,33 @@ class Verbs(unittest.TestCase):
             Client("GRR", -1.0, 10)
         with self.assertRaises(ValueError):
             other.privatize(10)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "this system does not fork")
+    def test_parent_and_child_of_a_fork_draw_different_noise(self):
+        for mechanism in ["GRR", "SUE", "OUE", "SS", "OLH", "HR"]:
+            client = Client(mechanism, epsilon=1.0, d=1000)
+            client.privatize(5)
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.write(writer, b"".join(client.privatize(5) for _ in range(20)))
+                os._exit(0)
+            os.close(writer)
+            os.waitpid(child, 0)
+            with os.fdopen(reader, "rb") as pipe:
+                of_child = pipe.read()
+            of_parent = b"".join(client.privatize(5) for _ in range(20))
+            self.assertGreater(len(of_child), 200)
+            self.assertNotEqual(of_child, of_parent, mechanism)
+
+    def test_a_named_client_counts_once(self):
+        for mechanism in ["GRR", "SUE", "OUE", "SS", "OLH", "HR"]:
+            client, server = Client(mechanism, 1.0, 10), Server(mechanism, 1.0, 10)
+            for name in [b"a", b"b", None, None]:
+                server.aggregate(client.privatize(3), client=name)
+            with self.assertRaisesRegex(ValueError, "duplicate"):
+                server.aggregate(client.privatize(4), client=b"a")
+            self.assertEqual((server.n, server.rejected), (4, 1))
 
     def test_counts_merge(self):
         client, first, second = Client("OUE", 1.0, 5), Server("OUE", 1.0, 5), Server("OUE", 1.0, 5)

@@ -11,6 +11,7 @@
 
 mod amplification;
 mod central_learning;
+mod certificate;
 mod coupling;
 mod fakes;
 mod grid;
@@ -43,6 +44,7 @@ fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     coupling::run(cx)?;
     learning::run(cx)?;
     matrix::run(cx)?;
+    certificate::run(cx)?;
     amplification::run(cx)?;
     private_test::run(cx)?;
     targeted::run(cx)?;

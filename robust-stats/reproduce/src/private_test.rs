@@ -100,6 +100,9 @@ pub(super) fn run(cx: &mut Context) -> Result<(), ExperimentError> {
     .scale(Scale::Scaled)
     .expect(Expected::near(2.0, 0.15))
     .source(DERIVED)
+    .tolerance_because(
+        "the distance has a part from the noise of messages, which does not double: it lowers the ratio",
+    )
     .theory(2.0)
     .measured(Estimate::mean(&ratios, "designs", "", &mut rng));
 

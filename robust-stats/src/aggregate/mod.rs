@@ -2,7 +2,8 @@
 //!
 //! [`Aggregate`] counts the reports of any mechanism. [`DesignAggregator`] counts those of a hash
 //! design and validates them against the assignment. Counts are integers and merging is addition, so
-//! any number of shards, merged in any order, gives bit-identical counts and estimates.
+//! any number of shards, merged in any order, gives bit-identical counts and estimates. Both reject
+//! repeated reports of a client on request.
 //!
 //! ```
 //! use septet_robust_stats::Epsilon;
@@ -22,6 +23,7 @@
 //! ```
 
 mod bit_counts;
+mod clients;
 mod count_matrix;
 mod design;
 mod hadamard;
@@ -35,6 +37,8 @@ pub use count_matrix::CountMatrix;
 pub use design::{DesignAggregator, DesignCounts};
 pub use hadamard::transform;
 pub use reject::{RejectCounts, RejectReason};
+
+use clients::Clients;
 
 use crate::error::RobustStatsError;
 
@@ -136,6 +140,9 @@ pub trait FrequencyOracle: Countable {
 }
 
 /// Counts of the reports of a mechanism.
+///
+/// With [`Aggregate::with_duplicate_detection`] a second report of a client is rejected. Detection is per
+/// shard: all reports of a client must go to the same shard, or duplicates be removed upstream.
 #[derive(Clone, Debug)]
 pub struct Aggregate<M> {
     mechanism: M,
@@ -146,6 +153,7 @@ pub struct Aggregate<M> {
     recent: Vec<u32>,
     pending: u32,
     rejected: RejectCounts,
+    clients: Option<Clients>,
 }
 
 impl<M: Countable> Aggregate<M> {
@@ -173,7 +181,21 @@ impl<M: Countable> Aggregate<M> {
             recent: vec![0; slots],
             pending: 0,
             rejected: RejectCounts::default(),
+            clients: None,
         })
+    }
+
+    /// Enables rejection of repeated reports, for reports that are counted with the names of their
+    /// clients, by [`Aggregate::push_from`]. Memory: at least 16 bytes per client.
+    ///
+    /// Names are hashed with the key. It is random and secret: a client that knows it could search for
+    /// a name by which the report of another one is rejected. Shards that are merged need the same key.
+    #[must_use]
+    pub fn with_duplicate_detection(self, key: [u8; 16]) -> Self {
+        Self {
+            clients: Some(Clients::new(key)),
+            ..self
+        }
     }
 
     /// An aggregate from stored counts.
@@ -224,7 +246,7 @@ impl<M: Countable> Aggregate<M> {
         &self.mechanism
     }
 
-    /// Counts a report.
+    /// Counts a report, whoever sent it.
     ///
     /// # Errors
     ///
@@ -247,6 +269,28 @@ impl<M: Countable> Aggregate<M> {
         }
     }
 
+    /// Counts a report of a client, unless duplicate detection is enabled and the client has already
+    /// sent one. A report that is rejected does not use up the client's name. The transport must
+    /// authenticate the name.
+    ///
+    /// # Errors
+    ///
+    /// The reason of a rejection, which is counted too.
+    pub fn push_from(&mut self, client: &[u8], report: &M::Report) -> Result<(), RejectReason> {
+        let fingerprint = self.clients.as_ref().map(|known| known.fingerprint(client));
+        if let (Some(known), Some(fingerprint)) = (&self.clients, fingerprint)
+            && known.contains(fingerprint)
+        {
+            self.rejected.add(RejectReason::Duplicate);
+            return Err(RejectReason::Duplicate);
+        }
+        self.push(report)?;
+        if let (Some(known), Some(fingerprint)) = (&mut self.clients, fingerprint) {
+            known.insert(fingerprint);
+        }
+        Ok(())
+    }
+
     /// Counts a report that could not be parsed.
     pub fn reject(&mut self, reason: RejectReason) {
         self.rejected.add(reason);
@@ -259,11 +303,13 @@ impl<M: Countable> Aggregate<M> {
         self.pending = 0;
     }
 
-    /// Adds the counts of another shard. Associative and commutative.
+    /// Adds the counts of another shard. Associative and commutative. The sets of known clients are
+    /// united if both shards detect duplicates; a client counted by both stays counted twice.
     ///
     /// # Errors
     ///
-    /// When the mechanisms differ, or the sum exceeds [`MAX_REPORTS`].
+    /// When the mechanisms or the keys of the duplicate detection differ, or the sum exceeds
+    /// [`MAX_REPORTS`].
     pub fn merge(&mut self, other: &Self) -> Result<(), RobustStatsError> {
         // Validate before changing anything: a failed merge leaves the aggregate unchanged.
         check_reports(self.reports, other.reports)?;
@@ -273,6 +319,10 @@ impl<M: Countable> Aggregate<M> {
                 "that of this aggregate",
                 "another one",
             ));
+        }
+        if let (Some(known), Some(more)) = (&mut self.clients, &other.clients) {
+            known.check_key(more)?;
+            known.extend(more);
         }
         self.settle();
         for (settled, more) in self.settled.iter_mut().zip(other.counts()) {

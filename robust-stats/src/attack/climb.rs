@@ -28,7 +28,8 @@ impl std::fmt::Debug for HillClimb<'_> {
     }
 }
 
-fn apply(counts: &CountMatrix, plan: &[Move]) -> CountMatrix {
+/// The counts after a plan.
+pub(super) fn apply(counts: &CountMatrix, plan: &[Move]) -> CountMatrix {
     let mut after = counts.clone();
     for step in plan {
         let group = after.group_mut(step.group);

@@ -145,7 +145,7 @@ impl PlantedShift {
     }
 
     /// The maximum shift along a direction at a cost of `fraction`, by bisection.
-    fn along(
+    pub(crate) fn along(
         matrix: &DesignMatrix,
         truth: &Pmf,
         fraction: f64,

@@ -12,11 +12,14 @@
 mod align;
 mod climb;
 mod couple;
+mod direction;
 mod flood;
 mod harness;
 mod hide;
+mod majority;
 mod messages;
 mod promote;
+mod stable;
 mod transport;
 
 pub use align::SignAlign;
@@ -28,6 +31,7 @@ pub use harness::{
     attack, inject,
 };
 pub use hide::{Aim, EmdQuantile, EmdSorted, ThresholdWalk};
+pub use majority::MajorityShift;
 pub use messages::{
     MessageAdversary, corrupt_messages, half_ones, maximal_gain_unary, random_bits,
 };

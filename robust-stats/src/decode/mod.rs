@@ -21,6 +21,7 @@
 //! # Ok::<(), septet_robust_stats::RobustStatsError>(())
 //! ```
 
+mod bound;
 mod estimate;
 mod likelihood;
 mod linear;
@@ -28,7 +29,9 @@ pub mod min_l1;
 mod observation;
 pub mod projection;
 mod recover;
+mod server;
 
+pub use bound::ManipulationBound;
 pub use estimate::{Convergence, Estimate};
 pub use min_l1::{MinL1Options, MinL1Solution};
 pub use observation::Observation;
@@ -178,12 +181,18 @@ impl Decoder {
                     iterations: solution.iterations,
                     gap: scale * solution.gap(),
                 };
+                let facts = estimate::MinL1Facts {
+                    options,
+                    objective: solution.objective,
+                    lower_bound: solution.lower_bound,
+                    noise,
+                };
                 Ok(estimate::describe(
                     matrix,
                     observation,
                     gamma,
                     solution.masses,
-                    Some(scale * solution.lower_bound),
+                    Some(&facts),
                     convergence,
                 ))
             }

@@ -1,6 +1,6 @@
 //! The design as a matrix-free linear map.
 
-use super::HashDesign;
+use super::{Certificate, HashDesign};
 use crate::error::RobustStatsError;
 
 /// The linear map from a distribution over `k` symbols to the message distributions of `N` groups of
@@ -22,6 +22,8 @@ pub struct DesignMatrix {
     attenuation: f64,
     /// The probability of another cell; 0 without privacy.
     other_probability: f64,
+    /// What the partitions provably keep of distances.
+    certificate: Option<Certificate>,
 }
 
 impl DesignMatrix {
@@ -79,6 +81,7 @@ impl DesignMatrix {
             sizes,
             attenuation: 1.0,
             other_probability: 0.0,
+            certificate: None,
         })
     }
 
@@ -120,6 +123,34 @@ impl DesignMatrix {
         self.attenuation = own - other;
         self.other_probability = other;
         Ok(self)
+    }
+
+    /// The same map with a certificate, on which decoders base their bounds: one from
+    /// [`certify`](Self::certify) or [`DesignParameters::drawn`](super::DesignParameters::drawn) for the
+    /// same design, perhaps stored. It is not verified.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Certificate) -> Self {
+        Self {
+            certificate: Some(certificate),
+            ..self
+        }
+    }
+
+    /// The same map, certified by [`certify`](Self::certify); without a certificate if it is too
+    /// large.
+    #[must_use]
+    pub fn certified(self) -> Self {
+        let certificate = self.certify();
+        Self {
+            certificate,
+            ..self
+        }
+    }
+
+    /// What the partitions provably keep of distances, if certified.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate
     }
 
     /// Number of symbols, `k`.

@@ -3,7 +3,7 @@
 //!
 //! With `groups = C k / L` random balanced partitions of `k` symbols into `L` cells, an adversary that
 //! controls a fraction `gamma` of the messages shifts the estimate by about `gamma sqrt(k / L)`
-//! (measured by [`HashDesign::isometry`]; the rate of Acharya, Sun and Zhang). If clients choose their
+//! (measured by [`DesignMatrix::audit`]; the rate of Acharya, Sun and Zhang). If clients choose their
 //! own hash function, the shift is `gamma k`. Therefore the server assigns the group and rejects
 //! reports for other groups. The partitions are random, not algebraic: if they were rows of a Hadamard
 //! matrix, an adversary could take over one row, and no decoder could undo it.
@@ -20,9 +20,15 @@
 //! ```
 
 mod assignment;
+#[cfg(feature = "std")]
+mod audit;
+#[cfg(feature = "std")]
+mod certificate;
 mod client;
 #[cfg(feature = "std")]
-mod isometry;
+mod draw;
+#[cfg(feature = "std")]
+mod gram;
 #[cfg(feature = "std")]
 mod matrix;
 mod parameters;
@@ -32,9 +38,15 @@ mod report;
 mod weakest_direction;
 
 pub use assignment::Assignment;
+#[cfg(feature = "std")]
+pub use audit::DesignAudit;
+#[cfg(feature = "std")]
+pub use certificate::{Certificate, MAX_CERTIFIED_SYMBOLS};
 pub use client::GroupClient;
 #[cfg(feature = "std")]
-pub use isometry::IsometryReport;
+pub use draw::DrawnDesign;
+#[cfg(feature = "std")]
+pub(crate) use gram::Gram;
 #[cfg(feature = "std")]
 pub use matrix::DesignMatrix;
 pub use parameters::{DesignId, DesignParameters, DesignTag, GROUPS_FACTOR, MAX_CELLS};

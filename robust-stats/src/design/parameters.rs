@@ -9,7 +9,7 @@ use crate::mechanism::{RandomizedResponse, check_domain};
 use crate::parameter::Epsilon;
 
 /// The default number of groups is this times `domain / cells`, rounded up: sufficient, by measurement,
-/// for the isometry that the decoder requires ([`IsometryReport`](super::IsometryReport)).
+/// for the isometry that the decoder requires ([`DesignParameters::drawn`]).
 pub const GROUPS_FACTOR: usize = 4;
 
 /// Maximum number of cells of a partition.
@@ -78,6 +78,12 @@ impl DesignParameters {
                 groups,
             )),
         }
+    }
+
+    /// The same design from another seed.
+    #[cfg(feature = "std")]
+    pub(super) fn with_seed(self, seed: [u8; 32]) -> Self {
+        Self { seed, ..self }
     }
 
     /// Sets the privacy parameter: cells are sent by randomized response.

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hint::black_box;
 
 use rand_chacha::rand_core::RngCore;
 
@@ -91,7 +92,30 @@ impl BitVector {
         ones as usize
     }
 
+    /// Inserts a bit, moves it and all above one place up, and drops the last. The same instructions
+    /// and addresses for every place and bit.
+    pub(crate) fn insert(&mut self, bit: usize, value: bool) {
+        debug_assert!(bit < self.len, "bit {bit} of {}", self.len);
+        // Opaque, or the compiler makes a loop for each value of the bit.
+        let inserted = black_box(u64::from(value).wrapping_neg());
+        let mut carry = 0;
+        for (start, word) in (0..).step_by(64).zip(&mut self.words) {
+            // The places of the word below the inserted bit, and those up to it.
+            let below = low_mask(bit.saturating_sub(start));
+            let up_to = low_mask((bit + 1).saturating_sub(start));
+            let moved = *word << 1 | carry;
+            carry = *word >> 63;
+            *word = *word & below | inserted & (up_to & !below) | moved & !up_to;
+        }
+        let mask = last_mask(self.len);
+        if let Some(last) = self.words.last_mut() {
+            *last &= mask;
+        }
+    }
+
     /// Overwrites all bits with independent random bits, each set with probability `threshold / 2^64`.
+    /// Except for a probability of `6e-12` per word, it takes the same instructions and random numbers
+    /// whatever the bits become.
     pub(crate) fn fill_random<R: RngCore + ?Sized>(&mut self, threshold: u64, rng: &mut R) {
         for word in &mut self.words {
             *word = random_word(threshold, rng);
@@ -111,18 +135,32 @@ fn last_mask(len: usize) -> u64 {
     }
 }
 
+/// The lowest `bits` bits, all 64 for more.
+#[inline(always)]
+fn low_mask(bits: usize) -> u64 {
+    ((1_u128 << bits.min(64)) - 1) as u64
+}
+
+/// The number of leading bits of the threshold that all lanes of a word compare at once.
+const SLICED_BITS: u32 = 8;
+
+/// The number of lanes of a word that are decided one by one, needed or not. A lane is still undecided
+/// with probability 1/256, so that a ninth of 64 has a probability below `C(64, 9) 2^-72 = 5.9e-12`.
+const SINGLE_LANES: usize = 8;
+
 /// 64 independent bits, each set with probability exactly `threshold / 2^64`.
 ///
-/// Bit-sliced comparison: each lane compares a uniform number with the threshold bit by bit from the
-/// top, until every lane has found a differing bit. This takes seven to eight random words for 64 bits
-/// instead of 64.
+/// Each lane compares a uniform number with the threshold. Bit-sliced for the leading bits, which
+/// decides a lane at the first differing bit; the few lanes that are left are decided one by one. This
+/// takes 16 random words for 64 bits instead of 64. To stop at the first word that decides all lanes
+/// would take fewer, but then the time depends on the bits, including the one that is not sent because
+/// the client's own takes its place.
 #[inline]
 fn random_word<R: RngCore + ?Sized>(threshold: u64, rng: &mut R) -> u64 {
     let mut set = 0;
     let mut undecided = u64::MAX;
     let mut left = threshold;
-    // Once the rest of the threshold is zero, no undecided lane can be below it.
-    while left != 0 && undecided != 0 {
+    for _ in 0..SLICED_BITS.min(64 - threshold.trailing_zeros()) {
         let random = rng.next_u64();
         // All ones where the threshold's bit is one.
         let one = (left >> 63).wrapping_neg();
@@ -130,6 +168,18 @@ fn random_word<R: RngCore + ?Sized>(threshold: u64, rng: &mut R) -> u64 {
         set |= undecided & !random & one;
         undecided &= !(random ^ one);
         left <<= 1;
+    }
+    // Once the rest of the threshold is zero, no undecided lane can be below it.
+    if left == 0 {
+        return set;
+    }
+    let mut singles = 0;
+    while singles < SINGLE_LANES || undecided != 0 {
+        // The lowest undecided lane; no bit if there is none.
+        let lane = undecided & undecided.wrapping_neg();
+        set |= lane & u64::from(rng.next_u64() < left).wrapping_neg();
+        undecided ^= lane;
+        singles += 1;
     }
     set
 }
@@ -144,7 +194,8 @@ mod tests {
     #[test]
     fn random_bits_have_their_probability() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        for probability in [0.0, 0.5, 0.25, 0.2689, 0.9, 1e-4] {
+        // The last two have leading bits in common with many random numbers, or with few.
+        for probability in [0.0, 0.5, 0.25, 0.2689, 0.9, 1e-4, 0.501_953, 0.999_9] {
             let threshold = (probability * 2.0_f64.powi(64)) as u64;
             let mut bits = BitVector::zeros(1000);
             let mut ones = 0;
@@ -158,6 +209,28 @@ mod tests {
                 ones == 0 && probability == 0.0 || deviation.abs() < 5.0,
                 "{probability}: {ones}"
             );
+        }
+    }
+
+    #[test]
+    fn inserted_bits_move_those_above() {
+        for len in [1_usize, 2, 63, 64, 65, 128, 200] {
+            for bit in [0, 1, 31, 62, 63, 64, 65, 127, 128, 199] {
+                if bit >= len {
+                    continue;
+                }
+                let mut bits = BitVector::zeros(len);
+                bits.fill_random(1 << 63, &mut ChaCha8Rng::seed_from_u64(bit as u64));
+                for value in [false, true] {
+                    let mut inserted = bits.clone();
+                    inserted.insert(bit, value);
+                    let mut expected: Vec<bool> = (0..len).map(|place| bits.get(place)).collect();
+                    expected.insert(bit, value);
+                    let found: Vec<bool> = (0..len).map(|place| inserted.get(place)).collect();
+                    assert_eq!(found, expected[..len], "{len} {bit}");
+                    assert!(BitVector::from_words(len, inserted.words).is_ok());
+                }
+            }
         }
     }
 

@@ -92,6 +92,9 @@ pub struct SketchRow {
 
 /// The count-mean sketch of Apple's differential privacy team (2017): one random row, every bit kept
 /// with probability `e^(epsilon/2) / (e^(epsilon/2) + 1)`.
+///
+/// Encoding takes the same instructions and random numbers for every symbol and message, except for a
+/// probability of `6e-12` per 64 buckets; the memory address of the own bit depends on the symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CountMeanSketch {
     shape: SketchShape,
@@ -189,6 +192,8 @@ pub struct SketchSign {
 
 /// The Hadamard count-mean sketch of the same team: one random entry of the transformed row, one bit,
 /// kept with probability `e^epsilon / (e^epsilon + 1)`.
+///
+/// Encoding takes the same instructions and random numbers for every symbol and message of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HadamardCountMeanSketch {
     shape: SketchShape,

@@ -169,8 +169,39 @@ pub(crate) fn nearest_threshold(probability: f64) -> u64 {
     (probability * 18_446_744_073_709_551_616.0) as u64
 }
 
-/// An exactly uniform number below `bound` (Lemire's method with rejection). The number of draws does
-/// not depend on any secret.
+/// An exactly uniform number below a bound (Lemire's method with rejection), in a time that is
+/// independent of the number.
+///
+/// A draw is rejected with the same probability whatever the number: each has exactly
+/// `floor(2^32 / bound)` accepted draws.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct UniformBelow {
+    bound: u32,
+    /// `2^32 mod bound`.
+    reject: u32,
+}
+
+impl UniformBelow {
+    /// `bound` is at least 1.
+    pub(crate) fn new(bound: u32) -> Self {
+        let reject = bound.wrapping_neg() % bound;
+        Self { bound, reject }
+    }
+
+    #[inline]
+    pub(crate) fn draw<R: RngCore + ?Sized>(self, rng: &mut R) -> u32 {
+        loop {
+            let product = u64::from(rng.next_u32()) * u64::from(self.bound);
+            if product as u32 >= self.reject {
+                // The result is the high half.
+                return (product >> 32) as u32;
+            }
+        }
+    }
+}
+
+/// The same numbers from the same draws, for numbers that are public: the time to check a draw depends
+/// on its number.
 ///
 /// `bound` is at least 1.
 pub(crate) fn uniform_below<R: RngCore + ?Sized>(rng: &mut R, bound: u32) -> u32 {
@@ -233,5 +264,17 @@ mod tests {
             "{counts:?}"
         );
         assert_eq!(uniform_below(&mut rng, 1), 0);
+    }
+
+    #[test]
+    fn both_forms_give_the_same_numbers() {
+        let (mut first, mut second) = (ChaCha8Rng::seed_from_u64(4), ChaCha8Rng::seed_from_u64(4));
+        // The last bounds reject a third and half of all draws.
+        for bound in [1, 2, 7, 1_000, 1 << 20, 3 << 30, (1 << 31) + 1] {
+            let uniform = UniformBelow::new(bound);
+            for _ in 0..200 {
+                assert_eq!(uniform.draw(&mut first), uniform_below(&mut second, bound));
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use rand_chacha::rand_core::CryptoRng;
 
-use super::exact::{PrivacyBound, probability, uniform_below};
+use super::exact::{PrivacyBound, UniformBelow, probability};
 use super::{Channel, ExactProbability, Mechanism, bits_of, check_domain, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
@@ -16,7 +16,8 @@ use crate::parameter::Epsilon;
 /// The client chooses the column, so that a fraction `gamma` of corrupted clients moves the estimate by up to
 /// `gamma k c_epsilon / 2` in total variation, and no decoder can undo it.
 ///
-/// Encoding takes constant time.
+/// Encoding takes the same instructions and random numbers for every symbol and every column: only a
+/// rejected random number, which is independent of both, is drawn again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HadamardResponse {
     domain: u32,
@@ -27,6 +28,11 @@ pub struct HadamardResponse {
     blocks: u32,
     /// The probability of a column with `+1` in the own row, times `2^64`.
     plus: u64,
+    /// Draws one of the other columns.
+    other: UniformBelow,
+    /// `2^62` over the number of symbols of a block, rounded up: the time of a division would depend on
+    /// the symbol.
+    reciprocal: u64,
 }
 
 impl HadamardResponse {
@@ -68,6 +74,7 @@ impl HadamardResponse {
         let block_bits = (domain.div_ceil(blocks) + 1)
             .next_power_of_two()
             .trailing_zeros();
+        let columns = 1_u32 << block_bits;
         let half = 1_u64 << (block_bits - 1);
         let rest = (u64::from(blocks) << block_bits) - half;
         Ok(Self {
@@ -77,6 +84,8 @@ impl HadamardResponse {
             blocks,
             // The probability is spread over half a block, its complement over the other columns.
             plus: PrivacyBound::new(epsilon)?.threshold(rest, half),
+            other: UniformBelow::new(blocks * columns - columns / 2),
+            reciprocal: (1_u64 << 62).div_ceil(u64::from(columns - 1)),
         })
     }
 
@@ -137,11 +146,12 @@ impl Mechanism for HadamardResponse {
     ) -> Result<u32, RobustStatsError> {
         let symbol = check_symbol(symbol, self.domain)?;
         let columns = 1_u32 << self.block_bits;
-        let block = symbol / (columns - 1);
-        let row = symbol % (columns - 1) + 1;
+        // Exact, because the product of symbol and divisor is below 2^61.
+        let block = ((u128::from(symbol) * u128::from(self.reciprocal)) >> 62) as u32;
+        let row = symbol - block * (columns - 1) + 1;
         let plus = rng.next_u64() < self.plus;
         // Otherwise uniformly one of the other columns, starting with the other half of the own block.
-        let other = uniform_below(rng, self.blocks * columns - columns / 2);
+        let other = self.other.draw(rng);
         // All branches are computed and combined by masks, so that time is independent of the symbol.
         let elsewhere = !plus & (other >= columns / 2);
         let within = rng.next_u32() & (columns - 1);
@@ -177,6 +187,35 @@ impl Channel for HadamardResponse {
             ExactProbability::below(self.plus).divided(half)
         } else {
             ExactProbability::at_least(self.plus).divided(u128::from(self.messages()) - half)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    // With epsilon 40 a client sends a column of its own block with +1 in its own row.
+    #[test]
+    fn every_symbol_is_sent_in_its_own_row() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let epsilon = Epsilon::new(40.0).unwrap();
+        for domain in [1, 2, 3, 7, 100, 1_000, (1 << 20) + 3, 1 << 30] {
+            let several = HadamardResponse::new(domain, epsilon).unwrap();
+            let single = HadamardResponse::one_block(domain, epsilon).unwrap();
+            for mechanism in [several, single] {
+                let step = (domain / 500).max(1);
+                for symbol in (0..domain).step_by(step).chain([domain - 1]) {
+                    let (block, row) = mechanism.row(symbol);
+                    let sent = mechanism.encode(symbol, &mut rng).unwrap() as usize;
+                    let column = sent % mechanism.block_columns();
+                    assert_eq!(sent / mechanism.block_columns(), block, "{domain} {symbol}");
+                    assert_eq!((column & row).count_ones() % 2, 0, "{domain} {symbol}");
+                }
+            }
         }
     }
 }

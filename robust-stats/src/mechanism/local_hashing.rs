@@ -15,6 +15,9 @@ use crate::parameter::Epsilon;
 /// seed with the randomized cell. As the client chooses the seed, a fraction `gamma` of corrupted clients moves the
 /// estimate by about `2 gamma k e^epsilon / ((e^epsilon + 1)(e^epsilon - 1))`: a
 /// [`HashDesign`](crate::design::HashDesign), where the server chooses, costs them a factor `sqrt(k)`.
+///
+/// Encoding takes the same instructions and random numbers for every symbol and cell: only a rejected
+/// random number, which is independent of both, is drawn again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalHashing {
     domain: u32,

@@ -5,8 +5,9 @@
 //! `e^epsilon` in rational arithmetic. A [`Channel`] returns these probabilities, so that the bound can
 //! be audited.
 //!
-//! The caller supplies the generator. Use [`client_generator`] or another cryptographic one; the trait
-//! bound excludes fast generators whose outputs reveal their state.
+//! The caller supplies the generator. Use [`client_generator`], which a fork does not copy, or another
+//! cryptographic one of the traits in [`rand_core`](crate::rand_core); the trait bound excludes fast
+//! generators whose outputs reveal their state.
 //!
 //! ```
 //! use septet_robust_stats::Epsilon;
@@ -22,6 +23,7 @@ mod bit_vector;
 mod channel;
 mod count_mean_sketch;
 mod exact;
+mod generator;
 mod hadamard_response;
 mod local_hashing;
 mod randomized_response;
@@ -29,8 +31,7 @@ mod rappor;
 mod subset_selection;
 mod unary_encoding;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{CryptoRng, SeedableRng};
+use rand_chacha::rand_core::CryptoRng;
 
 pub use bit_vector::BitVector;
 pub use channel::{Channel, ExactProbability};
@@ -39,6 +40,9 @@ pub use count_mean_sketch::{
 };
 pub(crate) use exact::uniform_below;
 pub use exact::{MAX_EPSILON, MIN_EPSILON};
+pub use generator::client_generator_from_seed;
+#[cfg(feature = "std")]
+pub use generator::{ClientGenerator, client_generator};
 pub use hadamard_response::HadamardResponse;
 pub use local_hashing::{HashedCell, LocalHashing};
 pub use randomized_response::RandomizedResponse;
@@ -113,25 +117,6 @@ impl Support {
         (frequency * own * (1.0 - own) + (1.0 - frequency) * other * (1.0 - other))
             / (messages as f64 * (own - other) * (own - other))
     }
-}
-
-/// A cryptographic generator for clients: ChaCha with 12 rounds, seeded by the operating system.
-///
-/// # Errors
-///
-/// When the operating system's source of randomness fails.
-#[cfg(feature = "std")]
-pub fn client_generator() -> Result<ChaCha12Rng, RobustStatsError> {
-    ChaCha12Rng::try_from_os_rng().map_err(|error| {
-        RobustStatsError::parameter("operating system", "a source of randomness", error)
-    })
-}
-
-/// The same generator from a seed, for targets without an operating system. The seed must be 32 secret
-/// random bytes, such as from a browser's `crypto.getRandomValues`, and used only once.
-#[must_use]
-pub fn client_generator_from_seed(seed: [u8; 32]) -> ChaCha12Rng {
-    ChaCha12Rng::from_seed(seed)
 }
 
 /// Checks that a domain is nonempty and has 32-bit symbols.

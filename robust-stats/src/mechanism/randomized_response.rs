@@ -2,7 +2,7 @@
 
 use rand_chacha::rand_core::CryptoRng;
 
-use super::exact::{PrivacyBound, probability, uniform_below};
+use super::exact::{PrivacyBound, UniformBelow, probability};
 use super::{Channel, ExactProbability, Mechanism, PureMechanism, Support, check_symbol};
 use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
@@ -15,13 +15,16 @@ use crate::parameter::Epsilon;
 /// moves the estimate by up to `gamma k / (e^epsilon - 1)`: for large domains use a
 /// [`HashDesign`](crate::design::HashDesign).
 ///
-/// Encoding draws the same randomness whatever the symbol, and takes constant time.
+/// Encoding takes the same instructions and random numbers for every symbol, whether it is sent or
+/// another one: only a rejected random number, which is independent of both, is drawn again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandomizedResponse {
     domain: u32,
     epsilon: Epsilon,
     /// The probability of the own symbol, times `2^64`.
     keep: u64,
+    /// Draws one of the other symbols.
+    other: UniformBelow,
 }
 
 impl RandomizedResponse {
@@ -37,6 +40,7 @@ impl RandomizedResponse {
             domain,
             epsilon,
             keep,
+            other: UniformBelow::new((domain - 1).max(1)),
         })
     }
 
@@ -46,7 +50,7 @@ impl RandomizedResponse {
             return 0;
         }
         let keep = rng.next_u64() < self.keep;
-        let other = uniform_below(rng, self.domain - 1);
+        let other = self.other.draw(rng);
         let other = other + u32::from(other >= symbol);
         // Branch-free on the secret.
         let mask = u32::from(keep).wrapping_neg();

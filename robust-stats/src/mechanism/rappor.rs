@@ -190,6 +190,9 @@ impl Rappor {
     /// Encodes a value: the Bloom filter, the permanent response drawn from the client's secret, and
     /// a fresh response.
     ///
+    /// Encoding takes the same instructions and random numbers for all values of one length, except for a
+    /// probability of `6e-12` per 64 bits; the memory addresses of the filter's bits depend on the value.
+    ///
     /// The secret must be random, stay on the device and never change: the privacy of repeated reports
     /// depends on it.
     ///
@@ -254,9 +257,10 @@ impl Rappor {
             hmac.update(&message);
             let bits = 32 * block..self.bits();
             for (bit, byte) in bits.zip(hmac.finalize().into_bytes()) {
-                if byte >> 1 < self.replace {
-                    permanent.set(bit, byte & 1 == 1);
-                }
+                // Branch-free: the number of replaced bits would be one of the value and the secret.
+                let replace = byte >> 1 < self.replace;
+                let kept = permanent.get(bit);
+                permanent.set(bit, replace & (byte & 1 == 1) | !replace & kept);
             }
         }
         permanent

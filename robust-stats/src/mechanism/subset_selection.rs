@@ -3,7 +3,7 @@
 use rand_chacha::rand_core::CryptoRng;
 
 use super::bit_vector::BitVector;
-use super::exact::{PrivacyBound, probability, uniform_below};
+use super::exact::{PrivacyBound, UniformBelow, probability};
 use super::{
     Channel, ExactProbability, Mechanism, PureMechanism, Support, check_domain, check_symbol,
 };
@@ -14,7 +14,9 @@ use crate::parameter::Epsilon;
 /// which include the own one with probability `w e^epsilon / (w e^epsilon + k - w)`; the others are
 /// uniform. For large `k` it has the minimum variance of all mechanisms here; a message has `k` bits.
 ///
-/// Encoding time depends on the symbol only through the subset, which is public.
+/// Encoding takes the same instructions, random numbers and memory addresses for every symbol, whether
+/// it is in the subset or not. The number of random picks varies, independently of the symbol and the
+/// subset: the draw treats all places alike, and the own symbol is given its place at the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SubsetSelection {
     domain: u32,
@@ -22,6 +24,8 @@ pub struct SubsetSelection {
     epsilon: Epsilon,
     /// The probability that the own symbol is in the subset, times `2^64`.
     include: u64,
+    /// Draws one of the other symbols.
+    other: UniformBelow,
 }
 
 impl SubsetSelection {
@@ -41,6 +45,7 @@ impl SubsetSelection {
             size,
             epsilon,
             include,
+            other: UniformBelow::new((domain - 1).max(1)),
         })
     }
 
@@ -74,28 +79,37 @@ impl SubsetSelection {
             return Ok(());
         }
         let include = rng.next_u64() < self.include;
-        let others = self.size - u32::from(include);
-        // Independent bits are exchangeable: given their number, the set ones are uniform. So draw
-        // them with about the right probability, in steps of 2^-6, and correct the number by uniform
-        // picks. A small subset is drawn by picks only.
-        let coarse = if others < self.domain / 16 {
+        // First a uniform subset of the places of all other symbols, with one symbol fewer than the
+        // message has. Independent bits are exchangeable: given their number, the set ones are uniform.
+        // So draw them with about the right probability, in steps of 2^-6, and correct the number by
+        // uniform picks. A small subset is drawn by picks only.
+        let places = self.domain - 1;
+        let certain = self.size - 1;
+        let coarse = if certain < self.domain / 16 {
             0
         } else {
-            (u64::from(others) << 6) / u64::from(self.domain - 1)
+            (u64::from(certain) << 6) / u64::from(places)
         };
         bits.fill_random(coarse << 58, rng);
-        // Only the other symbols count towards the size; the own bit is set last.
-        bits.set(symbol, false);
+        bits.set(places as usize, false);
         let mut set = u32::try_from(bits.count_ones()).expect("at most the domain");
-        while set != others {
-            let pick = uniform_below(rng, self.domain) as usize;
-            let add = set < others;
-            if pick != symbol && bits.get(pick) != add {
+        while set != certain {
+            let pick = self.other.draw(rng) as usize;
+            let add = set < certain;
+            if bits.get(pick) != add {
                 bits.set(pick, add);
                 set = if add { set + 1 } else { set - 1 };
             }
         }
-        bits.set(symbol, include);
+        // The last symbol of the message is the own one or another pick, which is made in any case.
+        let last = loop {
+            let pick = self.other.draw(rng) as usize;
+            if !bits.get(pick) {
+                break pick;
+            }
+        };
+        bits.set(last, !include);
+        bits.insert(symbol, include);
         Ok(())
     }
 }

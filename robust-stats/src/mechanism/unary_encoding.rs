@@ -13,7 +13,8 @@ use crate::parameter::Epsilon;
 /// Unary encoding: `domain` bits. The own symbol's bit is set with one probability, every other bit
 /// with a lower one.
 ///
-/// The drawn randomness is independent of the symbol; the memory address of the own bit is not.
+/// Encoding takes the same instructions and random numbers for every symbol and message, except for a
+/// probability of `6e-12` per 64 symbols; the memory address of the own bit depends on the symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnaryEncoding {
     domain: u32,

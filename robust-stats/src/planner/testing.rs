@@ -1,8 +1,95 @@
-//! Approximate power of the robust uniformity test.
+//! Plans for the robust uniformity test, by its approximate power.
 
+use crate::error::RobustStatsError;
 use crate::parameter::Epsilon;
-use crate::theory::coupling::response_contraction;
-use crate::theory::{folded_normal_mean, kantorovich};
+use crate::theory::coupling::{coupling_shift, response_contraction};
+use crate::theory::learning::HashedSetting;
+use crate::theory::{folded_normal_mean, kantorovich, normal_quantile};
+
+use super::{Feasibility, Plan, Request, fits, min_users, too_many_users};
+
+/// The plan with the fewest users among designs of several shapes and numbers of groups.
+pub(super) fn plan(
+    request: &Request,
+    candidates: &[HashedSetting],
+    level: f64,
+    power: f64,
+) -> Result<Feasibility, RobustStatsError> {
+    // 1. Infeasible if manipulation under both hypotheses makes them meet halfway, for all shapes.
+    let floor_of = |setting: &HashedSetting| 2.0 * shift(request, setting);
+    let floor = candidates
+        .iter()
+        .map(floor_of)
+        .fold(f64::INFINITY, f64::min);
+    if floor >= request.target {
+        return Ok(Feasibility::infeasible(floor));
+    }
+    // 2. The test separates the hypotheses by these quantiles of its normal approximation.
+    let quantiles = (normal_quantile(1.0 - level), normal_quantile(power));
+    let plans = candidates
+        .iter()
+        .filter(|setting| floor_of(setting) < request.target)
+        .flat_map(|&setting| {
+            // Without a hash design there is one partition; otherwise optimize over powers of two.
+            let largest = if setting.cells >= setting.symbols {
+                1
+            } else {
+                20
+            };
+            (0..largest).map(move |power| HashedSetting {
+                groups: 1 << power,
+                ..setting
+            })
+        })
+        .filter(fits)
+        .filter_map(|setting| plan_with(request, &setting, quantiles, floor_of(&setting)));
+    let best = plans.min_by_key(|plan| plan.users);
+    best.map(Feasibility::Feasible)
+        .ok_or_else(|| too_many_users(request))
+}
+
+/// The undetectable shift: the alternative is fixed before the partitions are drawn, so it cannot be
+/// optimized against them.
+fn shift(request: &Request, setting: &HashedSetting) -> f64 {
+    let (gamma, cells) = (request.gamma.get(), setting.cells);
+    if cells >= setting.symbols {
+        let private = setting
+            .epsilon
+            .map(|epsilon| response_contraction(epsilon, cells));
+        gamma * private.unwrap_or(1.0)
+    } else {
+        coupling_shift(gamma, setting.symbols, cells, setting.epsilon)
+    }
+}
+
+/// The plan for one design; `None` if no number of users is sufficient.
+fn plan_with(
+    request: &Request,
+    setting: &HashedSetting,
+    quantiles: (f64, f64),
+    floor: f64,
+) -> Option<Plan> {
+    let clean = TestSetting {
+        symbols: setting.symbols,
+        cells: setting.cells,
+        groups: setting.groups,
+        epsilon: setting.epsilon,
+        gamma: 0.0,
+        quantiles,
+    };
+    let manipulated = TestSetting {
+        gamma: request.gamma.get(),
+        ..clean
+    };
+    let least = (8 * setting.groups) as f64;
+    let users = min_users(least, |users| manipulated.detects(request.target, users))?;
+    Some(Plan {
+        statistical_error: clean.min_detectable_distance(users),
+        predicted_error: manipulated.min_detectable_distance(users),
+        manipulation_floor: floor,
+        ..Plan::new(setting, request.gamma, users)
+    })
+}
 
 /// The parameters of a uniformity test in its normal approximation.
 #[derive(Clone, Copy, Debug)]

@@ -2,9 +2,7 @@
 
 use crate::parameter::{Epsilon, Gamma};
 
-use super::coupling::{
-    coupling_shift, gain_bound, response_contraction, searched_gain, searched_sign_gain,
-};
+use super::coupling::{coupling_shift, response_contraction, searched_gain, searched_sign_gain};
 use super::{folded_normal_mean, normal_density, normal_quantile};
 
 /// The standard deviation of one empirical frequency of the uniform distribution.
@@ -117,21 +115,6 @@ pub fn manipulation_floor(
         }
         let free = (random * searched_gain(ratio)).min(MAX_UNCONSTRAINED_SHIFT);
         (random * searched_sign_gain(ratio)).max(free)
-    })
-}
-
-/// An upper bound on that shift for every direction, assuming [`gain_bound`]: half of the maximum shift
-/// of the min-L1 estimate.
-#[must_use]
-pub fn manipulation_bound(
-    gamma: Gamma,
-    symbols: usize,
-    cells: usize,
-    groups: usize,
-    epsilon: Option<Epsilon>,
-) -> f64 {
-    shift(gamma, symbols, cells, groups, epsilon, |random, ratio| {
-        random * gain_bound(ratio)
     })
 }
 

@@ -86,6 +86,22 @@ impl Protocol {
         DesignTag(tag)
     }
 
+    /// Number of symbols; of RAPPOR, whose symbols are strings, 0.
+    #[must_use]
+    pub fn domain(&self) -> usize {
+        match self {
+            Self::Design(design) => design.domain(),
+            Self::RandomizedResponse(mechanism) => mechanism.domain(),
+            Self::UnaryEncoding(mechanism) => mechanism.domain(),
+            Self::SubsetSelection(mechanism) => mechanism.domain(),
+            Self::LocalHashing(mechanism) => mechanism.domain(),
+            Self::HadamardResponse(mechanism) => mechanism.domain(),
+            Self::CountMeanSketch(mechanism) => mechanism.domain(),
+            Self::HadamardCountMeanSketch(mechanism) => mechanism.domain(),
+            Self::Rappor(_) => 0,
+        }
+    }
+
     /// Serializes the protocol; equal protocols have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -28,8 +28,11 @@ impl Fault {
 /// The name of a kind of message.
 fn name(kind: u8) -> String {
     let name = match kind {
-        super::KIND_DESIGN_REPORT => "a report of a hash design",
+        super::KIND_DESIGN_REPORT | super::KIND_VARIABLE_DESIGN_REPORT => {
+            "a report of a hash design"
+        }
         super::KIND_PROTOCOL => "a protocol",
+        super::KIND_PROTOCOL_FILE => "a protocol file",
         super::KIND_COUNTS => "the counts of a mechanism",
         super::KIND_DESIGN_COUNTS => "the counts of a hash design",
         2..=7 => "a report of a mechanism",
@@ -95,6 +98,11 @@ impl<'a> Reader<'a> {
 
     /// Reads the version and the kind, which must be the expected ones.
     pub(super) fn header(&mut self, kind: u8) -> Result<(), Fault> {
+        self.header_of([kind]).map(|_| ())
+    }
+
+    /// Reads the version and the kind, which must be one of these.
+    pub(super) fn header_of<const N: usize>(&mut self, kinds: [u8; N]) -> Result<u8, Fault> {
         let version = self.byte()?;
         if version != super::VERSION {
             self.offset -= 1;
@@ -102,11 +110,11 @@ impl<'a> Reader<'a> {
             return Err(self.fault(RejectReason::Version, expected, version));
         }
         let found = self.byte()?;
-        if found != kind {
+        if !kinds.contains(&found) {
             self.offset -= 1;
-            return Err(self.fault(RejectReason::Malformed, name(kind), name(found)));
+            return Err(self.fault(RejectReason::Malformed, name(kinds[0]), name(found)));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// A variable-length integer in its shortest form.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 #[cfg(feature = "std")]
 use super::read::{Fault, Reader};
-use super::{KIND_DESIGN_REPORT, VERSION, write};
+use super::{KIND_DESIGN_REPORT, KIND_VARIABLE_DESIGN_REPORT, VERSION, write};
 #[cfg(feature = "std")]
 use crate::aggregate::RejectReason;
 use crate::design::{DesignReport, DesignTag};
@@ -67,19 +67,28 @@ pub fn read_report<T: WireReport>(tag: DesignTag, bytes: &[u8]) -> Result<T, Rej
     }
 }
 
-/// Serializes a report of a hash design: 13 bytes for designs of up to 128 groups and cells.
+/// Serializes a report of a hash design: 14 bytes in an epoch below 128 for designs of up to 128 groups.
+/// The length is independent of the cell: whoever sees encrypted reports of a design without privacy
+/// learns nothing about it.
 #[must_use]
 pub fn write_design_report(report: &DesignReport) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
-    out.extend([VERSION, KIND_DESIGN_REPORT]);
+    // No design has more than 2^16 cells; a report of another one keeps its cell by the other kind.
+    let cell = u16::try_from(report.cell);
+    let kind = cell.map_or(KIND_VARIABLE_DESIGN_REPORT, |_| KIND_DESIGN_REPORT);
+    out.extend([VERSION, kind]);
     out.extend(report.design.0);
     write::number(&mut out, report.epoch);
     write::number(&mut out, report.group);
-    write::number(&mut out, report.cell);
+    match cell {
+        Ok(cell) => out.extend(cell.to_le_bytes()),
+        Err(_) => write::number(&mut out, report.cell),
+    }
     out
 }
 
-/// Deserializes a report of a hash design. The aggregator checks that it belongs to its design.
+/// Deserializes a report of a hash design, also of the kind whose cell has a variable length. The
+/// aggregator checks that it belongs to its design.
 ///
 /// # Errors
 ///
@@ -88,12 +97,16 @@ pub fn write_design_report(report: &DesignReport) -> Vec<u8> {
 pub fn read_design_report(bytes: &[u8]) -> Result<DesignReport, RejectReason> {
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| {
-        reader.header(KIND_DESIGN_REPORT)?;
+        let kind = reader.header_of([KIND_DESIGN_REPORT, KIND_VARIABLE_DESIGN_REPORT])?;
         let report = DesignReport {
             design: DesignTag(reader.array()?),
             epoch: reader.number_32()?,
             group: reader.number_32()?,
-            cell: reader.number_32()?,
+            cell: if kind == KIND_DESIGN_REPORT {
+                u16::from_le_bytes(reader.array()?).into()
+            } else {
+                reader.number_32()?
+            },
         };
         reader.end()?;
         Ok::<_, Fault>(report)

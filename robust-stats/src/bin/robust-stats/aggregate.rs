@@ -7,6 +7,8 @@ use septet_robust_stats::aggregate::{
     Aggregate, Countable, DesignAggregator, DesignCounts, RejectCounts, RejectReason,
 };
 use septet_robust_stats::design::{Assignment, DesignParameters};
+use septet_robust_stats::mechanism::client_generator;
+use septet_robust_stats::rand_core::RngCore;
 use septet_robust_stats::wire::{
     Envelopes, Protocol, WireReport, read_counts, read_design_counts, read_design_report,
     read_report, write_counts, write_design_counts,
@@ -26,7 +28,8 @@ pub(crate) struct Arguments {
     /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
-    /// Report files. Malformed and truncated reports are rejected and counted, which is not an error
+    /// Report files, with all reports of a client in one run: a client's second report is rejected as a
+    /// duplicate, but no run knows the clients of another one. Malformed and truncated reports are rejected and counted, which is not an error
     #[arg(required = true)]
     reports: Vec<PathBuf>,
 }
@@ -39,7 +42,7 @@ pub(crate) struct MergeArguments {
     /// Output file of counts; - is standard output
     #[arg(long)]
     out: PathBuf,
-    /// Count files
+    /// Count files, of different clients: counts have no names by which duplicates could be rejected
     #[arg(required = true)]
     counts: Vec<PathBuf>,
 }
@@ -127,12 +130,16 @@ where
 {
     // The tag rejects reports of other protocols.
     let tag = mechanism.clone().into().tag();
-    let mut aggregate = Aggregate::try_new(mechanism)?;
+    // No count of clients outlives this run, so that its key need not either.
+    let mut key = [0; 16];
+    client_generator()?.fill_bytes(&mut key);
+    let mut aggregate = Aggregate::try_new(mechanism)?.with_duplicate_detection(key);
     for path in files {
         for_each_report(path, |envelope| {
-            match envelope.and_then(|(_, report)| read_report(tag, report)) {
+            let read = |(client, report)| Ok((client, read_report(tag, report)?));
+            match envelope.and_then(read) {
                 // Rejections are counted by the aggregate.
-                Ok(report) => _ = aggregate.push(&report),
+                Ok((client, report)) => _ = aggregate.push_from(client, &report),
                 Err(reason) => aggregate.reject(reason),
             }
         })?;

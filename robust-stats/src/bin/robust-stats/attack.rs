@@ -8,14 +8,15 @@ use septet_core::cli::{Exit, Report};
 use septet_core::seed::SeedTree;
 use septet_robust_stats::aggregate::{CountMatrix, RejectReason};
 use septet_robust_stats::attack::{
-    AdaptivePoisoning, Adversary, Aim, EmdQuantile, EmdSorted, Erasure, HillClimb, MaxCoupling,
-    MaximalGain, PlantedShift, RandomItem, RandomReport, Replay, RowTakeover, SameMessage,
-    SignAlign, ThresholdWalk, WrongGroup, attack,
+    AdaptivePoisoning, Adversary, Aim, AttackOutcome, EmdQuantile, EmdSorted, Erasure, HillClimb,
+    MajorityShift, MaxCoupling, MaximalGain, PlantedShift, RandomItem, RandomReport, Replay,
+    RowTakeover, SameMessage, SignAlign, ThresholdWalk, WrongGroup, attack,
 };
 use septet_robust_stats::decode::{Decoder, Observation, Projection};
 use septet_robust_stats::design::{DesignMatrix, HashDesign};
 use septet_robust_stats::wire::write_design_counts;
 use septet_robust_stats::{Gamma, Pmf};
+use serde_json::json;
 
 use crate::{files, usage};
 
@@ -28,8 +29,12 @@ const MAX_COUNT: u64 = 10_000_000;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Adversary
-    #[arg(long, value_enum, default_value_t = Kind::SignAlign)]
+    #[arg(long, value_enum, default_value_t = Kind::MajorityShift)]
     kind: Kind,
+    /// Run every adversary that applies to the design, and write the counts of the one that moves the
+    /// min-l1 estimate most
+    #[arg(long, conflicts_with = "kind")]
+    all: bool,
     /// Fraction of reports that the adversary may change
     #[arg(long)]
     gamma: f64,
@@ -67,7 +72,9 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
-    /// Shift the linear estimate along the worst sign vector
+    /// Make a slight majority of the groups fit the least visible shift: the strongest against min-l1
+    MajorityShift,
+    /// Shift the linear estimate along the worst sign vector: against least squares and linear decoders
     SignAlign,
     /// All corrupted clients support one symbol
     SameMessage,
@@ -107,21 +114,67 @@ enum AimArgument {
     FalseAlarm,
 }
 
+/// An executed attack.
+struct Executed {
+    kind: Kind,
+    outcome: AttackOutcome,
+    /// The total variation between the min-L1 estimates with and without the attack.
+    movement: f64,
+}
+
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = Gamma::new(arguments.gamma)?;
     let bytes = files::read(&arguments.counts)?;
     let mut counts =
         files::design_counts(&arguments.counts, &bytes, arguments.protocol.as_deref())?;
-    check(arguments, &counts.matrix)?;
+    check_reports(arguments, &counts.matrix)?;
+    let kinds: Vec<Kind> = if arguments.all {
+        let kinds = Kind::value_variants().iter().copied();
+        kinds
+            .filter(|kind| !kind.is_central() || counts.matrix.groups() == 1)
+            .collect()
+    } else {
+        vec![arguments.kind]
+    };
+    for &kind in &kinds {
+        check(kind, arguments, &counts.matrix)?;
+    }
     let design = HashDesign::new(counts.parameters)?;
     let matrix = DesignMatrix::from_design(&design)?;
     let before = counts.matrix;
-    let mut rng = SeedTree::new(arguments.seed)
-        .child("robust-stats attack")
-        .rng();
-    let mut adversary = adversary(arguments, &matrix, &before, gamma, &mut rng)?;
-    let attacked = attack(&matrix, &before, &mut adversary, gamma, &mut rng)?;
-    drop(adversary);
+    let honest = estimate(&matrix, &before)?;
+    // Every adversary has the random numbers that it has alone.
+    let execute = |kind| -> anyhow::Result<Executed> {
+        let mut rng = SeedTree::new(arguments.seed)
+            .child("robust-stats attack")
+            .rng();
+        let mut adversary = adversary(kind, arguments, &matrix, &before, gamma, &mut rng)?;
+        let outcome = attack(&matrix, &before, &mut adversary, gamma, &mut rng)?;
+        let moved = estimate(&matrix, &outcome.counts)?;
+        let pairs = moved.iter().zip(&honest);
+        let movement = pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0;
+        Ok(Executed {
+            kind,
+            outcome,
+            movement,
+        })
+    };
+    let executed = kinds.into_iter().map(execute);
+    let mut executed = executed.collect::<anyhow::Result<Vec<Executed>>>()?;
+    executed.sort_by(|a, b| b.movement.total_cmp(&a.movement));
+    let rows = executed.iter().map(|one| {
+        let name = one.kind.to_possible_value();
+        let name = name.map(|name| name.get_name().to_owned());
+        vec![
+            json!(name),
+            json!(one.outcome.changed),
+            json!(one.outcome.rejected),
+            json!(one.movement),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let strongest = executed.swap_remove(0);
+    let attacked = strongest.outcome;
     counts.matrix = attacked.counts;
     // The server counts rejected messages.
     let mut rejected = *counts.rejected.counts();
@@ -129,33 +182,59 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     *of_group = of_group.saturating_add(attacked.rejected);
     counts.rejected = septet_robust_stats::aggregate::RejectCounts::from_counts(rejected);
     files::write(&arguments.out, &write_design_counts(&counts))?;
-    let report = Report::default()
+    let mut report = Report::default()
         .field("budget", attacked.budget)
         .field("changed", attacked.changed)
-        .field("rejected", attacked.rejected);
+        .field("rejected", attacked.rejected)
+        .field("movement", strongest.movement);
+    if arguments.all {
+        report = report.table(
+            "attacks",
+            &["kind", "changed", "rejected", "movement"],
+            rows,
+        );
+    }
     files::print(&report, json, &arguments.out)?;
     Ok(Exit::Success)
 }
 
-/// Checks the arguments against the counts.
-fn check(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
+/// The min-L1 estimate.
+fn estimate(matrix: &DesignMatrix, counts: &CountMatrix) -> anyhow::Result<Vec<f64>> {
+    let observation = Observation::from_counts(matrix, counts)?;
+    let estimate = Decoder::default().decode(matrix, &observation, Gamma::default())?;
+    Ok(estimate.masses)
+}
+
+impl Kind {
+    /// Whether the adversary requires a design with one group.
+    fn is_central(self) -> bool {
+        matches!(
+            self,
+            Self::EmdQuantile | Self::EmdSorted | Self::ThresholdWalk
+        )
+    }
+}
+
+fn check_reports(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
     let at = arguments.counts.display();
     let reports = counts.reports();
     ensure!(
         (1..=MAX_REPORTS).contains(&reports),
         "{at}: expected 1 to {MAX_REPORTS} reports, found {reports}"
     );
-    if matches!(
-        arguments.kind,
-        Kind::EmdQuantile | Kind::EmdSorted | Kind::ThresholdWalk
-    ) && counts.groups() != 1
-    {
+    Ok(())
+}
+
+/// Checks the arguments of an adversary against the counts.
+fn check(kind: Kind, arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
+    let at = arguments.counts.display();
+    if kind.is_central() && counts.groups() != 1 {
         usage!(
             "--kind: this adversary requires a design with one group, found {}",
             counts.groups()
         );
     }
-    if matches!(arguments.kind, Kind::EmdQuantile) {
+    if matches!(kind, Kind::EmdQuantile) {
         if !(arguments.alpha > 0.0 && arguments.alpha <= 0.5) {
             usage!(
                 "--alpha: expected a number in (0, 0.5], found {}",
@@ -172,6 +251,7 @@ fn check(arguments: &Arguments, counts: &CountMatrix) -> anyhow::Result<()> {
 }
 
 fn adversary<'a>(
+    kind: Kind,
     arguments: &Arguments,
     matrix: &'a DesignMatrix,
     counts: &CountMatrix,
@@ -199,7 +279,8 @@ fn adversary<'a>(
         AimArgument::Hide => Aim::Hide,
         AimArgument::FalseAlarm => Aim::FalseAlarm,
     };
-    Ok(match arguments.kind {
+    Ok(match kind {
+        Kind::MajorityShift => Adversary::Adaptive(Box::new(MajorityShift::default())),
         Kind::SignAlign => Adversary::Adaptive(Box::new(SignAlign::default())),
         Kind::SameMessage => Adversary::Oblivious(Box::new(SameMessage { symbol: symbol()? })),
         Kind::RowTakeover => Adversary::Adaptive(Box::new(RowTakeover { group: 0, cell: 0 })),

@@ -11,9 +11,10 @@ use septet_core::cli::{Exit, Failure, Report};
 use septet_core::io::PositionedReader;
 use septet_robust_stats::design::{Assignment, DesignParameters, DesignReport, GroupClient};
 use septet_robust_stats::distribution::MAX_LINE_LEN;
+use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::{Mechanism, client_generator};
 use septet_robust_stats::wire::{
-    Protocol, WireReport, write_design_report, write_envelope, write_report,
+    Protocol, ProtocolFile, WireReport, write_design_report, write_envelope, write_report,
 };
 
 use crate::{files, usage};
@@ -36,18 +37,21 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
-    let protocol = files::protocol(&arguments.protocol)?;
+    let ProtocolFile {
+        protocol, labels, ..
+    } = files::protocol_file(&arguments.protocol)?;
+    let labels = labels.as_ref();
     let mut rng = client_generator()?;
     let rng = &mut rng;
     let (count, bytes) = match protocol {
-        Protocol::Design(design) => encode_cells(arguments, &design, rng)?,
-        Protocol::RandomizedResponse(m) => encode_all(&m, protocol, rng)?,
-        Protocol::UnaryEncoding(m) => encode_all(&m, protocol, rng)?,
-        Protocol::SubsetSelection(m) => encode_all(&m, protocol, rng)?,
-        Protocol::LocalHashing(m) => encode_all(&m, protocol, rng)?,
-        Protocol::HadamardResponse(m) => encode_all(&m, protocol, rng)?,
-        Protocol::CountMeanSketch(m) => encode_all(&m, protocol, rng)?,
-        Protocol::HadamardCountMeanSketch(m) => encode_all(&m, protocol, rng)?,
+        Protocol::Design(design) => encode_cells(arguments, &design, labels, rng)?,
+        Protocol::RandomizedResponse(m) => encode_all(&m, protocol, labels, rng)?,
+        Protocol::UnaryEncoding(m) => encode_all(&m, protocol, labels, rng)?,
+        Protocol::SubsetSelection(m) => encode_all(&m, protocol, labels, rng)?,
+        Protocol::LocalHashing(m) => encode_all(&m, protocol, labels, rng)?,
+        Protocol::HadamardResponse(m) => encode_all(&m, protocol, labels, rng)?,
+        Protocol::CountMeanSketch(m) => encode_all(&m, protocol, labels, rng)?,
+        Protocol::HadamardCountMeanSketch(m) => encode_all(&m, protocol, labels, rng)?,
         _ => usage!("--protocol: this protocol requires a secret per client; use the library"),
     };
     files::write(&arguments.out, &bytes)?;
@@ -60,13 +64,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
 fn encode_all<M>(
     mechanism: &M,
     protocol: Protocol,
+    labels: Option<&Labels>,
     rng: &mut impl CryptoRng,
 ) -> anyhow::Result<(u64, Vec<u8>)>
 where
     M: Mechanism<Report: WireReport>,
 {
     let tag = protocol.tag();
-    for_each_line(|client, symbol, out| {
+    for_each_line(labels, |client, symbol, out| {
         let report = mechanism.encode(symbol, rng)?;
         write_envelope(out, client.as_bytes(), &write_report(tag, &report));
         Ok(())
@@ -76,6 +81,7 @@ where
 fn encode_cells(
     arguments: &Arguments,
     design: &DesignParameters,
+    labels: Option<&Labels>,
     rng: &mut impl CryptoRng,
 ) -> anyhow::Result<(u64, Vec<u8>)> {
     let assignment = match &arguments.key {
@@ -84,7 +90,7 @@ fn encode_cells(
         None => None,
     };
     let mut groups: HashMap<usize, GroupClient> = HashMap::new();
-    for_each_line(|client, symbol, out| {
+    for_each_line(labels, |client, symbol, out| {
         let assigned = assignment.map(|assignment| assignment.group(client.as_bytes()));
         let group = assigned.or(arguments.group).unwrap_or_default();
         let client_of_group = match groups.entry(group) {
@@ -97,8 +103,9 @@ fn encode_cells(
     })
 }
 
-/// Reads `client,symbol` lines from standard input.
+/// Reads `client,symbol` lines from standard input, with labels as symbols where the protocol has them.
 fn for_each_line(
+    labels: Option<&Labels>,
     mut each: impl FnMut(&str, usize, &mut Vec<u8>) -> anyhow::Result<()>,
 ) -> anyhow::Result<(u64, Vec<u8>)> {
     let (mut count, mut bytes) = (0, Vec::new());
@@ -116,15 +123,30 @@ fn for_each_line(
         if line.trim().is_empty() {
             continue;
         }
-        let (client, symbol) = line
-            .rsplit_once(',')
-            .with_context(|| format!("{}: expected client,symbol", at()))?;
-        let symbol: usize = symbol
-            .trim()
-            .parse()
-            .with_context(|| format!("{}: expected a symbol number", at()))?;
+        let (client, symbol) = match labels {
+            Some(labels) => split_label(line, labels),
+            None => split_number(line),
+        }
+        .with_context(|| {
+            let symbol = labels.map_or("symbol", |_| "label");
+            format!("{}: expected client,{symbol}, found {line:?}", at())
+        })?;
         each(client, symbol, &mut bytes).map_err(|error| Failure::data(error.context(at())))?;
         count += 1;
     }
     Ok((count, bytes))
+}
+
+/// Splits `client,symbol` at the last comma.
+fn split_number(line: &str) -> Option<(&str, usize)> {
+    let (client, symbol) = line.rsplit_once(',')?;
+    Some((client, symbol.trim().parse().ok()?))
+}
+
+/// Splits `client,label`. Both may contain commas: the label is the longest end of the line that is one.
+fn split_label<'a>(line: &'a str, labels: &Labels) -> Option<(&'a str, usize)> {
+    line.match_indices(',').find_map(|(comma, _)| {
+        let symbol = labels.symbol(line[comma + 1..].trim())?;
+        Some((&line[..comma], symbol))
+    })
 }

@@ -5,13 +5,15 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use septet_core::cli::{Failure, Report};
+use septet_core::cli::{Failure, Report, warn};
 use septet_core::io::{self, WholeFile};
 use septet_robust_stats::aggregate::{Countable, DesignCounts, MAX_SLOTS};
+use septet_robust_stats::design::{Certificate, DesignMatrix, DesignParameters, HashDesign};
 use septet_robust_stats::distribution::read_counts;
+use septet_robust_stats::labels::Labels;
 use septet_robust_stats::mechanism::Mechanism;
-use septet_robust_stats::wire::{Protocol, read_design_counts};
-use septet_robust_stats::{Pmf, RobustStatsError};
+use septet_robust_stats::wire::{Protocol, ProtocolFile, read_design_counts};
+use septet_robust_stats::{Epsilon, Pmf, RobustStatsError};
 
 use crate::aggregate::with_mechanism;
 
@@ -41,18 +43,77 @@ pub(crate) fn print(report: &Report, json: bool, output: &Path) -> anyhow::Resul
     Ok(report.print(json)?)
 }
 
+/// Writes a new file that only its owner may read.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Privacy parameters above it hardly protect: a value is up to `e^10 = 22 000` times as probable as
+/// another one.
+const LARGE_EPSILON: f64 = 10.0;
+
+/// Warns of a privacy parameter that hardly protects.
+pub(crate) fn warn_of_large_epsilon(epsilon: Option<Epsilon>) {
+    if let Some(epsilon) = epsilon.map(Epsilon::get)
+        && epsilon > LARGE_EPSILON
+    {
+        warn(&format!(
+            "epsilon {epsilon}: above {LARGE_EPSILON} reports hardly protect their clients' values"
+        ));
+    }
+}
+
 /// Marks a library error as one of the data in a file.
 pub(crate) fn damaged(path: &Path) -> impl FnOnce(RobustStatsError) -> Failure {
     let name = path.display().to_string();
     |error| Failure::data(anyhow::Error::new(error).context(name))
 }
 
-/// Reads a protocol file.
+/// Reads the protocol of a protocol file.
 pub(crate) fn protocol(path: &Path) -> anyhow::Result<Protocol> {
+    Ok(protocol_file(path)?.protocol)
+}
+
+/// Reads a protocol file.
+pub(crate) fn protocol_file(path: &Path) -> anyhow::Result<ProtocolFile> {
     let at = || path.display().to_string();
-    let protocol = Protocol::from_bytes(&read(path)?).map_err(damaged(path))?;
-    check_size(protocol).with_context(at)?;
-    Ok(protocol)
+    let file = ProtocolFile::from_bytes(&read(path)?).map_err(damaged(path))?;
+    check_size(file.protocol).with_context(at)?;
+    Ok(file)
+}
+
+/// The map of a hash design with the certificate of its file, or with one computed now.
+pub(crate) fn matrix(
+    design: DesignParameters,
+    certificate: Option<Certificate>,
+) -> anyhow::Result<DesignMatrix> {
+    let matrix = DesignMatrix::from_design(&HashDesign::new(design)?)?;
+    Ok(match certificate {
+        Some(certificate) => matrix.with_certificate(certificate),
+        None => matrix.certified(),
+    })
+}
+
+/// Reads labels, one per line.
+pub(crate) fn labels(path: &Path) -> anyhow::Result<Labels> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Labels::new(text.lines().map(str::to_owned).collect())
+        .map_err(damaged(path))
+        .map_err(Into::into)
 }
 
 /// Checks that the symbols and the counts of a protocol fit into memory.

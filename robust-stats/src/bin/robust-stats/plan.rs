@@ -4,6 +4,8 @@ use septet_core::cli::{Exit, Report};
 use septet_robust_stats::planner::{Constraint, Feasibility, Plan, Request, Task, plan};
 use septet_robust_stats::{Epsilon, Gamma};
 
+use crate::files;
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Number of symbols
@@ -30,8 +32,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
-    let constraint = match (arguments.bits, arguments.epsilon) {
-        (_, Some(epsilon)) => Constraint::Private(Epsilon::new(epsilon)?),
+    let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
+    let constraint = match (arguments.bits, epsilon) {
+        (_, Some(epsilon)) => Constraint::Private(epsilon),
         (Some(bits), None) => Constraint::Bits(bits),
         (None, None) => Constraint::Central,
     };
@@ -57,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
             .field("feasible", false)
             .field("manipulation_floor", manipulation_floor),
     };
+    files::warn_of_large_epsilon(epsilon);
     report.print(json)?;
     Ok(Exit::Success)
 }

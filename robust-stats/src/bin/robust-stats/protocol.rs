@@ -7,9 +7,9 @@ use rand_chacha::rand_core::RngCore;
 use septet_core::cli::{Exit, Failure, Report};
 use septet_core::io::hex;
 use septet_robust_stats::Epsilon;
-use septet_robust_stats::design::{DesignParameters, HashDesign};
+use septet_robust_stats::design::DesignParameters;
 use septet_robust_stats::mechanism::*;
-use septet_robust_stats::wire::Protocol;
+use septet_robust_stats::wire::{Protocol, ProtocolFile};
 
 use crate::files;
 
@@ -18,9 +18,12 @@ pub(crate) struct Arguments {
     /// Mechanism
     #[arg(long, value_enum, default_value_t = Kind::HashDesign)]
     mechanism: Kind,
-    /// Number of symbols
+    /// Number of symbols [default: the number of labels]
+    #[arg(long, required_unless_present = "labels")]
+    domain: Option<usize>,
+    /// File with the names of the symbols, one per line
     #[arg(long)]
-    domain: usize,
+    labels: Option<PathBuf>,
     /// Privacy parameter; optional for a hash design
     #[arg(long)]
     epsilon: Option<f64>,
@@ -30,10 +33,15 @@ pub(crate) struct Arguments {
     /// Hash design: number of partitions [default: four times domain / cells]
     #[arg(long)]
     groups: Option<usize>,
+    /// Hash design: draw until this fraction of distances is provably kept, such as the `kept` of a plan
+    /// [default: the best of up to eight draws]
+    #[arg(long)]
+    kept: Option<f64>,
     /// Hash design: epoch
     #[arg(long, default_value_t = 0)]
     epoch: u32,
-    /// Hash design: public seed, 64 hexadecimal digits [default: random]
+    /// Hash design: public seed, 64 hexadecimal digits, from which several designs are drawn; the
+    /// file stores the seed of the best [default: random]
     #[arg(long)]
     seed: Option<String>,
     /// Local hashing: number of hash functions [default: 2^64]
@@ -45,6 +53,9 @@ pub(crate) struct Arguments {
     /// Sketches: buckets per row
     #[arg(long, default_value_t = 256)]
     width: usize,
+    /// Sketches: public seed of the hash functions, which decide which symbols collide [default: random]
+    #[arg(long)]
+    hash_seed: Option<u64>,
     /// Output file; - is standard output
     #[arg(long)]
     out: PathBuf,
@@ -64,18 +75,27 @@ enum Kind {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
-    let domain = arguments.domain;
+    let labels = arguments.labels.as_deref().map(files::labels).transpose()?;
+    let named = labels.as_ref().map_or(0, |labels| labels.names().len());
+    let domain = arguments.domain.unwrap_or(named);
     let epsilon = arguments.epsilon.map(Epsilon::new).transpose()?;
     let needed = || epsilon.ok_or_else(|| Failure::usage("--epsilon: required by this mechanism"));
-    let shape = || SketchShape::new(domain, arguments.rows, arguments.width, 0);
+    let shape = || {
+        let random = || Ok(client_generator()?.next_u64());
+        let seed = arguments.hash_seed.map_or_else(random, Ok)?;
+        SketchShape::new(domain, arguments.rows, arguments.width, seed)
+    };
     // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
-    let mut constant = None;
+    let mut certificate = None;
     let protocol: Protocol = match arguments.mechanism {
         Kind::HashDesign => {
-            let design = design(arguments, epsilon)?;
-            let mut rng = client_generator()?;
-            constant = Some(HashDesign::new(design)?.isometry(20, &mut rng).constant());
-            design.into()
+            let design = design(arguments, domain, epsilon)?;
+            let drawn = match arguments.kept {
+                Some(kept) => design.drawn_with(kept)?,
+                None => design.drawn()?,
+            };
+            certificate = drawn.certificate;
+            drawn.parameters.into()
         }
         Kind::RandomizedResponse => RandomizedResponse::new(domain, needed()?)?.into(),
         Kind::SymmetricUnaryEncoding => UnaryEncoding::symmetric(domain, needed()?)?.into(),
@@ -94,7 +114,13 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     };
     // Refuse protocols that no server could aggregate before writing the file.
     files::check_size(protocol).map_err(Failure::usage)?;
-    files::write(&arguments.out, &protocol.to_bytes())?;
+    let file = ProtocolFile {
+        protocol,
+        certificate,
+        labels,
+    };
+    files::write(&arguments.out, &file.to_bytes()?)?;
+    files::warn_of_large_epsilon(epsilon);
     let tag = hex::encode(&protocol.tag().0);
     let name = arguments.mechanism.to_possible_value();
     let mut report = Report::default()
@@ -104,13 +130,17 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         report = report
             .field("cells", design.cells())
             .field("groups", design.groups())
-            .field("isometry_constant", constant);
+            .field("kept", certificate.map(|certificate| certificate.kept));
     }
     files::print(&report, json, &arguments.out)?;
     Ok(Exit::Success)
 }
 
-fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<DesignParameters> {
+fn design(
+    arguments: &Arguments,
+    domain: usize,
+    epsilon: Option<Epsilon>,
+) -> anyhow::Result<DesignParameters> {
     let seed = match &arguments.seed {
         Some(text) => hex::decode(text)
             .ok_or_else(|| Failure::usage("--seed: expected 64 hexadecimal digits"))?,
@@ -120,7 +150,7 @@ fn design(arguments: &Arguments, epsilon: Option<Epsilon>) -> anyhow::Result<Des
             seed
         }
     };
-    let mut design = DesignParameters::new(arguments.domain, arguments.cells, seed)?;
+    let mut design = DesignParameters::new(domain, arguments.cells, seed)?;
     if let Some(groups) = arguments.groups {
         design = design.with_groups(groups)?;
     }

@@ -47,8 +47,10 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Hypothesis {
     /// The counts follow a reference distribution
+    #[command(allow_negative_numbers = true)]
     Identity(Identity),
     /// Two files of counts follow the same distribution; labels are matched
+    #[command(allow_negative_numbers = true)]
     TwoSample {
         /// `label,count` lines
         first: PathBuf,
@@ -56,6 +58,7 @@ enum Hypothesis {
         second: PathBuf,
     },
     /// Two variables are independent
+    #[command(allow_negative_numbers = true)]
     Independence {
         /// Comma-separated table of counts
         table: PathBuf,
@@ -311,17 +314,23 @@ impl Data {
     }
 }
 
+/// Counts below it are exact as numbers of 64 bits with a fraction, as which they are read.
+const COUNT_LIMIT: u64 = 9_000_000_000_000_000;
+
 /// Converts weights to integer counts, which a test requires.
 fn whole(path: &Path, counts: &Counts) -> anyhow::Result<Vec<u64>> {
-    let number = |(label, weight): (&String, &f64)| {
-        if weight.fract() == 0.0 && *weight < 9e15 {
-            Ok(*weight as u64)
+    let number = |(label, &weight): (&String, &f64)| {
+        let expected = if weight.fract() != 0.0 {
+            "an integer count".to_owned()
+        } else if weight >= COUNT_LIMIT as f64 {
+            format!("a count below {COUNT_LIMIT}")
         } else {
-            bail!(
-                "{}: expected an integer count for {label}, found {weight}",
-                path.display()
-            )
-        }
+            return Ok(weight as u64);
+        };
+        bail!(
+            "{}: expected {expected} for {label}, found {weight}",
+            path.display()
+        )
     };
     let pairs = counts.labels.iter().zip(&counts.weights);
     let numbers: Vec<u64> = pairs.map(number).collect::<anyhow::Result<_>>()?;
