@@ -8,7 +8,10 @@
 //! programs, for each sign vector of `q - truth`.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test is its message")]
-#![expect(clippy::print_stdout, reason = "figures for those who run the test by hand")]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures for those who run the test by hand"
+)]
 #![expect(
     clippy::needless_range_loop,
     reason = "groups and symbols number columns of a linear program"

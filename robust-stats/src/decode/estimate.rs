@@ -14,8 +14,9 @@ use crate::design::{DesignMatrix, Gram};
 /// The error probability of [`Estimate::gamma_lower_bound`] and [`Estimate::error_bound`].
 const ERROR_LEVEL: f64 = 0.05;
 
-/// Maximum number of symbols for which standard errors are computed from the design itself.
-const MAX_EXACT_SYMBOLS: usize = 512;
+/// Standard errors are computed from the partitions themselves up to this size, `k^2 N`: beyond, that would
+/// take longer than decoding.
+const MAX_EXACT_PASS: usize = 1 << 25;
 
 /// The convergence of an iterative decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,9 +46,9 @@ pub struct Estimate {
     /// The estimated masses; a distribution, unless the decoder does not project.
     pub masses: Vec<f64>,
     /// The standard error of each mass without manipulation: that of least squares from the partitions
-    /// at hand and the variance of the cells, scaled to the decoder by high-dimensional theory; above
-    /// 512 symbols by theory alone. Infinite if the groups with reports do not identify the
-    /// distribution.
+    /// at hand and the variance of the cells, scaled to the decoder by high-dimensional theory. Beyond
+    /// `k^2 N = 2^25`, such as 256 symbols in 512 groups, by theory alone. Infinite if the groups with
+    /// reports do not identify the distribution.
     pub standard_errors: Vec<f64>,
     /// The total variation by which the assumed fraction of manipulated reports moves the estimate at
     /// most. `None` from other decoders than min-L1, when it did not converge, and without a
@@ -100,7 +101,7 @@ fn standard_errors(matrix: &DesignMatrix, observation: &Observation, robust: boo
     } else {
         1.0
     };
-    let mut errors = if k <= MAX_EXACT_SYMBOLS {
+    let mut errors = if matrix.pass() <= MAX_EXACT_PASS {
         match Gram::new(matrix, observation.weights()) {
             Some(gram) => least_squares_errors(matrix, observation, &gram.inverse()),
             None => vec![f64::INFINITY; k],
