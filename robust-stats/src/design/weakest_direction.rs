@@ -10,7 +10,13 @@ use super::DesignMatrix;
 const INVERSE_ROUNDS: usize = 3;
 
 /// Rounds of iterative reweighting, from there to small `||A x||_1`.
-const ABSOLUTE_ROUNDS: usize = 12;
+const ABSOLUTE_ROUNDS: i32 = 16;
+
+/// Rows below this fraction of the mean are smoothed at first.
+const SMOOTHING: f64 = 0.05;
+
+/// The factor by which that fraction falls in each round.
+const SMOOTHING_DECAY: f64 = 0.6;
 
 /// Maximum number of conjugate gradient iterations per round.
 const MAX_ITERATIONS: usize = 300;
@@ -59,11 +65,13 @@ impl DesignMatrix {
             ratio: self.ratio(&x, &mut rows),
             direction: x.clone(),
         };
-        for _ in 0..ABSOLUTE_ROUNDS {
+        for round in 0..ABSOLUTE_ROUNDS {
             // Maximize ||x||_1 along its gradient while the quadratic form tangent to ||A x||_1, with
             // weights 1/|row|, is held fixed.
             let mut aim: Vec<f64> = x.iter().map(|value| value.signum()).collect();
-            let smallest = 0.05 * rows.iter().map(|row| row.abs()).sum::<f64>() / rows.len() as f64;
+            let mean = rows.iter().map(|row| row.abs()).sum::<f64>() / rows.len() as f64;
+            // Smaller rows count as if they were this large; less and less.
+            let smallest = mean * SMOOTHING * SMOOTHING_DECAY.powi(round);
             for (weight, row) in weights.iter_mut().zip(&rows) {
                 *weight = 1.0 / row.abs().max(smallest).max(f64::MIN_POSITIVE);
             }

@@ -67,9 +67,9 @@ pub(super) fn error_guarantee(setting: &HashedSetting, kept: f64, gamma: Gamma, 
 /// What certificates of random designs with the default number of groups reach for more than 64 symbols;
 /// `None` if designs of this size are not certified.
 ///
-/// A fit to certificates of designs of 65 to 512 symbols with 2 to 256 cells, 2 to 30 % below all of
-/// them: certificates of one shape differ by less than 2 %. [`drawn_with`] verifies it for the design
-/// that is used.
+/// A fit to certificates of designs of 65 to 512 symbols with 2 to 100 cells, below all of them: by about 8 %
+/// for 2 cells and up to 65 % for nearly as many cells as symbols. [`drawn_with`] verifies it for the
+/// design that is used.
 ///
 /// [`drawn_with`]: crate::design::DesignParameters::drawn_with
 pub(super) fn typical_kept(setting: &HashedSetting) -> Option<f64> {
