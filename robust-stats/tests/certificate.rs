@@ -277,6 +277,56 @@ fn attacks_on_the_least_kept_direction_stay_below_the_bound() {
     assert!(honest.manipulation_bound.unwrap().noise < 1e-3);
 }
 
+#[test]
+fn one_per_cent_of_the_reports_of_twenty_symbols_stays_below_the_bound() {
+    // Of each group of 10 000 reports, those in the first cell: honest, and after 4 004 of all were moved.
+    let honest: [u64; 40] = [
+        6_842, 3_744, 4_102, 5_486, 4_365, 4_638, 4_919, 5_254, 5_172, 5_679, 3_507, 4_540, 4_036,
+        6_361, 4_215, 4_780, 3_790, 5_964, 5_014, 3_942, 4_958, 5_014, 5_008, 5_160, 4_568, 4_317,
+        6_016, 4_517, 5_641, 4_432, 4_514, 3_987, 5_462, 5_787, 5_300, 4_242, 4_075, 5_460, 5_221,
+        4_359,
+    ];
+    let attacked: [u64; 40] = [
+        6_842, 3_744, 4_102, 5_029, 4_365, 4_638, 4_919, 5_254, 5_172, 6_108, 4_758, 4_540, 4_036,
+        6_188, 4_215, 4_780, 3_790, 5_367, 5_014, 3_942, 4_907, 4_679, 5_008, 5_160, 4_507, 4_317,
+        6_016, 4_517, 5_641, 4_432, 4_514, 4_139, 5_462, 5_787, 5_300, 4_734, 4_075, 5_454, 5_221,
+        4_359,
+    ];
+    let matrix = design(20, 2, 67).certified();
+    let decoded = [honest, attacked].map(|first| {
+        let counts = first.iter().flat_map(|&count| [count, 10_000 - count]);
+        let counts = CountMatrix::from_counts(40, 2, counts.collect()).unwrap();
+        decode(&matrix, &counts, 0.01001)
+    });
+    let moved = distance(&decoded[0].masses, &decoded[1].masses);
+    let bound = decoded[1].manipulation_bound.unwrap();
+    println!("moved {moved}, {bound:?}");
+    assert!((moved - 0.4166).abs() < 1e-3, "{moved}");
+    assert!(bound.manipulation >= moved && bound.manipulation <= 3.0 * moved);
+}
+
+#[test]
+fn one_changed_report_stays_below_the_bound() {
+    // The last group of this design, in which one report was moved.
+    let common: [u64; 46] = [
+        107, 101, 104, 104, 111, 81, 111, 113, 114, 103, 115, 84, 113, 106, 102, 95, 97, 103, 104,
+        112, 95, 111, 105, 105, 110, 104, 101, 101, 108, 103, 99, 106, 103, 94, 101, 118, 114, 99,
+        96, 107, 111, 106, 107, 92, 110, 100,
+    ];
+    let matrix = design(12, 4, 3).certified();
+    let decoded = [[106, 100], [107, 99]].map(|last| {
+        let counts = common.iter().chain(&last).copied().collect();
+        let counts = CountMatrix::from_counts(12, 4, counts).unwrap();
+        decode(&matrix, &counts, 0.000_200_321)
+    });
+    let moved = distance(&decoded[0].masses, &decoded[1].masses);
+    let bound = decoded[1].manipulation_bound.unwrap();
+    println!("moved {moved}, {bound:?}");
+    // Far beyond the part that is proportional to one report of 4 992, so that the noise must enter.
+    assert!(moved > 3.0 * bound.manipulation, "{moved} {bound:?}");
+    assert!(moved <= bound.total(), "{moved} {bound:?}");
+}
+
 /// The largest movement relative to the bound over runs of all kinds of adversaries.
 #[test]
 fn no_adversary_moves_an_estimate_beyond_the_bound() {

@@ -207,7 +207,7 @@ fn designs(cx: &mut Context) -> Result<(), ExperimentError> {
 }
 
 fn movements(cx: &mut Context) -> Result<(), ExperimentError> {
-    let runs = seeds(cx, 4);
+    let runs = seeds(cx, 7);
     let grid = cx
         .grid("movements of estimates", SETTINGS)
         .seeds(runs)
