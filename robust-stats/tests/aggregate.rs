@@ -582,3 +582,18 @@ where
         assert_eq!(bits(&sum), bits(&whole));
     }
 }
+
+#[test]
+fn shards_with_different_keys_are_not_merged() {
+    let design = DesignParameters::new(20, 4, [1; 32]).unwrap();
+    let shard = |key: u8| {
+        let assignment = Assignment::new([key; 16], &design);
+        DesignAggregator::new(design, assignment)
+            .unwrap()
+            .with_duplicate_detection()
+    };
+    let mut first = shard(1);
+    assert!(first.merge(&shard(1)).is_ok());
+    let error = first.merge(&shard(2)).unwrap_err().to_string();
+    assert_eq!(error, "key of the assignment differs: one and another");
+}

@@ -143,8 +143,17 @@ impl DesignAggregator {
     ///
     /// # Errors
     ///
-    /// When the designs differ.
+    /// When the designs differ, or both shards detect duplicates with different assignment keys.
     pub fn merge(&mut self, other: &Self) -> Result<(), RobustStatsError> {
+        let both = self.seen.is_some() && other.seen.is_some();
+        if both && !self.assignment.has_key_of(&other.assignment) {
+            // A client has another fingerprint under another key, which itself stays secret.
+            return Err(RobustStatsError::mismatch(
+                "key of the assignment",
+                "one",
+                "another",
+            ));
+        }
         self.counts.merge(&other.counts)?;
         if let (Some(seen), Some(more)) = (&mut self.seen, &other.seen) {
             seen.extend(more);

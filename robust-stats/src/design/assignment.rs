@@ -56,6 +56,12 @@ impl Assignment {
         usize::try_from(product >> 64).expect("below the number of groups")
     }
 
+    /// Whether another assignment to the groups of the same design has the same key.
+    #[cfg(feature = "std")]
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     /// Checks that the assignment belongs to this design.
     #[cfg(feature = "std")]
     pub(crate) fn check(&self, parameters: &DesignParameters) -> Result<(), RobustStatsError> {
