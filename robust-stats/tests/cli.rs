@@ -8,8 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use septet_core::cli::testing::{Situation, TestedProgram};
 use septet_robust_stats::aggregate::DesignCounts;
-use septet_robust_stats::design::DesignParameters;
-use septet_robust_stats::wire::{Protocol, write_design_counts};
+use septet_robust_stats::design::{Certificate, DesignParameters};
+use septet_robust_stats::wire::{Protocol, ProtocolFile, write_design_counts};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -765,6 +765,24 @@ fn designs_are_drawn_with_a_certificate() {
     assert!(!place.path("q").exists());
     let output = place.run("audit-design --protocol p --reports 10");
     assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
+fn an_overstated_certificate_is_noticed_with_and_without_a_proof() {
+    let place = Place::new();
+    // The second design is too large to certify, so that only the search contradicts its file.
+    for (symbols, cells) in [(12, 4), (2_049, 1_025)] {
+        let design = DesignParameters::new(symbols, cells, [1; 32]).unwrap();
+        let file = ProtocolFile {
+            protocol: design.into(),
+            certificate: Some(Certificate { kept: 0.99 }),
+            labels: None,
+        };
+        place.write("p", file.to_bytes().unwrap());
+        let audit = place.json_with(1, "audit-design --protocol p");
+        assert_eq!(audit["kept_in_file"], 0.99);
+        assert_eq!(audit["kept_at_least"].is_null(), symbols > 2_048, "{audit}");
+    }
 }
 
 #[test]

@@ -43,9 +43,12 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let kept = |certificate: Option<Certificate>| certificate.map(|certificate| certificate.kept);
     let (proven, stored) = (kept(audit.certificate), kept(stored));
     let identifies = audit.rank == matrix.symbols();
+    // Without a proof the search is still an upper bound of what any certificate may state.
+    let found = audit.weakest.as_ref().map(|weakest| weakest.ratio);
     let overstated = proven
+        .or(found)
         .zip(stored)
-        .is_some_and(|(p, s)| s > p * (1.0 + ROUNDING));
+        .is_some_and(|(most, stored)| stored > most * (1.0 + ROUNDING));
     // 1. The verdict first.
     let mut report = Report::default();
     if !identifies {
@@ -62,10 +65,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         .field("rank", audit.rank)
         .field("kept_at_least", proven)
         .field("kept_in_file", stored)
-        .field(
-            "kept_along_weakest_direction",
-            audit.weakest.as_ref().map(|w| w.ratio),
-        );
+        .field("kept_along_weakest_direction", found);
     // 2. The bound: proved, and what the search shows to be possible at least.
     if let (Some(gamma), Some(kept)) = (gamma, proven) {
         let part = |value: f64, kept: f64| (value / (kept * matrix.attenuation())).min(1.0);
