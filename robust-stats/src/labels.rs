@@ -7,6 +7,12 @@ use crate::error::RobustStatsError;
 /// Maximum length of a label in bytes.
 pub const MAX_LABEL_BYTES: usize = 1_024;
 
+/// Characters that change the direction of text, and so can make a terminal show another text.
+const OVERRIDES: [char; 9] = [
+    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
+    '\u{2069}',
+];
+
 /// The names of the symbols `0..k`, all different.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labels {
@@ -20,7 +26,8 @@ impl Labels {
     /// # Errors
     ///
     /// When there is none, when one is empty, longer than [`MAX_LABEL_BYTES`], starts or ends with white
-    /// space, or contains a control character such as a line break, or when two are equal.
+    /// space, or contains a control character such as a line break or a change of direction, or when two
+    /// are equal.
     pub fn new(names: Vec<String>) -> Result<Self, RobustStatsError> {
         let wrong = |expected: &str, found: String| {
             Err(RobustStatsError::parameter("labels", expected, found))
@@ -34,7 +41,7 @@ impl Labels {
                 let expected = format!("names of 1 to {MAX_LABEL_BYTES} bytes");
                 return wrong(&expected, format!("{} as number {symbol}", name.len()));
             }
-            if name.contains(char::is_control) {
+            if name.contains(|c: char| c.is_control() || OVERRIDES.contains(&c)) {
                 return wrong("names without control characters", format!("{name:?}"));
             }
             if name.trim() != name {
@@ -83,6 +90,7 @@ mod tests {
             (&[][..], "none"),
             (&["a", ""], "0 as number 1"),
             (&["a\n"], "\"a\\n\""),
+            (&["a\u{202e}b"], "\"a\\u{202e}b\""),
             (&["a", " b"], "\" b\""),
             (&["a", "b", "a"], "\"a\" as numbers 0 and 2"),
         ] {

@@ -331,8 +331,9 @@ impl Design {
 /// What a design keeps of the distance of two distributions, from both sides.
 #[pyclass(frozen, get_all, module = "septet_robust_stats")]
 pub(crate) struct DesignAudit {
-    /// The rank of the design; it identifies every distribution if this is the number of symbols.
-    rank: usize,
+    /// The rank of the design; it identifies every distribution if this is the number of symbols. `None` if
+    /// the design is too large for a proof.
+    rank: Option<usize>,
     /// The proven fraction; None if the design is too large for a proof.
     kept: Option<f64>,
     /// The fraction kept along the weakest direction that a search finds, at least `kept`; None for a
@@ -348,10 +349,8 @@ impl DesignAudit {
         let number =
             |value: Option<f64>| value.map_or_else(|| "None".to_owned(), |x| format!("{x:.4}"));
         let (kept, weakest) = (number(self.kept), number(self.weakest_ratio));
-        format!(
-            "DesignAudit(rank={}, kept={kept}, weakest_ratio={weakest})",
-            self.rank
-        )
+        let rank = self.rank.map_or_else(|| "None".to_owned(), |rank| rank.to_string());
+        format!("DesignAudit(rank={rank}, kept={kept}, weakest_ratio={weakest})")
     }
 }
 

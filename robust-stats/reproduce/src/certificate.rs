@@ -7,8 +7,8 @@ use septet_core::experiment::{
 use septet_core::stats;
 use septet_robust_stats::aggregate::CountMatrix;
 use septet_robust_stats::attack::{
-    Adversary, MaxCoupling, MaximalGain, PlantedShift, RandomReport, SameMessage, SignAlign,
-    attack, inject,
+    Adversary, Erasure, MajorityShift, MaxCoupling, MaximalGain, PlantedShift, RandomReport,
+    SameMessage, SignAlign, WrongGroup, attack, inject,
 };
 use septet_robust_stats::decode::{Decoder, Estimate as Decoded};
 use septet_robust_stats::design::{DesignMatrix, DesignParameters, HashDesign};
@@ -67,7 +67,7 @@ const SETTINGS: [(usize, usize, u64); 7] = [
 /// Numbers of manipulated reports.
 const MANIPULATED: [u64; 5] = [1, 2, 5, 20, 200];
 
-const ADVERSARIES: u64 = 9;
+const ADVERSARIES: u64 = 12;
 
 /// The design that is drawn for a cell, with its certificate.
 fn drawn(symbols: usize, cells: usize, cell: &Cell) -> Result<DesignMatrix, ExperimentError> {
@@ -141,7 +141,7 @@ fn designs(cx: &mut Context) -> Result<(), ExperimentError> {
             .run(|&(symbols, cells), cell| {
                 let audit = drawn(symbols, cells, cell)?.audit();
                 Ok(Kept {
-                    identifies: audit.rank == symbols,
+                    identifies: audit.rank == Some(symbols),
                     proved: audit
                         .certificate
                         .map_or(0.0, |certificate| certificate.kept),
@@ -207,10 +207,11 @@ fn designs(cx: &mut Context) -> Result<(), ExperimentError> {
 }
 
 fn movements(cx: &mut Context) -> Result<(), ExperimentError> {
-    let runs = seeds(cx, 7);
+    let runs = seeds(cx, 5);
     let grid = cx
         .grid("movements of estimates", SETTINGS)
         .seeds(runs)
+        .version(2)
         .run(|&(symbols, cells, clients), cell| {
             let matrix = drawn(symbols, cells, cell)?;
             let mut rng = cell.seed().child("clients").rng();
@@ -229,8 +230,8 @@ fn movements(cx: &mut Context) -> Result<(), ExperimentError> {
                     let mut rng = cell.seed().index(manipulated).index(which).rng();
                     let gamma = manipulated as f64 / clients as f64;
                     let after = attacked(which, &matrix, &counts, &truth, gamma, &mut rng)?;
-                    // Injected reports are a fraction of all.
-                    let share = manipulated as f64 / after.reports().min(clients) as f64;
+                    // A fraction of all clients, of whom some were injected, or are not received.
+                    let share = manipulated as f64 / after.reports().max(clients) as f64;
                     let estimate = min_l1(&after, share * (1.0 + 1e-9))?;
                     // Without convergence there is no bound.
                     let Some(bound) = estimate.manipulation_bound else {
@@ -292,6 +293,14 @@ fn attacked(
                 target: shift.target,
             }))
         }
+        9 => Adversary::Adaptive(Box::new(Erasure { symbol: 0 })),
+        10 => Adversary::Adaptive(Box::new(WrongGroup { symbol: 1 })),
+        11 => Adversary::Adaptive(Box::new(MajorityShift {
+            restarts: 2,
+            shifts: 1,
+            rounds: 6,
+            refinements: 1,
+        })),
         7 => {
             let mut injector = maximal;
             return Ok(inject(matrix, counts, &mut injector, budget, rng)?.counts);

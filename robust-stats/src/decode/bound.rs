@@ -1,12 +1,14 @@
 //! The bound on the effect of manipulated reports on a min-L1 estimate.
 //!
 //! Let `F'` be the deviation that min-L1 minimizes over distributions `p`, the mean over reports of
-//! `||A_j p - y'_j||_1`, and `F` that of the honest reports. Changing, adding or removing a fraction
-//! `gamma` of the reports changes the deviation of every `p` by at most `2 gamma`. With the estimates
+//! `||A_j p - y'_j||_1`, and `F` that of the honest reports, both divided by the number of received
+//! reports. Replacing, adding or suppressing `m` of `n` received reports changes the deviation of every `p`
+//! by at most `2 m / n`. Of the clients a fraction `gamma` at most is corrupted, so that
+//! `m <= gamma (n + m)`: with `g = gamma / (1 - gamma)`, `m / n <= g`. With the estimates
 //! `x` from honest reports and `x'` from all, the minimality of `x` gives
 //!
 //! ```text
-//! ||A (x - x')|| <= F'(x) + F'(x') <= F(x) + 2 gamma + F'(x') <= F(x') + 2 gamma + F'(x') <= 2 F'(x') + 4 gamma
+//! ||A (x - x')|| <= F'(x) + F'(x') <= F(x) + 2 g + F'(x') <= F(x') + 2 g + F'(x') <= 2 F'(x') + 4 g
 //! ```
 //!
 //! and the design keeps at least a certified fraction of `||x - x'||_1`. For the true distribution `p`
@@ -23,7 +25,7 @@ use crate::parameter::Gamma;
 /// scaled. Below, the observed groups are certified anew.
 const MIN_SHARE: f64 = 0.5;
 
-/// Designs of at most this many additions for each pass, `k^2 N`, are certified while decoding.
+/// Designs of at most this many additions for each round are certified while decoding.
 const MAX_DECODING_PASS: usize = 1 << 28;
 
 /// A bound on the total variation between the estimate and the estimate from honest reports alone.
@@ -79,15 +81,19 @@ pub(super) fn guarantee(
     (mean_noise, error_noise): (f64, f64),
 ) -> Option<Guarantee> {
     let kept = kept(matrix, observation.weights())?;
-    // Only whole reports can be manipulated.
+    // Only whole reports can be manipulated; those that were suppressed count too, and are not received.
     let reports = observation.reports();
-    let manipulated = (gamma.get() * reports * (1.0 + 1e-12)).floor() / reports;
+    let share = gamma.get() / (1.0 - gamma.get());
+    let manipulated = (share * reports * (1.0 + 1e-12)).floor() / reports;
     let changed = 2.0 * manipulated / matrix.attenuation();
-    // The solver stops at this distance from the minimum of the honest deviation. With reports added,
-    // there are fewer honest ones, with more noise each.
+    // Suppressed reports have noise as well. That of a group is at most the sum of those of its received
+    // and its suppressed reports, and the latter are largest when spread evenly (Cauchy and Schwarz).
+    let (groups, cells) = (matrix.groups() as f64, matrix.cells() as f64);
+    let missing = ((cells - 1.0) * groups * manipulated / reports).sqrt() / matrix.attenuation();
+    // The solver stops at this distance from the minimum of the honest deviation.
     let tolerance = (options.relative_tolerance / (1.0 - options.relative_tolerance)
         * (objective + changed))
-        .max(options.noise_tolerance * mean_noise / (1.0 - manipulated));
+        .max(options.noise_tolerance * (mean_noise + missing));
     let part = |value: f64| {
         if value <= 0.0 {
             0.0
@@ -110,6 +116,8 @@ pub(super) fn guarantee(
     };
     Some(Guarantee {
         manipulation,
-        error: part(0.5 * (error_noise + changed + objective)),
+        error: part(
+            0.5 * (error_noise * (1.0 + manipulated).sqrt() + missing + changed + objective),
+        ),
     })
 }

@@ -14,9 +14,9 @@ use crate::design::{DesignMatrix, Gram};
 /// The error probability of [`Estimate::gamma_lower_bound`] and [`Estimate::error_bound`].
 const ERROR_LEVEL: f64 = 0.05;
 
-/// Standard errors are computed from the partitions themselves up to this size, `k^2 N`: beyond, that would
-/// take longer than decoding.
-const MAX_EXACT_PASS: usize = 1 << 25;
+/// Standard errors are computed from the partitions themselves up to this size, about `k^2 N + k^3`: beyond,
+/// that would take longer than decoding.
+const MAX_EXACT_PASS: usize = 1 << 26;
 
 /// The convergence of an iterative decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct Estimate {
     pub masses: Vec<f64>,
     /// The standard error of each mass without manipulation: that of least squares from the partitions
     /// at hand and the variance of the cells, scaled to the decoder by high-dimensional theory. Beyond
-    /// `k^2 N = 2^25`, such as 256 symbols in 512 groups, by theory alone. Infinite if the groups with
+    /// `k^2 N + k^3 = 2^26`, such as 256 symbols in 512 groups, by theory alone. Infinite if the groups with
     /// reports do not identify the distribution.
     pub standard_errors: Vec<f64>,
     /// The total variation by which the assumed fraction of manipulated reports moves the estimate at

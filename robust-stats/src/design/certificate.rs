@@ -14,8 +14,11 @@ use super::gram::{Gram, subtract};
 /// takes minutes.
 pub const MAX_CERTIFIED_SYMBOLS: usize = 2_048;
 
-/// Maximum number of entries that are added in one pass over a decoder, `k^2 N`.
+/// Maximum number of additions in one pass over a decoder.
 const MAX_PASS: usize = 1 << 34;
+
+/// Maximum number of entries of a decoder, `k N L`, of which there are four at a time.
+const MAX_ENTRIES: usize = 1 << 26;
 
 /// The rounds of a search take about this number of additions together.
 const EFFORT: usize = 1 << 33;
@@ -56,11 +59,11 @@ impl DesignMatrix {
 
     /// Proves a lower bound on `sum_j w_j ||A_j x||_1 / ||x||_1` over all `x` of sum 0, where the
     /// weights `w_j` of the groups are nonnegative and normalized to sum 1. Deterministic;
-    /// `O(rounds k^2 N + k^3)` time with up to some 100 rounds, fewer for large designs, and
+    /// `O(rounds (k^2 N + k^3 + k N L))` time with up to some 100 rounds, fewer for large designs, and
     /// `32 k N L` bytes.
     ///
-    /// `None` if the design is too large: more than [`MAX_CERTIFIED_SYMBOLS`] symbols, or `k^2 N`
-    /// above `2^34`.
+    /// `None` if the design is too large: more than [`MAX_CERTIFIED_SYMBOLS`] symbols, `k^2 N` above about
+    /// `2^34`, or `k N L` above `2^26`.
     ///
     /// # Panics
     ///
@@ -73,7 +76,7 @@ impl DesignMatrix {
 
     /// Number of additions in one pass over a decoder.
     pub(crate) fn pass(&self) -> usize {
-        pass(self.symbols(), self.groups())
+        pass(self.symbols(), self.groups(), self.cells())
     }
 
     /// The certificate, with directions along which the best linear decoder fails: none if the design
@@ -90,16 +93,21 @@ impl DesignMatrix {
             "nonnegative weights"
         );
         let k = self.symbols();
+        let total: f64 = weights.iter().sum();
+        if total <= 0.0 {
+            // Without a group nothing is kept.
+            let kept = if k < 2 { 1.0 } else { 0.0 };
+            return Some((Certificate { kept }, Vec::new()));
+        }
         // With every symbol in a cell of its own nothing is lost.
         if k < 2 || self.sizes().iter().all(|&size| size <= 1) {
             return Some((Certificate { kept: 1.0 }, Vec::new()));
         }
-        if k > MAX_CERTIFIED_SYMBOLS || self.pass() > MAX_PASS {
+        let entries = k.saturating_mul(self.groups()).saturating_mul(self.cells());
+        if k > MAX_CERTIFIED_SYMBOLS || self.pass() > MAX_PASS || entries > MAX_ENTRIES {
             return None;
         }
-        let total: f64 = weights.iter().sum();
-        let search = (total > 0.0).then(|| Search::new(self, weights, total));
-        Some(match search.flatten() {
+        Some(match Search::new(self, weights, total) {
             Some(mut search) => {
                 let kept = search.run().clamp(0.0, 1.0);
                 (Certificate { kept }, search.directions())
@@ -109,9 +117,14 @@ impl DesignMatrix {
     }
 }
 
-/// Number of additions in one pass over a decoder: `k^2 N`.
-pub(super) fn pass(symbols: usize, groups: usize) -> usize {
-    symbols.saturating_mul(symbols).saturating_mul(groups)
+/// Number of additions in one round of the method: `k^2 N` for the products with the design, `k^3` for that
+/// with the inverse Gram matrix, and some for each of the `k N L` entries of a decoder.
+pub(super) fn pass(symbols: usize, groups: usize, cells: usize) -> usize {
+    let square = symbols.saturating_mul(symbols);
+    let entries = symbols.saturating_mul(groups).saturating_mul(cells);
+    (square.saturating_mul(groups))
+        .saturating_add(square.saturating_mul(symbols))
+        .saturating_add(entries.saturating_mul(8))
 }
 
 /// The state of the method. Decoders are stored with one row of `k` numbers for each cell.
@@ -213,7 +226,8 @@ impl Search {
 
     /// The method; returns the best proven value.
     fn run(&mut self) -> f64 {
-        let pass = self.symbols * self.symbols * self.rows_of[0].len();
+        let groups = self.rows_of[0].len();
+        let pass = pass(self.symbols, groups, self.symbols_of.len() / groups);
         let rounds = (EFFORT / (2 * pass)).min(MAX_ROUNDS);
         let entries = self.decoder.len() as f64;
         let magnitude = self.decoder.iter().map(|value| value.abs()).sum::<f64>() / entries;

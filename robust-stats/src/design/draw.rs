@@ -9,7 +9,7 @@ use crate::error::RobustStatsError;
 /// Maximum number of designs that are drawn.
 const MAX_DRAWS: usize = 8;
 
-/// The sizes `k^2 N` of all drawn designs together, above which fewer are drawn.
+/// The sizes `k^2 N + k^3` of all drawn designs together, above which fewer are drawn.
 const EFFORT: usize = 1 << 27;
 
 /// Number of further draws while no design identifies the distribution.
@@ -79,7 +79,7 @@ impl DesignParameters {
     /// The best of up to eight designs, and of up to 64 while none identifies the distribution or is
     /// certified for `min_kept`.
     fn best(self, min_kept: f64) -> Result<DrawnDesign, RobustStatsError> {
-        let pass = pass(self.domain(), self.groups());
+        let pass = pass(self.domain(), self.groups(), self.cells());
         let draws = (EFFORT / pass.max(1)).clamp(1, MAX_DRAWS);
         let mut best: Option<DrawnDesign> = None;
         let mut best_kept = 0.0;

@@ -18,15 +18,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     protocol: PathBuf,
     /// Fraction of reports that may be manipulated, for the bound
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     gamma: Option<f64>,
-    /// Number of reports, for the noise part of the bound
-    #[arg(long, requires = "gamma")]
+    /// Number of honest reports, for the typical noise part of the bound
+    #[arg(long, requires = "gamma", value_parser = clap::value_parser!(u64).range(1..))]
     reports: Option<u64>,
 }
-
-/// A stored certificate may differ from a computed one in the last digits, on another processor.
-const ROUNDING: f64 = 1e-6;
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let gamma = arguments.gamma.map(Gamma::new).transpose()?;
@@ -42,13 +39,13 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
     let audit = matrix.audit();
     let kept = |certificate: Option<Certificate>| certificate.map(|certificate| certificate.kept);
     let (proven, stored) = (kept(audit.certificate), kept(stored));
-    let identifies = audit.rank == matrix.symbols();
+    let identifies = audit.rank.is_none_or(|rank| rank == matrix.symbols());
     // Without a proof the search is still an upper bound of what any certificate may state.
     let found = audit.weakest.as_ref().map(|weakest| weakest.ratio);
     let overstated = proven
         .or(found)
         .zip(stored)
-        .is_some_and(|(most, stored)| stored > most * (1.0 + ROUNDING));
+        .is_some_and(|(most, stored)| stored > most * (1.0 + files::CERTIFICATE_ROUNDING));
     // 1. The verdict first.
     let mut report = Report::default();
     if !identifies {
@@ -66,10 +63,12 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         .field("kept_at_least", proven)
         .field("kept_in_file", stored)
         .field("kept_along_weakest_direction", found);
-    // 2. The bound: proved, and what the search shows to be possible at least.
+    // 2. What `decode` will state for groups of equal size and honest noise, and what the search shows to be
+    // possible at least.
     if let (Some(gamma), Some(kept)) = (gamma, proven) {
         let part = |value: f64, kept: f64| (value / (kept * matrix.attenuation())).min(1.0);
-        report = report.field("manipulation_part", part(2.0 * gamma.get(), kept));
+        let share = gamma.get() / (1.0 - gamma.get());
+        report = report.field("manipulation_part_of_equal_groups", part(2.0 * share, kept));
         if let Some(weakest) = &audit.weakest {
             // Half of the changed reports suffice to make the other side of a direction fit better.
             report = report.field("undetectable_shift_found", part(gamma.get(), weakest.ratio));
@@ -79,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
             let level = vec![1.0 / matrix.cells() as f64; cells];
             let observation = Observation::from_frequencies(&matrix, level, reports as f64)?;
             report = report.field(
-                "noise_part_at_most",
+                "typical_noise_part",
                 part(2.0 * observation.noise_bound(&matrix), kept),
             );
         }

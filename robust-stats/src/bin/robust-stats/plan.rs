@@ -52,7 +52,15 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         target: arguments.target,
     };
     let report = match plan(&request)? {
-        Feasibility::Feasible(plan) => fields(Report::default().field("feasible", true), &plan)?,
+        Feasibility::Feasible(plan) => {
+            let mut report = Report::default();
+            if plan.guarantee.is_some_and(|guarantee| guarantee >= 1.0) {
+                report = report.sentence(
+                    "nothing is guaranteed for so few clients: plan for a smaller target error",
+                );
+            }
+            fields(report.field("feasible", true), &plan)?
+        }
         Feasibility::Infeasible { manipulation_floor } => Report::default()
             .sentence(
                 "infeasible with any number of clients: manipulation alone exceeds the target",

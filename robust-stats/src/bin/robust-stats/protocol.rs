@@ -11,7 +11,7 @@ use septet_robust_stats::design::DesignParameters;
 use septet_robust_stats::mechanism::*;
 use septet_robust_stats::wire::{Protocol, ProtocolFile};
 
-use crate::files;
+use crate::{files, usage};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<Exit> {
         let seed = arguments.hash_seed.map_or_else(random, Ok)?;
         SketchShape::new(domain, arguments.rows, arguments.width, seed)
     };
-    // Parameters of other mechanisms are ignored, those of this one checked by its constructor.
+    refuse_parameters_of_others(arguments)?;
     let mut certificate = None;
     let protocol: Protocol = match arguments.mechanism {
         Kind::HashDesign => {
@@ -158,4 +158,30 @@ fn design(
         design = design.with_epsilon(epsilon)?;
     }
     Ok(design.with_epoch(arguments.epoch))
+}
+
+/// Refuses options that have no effect on the mechanism. Those with a default cannot be told from it.
+fn refuse_parameters_of_others(arguments: &Arguments) -> anyhow::Result<()> {
+    let kind = arguments.mechanism;
+    let is_sketch = matches!(kind, Kind::CountMeanSketch | Kind::HadamardCountMeanSketch);
+    for (name, is_given, applies) in [
+        (
+            "--groups",
+            arguments.groups.is_some(),
+            kind == Kind::HashDesign,
+        ),
+        ("--seed", arguments.seed.is_some(), kind == Kind::HashDesign),
+        ("--kept", arguments.kept.is_some(), kind == Kind::HashDesign),
+        (
+            "--family",
+            arguments.family.is_some(),
+            kind == Kind::LocalHashing,
+        ),
+        ("--hash-seed", arguments.hash_seed.is_some(), is_sketch),
+    ] {
+        if is_given && !applies {
+            usage!("{name}: does not apply to this mechanism");
+        }
+    }
+    Ok(())
 }
